@@ -1,0 +1,143 @@
+{{/* Labels of every object. */}}
+{{- define "airflow.labels" -}}
+app.kubernetes.io/name: airflow
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: harness
+{{- with .Values.labels.project }}
+harness.local/project: {{ . | quote }}
+{{- end }}
+{{- with .Values.labels.commit }}
+harness.local/commit: {{ . | quote }}
+{{- end }}
+{{- with .Values.labels.createdBy }}
+harness.local/created-by: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Labels that select the pods of one component. Arguments: root, component. */}}
+{{- define "airflow.selector" -}}
+app.kubernetes.io/name: airflow
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "airflow.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 50000
+runAsGroup: 0
+fsGroup: 0
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "airflow.securityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* Environment variables from the Secret. Arguments: root, keys (a dict of variable to key). */}}
+{{- define "airflow.secretEnvironment" -}}
+{{- $secret := .root.Values.secretName -}}
+{{- range $name, $key := .keys -}}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ $key }}
+{{ end -}}
+{{- end }}
+
+{{/* What every pod mounts. */}}
+{{- define "airflow.volumeMounts" -}}
+- name: tmp
+  mountPath: /tmp
+- name: version
+  mountPath: /opt/airflow/artifacts
+  subPath: artifacts
+- name: version
+  mountPath: /opt/airflow/logs
+  subPath: logs
+{{- range .Values.shared }}
+- name: version
+  mountPath: /opt/airflow/{{ .path }}
+  subPath: {{ .subPath }}
+{{- end }}
+{{- if .Values.caBundle.configMap }}
+- name: ca-bundle
+  mountPath: /etc/harness/ca
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "airflow.volumes" -}}
+- name: tmp
+  emptyDir: {}
+- name: version
+  persistentVolumeClaim:
+    claimName: version
+{{- if .Values.caBundle.configMap }}
+- name: ca-bundle
+  configMap:
+    name: {{ .Values.caBundle.configMap }}
+{{- end }}
+{{- end }}
+
+{{/* Fills the folders that tasks hand files through, once, from the image. */}}
+{{- define "airflow.seedContainer" -}}
+- name: seed
+  image: {{ .Values.image | quote }}
+  imagePullPolicy: {{ .Values.imagePullPolicy }}
+  command:
+    - python
+    - -c
+    - |
+      import pathlib, shutil, sys
+      for path, sub_path in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+          source = pathlib.Path("/opt/airflow", path)
+          target = pathlib.Path("/volume", sub_path)
+          done = pathlib.Path("/volume/.seeded", sub_path)
+          if done.exists():
+              continue
+          target.mkdir(parents=True, exist_ok=True)
+          if source.is_dir():
+              shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+          done.mkdir(parents=True)
+    {{- range .Values.shared }}
+    - {{ .path | quote }}
+    - {{ .subPath | quote }}
+    {{- end }}
+  securityContext:
+    {{- include "airflow.securityContext" . | nindent 4 }}
+  resources:
+    requests: {cpu: 40m, memory: 64Mi}
+    limits: {memory: 512Mi}
+  volumeMounts:
+    - name: version
+      mountPath: /volume
+{{- end }}
+
+{{- define "airflow.imagePullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What every container of Airflow itself has in common. */}}
+{{- define "airflow.controlPlaneContainer" -}}
+image: {{ .Values.image | quote }}
+imagePullPolicy: {{ .Values.imagePullPolicy }}
+securityContext:
+  {{- include "airflow.securityContext" . | nindent 2 }}
+envFrom:
+  - configMapRef:
+      name: airflow-environment
+  - configMapRef:
+      name: control-plane-environment
+{{- end }}

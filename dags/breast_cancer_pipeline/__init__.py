@@ -1,0 +1,1 @@
+"""What the tasks of the `breast_cancer` DAG do. Only `artifacts` knows Airflow."""

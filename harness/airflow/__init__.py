@@ -1,0 +1,1 @@
+"""One version's Airflow: its release, its API, its runs, and why they failed."""

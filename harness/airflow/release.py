@@ -1,0 +1,256 @@
+"""One version's release: its namespace, secrets, database and Airflow, made, awaited and removed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.cluster import labels
+from harness.cluster.api import KubernetesApi, Manifest
+from harness.cluster.database import Credentials, Server
+from harness.cluster.helm import Helm, chart
+from harness.errors import CauseCode, HarnessError
+
+RELEASE = "airflow"
+USER = "harness"
+_WAITING_FOR_GOOD = {
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+}
+_IMAGE_TROUBLE = {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"}
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a version's Airflow is made from. `namespace` is the version's name everywhere."""
+
+    namespace: str
+    project: str
+    commit: str
+    ref: str
+    tag: str
+    image: str
+    template: str
+    dags_folder: str
+    base_url: str
+    shared: tuple[str, ...] = ()
+    ca_bundle: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Login:
+    """The one user of a version's Airflow."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def new_namespace(project: str) -> str:
+    """`<project>-<8 random>`: never used before, on any machine."""
+    return f"{labels.name_of(project)}-{secrets.token_hex(4)}"
+
+
+def database_name(namespace: str) -> str:
+    return "v_" + namespace.replace("-", "_")
+
+
+def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
+    """Make the namespace, the database with its role, and the Secret; nothing of it needs the image."""
+    identity = labels.ours(project=release.project, commit=release.commit[:40], role="version")
+    api.create(
+        "/api/v1/namespaces",
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": release.namespace,
+                "labels": identity | {"pod-security.kubernetes.io/enforce": "restricted"},
+                "annotations": {
+                    labels.REF: release.ref,
+                    labels.TAG: release.tag,
+                    labels.AUTHOR: labels.author(),
+                    labels.CREATED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+                },
+            },
+        },
+    )
+    login = Login(USER, secrets.token_urlsafe(18))
+    credentials = server.create(database_name(release.namespace), release.template)
+    api.create(f"/api/v1/namespaces/{release.namespace}/secrets", _secret(credentials, login, identity))
+    if release.ca_bundle:
+        api.create(
+            f"/api/v1/namespaces/{release.namespace}/configmaps",
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "ca-bundle", "labels": identity},
+                "data": {"ca-bundle.crt": release.ca_bundle},
+            },
+        )
+    return login
+
+
+def install(helm: Helm, release: Release) -> None:
+    """Install the chart; returns when the objects exist, not when they are ready."""
+    values: dict[str, Any] = {
+        "image": release.image,
+        "labels": {"project": release.project, "commit": release.commit[:40], "createdBy": "harness"},
+        "dagsFolder": release.dags_folder,
+        "baseUrl": release.base_url,
+        "apiUser": USER,
+    }
+    if release.shared:
+        values["shared"] = [
+            {"path": path, "subPath": f"shared/{index}"} for index, path in enumerate(release.shared)
+        ]
+    if release.ca_bundle:
+        values["caBundle"] = {"configMap": "ca-bundle"}
+    helm.install(RELEASE, chart("airflow"), release.namespace, values)
+
+
+def wait_ready(
+    api: KubernetesApi, namespace: str, *, deadline_s: float, on_change: Callable[[str], None]
+) -> None:
+    """Return when every container of the control plane is ready.
+
+    `deadline_s` counts from the last progress that was seen, so a busy machine is waited for and a stuck one is
+    not. Raises HarnessError: IMAGE_NOT_STARTABLE, DEPLOY_FAILED with the log of what crashed, DEPLOY_TIMEOUT.
+    """
+    until = time.monotonic() + deadline_s
+    last = ""
+    while True:
+        pod = _control_plane(api, namespace)
+        state = _state(pod)
+        if state is None:
+            return
+        if pod is not None:
+            _raise_if_hopeless(api, namespace, pod)
+        if state != last:
+            last, until = state, time.monotonic() + deadline_s
+            on_change(state)
+        if time.monotonic() > until:
+            raise HarnessError(
+                CauseCode.DEPLOY_TIMEOUT,
+                f"Airflow in {namespace} made no progress for {deadline_s:.0f} s: {state}",
+                evidence=events(api, namespace),
+                hint=f"harness logs {namespace}",
+            )
+        time.sleep(0.2)
+
+
+def remove(api: KubernetesApi, server: Server, namespace: str, *, deadline_s: float = 120.0) -> bool:
+    """Remove a version whole: its namespace with all that is in it, its database and role.
+
+    False when there was nothing of it. Raises HarnessError(CLUSTER_FAILED) when the namespace does not go.
+    """
+    path = f"/api/v1/namespaces/{namespace}"
+    found = api.get(path)
+    if found is not None:
+        if found["metadata"].get("labels", {}).get(labels.CREATED_BY) != "harness":
+            raise HarnessError(
+                CauseCode.USAGE,
+                f"namespace {namespace} was not made by harness: it stays",
+                hint="harness status",
+            )
+        api.delete(path)
+        api.delete(f"{path}/pods", gracePeriodSeconds=0)  # nothing in them is worth a farewell
+    server.drop(database_name(namespace))
+    until = time.monotonic() + deadline_s
+    while (left := api.get(path)) is not None:
+        if time.monotonic() > until:
+            conditions = left.get("status", {}).get("conditions") or []
+            raise HarnessError(
+                CauseCode.CLUSTER_FAILED,
+                f"namespace {namespace} was not gone after {deadline_s:.0f} s",
+                evidence=[condition.get("message", "") for condition in conditions],
+                hint=f"harness down {namespace}",
+            )
+        time.sleep(0.2)
+    return found is not None
+
+
+def login_of(api: KubernetesApi, namespace: str) -> Login:
+    """The login of a version that exists. Raises HarnessError(USAGE) when it does not."""
+    secret = api.get(f"/api/v1/namespaces/{namespace}/secrets/airflow")
+    if secret is None:
+        raise HarnessError(CauseCode.USAGE, f"there is no version {namespace}", hint="harness status")
+    passwords = json.loads(base64.b64decode(secret["data"]["passwords.json"]))
+    return Login(USER, passwords[USER])
+
+
+def events(api: KubernetesApi, namespace: str) -> list[str]:
+    """The namespace's warnings, the newest last."""
+    found = api.list(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
+    found.sort(key=lambda item: item.get("lastTimestamp") or item["metadata"]["creationTimestamp"])
+    return [f"{item['involvedObject'].get('name', '')}: {item.get('message', '')}" for item in found[-8:]]
+
+
+def _secret(credentials: Credentials, login: Login, identity: Mapping[str, str]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "airflow", "labels": dict(identity)},
+        "stringData": {
+            "sql_alchemy_conn": credentials.url,
+            "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "jwt_secret": secrets.token_urlsafe(48),
+            "api_secret_key": secrets.token_urlsafe(32),
+            "passwords.json": json.dumps({login.username: login.password}),
+        },
+    }
+
+
+def _control_plane(api: KubernetesApi, namespace: str) -> Manifest | None:
+    pods = api.list(
+        f"/api/v1/namespaces/{namespace}/pods", labelSelector="app.kubernetes.io/component=control-plane"
+    )
+    return pods[-1] if pods else None
+
+
+def _state(pod: Manifest | None) -> str | None:
+    """What the control plane waits for, in a few words; None when it is ready."""
+    if pod is None:
+        return "no pod yet"
+    statuses = pod["status"].get("containerStatuses") or []
+    if not statuses:
+        for condition in pod["status"].get("conditions") or []:
+            if condition["type"] == "PodScheduled" and condition["status"] == "False":
+                return str(condition.get("message") or "not scheduled yet")
+        return "the pod is being started"
+    waiting = [status["name"] for status in statuses if not status["ready"]]
+    return f"waiting for {', '.join(waiting)}" if waiting else None
+
+
+def _raise_if_hopeless(api: KubernetesApi, namespace: str, pod: Manifest) -> None:
+    every = [
+        *(pod["status"].get("initContainerStatuses") or []),
+        *(pod["status"].get("containerStatuses") or []),
+    ]
+    for status in every:
+        waiting = status["state"].get("waiting") or {}
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        if reason in _IMAGE_TROUBLE:
+            raise HarnessError(
+                CauseCode.IMAGE_NOT_STARTABLE, f"the node can't start {status['image']}: {reason} {message}".strip(),
+                evidence=events(api, namespace), hint="harness up && harness test",
+            )  # fmt: skip
+        if reason in _WAITING_FOR_GOOD:
+            log = api.text(
+                f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/log",
+                container=status["name"], tailLines="15", previous="true",
+            )  # fmt: skip
+            lines = (log or "").splitlines()
+            raise HarnessError(
+                CauseCode.DEPLOY_FAILED,
+                f"Airflow's {status['name']} does not start: {lines[-1].strip() if lines else message or reason}",
+                evidence=lines or events(api, namespace),
+                hint=f"harness logs {namespace}",
+            )

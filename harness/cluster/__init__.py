@@ -1,0 +1,1 @@
+"""The Kubernetes cluster and what all versions on it share."""

@@ -1,0 +1,202 @@
+"""The Kubernetes API over HTTPS, as far as the harness needs it.
+
+The official client takes three seconds to import on a small machine, longer than most commands run; its
+generated models are not needed where objects are manifests to be sent and a few fields to be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from harness.errors import CauseCode, HarnessError
+
+Manifest = dict[str, Any]
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+FIELD_MANAGER = "harness"
+
+
+class KubernetesError(HarnessError):
+    """The API refused a request; `status` is the HTTP status."""
+
+    def __init__(self, status: int, method: str, path: str, message: str) -> None:
+        self.status = status
+        cause = CauseCode.QUOTA_EXCEEDED if "exceeded quota" in message else CauseCode.CLUSTER_FAILED
+        super().__init__(cause, f"Kubernetes refused {method} {path}: {message}", hint="harness status")
+
+
+class KubernetesApi:
+    """One cluster, by the certificates of its own kubeconfig (JSON, as `harness up` writes it)."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        try:
+            settings = json.loads(kubeconfig.read_text(encoding="utf-8"))
+            cluster = settings["clusters"][0]["cluster"]
+            user = settings["users"][0]["user"]
+            self.server = str(cluster["server"])
+            context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]).decode())
+            certificate = _private_file(kubeconfig, "crt", _decoded(user["client-certificate-data"]))
+            key = _private_file(kubeconfig, "key", _decoded(user["client-key-data"]))
+            context.load_cert_chain(certificate, key)
+        except (OSError, ValueError, KeyError, IndexError, ssl.SSLError) as error:
+            raise HarnessError(
+                CauseCode.CLUSTER_MISSING, f"{kubeconfig} is no usable kubeconfig: {error}", hint="harness up"
+            ) from error
+        self._pool = urllib3.PoolManager(ssl_context=context, maxsize=16, retries=False)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        timeout_s: float = READ_TIMEOUT_S,
+    ) -> Any:
+        """The JSON answer. Raises KubernetesError for a refusal, HarnessError(CLUSTER_FAILED) without an answer."""
+        response = self._send(method, path, body, query, content_type, timeout_s, stream=False)
+        return json.loads(response.data) if response.data else None
+
+    def get(self, path: str, **query: str) -> Manifest | None:
+        """The object, or None when there is none."""
+        try:
+            answer: Manifest = self.request("GET", path, query=query)
+        except KubernetesError as error:
+            if error.status == 404:
+                return None
+            raise
+        return answer
+
+    def list(self, path: str, **query: str) -> list[Manifest]:
+        """The items of a collection; `labelSelector` and `fieldSelector` as the API names them."""
+        answer = self.get(path, **query)
+        return list(answer["items"] or []) if answer else []
+
+    def create(self, path: str, manifest: Manifest) -> Manifest:
+        """Create an object in the collection `path`."""
+        answer: Manifest = self.request("POST", path, manifest)
+        return answer
+
+    def apply(self, path: str, manifest: Manifest) -> Manifest:
+        """Make the object at `path` be as the manifest says, whether it is there or not (server-side apply)."""
+        answer: Manifest = self.request(
+            "PATCH",
+            path,
+            manifest,
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            content_type="application/apply-patch+yaml",
+        )
+        return answer
+
+    def patch(self, path: str, changes: Manifest) -> Manifest:
+        """Merge `changes` into the object at `path`."""
+        answer: Manifest = self.request("PATCH", path, changes, content_type="application/merge-patch+json")
+        return answer
+
+    def delete(self, path: str, **options: object) -> bool:
+        """Delete the object at `path`; False when there is none. `options` go into DeleteOptions."""
+        try:
+            self.request("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", **options})
+        except KubernetesError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def text(self, path: str, **query: str) -> str | None:
+        """A plain-text answer such as a pod's log; None when there is none (yet)."""
+        try:
+            response = self._send("GET", path, None, query, "application/json", READ_TIMEOUT_S, stream=False)
+        except KubernetesError as error:
+            if error.status in {400, 404}:
+                return None
+            raise
+        return response.data.decode(errors="replace")
+
+    def lines(self, path: str, *, timeout_s: float, **query: str) -> Iterator[str]:
+        """The lines of a streamed answer (a log that is followed, a watch) until it ends or is silent too long."""
+        response = self._send("GET", path, None, query, "application/json", timeout_s, stream=True)
+        rest = b""
+        try:
+            for chunk in response.stream(65536, decode_content=True):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") for line in whole)
+        except urllib3.exceptions.ReadTimeoutError:
+            pass  # silence is how a watch with nothing to say ends
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(error) from error
+        finally:
+            response.release_conn()
+        if rest:
+            yield rest.decode(errors="replace")
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        query: Mapping[str, str] | None,
+        content_type: str,
+        timeout_s: float,
+        *,
+        stream: bool,
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            response = self._pool.request(
+                method,
+                self.server + path + (f"?{_encoded(query)}" if query else ""),
+                body=None if body is None else json.dumps(body).encode(),
+                headers={"Content-Type": content_type, "Accept": "application/json, */*"},
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
+                preload_content=not stream,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.status >= 400:
+            raise KubernetesError(response.status, method, path, _reason(response.data))
+        return response
+
+    def _unreachable(self, error: Exception) -> HarnessError:
+        return HarnessError(
+            CauseCode.CLUSTER_FAILED,
+            f"the cluster's API server does not answer at {self.server}",
+            hint="harness up",
+            evidence=[str(error)],
+        )
+
+
+def _encoded(query: Mapping[str, str]) -> str:
+    from urllib.parse import urlencode
+
+    return urlencode(query)
+
+
+def _reason(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode(errors="replace").strip()[:500]
+
+
+def _decoded(value: str) -> bytes:
+    return base64.b64decode(value, validate=True)
+
+
+def _private_file(kubeconfig: Path, suffix: str, content: bytes) -> Path:
+    """A file beside the kubeconfig that only its owner reads: OpenSSL takes key pairs from files alone."""
+    path = kubeconfig.with_suffix(f".{suffix}")
+    if not path.exists() or path.read_bytes() != content:
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_bytes(content)
+    return path

@@ -1,0 +1,65 @@
+"""Helm, by the methods of its subcommands."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness.errors import CauseCode
+from harness.host import process
+
+
+def chart(name: str) -> Path:
+    """A chart of ours: in an installed wheel beside the package's modules, in a checkout at its top."""
+    package = Path(str(files("harness")))
+    inside = package / "charts" / name
+    return inside if inside.is_dir() else package.parent / "charts" / name
+
+
+@dataclass(frozen=True)
+class Helm:
+    """The program and the cluster it talks to."""
+
+    program: Path
+    kubeconfig: Path
+
+    def install(self, release: str, chart_path: Path, namespace: str, values: Mapping[str, Any]) -> None:
+        """Install a release that is not there yet. Raises ProgramError(DEPLOY_FAILED)."""
+        with _values_file(values) as file:
+            self._run("install", release, chart_path, "--namespace", namespace, "--values", file)
+
+    def upgrade(self, release: str, chart_path: Path, namespace: str, values: Mapping[str, Any]) -> None:
+        """Make a release be as the values say. One that a killed Helm left half-way is removed first."""
+        if self.status(release, namespace) not in {None, "deployed", "failed"}:
+            self.uninstall(release, namespace)
+        with _values_file(values) as file:
+            self._run("upgrade", "--install", release, chart_path, "--namespace", namespace, "--values", file)
+
+    def uninstall(self, release: str, namespace: str) -> None:
+        """Remove a release and what it made; nothing happens when there is none."""
+        self._run("uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait=hookOnly")
+
+    def status(self, release: str, namespace: str) -> str | None:
+        """`deployed`, `failed`, `pending-install`, …; None when there is no such release."""
+        argv = ["list", "--namespace", namespace, "--all", "--filter", f"^{release}$", "--output", "json"]
+        listed = json.loads(self._run(*argv) or "[]")
+        return str(listed[0]["status"]) if listed else None
+
+    def _run(self, *arguments: str | Path) -> str:
+        argv = [self.program, *arguments, "--kubeconfig", self.kubeconfig]
+        return process.run(argv, cause=CauseCode.DEPLOY_FAILED, hint="harness status", timeout_s=300).stdout
+
+
+@contextmanager
+def _values_file(values: Mapping[str, Any]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        file = Path(folder) / "values.json"
+        file.write_text(json.dumps(values), encoding="utf-8")
+        yield file

@@ -1,0 +1,225 @@
+"""The kind cluster: made, found again, and removed whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from harness.cluster.api import KubernetesApi
+from harness.errors import CauseCode, HarnessError
+from harness.host import process
+
+DEFAULT_NAME = "harness"
+GATEWAY_NODE_PORT = 30080
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class KindCluster:
+    """A running cluster: its kubeconfig (a file of its own), node container, and the gateway's port on 127.0.0.1."""
+
+    name: str
+    kubeconfig: Path
+    node: str
+    gateway_port: int
+
+    def api(self) -> KubernetesApi:
+        return KubernetesApi(self.kubeconfig)
+
+
+@dataclass(frozen=True)
+class NodeContainer:
+    """What Docker says of a cluster's node."""
+
+    status: str
+    image: str
+    gateway_port: int | None
+
+
+def check_name(name: str) -> str:
+    """The name itself; raises HarnessError(USAGE) for one that kind would refuse."""
+    if not NAME.fullmatch(name):
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"{name!r} is no name of a cluster: use lower-case letters, digits, '-' and '.', 50 at most",
+            hint=f"harness up --name {DEFAULT_NAME}",
+        )
+    return name
+
+
+def state_folder(name: str) -> Path:
+    """Where the kubeconfig and the log of a cluster lie; gone with the cluster."""
+    root = os.environ.get("HARNESS_STATE_DIR")
+    base = Path(root) if root else platformdirs.user_state_path("airflow-harness")
+    return base / "clusters" / name
+
+
+def network(name: str) -> str:
+    """The cluster's own Docker network."""
+    return name if name.startswith("harness") else f"harness-{name}"
+
+
+def node_container(name: str) -> NodeContainer | None:
+    """The node as Docker knows it, or None. Raises HarnessError(DOCKER_MISSING) when Docker does not answer."""
+    found = process.run(["docker", "container", "inspect", f"{name}-control-plane"], check=False)
+    if found.returncode != 0:
+        if "No such container" in found.stderr:
+            return None
+        from harness.host.docker_client import connect
+
+        connect()  # says what is wrong with Docker, and what helps
+        return None
+    details = json.loads(found.stdout)[0]
+    if details["Config"]["Labels"].get("io.x-k8s.kind.cluster") != name:
+        raise HarnessError(
+            CauseCode.CLUSTER_FAILED,
+            f"the container {name}-control-plane exists and is no kind node",
+            hint="harness up --name another",
+        )
+    ports = details["HostConfig"]["PortBindings"] or {}
+    bindings = ports.get(f"{GATEWAY_NODE_PORT}/tcp") or []
+    port = int(bindings[0]["HostPort"]) if bindings else None
+    return NodeContainer(details["State"]["Status"], details["Config"]["Image"], port)
+
+
+def find(name: str) -> KindCluster | None:
+    """The cluster if its node runs, without asking whether it is well."""
+    container = node_container(name)
+    kubeconfig = state_folder(name) / "kubeconfig"
+    if container is None or container.status != "running" or container.gateway_port is None:
+        return None
+    if not kubeconfig.exists():
+        return None
+    return KindCluster(name, kubeconfig, f"{name}-control-plane", container.gateway_port)
+
+
+def create(
+    name: str, image: str, *, kind: Path, kubectl: Path, on_line: Callable[[str], None], log: Path
+) -> KindCluster:
+    """Create the cluster; what kind left of a failed attempt is removed. Raises HarnessError(CLUSTER_FAILED)."""
+    folder = state_folder(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / "kind.json"
+    configuration.write_text(json.dumps(_configuration(name, image)), encoding="utf-8")
+    exported = folder / "kubeconfig.yaml"
+    exported.unlink(missing_ok=True)
+    argv = [str(kind), "create", "cluster", "--config", str(configuration), "--kubeconfig", str(exported)]
+    process.stream(
+        [*argv, "--wait", "0s", "--retain"],
+        on_line=lambda line: on_line(re.sub(r"[^\x20-\x7e]", "", line).strip(" *")),
+        env=_environment(name),
+        log=log,
+        cause=CauseCode.CLUSTER_FAILED,
+        hint=f"less {log}; docker logs {name}-control-plane; harness down",
+    )
+    _keep_kubeconfig(exported, folder / "kubeconfig", kubectl)
+    cluster = find(name)
+    if cluster is None:
+        raise HarnessError(CauseCode.CLUSTER_FAILED, f"kind made no cluster {name}", hint=f"less {log}")
+    return cluster
+
+
+def start(name: str) -> None:
+    """Start the node container of a cluster that was stopped, by a reboot for instance."""
+    process.run(["docker", "start", f"{name}-control-plane"], cause=CauseCode.CLUSTER_FAILED, hint="harness down")
+
+
+def delete(name: str) -> bool:
+    """Remove the node with its volumes, the network and the cluster's files; False when there was nothing."""
+    removed = False
+    if node_container(name) is not None:
+        process.run(
+            ["docker", "rm", "--force", "--volumes", f"{name}-control-plane"], cause=CauseCode.CLUSTER_FAILED
+        )
+        removed = True
+    own_network = network(name)
+    if process.run(["docker", "network", "inspect", own_network], check=False).returncode == 0:
+        process.run(["docker", "network", "rm", own_network], cause=CauseCode.CLUSTER_FAILED)
+        removed = True
+    folder = state_folder(name)
+    if folder.exists():
+        shutil.rmtree(folder)
+        removed = True
+    return removed
+
+
+def wait_answering(cluster: KindCluster, *, deadline_s: float = 120.0) -> None:
+    """Return when the API server is ready. Raises HarnessError(CLUSTER_FAILED) with what was last seen."""
+    until = time.monotonic() + deadline_s
+    while True:
+        try:
+            cluster.api().text("/readyz")
+            return
+        except HarnessError as error:
+            if time.monotonic() > until:
+                raise HarnessError(
+                    CauseCode.CLUSTER_FAILED,
+                    f"the API server of cluster {cluster.name} was not ready within {deadline_s:.0f} s",
+                    hint="harness down && harness up",
+                    evidence=[error.message, *error.evidence],
+                ) from error
+        time.sleep(0.3)
+
+
+def _keep_kubeconfig(exported: Path, kept: Path, kubectl: Path) -> None:
+    """Kubeconfig as JSON, which every tool reads and we parse fast; put in place whole."""
+    view = process.run(
+        [kubectl, "config", "view", "--raw", "--flatten", "--output", "json", "--kubeconfig", exported],
+        cause=CauseCode.CLUSTER_FAILED,
+    )
+    partial = kept.with_suffix(".partial")
+    partial.touch(mode=0o600)
+    partial.write_text(view.stdout, encoding="utf-8")
+    partial.replace(kept)
+    exported.unlink()
+
+
+def _environment(name: str) -> dict[str, str]:
+    return {"KIND_EXPERIMENTAL_DOCKER_NETWORK": network(name), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+
+
+def _configuration(name: str, image: str) -> dict[str, object]:
+    kubelet = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "failCgroupV1": False,
+        "oomScoreAdj": 0,
+        "maxOpenFiles": _open_files(),
+        "maxPods": 250,
+        "serializeImagePulls": False,
+    }
+    if image.startswith("harness.local/"):
+        kubelet["cgroupDriver"] = "cgroupfs"  # our node has no systemd
+    return {
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "kind": "Cluster",
+        "name": name,
+        "networking": {"apiServerAddress": "127.0.0.1"},
+        "nodes": [
+            {
+                "role": "control-plane",
+                "image": image,
+                "extraPortMappings": [
+                    {"containerPort": GATEWAY_NODE_PORT, "hostPort": 0, "listenAddress": "127.0.0.1"}
+                ],
+                "kubeadmConfigPatches": [json.dumps(kubelet)],
+            }
+        ],
+    }
+
+
+def _open_files() -> int:
+    """The kubelet's limit, no higher than what this machine lets it raise its own to."""
+    try:
+        import resource
+    except ImportError:  # not a Unix client; the node is a Linux machine with the usual limit
+        return 1_000_000
+    return min(1_000_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])

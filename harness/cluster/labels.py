@@ -1,0 +1,41 @@
+"""The labels that say what is ours: whatever lacks them is never deleted."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+
+CREATED_BY = "harness.local/created-by"
+PROJECT = "harness.local/project"
+COMMIT = "harness.local/commit"
+ROLE = "harness.local/role"
+REF = "harness.local/ref"  # annotations: no valid label values
+TAG = "harness.local/tag"
+AUTHOR = "harness.local/author"
+CREATED_AT = "harness.local/created-at"
+
+SELECTOR = f"{CREATED_BY}=harness"
+
+
+def ours(**more: str) -> dict[str, str]:
+    """The labels of something the harness makes; `project` and `commit` where they apply."""
+    names = {"project": PROJECT, "commit": COMMIT, "role": ROLE}
+    return {CREATED_BY: "harness"} | {names[key]: value for key, value in more.items()}
+
+
+def author() -> str:
+    """Who asks, for people to read: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def name_of(text: str, *, limit: int = 40) -> str:
+    """`text` as a name that Kubernetes takes (RFC 1123 label): lower case, digits, '-', beginning with a letter."""
+    cleaned = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if not cleaned or not cleaned[0].isalpha():
+        cleaned = f"p-{cleaned}".strip("-")
+    return cleaned[:limit].strip("-")

@@ -1,0 +1,1 @@
+"""A kind node image from Go modules and Debian packages alone."""

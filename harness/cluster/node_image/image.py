@@ -1,0 +1,205 @@
+"""The node image: a Debian root file system, the programs, and the pods' images that kubeadm will ask for."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from harness import versions
+from harness.cluster.node_image.program import NODE_ROLES, POD_ROLES, Programs, architecture, programs
+from harness.errors import CauseCode
+from harness.host import cache, process
+from harness.host.debian import EPOCH_S, RootfsRecipe, rootfs
+from harness.image.base import measured_layer
+from harness.image.layer import layer_from_directory
+from harness.image.oci import BaseImage, archive, assemble
+
+FORMAT = 1  # raise when what _assemble() does changes
+REPOSITORY = "harness.local/node"
+SYSTEM_IMAGE = "harness.local/system"
+
+NODE = RootfsRecipe(
+    name="node",
+    packages=(
+        "ca-certificates",
+        "conntrack",
+        "containernetworking-plugins",
+        "ethtool",
+        "iproute2",
+        "iptables",
+        "kmod",
+        "mount",
+        "procps",
+        "runc",
+        "socat",
+        "util-linux",
+    ),
+)
+# Everything that pods of the cluster itself run in: kube-proxy's tables, the PostgreSQL server, the gateway.
+SYSTEM = RootfsRecipe(
+    name="system",
+    packages=(
+        "ca-certificates",
+        "conntrack",
+        "iptables",
+        "nginx-light",
+        f"postgresql-{versions.DEBIAN_POSTGRESQL}",
+    ),
+    unwanted=("/usr/lib/*/libLLVM*", f"/usr/lib/postgresql/{versions.DEBIAN_POSTGRESQL}/lib/bitcode/*"),
+    commands=(
+        # The package makes a cluster of its own, with keys of its own: neither belongs into an image.
+        'sed -i -E "s/^(postgres:x:)[0-9]+:[0-9]+/\\1999:999/" "$1"/etc/passwd',
+        'rm -rf "$1"/var/lib/postgresql/* "$1"/etc/postgresql/* "$1"/etc/ssl/private/* "$1"/etc/ssl/certs/ssl-cert*',
+        f'ln -s ../lib/postgresql/{versions.DEBIAN_POSTGRESQL}/bin/postgres "$1"/usr/bin/postgres',
+        f'ln -s ../lib/postgresql/{versions.DEBIAN_POSTGRESQL}/bin/initdb "$1"/usr/bin/initdb',
+    ),
+)
+
+
+@dataclass(frozen=True)
+class NodeImage:
+    """The node image's name in Docker, and the image on the node that PostgreSQL and the gateway run in."""
+
+    name: str
+    system_image: str
+
+
+def node_image(*, on_line: Callable[[str], None], log: Path) -> NodeImage:
+    """The image, built and given to Docker when it is not there yet. Raises HarnessError(BUILD_FAILED)."""
+    built = programs(on_line=on_line, log=log)
+    with as_file(files("harness.cluster.node_image") / "files") as static:
+        key = _key(built, static)
+        image = NodeImage(f"{REPOSITORY}:{key}", f"{SYSTEM_IMAGE}:{key}")
+        if _in_docker(image.name):
+            return image
+        on_line("Debian packages of the node")
+        node = rootfs(NODE, on_line=on_line, log=log)
+        on_line("Debian packages of the services")
+        system = rootfs(SYSTEM, on_line=on_line, log=log)
+
+        def make(folder: Path) -> None:
+            on_line("putting the node image together")
+            _assemble(folder, built, node, system, static, image.system_image)
+
+        tar = cache.obtain("node-image", key, make) / "node.tar"
+    on_line("giving the node image to Docker")
+    process.run(
+        ["docker", "import", "--change", 'ENTRYPOINT ["/usr/local/bin/entrypoint"]', str(tar), image.name],
+        cause=CauseCode.BUILD_FAILED,
+    )
+    return image
+
+
+def _key(built: Programs, static: Path) -> str:
+    inputs = [FORMAT, built.folder.name, NODE.key, SYSTEM.key]
+    digest = hashlib.sha256(json.dumps(inputs).encode())
+    for path in sorted(static.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(static).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _in_docker(name: str) -> bool:
+    return process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0
+
+
+def _assemble(folder: Path, built: Programs, node: Path, system: Path, static: Path, system_image: str) -> None:
+    listed = _role(built, folder, "kubeadm", "config", "images", "list", "--kubernetes-version", versions.KUBERNETES)
+    names = listed.split()
+    pause = next(name for name in names if "/pause:" in name)
+    replaced = {"@PAUSE@": pause, "@SYSTEM@": system_image}
+    with tarfile.open(folder / "node.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        _copy_tar(node, tar)
+        for name in ("containerd", "ctr", "containerd-shim-runc-v2", "entrypoint"):
+            _add_file(tar, f"usr/local/bin/{name}", built.folder / name)
+        _add_file(tar, "usr/local/bin/harness-node", built.node)
+        for role in NODE_ROLES:
+            _add_link(tar, f"usr/local/bin/{role}", "harness-node")
+        for path in sorted(static.rglob("*")):
+            if path.is_file():
+                text = path.read_text(encoding="utf-8")
+                for mark, value in replaced.items():
+                    text = text.replace(mark, value)
+                _add_bytes(tar, path.relative_to(static).as_posix(), text.encode())
+        _add_bytes(tar, "kind/version", versions.KUBERNETES.encode())
+        for index, chunks in enumerate(_pod_images(folder, built, system, names, pause, system_image)):
+            path = folder / "images.tar"
+            with path.open("wb") as file:
+                file.writelines(chunks)
+            _add_file(tar, f"kind/images/{index:02}.tar", path, mode=0o644)
+            path.unlink()
+
+
+def _role(built: Programs, folder: Path, role: str, *arguments: str) -> str:
+    link = folder / role
+    link.symlink_to(built.node)
+    try:
+        return process.run([link, *arguments], cause=CauseCode.BUILD_FAILED).stdout
+    finally:
+        link.unlink()
+
+
+def _pod_images(
+    folder: Path, built: Programs, system: Path, names: list[str], pause: str, system_image: str
+) -> Iterator[Iterable[bytes]]:
+    """Archives of the images that kubeadm, the cluster's chart and the node name; later ones need the first's layers."""
+    tree = folder / "program" / "usr" / "local" / "bin"
+    tree.mkdir(parents=True)
+    (tree / "harness-node").hardlink_to(built.node)
+    (tree / "pause").hardlink_to(built.folder / "pause")
+    for role in POD_ROLES:
+        (tree / role).symlink_to("harness-node")
+    program = layer_from_directory(folder / "program", "", store=folder / "layers")
+    rootfs_layer = measured_layer(system)
+    entrypoints = {name: ("coredns",) for name in names if "/coredns:" in name} | {pause: ("pause",)}
+    sent: frozenset[str] = frozenset()
+    for name in (system_image, *names):
+        base = BaseImage(
+            layers=(rootfs_layer,),
+            digest=rootfs_layer.digest,
+            site_directory="",
+            entrypoint=entrypoints.get(name, ()),
+        )
+        repository, _, tag = name.rpartition(":")
+        image = assemble(
+            base, [program], name=repository, tag=tag, platform=f"linux/{architecture()}",
+            env={"PATH": base.path}, user="", workdir="/", labels={},
+        )  # fmt: skip
+        yield archive(image, omit=sent)
+        sent |= {layer.digest for layer in image.layers}
+    shutil.rmtree(folder / "program")
+    shutil.rmtree(folder / "layers")
+
+
+def _copy_tar(source: Path, target: tarfile.TarFile) -> None:
+    with tarfile.open(source) as tar:
+        for member in tar:
+            target.addfile(member, tar.extractfile(member) if member.isreg() else None)
+
+
+def _add_file(tar: tarfile.TarFile, name: str, path: Path, *, mode: int = 0o755) -> None:
+    with path.open("rb") as file:
+        tar.addfile(_member(name, path.stat().st_size, mode), file)
+
+
+def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    tar.addfile(_member(name, len(content), 0o644), io.BytesIO(content))
+
+
+def _add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
+    member = _member(name, 0, 0o777)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    tar.addfile(member)
+
+
+def _member(name: str, size_bytes: int, mode: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size_bytes, mode, EPOCH_S
+    return member

@@ -1,0 +1,120 @@
+"""The Go programs of a node and its client: Kubernetes, etcd, CoreDNS, Helm and kind as one, containerd as three."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from harness import versions
+from harness.errors import CauseCode
+from harness.host import cache, go, process
+
+FORMAT = 1  # raise when what _build() does changes
+NODE_ROLES = ("kubeadm", "kubectl", "kubelet", "coredns")
+POD_ROLES = (
+    "coredns",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "local-provisioner",
+)
+CLIENT_ROLES = ("helm", "kind", "kubectl")
+CONTAINERD_PROGRAMS = ("containerd", "ctr", "containerd-shim-runc-v2")
+ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A folder of built programs: `node` plays the roles, `entrypoint` and `pause` and containerd's stand alone."""
+
+    folder: Path
+
+    @property
+    def node(self) -> Path:
+        return self.folder / "node"
+
+    def role(self, name: str) -> Path:
+        """A link by whose name the program plays that role on this machine."""
+        return self.folder / "roles" / name
+
+
+def architecture() -> str:
+    """This machine's architecture by Go's and OCI's name."""
+    return ARCHITECTURES.get(platform.machine().lower(), platform.machine().lower())
+
+
+def programs(*, on_line: Callable[[str], None], log: Path) -> Programs:
+    """All programs for Linux on this architecture, compiled once (about 10 minutes on 2 cores from nothing).
+
+    Raises HarnessError(BUILD_FAILED) with the compiler's last lines.
+    """
+    with as_file(files("harness.cluster.node_image") / "source") as source:
+        return Programs(cache.obtain("programs", _key(source), lambda folder: _build(source, folder, on_line, log)))
+
+
+def _key(source: Path) -> str:
+    digest = hashlib.sha256(repr([FORMAT, versions.KUBERNETES, versions.CONTAINERD, architecture()]).encode())
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(source).as_posix()}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path) -> None:
+    compiler = go.find(on_line)
+    environment = {
+        "CGO_ENABLED": "0",
+        "GOOS": "linux",
+        "GOARCH": architecture(),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+    }
+
+    def compile_(title: str, *arguments: str, cwd: Path | None = None, **extra: str) -> None:
+        on_line(title)
+        process.stream(
+            [compiler, *arguments],
+            on_line=lambda line: on_line(f"{title}: {line}"),
+            env={**environment, **extra},
+            cwd=cwd,
+            log=log,
+            cause=CauseCode.BUILD_FAILED,
+            hint=f"less {log}",
+        )
+
+    module = folder / "source"  # Go wants to be able to write beside go.mod; an installed wheel may be read-only
+    shutil.copytree(source, module)
+    small = ["-trimpath", "-ldflags", "-s -w"]
+    stamped = ["-trimpath", "-ldflags", f"-s -w {_version_flags()}"]
+    for name in ("entrypoint", "pause"):
+        compile_(f"compiling {name}", "build", *small, "-o", str(folder / name), f"./{name}", cwd=module)
+    containerd = [f"github.com/containerd/containerd/v2/cmd/{name}@{versions.CONTAINERD}" for name in CONTAINERD_PROGRAMS]
+    binaries = folder / "gobin"
+    # `go install` of another architecture refuses GOBIN; that of this one needs it.
+    compile_(f"compiling containerd {versions.CONTAINERD}", "install", *small, *containerd, GOBIN=str(binaries), GOFLAGS="-buildvcs=false")
+    for name in CONTAINERD_PROGRAMS:
+        (binaries / name).rename(folder / name)
+    binaries.rmdir()
+    title = f"compiling Kubernetes {versions.KUBERNETES}"
+    # -v names each package as it is compiled: the only sign of progress the compiler gives.
+    compile_(title, "build", "-v", *stamped, "-o", str(folder / "node"), "./program", cwd=module)
+    shutil.rmtree(module)
+    (folder / "roles").mkdir()
+    for name in CLIENT_ROLES:
+        (folder / "roles" / name).symlink_to("../node")
+
+
+def _version_flags() -> str:
+    major, minor, _ = versions.KUBERNETES.removeprefix("v").split(".")
+    values = {"gitVersion": versions.KUBERNETES, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    packages = ("k8s.io/client-go/pkg/version", "k8s.io/component-base/version")
+    return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())

@@ -1,0 +1,1 @@
+"""The commands as ordered steps: up, test, down, and the looks in between."""

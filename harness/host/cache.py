@@ -1,0 +1,117 @@
+"""What was built is kept by the hash of its inputs: made once, by one process, and never half."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+ROOT_VARIABLE = "HARNESS_CACHE_DIR"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}")
+
+
+def root() -> Path:
+    """The cache's folder: $HARNESS_CACHE_DIR, else the user's own for this program. It need not exist."""
+    if configured := os.environ.get(ROOT_VARIABLE):
+        return Path(configured).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_cache_path("airflow-harness")
+
+
+def entry(kind: str, key: str) -> Path:
+    """Where a built thing lies, whether it has been built or not; it exists only when it is whole.
+
+    Raises ValueError for a kind or key that is no plain file name.
+    """
+    for name in (kind, key):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a cache entry")
+    return root() / kind / key
+
+
+@contextmanager
+def build(kind: str, key: str, *, on_wait: Callable[[], None] | None = None) -> Iterator[Path | None]:
+    """Give an empty folder to build in, which becomes the entry when the block succeeds.
+
+    Gives None when the entry is there already, also when another process built it while we waited (`on_wait`
+    is called once before waiting). What a killed build left behind is removed by the next one.
+    """
+    target = entry(kind, key)
+    if target.exists():
+        yield None
+        return
+    with _locked(target, on_wait):
+        # Who holds the lock is the only builder: whatever else lies here belongs to a dead one.
+        for leftover in target.parent.glob(f".{key}.*.building"):
+            _remove(leftover)
+        if target.exists():
+            yield None
+            return
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{key}.", suffix=".building"))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            folder.rename(target)
+        except BaseException:
+            _remove(folder)
+            raise
+
+
+def obtain(
+    kind: str,
+    key: str,
+    make: Callable[[Path], None],
+    *,
+    on_wait: Callable[[], None] | None = None,
+) -> Path:
+    """The entry, built by `make(folder)` when it is not there yet; whatever `make` raises passes through."""
+    with build(kind, key, on_wait=on_wait) as folder:
+        if folder is not None:
+            make(folder)
+    return entry(kind, key)
+
+
+def discard(kind: str, key: str) -> None:
+    """Remove an entry, whole at once for whoever looks; nothing happens when it is not there."""
+    target = entry(kind, key)
+    if not target.exists():
+        return
+    with _locked(target, None):
+        doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{key}.", suffix=".building"))
+        try:
+            target.rename(doomed / "entry")
+        finally:
+            _remove(doomed)
+
+
+@contextmanager
+def _locked(target: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    import filelock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(target.parent / f".{target.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        if on_wait is not None:
+            on_wait()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove(path: Path) -> None:
+    """Remove a tree, also one with folders that were made unwritable (Go's module cache is)."""
+    for folder, names, _ in os.walk(path):
+        for child in (Path(folder), *(Path(folder, name) for name in names)):
+            if not child.is_symlink():
+                with suppress(OSError):
+                    child.chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)  # what stays is out of the way: no entry has such a name

@@ -1,0 +1,103 @@
+"""Root file systems from Debian packages alone, by mmdebstrap; the same packages give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness import versions
+from harness.errors import CauseCode, HarnessError
+from harness.host import cache, process
+
+FORMAT = 1  # raise when what make() does changes
+EPOCH_S = 315532800  # 1980-01-01: no time stamp of the build gets in
+UNWANTED = (
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/lintian/*",
+)
+# What mmdebstrap or packages copy from this machine, or make anew each time.
+TRACES = (
+    "etc/resolv.conf",
+    "etc/hostname",
+    "etc/machine-id",
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*",
+    "var/lib/dbus/machine-id",
+    "var/cache/ldconfig/aux-cache",
+    "var/lib/apt/lists/*",
+    "var/cache/apt/*",
+    "var/log/*.log",
+    "var/log/apt/*",
+)
+
+
+@dataclass(frozen=True)
+class RootfsRecipe:
+    """What a root file system holds: packages, path patterns left out, shell commands run on the tree `$1`."""
+
+    name: str
+    packages: tuple[str, ...]
+    unwanted: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A digest of all that determines the result, but for the mirror's package versions."""
+        inputs = [FORMAT, versions.DEBIAN, platform.machine(), UNWANTED, TRACES, asdict(self)]
+        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+
+
+def rootfs(recipe: RootfsRecipe, *, on_line: Callable[[str], None], log: Path) -> Path:
+    """The recipe's tar, built once. Raises HarnessError(TOOL_MISSING) without mmdebstrap, BUILD_FAILED else."""
+
+    def make(folder: Path) -> None:
+        if shutil.which("mmdebstrap") is None:
+            raise HarnessError(
+                CauseCode.TOOL_MISSING,
+                "mmdebstrap is not installed: without it no image can be made from Debian packages",
+                hint="harness doctor --fix",
+            )
+        unwanted = [f"--dpkgopt=path-exclude={path}" for path in (*UNWANTED, *recipe.unwanted)]
+        traces = " ".join(f'"$1"/{path}' for path in TRACES)
+        hooks = [f"--customize-hook={command}" for command in (*recipe.commands, f"rm -rf {traces}")]
+        argv = [
+            "mmdebstrap",
+            "--variant=minbase",
+            "--mode=auto",
+            f"--include={','.join(recipe.packages)}",
+            *unwanted,
+            *hooks,
+            versions.DEBIAN,
+            str(folder / "rootfs.tar"),
+            *_mirrors(),
+        ]
+        environment = {"SOURCE_DATE_EPOCH": str(EPOCH_S), "LC_ALL": "C.UTF-8"}
+        process.stream(
+            argv, on_line=on_line, env=environment, log=log, cause=CauseCode.BUILD_FAILED, hint=f"less {log}"
+        )
+
+    return cache.obtain("rootfs", f"{recipe.name}-{recipe.key}", make) / "rootfs.tar"
+
+
+def _mirrors() -> list[str]:
+    """This machine's own apt sources for the suite; none, which means Debian's default, on another system."""
+    if shutil.which("apt-get") is None:
+        return []
+    listed = process.run(
+        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(SUITE)|$(COMPONENT)", "Created-By: Packages"],
+        check=False,
+    )
+    found = []
+    for line in dict.fromkeys(listed.stdout.splitlines()):
+        origin, uri, codename, _, component = [*line.split("|"), "", "", "", ""][:5]
+        if origin == "Debian" and codename.split("-")[0] == versions.DEBIAN:
+            found.append(f"deb {uri} {codename} {component}")
+    return found

@@ -1,0 +1,125 @@
+"""The connection to the Docker daemon that the `docker` command would use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import CauseCode, HarnessError
+
+if TYPE_CHECKING:
+    import docker
+    from docker.tls import TLSConfig
+
+PING_TIMEOUT_S = 5
+REQUEST_TIMEOUT_S = 600
+LOCAL_SOCKETS = ("unix:///var/run/docker.sock", "unix:///run/docker.sock", "npipe:////./pipe/docker_engine")
+HINT = "harness doctor --fix"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the daemon is: its URL, who says so (DOCKER_HOST, a context, the default), and TLS if any."""
+
+    url: str
+    origin: str
+    tls: TLSConfig | None = None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is this machine's usual daemon, which `doctor --fix` may install and start."""
+        return self.url in LOCAL_SOCKETS
+
+
+def endpoint() -> Endpoint:
+    """What DOCKER_HOST says, else the context (DOCKER_CONTEXT or the current one), else the default socket.
+
+    Raises HarnessError(DOCKER_MISSING) when the context named does not exist.
+    """
+    if url := os.environ.get("DOCKER_HOST"):
+        return Endpoint(url, "DOCKER_HOST", _tls_of_environment())
+    from docker.constants import DEFAULT_UNIX_SOCKET, IS_WINDOWS_PLATFORM
+    from docker.context import ContextAPI
+    from docker.context.config import get_current_context_name
+
+    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+    if name == "default":
+        default = LOCAL_SOCKETS[-1] if IS_WINDOWS_PLATFORM else DEFAULT_UNIX_SOCKET.removeprefix("http+")
+        return Endpoint(default, "the default")
+    try:
+        context = ContextAPI.get_context(name)
+        url = context.endpoints["docker"]["Host"]
+    except Exception as error:  # the library raises bare Exception for a broken context
+        raise HarnessError(
+            CauseCode.DOCKER_MISSING,
+            f"the Docker context {name!r} does not exist or can't be read",
+            hint="docker context ls; docker context use default",
+        ) from error
+    return Endpoint(url, f"context {name}", context.tls_cfg.get("docker"))
+
+
+def connect() -> docker.DockerClient:
+    """A client of a daemon that has just answered.
+
+    Raises HarnessError(DOCKER_PERMISSION) when this user may not use its socket, DOCKER_MISSING when nobody
+    answers within PING_TIMEOUT_S.
+    """
+    where = endpoint()
+    import docker
+
+    try:
+        client = docker.DockerClient(
+            base_url=where.url, tls=where.tls or False, timeout=PING_TIMEOUT_S, use_ssh_client=True
+        )
+        client.ping()
+    except Exception as error:
+        raise refusal(where, error) from error
+    client.api.timeout = REQUEST_TIMEOUT_S
+    return client
+
+
+def refusal(where: Endpoint, error: BaseException) -> HarnessError:
+    """What it means that connecting raised `error`."""
+    chain = list(_chain(error))
+    reached = f"{where.url} (from {where.origin})"
+    if any(isinstance(each, PermissionError) for each in chain):
+        return HarnessError(
+            CauseCode.DOCKER_PERMISSION, f"this user may not use the Docker socket {reached}", hint=HINT
+        )
+    if any(isinstance(each, FileNotFoundError) for each in chain):
+        reason = "no Docker daemon: nothing is at"
+    elif any(isinstance(each, ConnectionRefusedError) for each in chain):
+        reason = "the Docker daemon is not running: nobody answers at"
+    else:
+        reason = "the Docker daemon does not answer at"
+    return HarnessError(CauseCode.DOCKER_MISSING, f"{reason} {reached}", hint=HINT, evidence=[str(chain[-1])])
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it came from: causes, contexts and those that urllib3 keeps in args."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        related = [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+        waiting += [one for one in related if isinstance(one, BaseException)]
+
+
+def _tls_of_environment() -> TLSConfig | None:
+    if not os.environ.get("DOCKER_TLS_VERIFY") and not os.environ.get("DOCKER_CERT_PATH"):
+        return None
+    import docker
+
+    folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
+    return docker.tls.TLSConfig(
+        client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
+        ca_cert=str(folder / "ca.pem"),
+        verify=bool(os.environ.get("DOCKER_TLS_VERIFY")),
+    )

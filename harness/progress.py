@@ -1,0 +1,47 @@
+"""What the engine tells while it works; the report package decides how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Step(Protocol):
+    """A running step of a command."""
+
+    def update(self, detail: str) -> None:
+        """Show what the step is doing now, in a few words."""
+
+    def done(self, detail: str) -> None:
+        """What to show beside the step once it has ended, instead of the last update."""
+
+
+class Progress(Protocol):
+    """Where steps are shown. Steps may overlap: each thread opens its own."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Show `title` until the block ends, then its seconds; a block that raises is shown as failed."""
+        raise NotImplementedError
+        yield
+
+    def note(self, text: str) -> None:
+        """One line for the person who watches."""
+
+
+class SilentStep:
+    """A step that nobody watches."""
+
+    def update(self, detail: str) -> None: ...
+    def done(self, detail: str) -> None: ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:  # noqa: ARG002
+        yield SilentStep()
+
+    def note(self, text: str) -> None: ...

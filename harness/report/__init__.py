@@ -1,0 +1,1 @@
+"""One result model; each other module renders it for one reader."""

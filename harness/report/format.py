@@ -1,0 +1,255 @@
+"""Numbers, seconds, bytes, digests, gates and names as every report shows them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from harness.report.model import MetricResult, Result, TaskResult, TestResult, VersionResult
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+_SIGNIFICANT = 4
+_EXACT = 17  # digits that tell any two floats apart
+
+
+class Bounds(Protocol):
+    """What GateResult and config.Gate have in common."""
+
+    @property
+    def min(self) -> float | None: ...
+    @property
+    def max(self) -> float | None: ...
+    @property
+    def better(self) -> str | None: ...
+    @property
+    def max_regression(self) -> float | None: ...
+
+
+def clean(text: str) -> str:
+    """`text` without terminal escapes and control characters, so that a log line can't draw on the screen."""
+    return _UNPRINTABLE.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def one_line(text: str) -> str:
+    """`text`, cleaned, on one line."""
+    return " ".join(clean(text).split())
+
+
+def cleaned(result: Result) -> Result:
+    """The result with every text made safe to show: names on one line, evidence line by line."""
+    from harness.report.model import Result as Model
+
+    return Model.model_validate(_cleaned(result.model_dump(by_alias=True)))
+
+
+def _cleaned(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {
+            one_line(key): tuple(line for text in entry for line in clean(text).splitlines())
+            if key == "evidence"
+            else _cleaned(entry)
+            for key, entry in value.items()
+        }
+    return [_cleaned(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def exact(value: float) -> str:
+    """The shortest decimal that is exactly this float, as people write it: 0.93, 1, 250000."""
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return repr(float(value))
+
+
+def number(value: float, *, unlike: float | None = None) -> str:
+    """About four significant digits, or as many as it takes to be told from `unlike`.
+
+    0.92999999 is "0.93", but "0.92999999" beside the bound 0.93. Whole numbers are never shortened.
+    """
+    value = float(value)
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    for digits in range(_SIGNIFICANT, _EXACT + 1):
+        text = _rounded(value, digits)
+        shown = Decimal(text)
+        if abs(value) < 1000 and shown == shown.to_integral_value():
+            continue  # an accuracy of 0.99996 is not 1
+        if unlike is None or value == unlike or _same_side(shown, value, unlike):
+            return text
+    return repr(value)
+
+
+def _rounded(value: float, digits: int) -> str:
+    magnitude = abs(value)
+    if not 1e-4 <= magnitude < 1e15:
+        return f"{value:.{digits}g}"
+    exponent = Decimal(value).adjusted()
+    text = f"{value:.{max(0, digits - 1 - exponent)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _same_side(shown: Decimal, value: float, other: float) -> bool:
+    bound = Decimal(repr(float(other)))
+    return shown < bound if value < other else shown > bound
+
+
+def signed(value: float) -> str:
+    """A difference with its sign: "+0.012", "-0.3", "0"."""
+    text = number(value)
+    return f"+{text}" if value > 0 else text
+
+
+def gate(bounds: Bounds) -> str:
+    """A gate as text: ">= 0.93", ">= 0.9, <= 1, drop <= 0.01"; "rise" where lower is better."""
+    parts = []
+    if bounds.min is not None:
+        parts.append(f">= {exact(bounds.min)}")
+    if bounds.max is not None:
+        parts.append(f"<= {exact(bounds.max)}")
+    if bounds.max_regression is not None:
+        parts.append(f"{'rise' if bounds.better == 'lower' else 'drop'} <= {exact(bounds.max_regression)}")
+    return ", ".join(parts)
+
+
+def seconds(value: float | None) -> str:
+    """ "0.35 s", "4.2 s", "43 s", "12 min 5 s", "2 h 3 min"; "-" for None."""
+    if value is None:
+        return "-"
+    if value < 0.995:
+        return f"{max(value, 0):.2f} s"
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def size(value: int | None) -> str:
+    """Bytes in decimal units: "812 B", "10.2 kB", "1.07 GB"; "-" for None."""
+    if value is None:
+        return "-"
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5:
+            return f"{value} B" if unit == "B" else f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"
+
+
+def digest(value: str | None) -> str:
+    """The algorithm and the first 12 hex digits: "sha256:0123456789ab"; "-" for None."""
+    if not value:
+        return "-"
+    algorithm, colon, rest = value.rpartition(":")
+    return f"{algorithm}{colon}{rest[:12]}"
+
+
+def commit(version: VersionResult) -> str:
+    """The commit's first 12 digits, with "-dirty-…" when there were uncommitted changes."""
+    return version.commit[:12] + (f"-dirty-{version.dirty[:8]}" if version.dirty else "")
+
+
+def task(result: TaskResult) -> str:
+    """The task's name; task[3] for the fourth of a mapped task."""
+    return result.task_id if result.map_index < 0 else f"{result.task_id}[{result.map_index}]"
+
+
+def phase(name: str) -> str:
+    """A phase's name for people: "deploy" for "deploy_s"."""
+    return name.removesuffix("_s").replace("_", " ")
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 gate", "2 gates"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def all_phases(version: VersionResult) -> dict[str, float]:
+    """Where a version's time went, in order: its own phases, then those of its tests, in seconds.
+
+    With several tests theirs carry the test's name.
+    """
+    phases = {phase(name): value for name, value in version.phases.items()}
+    several = len(version.tests) > 1
+    for test in version.tests:
+        for name, value in test.phases.items():
+            label = f"{test.name}: {phase(name)}" if several else phase(name)
+            phases[label] = phases.get(label, 0.0) + value
+    return phases
+
+
+def summary(test: TestResult) -> str:
+    """One line that says why a test got its verdict: its cause, or the gates that hold."""
+    if test.cause is not None:
+        return test.cause.message
+    held = [
+        f"{name} {number(metric.value, unlike=_nearest(metric.value, metric.gate))} ({gate(metric.gate)})"
+        for name, metric in test.metrics.items()
+        if metric.gate is not None and metric.value is not None and metric.verdict == "passed"
+    ]
+    return ", ".join(held) or f"{plural(len(test.tasks), 'task')} ran"
+
+
+def _nearest(value: float, bounds: Bounds) -> float | None:
+    known = [bound for bound in (bounds.min, bounds.max) if bound is not None]
+    return min(known, key=lambda bound: abs(bound - value), default=None)
+
+
+def metric_value(metric: MetricResult) -> str:
+    """A metric's value, told from the bound next to it; "-" when it was not reported."""
+    if metric.value is None:
+        return "-"
+    return number(metric.value, unlike=_nearest(metric.value, metric.gate) if metric.gate else None)
+
+
+def metric_base(metric: MetricResult) -> str:
+    """The base's value; "-" when there is none."""
+    return "-" if metric.base is None else number(metric.base, unlike=metric.value)
+
+
+def metric_change(metric: MetricResult) -> str:
+    """What the metric gained or lost against the base: "-0.031"."""
+    if metric.value is None or metric.base is None:
+        return "-"
+    return signed(float(Decimal(repr(metric.value)) - Decimal(repr(metric.base))))
+
+
+def metric_gate(metric: MetricResult) -> str:
+    """The gate as text, with the base's own where it differs."""
+    if metric.gate is None:
+        return "-"
+    if metric.base_gate is None:
+        return gate(metric.gate)
+    return f"{gate(metric.gate)} (base: {gate(metric.base_gate) or 'none'})"
+
+
+def metric_verdict(metric: MetricResult) -> str:
+    """The verdict; "not judged" for a gate that had nothing to be judged by, "-" without a gate."""
+    return metric.verdict or ("not judged" if metric.gate is not None else "-")
+
+
+def most(metrics: Mapping[str, MetricResult], limit: int) -> dict[str, MetricResult]:
+    """Every gated metric, and of the others the first ones, `limit` in all."""
+    room = limit - sum(metric.gate is not None for metric in metrics.values())
+    kept: dict[str, MetricResult] = {}
+    for name, metric in metrics.items():
+        if metric.gate is None:
+            room -= 1
+        if metric.gate is not None or room >= 0:
+            kept[name] = metric
+    return kept

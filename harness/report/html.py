@@ -1,0 +1,185 @@
+"""The result as one self-contained HTML page, light or dark as the reader's system is."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from harness.report import format, plots
+from harness.report.markup import Markup, element, joined
+from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+
+_SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def render(result: Result) -> str:
+    """The whole page; it loads nothing, runs nothing, and every text of the result in it is escaped."""
+    result = format.cleaned(result)
+    parts = [element("h1", "harness ", _badge(result.verdict))]
+    if result.cause is not None:
+        parts.append(element("section", _cause(result.cause)))
+    if len(result.versions) > 1:
+        parts.append(_overview(result))
+    parts += [_version(version) for version in result.versions]
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("title", f"harness: {result.verdict}"),
+        element("style", Markup(files("harness.report").joinpath("html.css").read_text("utf-8"))),
+    )
+    return (
+        "<!doctype html>\n"
+        + element("html", head, element("body", element("main", *parts)), lang="en")
+        + "\n"
+    )
+
+
+def _overview(result: Result) -> Markup:
+    rows = []
+    for version in result.versions:
+        told = [format.summary(test) for test in version.tests]
+        told += [version.cause.message] if version.cause else []
+        cells = [element("td", element("code", version.ref)), element("td", _verdict(version.verdict))]
+        rows.append(element("tr", *cells, element("td", "; ".join(told))))
+    return element("section", element("table", element("tbody", *rows), class_="overview"))
+
+
+def _version(version: VersionResult) -> Markup:
+    parts = [element("h2", element("code", version.ref), " ", _badge(version.verdict)), _facts(version)]
+    if version.cause is not None:
+        parts.append(_cause(version.cause))
+    for test in version.tests:
+        parts += _test(test)
+    phases = format.all_phases(version)
+    bar = plots.phase_bar(phases)
+    if bar is not None:
+        parts += [
+            element("h4", f"where the time went ({format.seconds(sum(phases.values()))})"),
+            bar,
+            _legend(phases),
+        ]
+    return element("section", *parts)
+
+
+def _facts(version: VersionResult) -> Markup:
+    facts = {
+        "commit": version.commit + (f" with uncommitted changes {version.dirty[:8]}" if version.dirty else "")
+    }
+    if version.image is not None:
+        facts |= {
+            "image": version.image.name,
+            "digest": version.image.digest,
+            "base": version.image.base_digest,
+        }
+    if version.load_bytes is not None:
+        facts["sent"] = f"{format.size(version.load_bytes)} into the cluster"
+    if version.namespace is not None:
+        facts["namespace"] = version.namespace + (" (kept)" if version.kept else "")
+    rows = [
+        joined([element("dt", name), element("dd", element("code", value))]) for name, value in facts.items()
+    ]
+    return element("dl", *rows)
+
+
+def _test(test: TestResult) -> list[Markup]:
+    about = [test.run_id, f"run {test.state}" if test.state else None]
+    if test.dag_id != test.name:
+        about.insert(0, f"DAG {test.dag_id}")
+    if test.logical_date:
+        about.append(f"logical date {test.logical_date}")
+    parts = [element("h3", test.name, " ", _badge(test.verdict))]
+    parts.append(element("p", " · ".join(text for text in about if text), class_="dim"))
+    if test.cause is not None:
+        parts.append(_cause(test.cause))
+    if test.metrics:
+        parts += [element("h4", "metrics"), _metrics(test.metrics)]
+    if test.tasks:
+        parts.append(element("h4", "task instances: queued, then running"))
+        plot = plots.timeline(test.tasks)
+        parts += [element("div", plot, class_="scroll")] if plot is not None else []
+        parts.append(_tasks(test))
+    return parts
+
+
+def _metrics(metrics: dict[str, MetricResult]) -> Markup:
+    compared = any(metric.base is not None for metric in metrics.values())
+    rows = []
+    for name, metric in metrics.items():
+        compare = [format.metric_base(metric), format.metric_change(metric)] if compared else []
+        cells = [element("td", element("code", name))]
+        cells += [element("td", text, class_="right") for text in (format.metric_value(metric), *compare)]
+        cells += [
+            element("td", format.metric_gate(metric), class_="gate"),
+            element("td", plots.gate_bar(name, metric)),
+            element("td", format.metric_verdict(metric), class_=metric.verdict, title=metric.message or None),
+        ]
+        rows.append(element("tr", *cells))
+    head = ("metric", "value", *(("base", "change") if compared else ()), "gate", "", "verdict")
+    table = _table(head, rows, right=(1, 2, 3) if compared else (1,))
+    if not compared:
+        return table
+    return joined(
+        [
+            table,
+            element(
+                "p", "filled dot: value; hollow dot: base; green: what the gate allows", class_="dim small"
+            ),
+        ]
+    )
+
+
+def _tasks(test: TestResult) -> Markup:
+    colours = {"success": "passed", "failed": "failed", "upstream_failed": "failed"}
+    rows = [
+        element(
+            "tr",
+            element("td", element("code", format.task(task))),
+            element("td", task.state or "-", class_=colours.get(task.state or "")),
+            element("td", task.try_number, class_="right"),
+            element("td", element("code", task.pod or "-")),
+            element("td", format.seconds(task.queued_s), class_="right"),
+            element("td", format.seconds(task.duration_s), class_="right"),
+        )
+        for task in test.tasks
+    ]
+    return _table(("task", "state", "try", "pod", "queued", "ran"), rows, right=(2, 4, 5))
+
+
+def _table(head: tuple[str, ...], rows: list[Markup], *, right: tuple[int, ...]) -> Markup:
+    cells = [
+        element("th", name, class_="right" if index in right else None) for index, name in enumerate(head)
+    ]
+    table = element("table", element("thead", element("tr", *cells)), element("tbody", *rows))
+    return element("div", table, class_="scroll")
+
+
+def _legend(phases: dict[str, float]) -> Markup:
+    items = []
+    for index, (name, value) in enumerate(phases.items()):
+        box = element(
+            "svg", element("rect", width=10, height=10, class_=f"phase{index % 6}"), viewBox="0 0 10 10"
+        )
+        items.append(element("span", box, element("b", name), f" {format.seconds(value)}"))
+    return element("div", *items, class_="legend")
+
+
+def _cause(cause: Cause) -> Markup:
+    where = f" in task {cause.task_id}" if cause.task_id else ""
+    parts = [
+        element("p", element("b", cause.message), element("span", f" ({cause.code}{where})", class_="dim"))
+    ]
+    if cause.evidence:
+        parts.append(element("pre", "\n".join(cause.evidence)))
+    if cause.hint:
+        parts.append(element("p", "hint: ", element("code", cause.hint)))
+    return element("div", *parts, class_="cause")
+
+
+def _badge(verdict: str) -> Markup:
+    return element("span", f"{_SIGNS[verdict]} {verdict}", class_=f"badge {verdict}")
+
+
+def _verdict(verdict: str) -> Markup:
+    return element("span", f"{_SIGNS[verdict]} {verdict}", class_=f"told {verdict}")

@@ -1,0 +1,140 @@
+"""The result as GitHub-flavoured Markdown, for a job's summary or a comment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from harness.report import format
+from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+
+_MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<#~@$])")
+_MOST_ROWS = 100
+_MOST_EVIDENCE = 40
+_BAR_COLUMNS = 24
+
+
+def render(result: Result) -> str:
+    """Verdict, metrics, tasks and times; nothing in it is read as Markdown or HTML that we did not write."""
+    result = format.cleaned(result)
+    blocks = [f"## {_MARKS[result.verdict]} {result.verdict}"]
+    if result.cause is not None:
+        blocks += _cause(result.cause)
+    for version in result.versions:
+        blocks += _version(version)
+    return "\n\n".join(blocks) + "\n"
+
+
+def text(value: str) -> str:
+    """`value` as plain text in Markdown."""
+    return _SPECIAL.sub(r"\\\1", value).replace("://", ":\u2060//")
+
+
+def code(value: str) -> str:
+    """`value` as inline code, also with backticks in it."""
+    longest = max((len(run) for run in re.findall(r"`+", value)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if value.startswith("`") or value.endswith("`") else ""
+    return f"{fence}{pad}{value}{pad}{fence}"
+
+
+def _version(version: VersionResult) -> list[str]:
+    blocks = [f"### {_MARKS[version.verdict]} {code(version.ref)} · {code(format.commit(version))}"]
+    facts = []
+    if version.image is not None:
+        facts.append(f"image {code(version.image.name)} {code(format.digest(version.image.digest))}")
+    if version.namespace is not None:
+        facts.append(f"namespace {code(version.namespace)}")
+    if facts:
+        blocks.append(" · ".join(facts))
+    if version.cause is not None:
+        blocks += _cause(version.cause)
+    for test in version.tests:
+        blocks += _test(test)
+    phases = format.all_phases(version)
+    if phases:
+        blocks.append(_phases(phases))
+    return blocks
+
+
+def _test(test: TestResult) -> list[str]:
+    blocks = [f"{_MARKS[test.verdict]} **{text(test.name)}**: {text(format.summary(test))}"]
+    if test.cause is not None:
+        blocks += _cause(test.cause, told=True)
+    if test.metrics:
+        blocks.append(_metrics(test.metrics))
+    if test.tasks:
+        blocks.append(_tasks(test))
+    return blocks
+
+
+def _metrics(metrics: dict[str, MetricResult]) -> str:
+    compared = any(metric.base is not None for metric in metrics.values())
+    shown = format.most(metrics, _MOST_ROWS)
+    rows = []
+    for name, metric in shown.items():
+        mark = f"{_MARKS[metric.verdict]} " if metric.verdict else ""
+        compare = [format.metric_base(metric), format.metric_change(metric)] if compared else []
+        gate = format.metric_gate(metric)
+        cells = [format.metric_value(metric), *compare, code(gate) if gate != "-" else gate]
+        rows.append([code(name), *cells, mark + format.metric_verdict(metric)])
+    head = ["metric", "value", *(("base", "change") if compared else ()), "gate", "verdict"]
+    table = _table(head, rows, right=range(1, 4 if compared else 2))
+    hidden = len(metrics) - len(shown)
+    return f"{table}\n\nand {format.plural(hidden, 'more metric')} without a gate" if hidden else table
+
+
+def _tasks(test: TestResult) -> str:
+    rows = [
+        [
+            code(format.task(task)),
+            text(task.state or "-"),
+            str(task.try_number),
+            code(task.pod) if task.pod else "-",
+            format.seconds(task.queued_s),
+            format.seconds(task.duration_s),
+        ]
+        for task in test.tasks[:_MOST_ROWS]
+    ]
+    table = _table(["task", "state", "try", "pod", "queued", "ran"], rows, right=(2, 4, 5))
+    hidden = len(test.tasks) - _MOST_ROWS
+    more = f"\n\nand {format.plural(hidden, 'more task')}" if hidden > 0 else ""
+    return _folded(format.plural(len(test.tasks), "task instance"), table + more)
+
+
+def _phases(phases: dict[str, float]) -> str:
+    longest = max(phases.values()) or 1.0
+    rows = [
+        [
+            code(name),
+            format.seconds(value),
+            "█" * max(1 if value > 0 else 0, round(_BAR_COLUMNS * value / longest)),
+        ]
+        for name, value in phases.items()
+    ]
+    title = f"where the time went ({format.seconds(sum(phases.values()))})"
+    return _folded(title, _table(["phase", "took", ""], rows, right=(1,)))
+
+
+def _cause(cause: Cause, *, told: bool = False) -> list[str]:
+    """The cause in full; without its message where that was just told."""
+    blocks = [] if told else [f"**{text(cause.message)}** ({code(cause.code)})"]
+    if cause.evidence:
+        lines = cause.evidence[-_MOST_EVIDENCE:]
+        longest = max((len(run) for line in lines for run in re.findall(r"`+", line)), default=0)
+        fence = "`" * max(3, longest + 1)
+        blocks.append("\n".join([f"{fence}text", *lines, fence]))
+    if cause.hint:
+        blocks.append(f"hint: {code(cause.hint)}")
+    return blocks
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> str:
+    rule = ["---:" if index in right else "---" for index in range(len(head))]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *escaped))

@@ -1,0 +1,174 @@
+"""The result of `harness test`, schema 1: pure data that every report is rendered from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import CauseCode, HarnessError, combined_exit_code
+
+VerdictName = Literal["passed", "failed", "error"]
+_EXIT_CODES: dict[VerdictName, int] = {"passed": 0, "failed": 1, "error": 4}
+
+
+class Model(BaseModel):
+    """Frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cause(Model):
+    """Why something did not pass. `code` is one of errors.CauseCode and fixes the exit code."""
+
+    code: str
+    message: str
+    task_id: str | None = None
+    hint: str = ""
+    evidence: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, error: HarnessError) -> Cause:
+        return cls(
+            code=error.cause.code,
+            message=error.message,
+            task_id=error.task_id,
+            hint=error.hint,
+            evidence=error.evidence,
+        )
+
+    @property
+    def exit_code(self) -> int:
+        return CauseCode.of(self.code).exit_code
+
+    @property
+    def verdict(self) -> VerdictName:
+        """`failed` for the DAG or a gate, `error` for all else."""
+        return "failed" if self.exit_code == 1 else "error"
+
+
+class GateResult(Model):
+    """The bounds that a metric was held to, as harness.toml gives them."""
+
+    min: float | None = None
+    max: float | None = None
+    better: Literal["higher", "lower"] | None = None
+    max_regression: float | None = None
+
+
+class MetricResult(Model):
+    """One number that a run reported, the base version's number if there was one, and the gate's verdict.
+
+    `base_gate`: the base's own gate, where it differs. A verdict of None: there was nothing to judge by.
+    """
+
+    value: float | None
+    base: float | None = None
+    gate: GateResult | None = None
+    verdict: VerdictName | None = None
+    message: str = ""
+    base_gate: GateResult | None = None
+
+
+class TaskResult(Model):
+    """One task instance. `queued_s`: from queued to started; `duration_s`: from started to ended.
+
+    `offset_s`: from the run's start until the task was queued.
+    """
+
+    task_id: str
+    map_index: int = -1
+    state: str | None
+    try_number: int = 0
+    pod: str | None = None
+    image_digest: str | None = None
+    queued_s: float | None = None
+    duration_s: float | None = None
+    offset_s: float | None = None
+
+
+class TestResult(Model):
+    """One test of one version: a DAG run, its metrics and its verdict."""
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    dag_id: str
+    run_id: str | None = None
+    logical_date: str | None = None
+    data_digest: str | None = None
+    state: str | None = None
+    verdict: VerdictName
+    metrics: dict[str, MetricResult] = Field(default_factory=dict)
+    tasks: tuple[TaskResult, ...] = ()
+    phases: dict[str, float] = Field(default_factory=dict)
+    cause: Cause | None = None
+
+
+class ImageResult(Model):
+    """What ran: the image's name with its tag, manifest digest, config digest, and the base's digest."""
+
+    name: str
+    digest: str
+    config_digest: str
+    base_digest: str
+
+
+class VersionResult(Model):
+    """One commit's Airflow and the tests that ran in it. `phases` are seconds."""
+
+    ref: str
+    commit: str
+    dirty: str | None = None
+    image: ImageResult | None = None
+    namespace: str | None = None
+    phases: dict[str, float] = Field(default_factory=dict)
+    load_bytes: int | None = None
+    kept: bool = False
+    tests: tuple[TestResult, ...] = ()
+    cause: Cause | None = None
+
+    @property
+    def verdict(self) -> VerdictName:
+        return _worst([*(test.verdict for test in self.tests), *([self.cause.verdict] if self.cause else [])])
+
+
+class Result(Model):
+    """What `harness test --json` writes."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    verdict: VerdictName
+    versions: tuple[VersionResult, ...] = ()
+    cause: Cause | None = None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def of(cls, versions: tuple[VersionResult, ...], cause: Cause | None = None) -> Result:
+        """The result with the verdict that follows from its parts."""
+        parts = [version.verdict for version in versions] + ([cause.verdict] if cause else [])
+        return cls(verdict=_worst(parts), versions=versions, cause=cause)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Every cause, from the outermost in."""
+        found = [self.cause]
+        for version in self.versions:
+            found += [version.cause, *(test.cause for test in version.tests)]
+        return tuple(cause for cause in found if cause is not None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when everything passed: a verdict without a cause still fails the command."""
+        codes = [cause.exit_code for cause in self.causes]
+        return combined_exit_code(codes) if codes else _EXIT_CODES[self.verdict]
+
+    def to_json(self) -> str:
+        """Schema 1 as indented JSON with a final newline."""
+        return self.model_dump_json(indent=2, by_alias=True) + "\n"
+
+
+def _worst(verdicts: list[VerdictName]) -> VerdictName:
+    if "error" in verdicts:
+        return "error"
+    return "failed" if "failed" in verdicts else "passed"
