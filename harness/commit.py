@@ -65,8 +65,12 @@ class Commit:
 
     def files(self, paths: Sequence[str] = (".",)) -> Iterator[TreeEntry]:
         """Every file, symbolic link and submodule at or below `paths`, sorted as git sorts them."""
-        wanted = [posixpath.normpath(path) for path in paths]
-        return self._list(*([] if "." in wanted else wanted), recursive=True)
+        return self._list(*_below(paths), recursive=True)
+
+    def has_submodules(self, paths: Sequence[str] = (".",)) -> bool:
+        """Whether a submodule is at or below `paths`."""
+        listing = self.objects.git.output("ls-tree", "-r", "-z", "--full-tree", self.tree, "--", *_below(paths))
+        return any(record.startswith(GITLINK.encode()) for record in listing.split(b"\0"))
 
     def paths(self) -> list[str]:
         """Every path of this commit, directories too: what a message chooses near names from."""
@@ -245,6 +249,11 @@ class Repository:
         if _HEXADECIMAL.fullmatch(ref):
             return "git fetch --all"
         return "git fetch --all --tags; `git branch --all` lists branches, `git tag` tags"
+
+
+def _below(paths: Sequence[str]) -> list[str]:
+    normal = [posixpath.normpath(path) for path in paths]
+    return [] if "." in normal else normal
 
 
 def check_ref(ref: str) -> None:

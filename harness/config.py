@@ -1,30 +1,36 @@
-"""harness.toml, or [tool.harness] in pyproject.toml, as frozen settings; every violation is reported at once."""
+"""harness.toml, or [tool.harness] in pyproject.toml, as frozen settings; all violations reported at once."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from harness.errors import CauseCode, HarnessError
 
 FILE_NAMES = ("harness.toml", "pyproject.toml")
 DEFAULT_TIMEOUT_S = 600.0
-_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?")
+MAX_TIMEOUT_S = 7 * 24 * 3600.0
+_DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
+_DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
 _TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -36,43 +42,77 @@ class Settings(BaseModel):
 
 def parse_duration_s(value: object) -> float:
     """Seconds from "1h30m", "10m", "45s" or a number of seconds; raises ValueError for anything else."""
-    if isinstance(value, bool):
-        raise ValueError('expected a duration such as "10m", "1h30m" or "45s"')
-    if isinstance(value, int | float) and 0 < value < float("inf"):
-        return float(value)
-    if isinstance(value, str) and value and (match := _DURATION.fullmatch(value)):
+    seconds: float = 0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value)):
         seconds = sum(int(match[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1)))
-        if seconds > 0:
-            return float(seconds)
-    raise ValueError('expected a duration such as "10m", "1h30m" or "45s"')
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise ValueError(_DURATION_EXPECTED)
+    return float(seconds)
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("expected a time with its zone, such as 2026-01-31T00:00:00Z")
+    return value
+
+
+def _json_object(value: dict[str, Any]) -> dict[str, Any]:
+    """What a DAG run's conf may hold: TOML's dates and times and its nan and inf are no JSON."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"conf is sent to Airflow as JSON: {error}") from error
+    return value
+
+
+def _test_name(value: str) -> str:
+    if not _TEST_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of a test: use letters, digits, '_', '-', '.'")
+    return value
+
+
+def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ValueError("expected at least one path")
+    return value
 
 
 def _repository_path(value: str) -> str:
     path = PurePosixPath(value)
-    if not value or path.is_absolute() or ".." in path.parts or "\\" in value or not value.isprintable():
-        raise ValueError("expected a path inside the repository, such as \"dags\"")
+    odd = path.is_absolute() or ".." in path.parts or value.startswith("-") or "\\" in value
+    if not value or odd or not value.isprintable():
+        raise ValueError('expected a path inside the repository, such as "dags"')
     return str(path)
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration_s)]
 RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
-Finite = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+TestName = Annotated[str, AfterValidator(_test_name)]
 
 
 class ImageSettings(Settings):
     """[image]: what a version's image is made of."""
 
-    python: Annotated[str, Field(pattern=r"^3\.\d{1,2}$")] = "3.11"
+    python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] = "3.11"
     requirements: RepositoryPath = "dags/requirements.lock"
-    code: Annotated[tuple[RepositoryPath, ...], Field(min_length=1, strict=False)] = ("dags",)
+    code: Annotated[tuple[RepositoryPath, ...], Field(strict=False), AfterValidator(_not_empty)] = ("dags",)
     shared: Annotated[tuple[RepositoryPath, ...], Field(strict=False)] = ()
 
-    @model_validator(mode="after")
-    def _shared_is_code(self) -> ImageSettings:
-        for folder in self.shared:
-            if not any(PurePosixPath(folder).is_relative_to(code) for code in self.code):
-                raise ValueError(f"shared: {folder!r} is not inside one of the folders that `code` lists")
-        return self
+    @field_validator("shared")
+    @classmethod
+    def _shared_is_code(cls, shared: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        code = info.data.get("code")  # not there when it is invalid itself
+        for folder in shared:
+            if code is not None and not any(PurePosixPath(folder).is_relative_to(path) for path in code):
+                raise ValueError(f"{folder!r} is not inside one of the folders that `code` lists")
+        return shared
 
     @property
     def dags_folder(self) -> str:
@@ -112,24 +152,18 @@ class TestSettings(Settings):
     __test__ = False  # not a pytest class
 
     dag: Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[\w.-]+$")]
-    conf: dict[str, Any] = Field(default_factory=dict)
-    logical_date: AwareDatetime | None = None
+    conf: Annotated[dict[str, Any], AfterValidator(_json_object)] = Field(default_factory=dict)
+    logical_date: Moment | None = None
     timeout: Duration = DEFAULT_TIMEOUT_S
     metrics: MetricsSource | None = None
     gates: dict[str, Gate] = Field(default_factory=dict)
 
-    @model_validator(mode="before")
+    @field_validator("gates")
     @classmethod
-    def _date_from_text(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and isinstance(data.get("logical_date"), str):
-            return {**data, "logical_date": datetime.fromisoformat(data["logical_date"])}
-        return data
-
-    @model_validator(mode="after")
-    def _gates_have_metrics(self) -> TestSettings:
-        if self.gates and self.metrics is None:
+    def _gates_have_metrics(cls, gates: dict[str, Gate], info: ValidationInfo) -> dict[str, Gate]:
+        if gates and info.data.get("metrics", ...) is None:  # not there when it is invalid itself
             raise ValueError('gates need metrics = { task = "…" }: the task that returns the numbers')
-        return self
+        return gates
 
 
 class Configuration(Settings):
@@ -137,14 +171,7 @@ class Configuration(Settings):
 
     project: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")] | None = None
     image: ImageSettings = Field(default_factory=ImageSettings)
-    tests: dict[str, TestSettings] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _names(self) -> Configuration:
-        for name in self.tests:
-            if not _TEST_NAME.fullmatch(name):
-                raise ValueError(f"tests: {name!r} is no name of a test: use letters, digits, '_', '-', '.'")
-        return self
+    tests: dict[TestName, TestSettings] = Field(default_factory=dict)
 
 
 def parse(text: str, *, origin: str) -> Configuration | None:
@@ -155,7 +182,7 @@ def parse(text: str, *, origin: str) -> Configuration | None:
     """
     try:
         data: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or nesting
         raise HarnessError(
             CauseCode.CONFIG_INVALID, f"{origin} is no valid TOML: {error}", hint=f"edit {origin}"
         ) from error
@@ -179,8 +206,9 @@ def parse(text: str, *, origin: str) -> Configuration | None:
         ) from error
 
 
-def _violation(prefix: tuple[str, ...], detail: Any) -> str:
-    place = ".".join([*prefix, *(str(part) for part in detail["loc"])]) or "(top level)"
+def _violation(prefix: tuple[str, ...], detail: ErrorDetails) -> str:
+    parts = [*prefix, *(str(part) for part in detail["loc"] if part != "[key]")]
+    place = ".".join(_shortened(part)[1:-1] for part in parts) or "(top level)"
     kind = detail["type"]
     if kind == "extra_forbidden":
         return f"{place}: unknown key"
@@ -188,5 +216,14 @@ def _violation(prefix: tuple[str, ...], detail: Any) -> str:
         return f"{place}: missing"
     message = str(detail["msg"]).removeprefix("Value error, ")
     given = detail.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
+    shown = f" (got {_shortened(given)})" if isinstance(given, str | int | float | bool) else ""
     return f"{place}: {message}{shown}"
+
+
+def _shortened(value: object) -> str:
+    """As Python writes it, without control characters, on one line, and not too long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a very large number"
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-1]}"

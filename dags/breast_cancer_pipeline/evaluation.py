@@ -29,9 +29,9 @@ def expected_calibration_error(
     *,
     bins: int = CALIBRATION_BINS,
 ) -> float:
-    """How far probabilities are from observed frequencies: |mean probability - share of ones|,
+    """How far probabilities are from observed frequencies, from 0 to 1.
 
-    taken in `bins` equal intervals of [0, 1] and averaged with each interval's share of the rows.
+    |mean probability - share of ones| in each of `bins` equal intervals of [0, 1], weighted by its rows.
     """
     bin_of_row = np.minimum((probabilities * bins).astype(int), bins - 1)  # 1.0 belongs to the last bin
     gaps = np.bincount(bin_of_row, weights=probabilities - labels, minlength=bins)

@@ -48,7 +48,7 @@ class Helm:
 
     def status(self, release: str, namespace: str) -> str | None:
         """`deployed`, `failed`, `pending-install`, …; None when there is no such release."""
-        argv = ["list", "--namespace", namespace, "--all", "--filter", f"^{release}$", "--output", "json"]
+        argv = ["list", "--namespace", namespace, "--filter", f"^{release}$", "--output", "json"]
         listed = json.loads(self._run(*argv) or "[]")
         return str(listed[0]["status"]) if listed else None
 

@@ -11,6 +11,7 @@ PROJECT = "harness.local/project"
 COMMIT = "harness.local/commit"
 ROLE = "harness.local/role"
 REF = "harness.local/ref"  # annotations: no valid label values
+STATE = "harness.local/state"  # annotation: starting, running, or the verdict
 TAG = "harness.local/tag"
 AUTHOR = "harness.local/author"
 CREATED_AT = "harness.local/created-at"

@@ -6,13 +6,14 @@ import difflib
 import hashlib
 import json
 import posixpath
+import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from harness.commit import Commit
+from harness.commit import GITLINK, Commit
 from harness.errors import CauseCode, HarnessError
 from harness.image import tar
 from harness.image.code_files import CodeFile, code_files
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 CODE_ROOT = "opt/airflow"
 FORMAT = "code-1"  # part of every key: raise it when the same files make other layers
 
-CODE_FAMILY_LIMIT_BYTES = 1 << 20
+KIND_LIMIT_BYTES = 1 << 20  # of one folder's Python files, and of all other files that are not data
 CODE_BUCKET_BYTES = 64 << 10
 DATA_BUCKET_BYTES = 16 << 20
 BUCKET_LIMIT = 16
@@ -38,8 +39,9 @@ def code_layers(commit: Commit, settings: ImageSettings, *, store: Path) -> tupl
     """
     paths = sorted({posixpath.normpath(path) for path in settings.code})
     key = _key([FORMAT, *(_identity(commit, path) for path in paths)])
-    # a working tree's submodules may have changes that its tree does not tell of: look each time
-    if not commit.is_working_tree and (known := recall(store, key)) is not None:
+    known = recall(store, key)
+    # the working tree's submodules may have changes that its tree does not tell of: look each time
+    if known is not None and not (commit.is_working_tree and commit.has_submodules(paths)):
         return known
     with ExitStack() as opened:
         files = code_files(commit, paths, opened)
@@ -53,32 +55,40 @@ def code_layers(commit: Commit, settings: ImageSettings, *, store: Path) -> tupl
 
 
 def split(files: Iterable[CodeFile]) -> list[list[CodeFile]]:
-    """Which files share a layer: data first, code last, so that a change of code leaves the layers below it.
+    """Which files share a layer, from the lowest one: data, then small other files, then Python.
 
-    Python files are code, unless those of one folder are more than 1 MiB; of all others, those endings are
-    code whose files come to the least, up to 1 MiB together. Both kinds are spread over at most 16 layers by
-    the digest of their paths, more layers the more bytes there are.
+    The files of one kind are spread over at most 16 layers by the digest of their paths, over more layers the
+    more bytes there are. A change makes one new layer; those above it are only unpacked again.
     """
-    code, data = _code_and_data(files)
-    return [*_spread(data, DATA_BUCKET_BYTES), *_spread(code, CODE_BUCKET_BYTES)]
-
-
-def _code_and_data(files: Iterable[CodeFile]) -> tuple[list[CodeFile], list[CodeFile]]:
     python: dict[str, list[CodeFile]] = defaultdict(list)
     others: dict[str, list[CodeFile]] = defaultdict(list)
     for file in files:
         folder, name = posixpath.split(file.path)
         ending = posixpath.splitext(name)[1]
-        (python[folder] if ending == ".py" else others[ending]).append(file)
-    code: list[CodeFile] = []
-    data: list[CodeFile] = []
-    for family in python.values():
-        (code if _weight(family) <= CODE_FAMILY_LIMIT_BYTES else data).extend(family)
-    weight = 0
-    for _, family in sorted(others.items(), key=lambda item: (_weight(item[1]), item[0])):
-        weight += _weight(family)
-        (code if weight <= CODE_FAMILY_LIMIT_BYTES else data).extend(family)
-    return code, data
+        if ending == ".py":
+            python[folder].append(file)
+        else:  # part.0001, part.0002, …: numbers are no ending
+            others[ending if ending[1:2].isalpha() else ""].append(file)
+    code, heavy = _lightest(python, KIND_LIMIT_BYTES, together=False)
+    small, large = _lightest(others, KIND_LIMIT_BYTES, together=True)
+    return [
+        *_spread([*large, *heavy], DATA_BUCKET_BYTES),
+        *_spread(small, CODE_BUCKET_BYTES),
+        *_spread(code, CODE_BUCKET_BYTES),
+    ]
+
+
+def _lightest(
+    families: Mapping[str, list[CodeFile]], limit_bytes: int, *, together: bool
+) -> tuple[list[CodeFile], list[CodeFile]]:
+    """The files of the families of at most `limit_bytes`, each or all `together`, and all other files."""
+    light: list[CodeFile] = []
+    rest: list[CodeFile] = []
+    taken = 0
+    for weight, _, family in sorted((_weight(family), name, family) for name, family in families.items()):
+        taken = taken + weight if together else weight
+        (light if taken <= limit_bytes else rest).extend(family)
+    return light, rest
 
 
 def _spread(files: Sequence[CodeFile], bucket_bytes: int) -> list[list[CodeFile]]:
@@ -121,19 +131,17 @@ def _identity(commit: Commit, path: str) -> list[str]:
 
 def _not_found(commit: Commit, path: str) -> HarnessError:
     place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
-    known = commit.paths()
-    near = difflib.get_close_matches(path, known, n=3)
-    inside = next((name for name in known if path.startswith(f"{name}/")), None)
-    if near:
+    above = (commit.entry(str(parent)) for parent in PurePosixPath(path).parents)
+    submodule = next((entry.path for entry in above if entry is not None and entry.mode == GITLINK), None)
+    near = difflib.get_close_matches(path, commit.paths(), n=3)
+    quoted = shlex.quote(path)
+    if submodule is not None:
+        hint = f"{submodule} is a submodule: name it as a whole in `code` under [image]"
+    elif near:
         hint = f"did you mean {' or '.join(f'`{name}`' for name in near)}? Set `code` under [image]"
-    elif inside is not None:
-        hint = f"{inside} is a submodule or a file: name it as a whole in `code` under [image]"
     elif (commit.repository.root / path).exists():
-        hint = (
-            f"git check-ignore --verbose {path}"
-            if commit.is_working_tree
-            else f"git add {path} && git commit"
-        )
+        ignored = f"git check-ignore --verbose {quoted}"
+        hint = ignored if commit.is_working_tree else f"git add {quoted} && git commit"
     else:
         hint = "set `code` under [image] to paths that the repository has"
     return HarnessError(CauseCode.CODE_NOT_FOUND, f"there is no `{path}` in {place}", hint=hint)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -118,14 +119,15 @@ def _verified(path: Path, digest: str, name: str) -> Iterator[bytes]:
         raise HarnessError(
             CauseCode.CODE_INCOMPLETE,
             f"Git LFS's copy of {name} is damaged: it is not the content that it is named for",
-            hint=f"rm {path} && git lfs pull",
+            hint=f"rm {shlex.quote(str(path))} && git lfs pull",
         )
 
 
 def _submodule_files(commit: Commit, entry: TreeEntry, opened: ExitStack) -> Iterator[CodeFile]:
     """The files of a submodule at the commit that `entry` records."""
     checkout = commit.repository.root / entry.path
-    initialise = f"git submodule update --init {entry.path}"
+    place = shlex.quote(entry.path)
+    initialise = f"git submodule update --init {place}"
     if not (checkout / ".git").exists():
         raise HarnessError(
             CauseCode.CODE_INCOMPLETE, f"the submodule {entry.path} is not checked out", hint=initialise
@@ -137,7 +139,7 @@ def _submodule_files(commit: Commit, entry: TreeEntry, opened: ExitStack) -> Ite
             raise HarnessError(
                 CauseCode.CODE_INCOMPLETE,
                 f"the submodule {entry.path} has changes that no commit holds",
-                hint=f"git -C {entry.path} add --all && git -C {entry.path} commit",
+                hint=f"git -C {place} add --all && git -C {place} commit",
                 evidence=status.decode(errors="replace").splitlines()[:SHOWN],
             )
     try:
@@ -148,7 +150,7 @@ def _submodule_files(commit: Commit, entry: TreeEntry, opened: ExitStack) -> Ite
         raise HarnessError(
             CauseCode.CODE_INCOMPLETE,
             f"the submodule {entry.path} lacks its commit {entry.object_id[:12]}",
-            hint=f"git -C {entry.path} fetch origin {entry.object_id} || {initialise}",
+            hint=f"git -C {place} fetch origin {entry.object_id} || {initialise}",
         ) from error
     for file in code_files(recorded, (".",), opened):
         yield CodeFile(

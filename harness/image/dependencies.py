@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import CauseCode, HarnessError
@@ -20,16 +21,31 @@ from harness.image.oci import BaseImage
 
 FORMAT = 1  # raise when what _install() does changes
 PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+MIGRATIONS = "migrations"
 SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
 PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
 _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*(?P<rest>.*)$")
 
 
-def dependencies_layer(
-    lock: bytes, *, origin: str, base: BaseImage, python: str, architecture: str,
-    on_line: Callable[[str], None], log: Path,
-) -> Layer:
-    """The packages of a hashed lock file as one layer, built once per lock and base.
+@dataclass(frozen=True)
+class Dependencies:
+    """A lock file's packages as one layer. `migrations` is a digest of the database migrations among them."""
+
+    layer: Layer
+    migrations: str
+
+
+def dependencies(
+    lock: bytes,
+    *,
+    origin: str,
+    base: BaseImage,
+    python: str,
+    architecture: str,
+    on_line: Callable[[str], None],
+    log: Path,
+) -> Dependencies:
+    """The packages of a hashed lock file, installed and packed once per lock and base.
 
     `origin` names the lock in messages. Raises HarnessError(DEPENDENCIES_UNRESOLVED) when uv cannot install it,
     BUILD_FAILED when compiling fails.
@@ -38,36 +54,37 @@ def dependencies_layer(
     inputs = json.dumps([FORMAT, hashlib.sha256(lock).hexdigest(), base.digest, python, architecture])
     key = hashlib.sha256(inputs.encode()).hexdigest()[:32]
     store = cache.root() / "layers"
-    if known := recall(store, key):
-        return known[0]
-    folder = cache.root() / "dependencies"
-    folder.mkdir(parents=True, exist_ok=True)
-    with cache.build("dependencies", key) as target:
+    with cache.build("dependencies", key, on_wait=lambda: on_line("waiting for another process")) as target:
         if target is not None:
             on_line("installing the lock file's packages")
             _install(lock, origin, target / "packages", python, architecture, log)
+            (target / MIGRATIONS).write_text(_migrations(target / "packages"), encoding="utf-8")
             on_line("compiling the packages to bytecode")
             _compile(target / "packages", base, log)
             on_line("packing the dependency layer")
-            packed = _pack(target, base, store)
-            remember(store, key, [packed])
-            shutil.rmtree(target / "packages")
+            remember(store, key, [_pack(target, base, store)])
     layers = recall(store, key)
     if layers is None:  # the store was emptied after the build
         cache.discard("dependencies", key)
-        return dependencies_layer(
+        return dependencies(
             lock, origin=origin, base=base, python=python, architecture=architecture, on_line=on_line, log=log
         )
-    return layers[0]
+    return Dependencies(
+        layers[0], (cache.entry("dependencies", key) / MIGRATIONS).read_text(encoding="utf-8")
+    )
 
 
 def check_lock(lock: bytes, origin: str) -> None:
     """Raises HarnessError(DEPENDENCIES_UNRESOLVED) unless each requirement has an exact version and hashes."""
-    hint = f"uv pip compile --generate-hashes --output-file {origin} {PurePosixPath(origin).with_suffix('.in')}"
+    hint = (
+        f"uv pip compile --generate-hashes --output-file {origin} {PurePosixPath(origin).with_suffix('.in')}"
+    )
     try:
         text = lock.decode()
     except UnicodeDecodeError as error:
-        raise HarnessError(CauseCode.DEPENDENCIES_UNRESOLVED, f"{origin} is no text file", hint=hint) from error
+        raise HarnessError(
+            CauseCode.DEPENDENCIES_UNRESOLVED, f"{origin} is no text file", hint=hint
+        ) from error
     problems = []
     names = set()
     for line in text.replace("\\\n", " ").splitlines():
@@ -148,8 +165,11 @@ def _normalize(target: Path) -> None:
     for record in target.glob("*.dist-info/RECORD"):
         rows = list(csv.reader(record.read_text(encoding="utf-8").splitlines()))
         kept = sorted(
-            row for row in rows
-            if row and not row[0].startswith((f"{SCRIPTS}/", "../")) and not row[0].endswith((".pyc", "uv_cache.json"))
+            row
+            for row in rows
+            if row
+            and not row[0].startswith((f"{SCRIPTS}/", "../"))
+            and not row[0].endswith((".pyc", "uv_cache.json"))
         )
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerows(kept)
@@ -158,6 +178,14 @@ def _normalize(target: Path) -> None:
         for path in target.glob(f"*.dist-info/{name}"):
             path.unlink()
     (target / ".lock").unlink(missing_ok=True)
+
+
+def _migrations(packages: Path) -> str:
+    """What decides how a migrated database looks: Airflow's migrations and those that providers bring."""
+    digest = hashlib.sha256()
+    for path in sorted(packages.glob("airflow/**/migrations/versions/*.py")):
+        digest.update(path.relative_to(packages).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _replace(path: Path, content: bytes, *, executable: bool = False) -> None:
@@ -200,6 +228,5 @@ def _pack(folder: Path, base: BaseImage, store: Path) -> Layer:
         (root / "usr/local").mkdir(parents=True, exist_ok=True)
         (site / SCRIPTS).rename(root / "usr/local/bin")
     layer = layer_from_directory(root, "", store=store)
-    (folder / "packages").mkdir()
     shutil.rmtree(root)
     return layer

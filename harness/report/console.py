@@ -121,6 +121,18 @@ class Console:
                 self._out.buffer.write((text + end).encode())
             self._out.flush()
 
+    def json(self, document: object) -> None:
+        """A small document for programs, to stdout."""
+        import json
+
+        self.data(json.dumps(document, indent=2))
+
+    def show(self, renderable: RenderableType) -> None:
+        """Something that rich lays out, to stdout."""
+        from rich.console import Console as RichConsole
+
+        RichConsole(file=self._out, highlight=False).print(renderable)
+
     def result(self, result: Result, *, to_stderr: bool = False) -> None:
         """The result for people, on stdout; on stderr where stdout is taken by data."""
         stream = self._err if to_stderr else self._out

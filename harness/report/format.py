@@ -84,6 +84,8 @@ def number(value: float, *, unlike: float | None = None) -> str:
         shown = Decimal(text)
         if abs(value) < 1000 and shown == shown.to_integral_value():
             continue  # an accuracy of 0.99996 is not 1
+        if not math.isfinite(float(text)):
+            continue  # rounded up beyond the largest float
         if unlike is None or value == unlike or _same_side(shown, value, unlike):
             return text
     return repr(value)

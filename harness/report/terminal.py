@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _BAR_COLUMNS = 30
 _MOST_TASKS = 60
 _MOST_METRICS = 40
+_NARROWEST_COLUMN = 12
 _GAP = "  "
 
 
@@ -173,15 +174,16 @@ def _table(
     shrink: Sequence[int],
     paint: tuple[int, Sequence[str | None]],
 ) -> list[str]:
-    """Aligned columns. Where they don't fit, the columns `shrink` lose width, the first of them first."""
+    """Aligned columns. Where they don't fit, the columns `shrink` lose width first, then the widest."""
     from rich.cells import cell_len
 
     widths = [max(map(cell_len, column)) for column in zip(head, *rows, strict=True)]
     room = style.width - 2 - len(_GAP) * (len(head) - 1)
-    for index in shrink:
+    others = sorted(set(range(len(head))) - set(shrink), key=lambda index: -widths[index])
+    for index in (*shrink, *others):
         excess = sum(widths) - room
         if excess > 0:
-            widths[index] = max(12, widths[index] - excess) if widths[index] > 12 else widths[index]
+            widths[index] = min(widths[index], max(_NARROWEST_COLUMN, widths[index] - excess))
 
     def line(cells: Sequence[str], verdict: str | None = None) -> str:
         parts = []

@@ -15,7 +15,7 @@ from harness import config, metrics
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "dags"))
 
-from breast_cancer_pipeline import artifacts, data, evaluation, model, schema, validation
+from breast_cancer_pipeline import artifacts, data, evaluation, model, schema, validation  # noqa: E402
 
 
 @pytest.fixture(scope="module")

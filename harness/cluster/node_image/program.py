@@ -40,9 +40,27 @@ class Programs:
     def node(self) -> Path:
         return self.folder / "node"
 
-    def role(self, name: str) -> Path:
-        """A link by whose name the program plays that role on this machine."""
-        return self.folder / "roles" / name
+    @property
+    def tools(self) -> Tools:
+        """Links by whose names the program plays the client's roles."""
+        roles = self.folder / "roles"
+        return Tools(roles / "kind", roles / "helm", roles / "kubectl")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """kind, Helm and kubectl for this machine, by path."""
+
+    kind: Path
+    helm: Path
+    kubectl: Path
+
+
+def built() -> Tools | None:
+    """The client's programs if they were built; None otherwise. Nothing is compiled."""
+    with as_file(files("harness.cluster.node_image") / "source") as source:
+        folder = cache.entry("programs", _key(source))
+    return Programs(folder).tools if folder.is_dir() else None
 
 
 def architecture() -> str:

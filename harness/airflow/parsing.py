@@ -1,0 +1,199 @@
+"""Waiting for a DAG to be parsed, and telling why it is not there."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from harness.airflow.api import AirflowApi
+from harness.airflow.models import Dag, DagImportError, Frame
+from harness.errors import CauseCode, HarnessError
+
+INTERVAL_S = 0.5
+LOG_INTERVAL_S = 2.0
+# Without the dag-processor's log: seconds without anything new after which all files count as parsed.
+QUIET_S = 30.0
+EVIDENCE_FILES = 5
+_STATS_TITLE = "DAG File Processing Stats"
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """A line of the dag-processor's statistics. `parsed`: whether it was done with the file at least once."""
+
+    file: str
+    dags: int
+    errors: int
+    parsed: bool
+
+
+@dataclass(frozen=True)
+class ParsedDag:
+    """The DAG that was asked for, and the files beside it that cannot be imported."""
+
+    dag: Dag
+    warnings: tuple[DagImportError, ...] = ()
+
+
+def wait_for_dag(
+    api: AirflowApi,
+    dag_id: str,
+    *,
+    deadline_s: float,
+    on_progress: Callable[[str], None] = lambda _: None,
+    processor_log: Callable[[], str] | None = None,
+    read_source: Callable[[str], str | None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ParsedDag:
+    """Return the DAG as soon as it is parsed.
+
+    `processor_log` returns the last lines of the dag-processor's log, whose statistics say when every file
+    was parsed; `read_source` the text of a file relative to the DAGs folder, which tells whose file it is.
+    Raises HarnessError: DAG_IMPORT_ERROR when the DAG's file cannot be imported; DAG_NOT_FOUND when all files
+    are parsed and it is in none; DEPLOY_TIMEOUT when parsing does not end within `deadline_s` seconds.
+    """
+    start_s = clock()
+    watch = _Watch(processor_log, clock)
+    while True:
+        done = watch.done()  # first: what it says was parsed is then seen below
+        dag = api.dag(dag_id)
+        errors = api.import_errors()
+        if dag is not None:
+            return ParsedDag(dag, tuple(error for error in errors if error.file != dag.file))
+        dag_ids = tuple(found.dag_id for found in api.dags())
+        if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
+            raise _absent(dag_id, dag_ids, errors, read_source)
+        if clock() - start_s > deadline_s:
+            raise HarnessError(
+                CauseCode.DEPLOY_TIMEOUT,
+                f"Airflow had not parsed DAG {dag_id!r} after {deadline_s:.0f} s",
+                hint="harness logs",
+                evidence=[f"not parsed yet: {entry.file}" for entry in watch.files if not entry.parsed],
+            )
+        on_progress(watch.progress(len(dag_ids), len(errors)))
+        sleep(INTERVAL_S)
+
+
+def parse_statistics(log: str) -> tuple[ParsedFile, ...] | None:
+    """The files in the last whole table of statistics in the dag-processor's log; None without one."""
+    lines = log.splitlines()
+    for start in reversed([index for index, line in enumerate(lines) if line.strip() == _STATS_TITLE]):
+        table = [line for line in lines[start + 1 :] if line.strip()]
+        end = next((index for index, line in enumerate(table) if line.startswith("=====")), None)
+        rules = next((index for index, line in enumerate(table[:end]) if line.startswith("---")), None)
+        if end is None or rules is None or rules == 0:
+            continue
+        # Columns begin where their rules begin: file names may hold blanks, and cells may be empty.
+        starts = [match.start() for match in re.finditer(r"-+", table[rules])]
+        header = _cells(table[rules - 1], starts)
+        return tuple(
+            _parsed_file(dict(zip(header, _cells(line, starts), strict=True)))
+            for line in table[rules + 1 : end]
+        )
+    return None
+
+
+def _cells(line: str, starts: Sequence[int]) -> list[str]:
+    return [line[begin:end].strip() for begin, end in pairwise([*starts, max(len(line), starts[-1])])]
+
+
+def _parsed_file(row: dict[str, str]) -> ParsedFile:
+    def number(name: str) -> int:
+        text = row.get(name, "")
+        return int(text) if text.isdigit() else 0
+
+    return ParsedFile(
+        row.get("File Path", ""), number("# DAGs"), number("# Errors"), bool(row.get("Last Run At"))
+    )
+
+
+class _Watch:
+    """Whether the dag-processor is through with all files."""
+
+    def __init__(self, processor_log: Callable[[], str] | None, clock: Callable[[], float]) -> None:
+        self.files: tuple[ParsedFile, ...] = ()
+        self._log = processor_log
+        self._clock = clock
+        self._asked_s = -LOG_INTERVAL_S
+        self._seen: object = None
+        self._changed_s = clock()
+
+    def done(self) -> bool:
+        if self._log is None or self._clock() - self._asked_s < LOG_INTERVAL_S:
+            return False
+        self._asked_s = self._clock()
+        files = parse_statistics(self._log())
+        if files is None:
+            return False
+        self.files = files
+        return all(entry.parsed for entry in files)
+
+    def quiet(self, seen: object) -> bool:
+        if seen != self._seen:
+            self._seen, self._changed_s = seen, self._clock()
+        return self._log is None and self._clock() - self._changed_s > QUIET_S
+
+    def progress(self, dags: int, errors: int) -> str:
+        if self.files:
+            return f"{sum(entry.parsed for entry in self.files)} of {len(self.files)} files parsed"
+        return f"{dags} DAGs parsed" + (f", {errors} files broken" if errors else "")
+
+
+def _absent(
+    dag_id: str,
+    dag_ids: Sequence[str],
+    errors: Sequence[DagImportError],
+    read_source: Callable[[str], str | None],
+) -> HarnessError:
+    """The error for a DAG that is in no file that can be imported."""
+    word = re.compile(rf"(?<![\w.-]){re.escape(dag_id)}(?![\w.-])")
+    sources = {error.file: read_source(error.file) for error in errors}
+    named = [error for error in errors if word.search(sources[error.file] or "")]
+    near = difflib.get_close_matches(dag_id, dag_ids, n=3, cutoff=0.6)
+    unread = any(source is None for source in sources.values())
+    if named or (errors and (not near or unread)):
+        return _import_error(dag_id, named or list(errors))
+    what = f"among {len(dag_ids)} DAGs" if dag_ids else "nor any other"
+    return HarnessError(
+        CauseCode.DAG_NOT_FOUND,
+        f"there is no DAG {dag_id!r} {what}" + (f"; is it {' or '.join(map(repr, near))}?" if near else ""),
+        hint="edit `dag` of the test in harness.toml",
+        evidence=[
+            *(f"DAG {found}" for found in dag_ids[:20]),
+            *(f"cannot be imported: {error.place}: {error.message}" for error in errors[:EVIDENCE_FILES]),
+        ],
+    )
+
+
+def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
+    if len(errors) == 1:
+        (error,) = errors
+        return HarnessError(
+            CauseCode.DAG_IMPORT_ERROR,
+            f"{error.place} cannot be imported: {error.message}",
+            hint=f"edit {error.file}; the DAG {dag_id!r} is not there until its file can be imported",
+            evidence=[error.message, *(f"  {frame}" for frame in _users_first(error))],
+        )
+    return HarnessError(
+        CauseCode.DAG_IMPORT_ERROR,
+        f"DAG {dag_id!r} is in none of the files that can be imported, and {len(errors)} cannot: "
+        + ", ".join(error.place for error in errors[:EVIDENCE_FILES]),
+        hint=f"edit {errors[0].file}",
+        evidence=[f"{error.place}: {error.message}" for error in errors],
+    )
+
+
+def _users_first(error: DagImportError) -> list[Frame]:
+    """The frames of the user's files, innermost first, then the one that raised if it is not theirs."""
+    frames = [frame for frame in error.frames if not frame.file.startswith("<")]
+    root = next((f.file.removesuffix(error.file) for f in frames if f.file.endswith("/" + error.file)), None)
+    if root is None:
+        return frames[-3:]
+    users = [frame for frame in reversed(frames) if frame.file.startswith(root)]
+    shown = [Frame(frame.file.removeprefix(root), frame.line, frame.name) for frame in users]
+    return shown + [frame for frame in frames[-1:] if frame not in users]

@@ -1,0 +1,173 @@
+"""What is wrong with a pod, as the cause it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.airflow.pods import Container, Pod, Resources, shown_bytes
+from harness.errors import CauseCode, HarnessError
+
+_IMAGE_REASONS = frozenset(
+    {
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+_CREATE_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
+_NODE_REASONS = frozenset({"NodeLost", "NodeShutdown", "Shutdown", "Terminated", "NodeAffinity"})
+_OWN_LIMIT = (
+    "exceeds the total limit of containers",
+    "exceeded its local ephemeral storage limit",
+    "exceeds the limit",
+)
+_WAIT_FOR_ROOM = ("Insufficient", "Too many pods")
+
+MEMORY_HINT = "raise the task's memory limit (pod_override of container `base`), or give it less data"
+SOON_S = 5.0
+LATER_S = 20.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A pod that will not do its work. `grace_s`: how long it may look like this before it is believed."""
+
+    error: HarnessError
+    grace_s: float = SOON_S
+
+
+def trouble(pod: Pod, room: Resources | None = None, events: Iterable[str] = ()) -> Trouble | None:
+    """What is wrong with a pod; None when it works, has worked, or waits for room that will come.
+
+    `room` is what the largest node can give to one pod, `events` the pod's warnings.
+    """
+    return (
+        _evicted(pod)
+        or _out_of_memory(pod)
+        or next((found for container in pod.containers if (found := _container(container, pod))), None)
+        or _not_placed(pod, room)
+        or _deleted(pod)
+        or _not_admitted(pod)
+        or _stuck(pod, tuple(events))
+    )
+
+
+def _evicted(pod: Pod) -> Trouble | None:
+    if pod.reason in {"Evicted", "Preempting", "Preempted"}:
+        if any(text in pod.message for text in _OWN_LIMIT):
+            return _trouble(
+                CauseCode.TASK_STORAGE_LIMIT,
+                f"its pod was evicted for its own disk use: {pod.message}",
+                "write less to the pod's disk, or give the task a larger ephemeral-storage limit",
+            )
+        return _trouble(
+            CauseCode.POD_EVICTED,
+            f"its pod was evicted for the sake of node {pod.node}: {pod.message}",
+            "harness gc, or free memory and disk on this machine, then run the test again",
+        )
+    if pod.reason in _NODE_REASONS:
+        return _trouble(
+            CauseCode.NODE_NOT_READY,
+            f"node {pod.node} was lost: {pod.message or pod.reason}",
+            "harness doctor",
+        )
+    return None
+
+
+def _out_of_memory(pod: Pod) -> Trouble | None:
+    if not any(container.ended_reason == "OOMKilled" for container in pod.containers):
+        return None
+    limit = pod.limits.memory_bytes
+    return _trouble(
+        CauseCode.TASK_OUT_OF_MEMORY,
+        "killed for using more memory than its limit" + (f" of {shown_bytes(limit)}" if limit else ""),
+        MEMORY_HINT,
+    )
+
+
+def _container(container: Container, pod: Pod) -> Trouble | None:
+    if container.waiting_reason in _IMAGE_REASONS:
+        return _trouble(
+            CauseCode.IMAGE_NOT_STARTABLE,
+            f"the node cannot get image {pod.image}: {container.waiting_reason} {container.waiting_message}",
+            "run the command again: it loads what the node lacks",
+        )
+    if container.waiting_reason in _CREATE_REASONS:
+        return _trouble(
+            CauseCode.POD_NOT_STARTED,
+            f"its container cannot be made: {container.waiting_reason} {container.waiting_message}",
+            "check the Secrets, ConfigMaps and volumes that the task's pod_override names",
+        )
+    if container.ended_reason in _START_REASONS:
+        return _trouble(
+            CauseCode.IMAGE_NOT_STARTABLE,
+            f"image {pod.image} does not start: {container.ended_message or container.ended_reason}",
+            "check the task's pod_override, and that `python` is on the image's PATH",
+        )
+    return None
+
+
+def _not_placed(pod: Pod, room: Resources | None) -> Trouble | None:
+    if not pod.unschedulable or pod.node:
+        return None
+    if room is not None and not pod.requests.fits(room):
+        return _trouble(
+            CauseCode.REQUEST_TOO_LARGE,
+            f"it requests {pod.requests}, and the largest node has {room}",
+            "lower the requests in the task's executor_config, or use a larger machine",
+        )
+    if "not-ready" in pod.unschedulable or "unreachable" in pod.unschedulable:
+        return _trouble(CauseCode.NODE_NOT_READY, pod.unschedulable, "harness doctor", LATER_S)
+    if any(text in pod.unschedulable for text in _WAIT_FOR_ROOM):
+        return None
+    return _trouble(
+        CauseCode.POD_NOT_STARTED,
+        f"no node takes its pod: {pod.unschedulable}",
+        "check nodeSelector, affinity, tolerations and volumes of the task's pod_override",
+        LATER_S,
+    )
+
+
+def _deleted(pod: Pod) -> Trouble | None:
+    if not pod.deleted or pod.phase == "Succeeded":
+        return None
+    return _trouble(
+        CauseCode.POD_DELETED,
+        f"its pod {pod.name} was deleted by someone else",
+        "run the test again; give the task retries if that may happen",
+        LATER_S,
+    )
+
+
+def _not_admitted(pod: Pod) -> Trouble | None:
+    if pod.phase != "Failed" or pod.containers or not pod.reason:
+        return None
+    return _trouble(
+        CauseCode.POD_NOT_STARTED,
+        f"node {pod.node} refused its pod: {pod.reason} {pod.message}",
+        "run the test again",
+    )
+
+
+def _stuck(pod: Pod, events: tuple[str, ...]) -> Trouble | None:
+    if pod.phase != "Pending" or not pod.node or not events:
+        return None
+    return _trouble(
+        CauseCode.POD_NOT_STARTED,
+        f"its pod does not start: {events[-1]}",
+        "harness status",
+        3 * LATER_S,
+        events,
+    )
+
+
+def _trouble(
+    code: CauseCode, message: str, hint: str, grace_s: float = SOON_S, evidence: tuple[str, ...] = ()
+) -> Trouble:
+    return Trouble(HarnessError(code, message.strip(), hint=hint, evidence=evidence), grace_s)

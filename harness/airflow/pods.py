@@ -1,0 +1,201 @@
+"""Task pods as the cluster tells of them, and what in one of them is beyond waiting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+Manifest = Mapping[str, Any]
+
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>m|k|[KMGTPE]i?|[eE]\d+)?")
+_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_BINARY_UNITS = {f"{letter}i": 1024.0 ** (power + 1) for power, letter in enumerate("KMGTPE")}
+
+
+def parse_quantity(text: str | int | float) -> float:
+    """A Kubernetes quantity ("250m", "1.5Gi", 2) as a number of cores or bytes.
+
+    Raises ValueError for what is none.
+    """
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is no Kubernetes quantity")
+    unit = match["unit"] or ""
+    if unit[:1] in {"e", "E"} and unit[1:].isdigit():
+        return float(match["number"] + unit)
+    return float(match["number"]) * {**_UNITS, **_BINARY_UNITS}[unit]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """CPU in cores, memory in bytes; None where nothing is said."""
+
+    cpu: float | None = None
+    memory_bytes: float | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, str] | None) -> Resources:
+        found = data or {}
+        cpu, memory = found.get("cpu"), found.get("memory")
+        return cls(
+            None if cpu is None else parse_quantity(cpu), None if memory is None else parse_quantity(memory)
+        )
+
+    def fits(self, room: Resources) -> bool:
+        """Whether a node with `room` in all could ever hold this."""
+        pairs = ((self.cpu, room.cpu), (self.memory_bytes, room.memory_bytes))
+        return all(wanted is None or there is None or wanted <= there for wanted, there in pairs)
+
+    def __str__(self) -> str:
+        parts = []
+        if self.cpu is not None:
+            parts.append(f"{self.cpu:g} CPU")
+        if self.memory_bytes is not None:
+            parts.append(f"{shown_bytes(self.memory_bytes)} of memory")
+        return ", ".join(parts) or "nothing"
+
+
+def shown_bytes(number: float) -> str:
+    """Bytes as people write them: 512Mi, 2Gi."""
+    for unit, size in reversed(_BINARY_UNITS.items()):
+        if number >= size:
+            return f"{number / size:.3g}{unit}" if number / size < 1000 else f"{number / size:.0f}{unit}"
+    return f"{number:.0f}"
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container's latest state. `exit_code` is None until it has ended."""
+
+    name: str
+    image: str = ""
+    image_id: str = ""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    ended_reason: str = ""
+    ended_message: str = ""
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @classmethod
+    def of(cls, status: Manifest) -> Container:
+        state = status.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        started = (state.get("running") or {}).get("startedAt") or ended.get("startedAt")
+        return cls(
+            name=status["name"],
+            image=status.get("image") or "",
+            image_id=status.get("imageID") or "",
+            waiting_reason=waiting.get("reason") or "",
+            waiting_message=waiting.get("message") or "",
+            ended_reason=ended.get("reason") or "",
+            ended_message=ended.get("message") or "",
+            exit_code=ended.get("exitCode"),
+            started_at=_time(started),
+            ended_at=_time(ended.get("finishedAt")),
+        )
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A task's pod. `unschedulable` is the cluster's reason for placing it on no node."""
+
+    name: str
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+    try_number: int = 0
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    unschedulable: str = ""
+    node: str = ""
+    image: str = ""
+    containers: tuple[Container, ...] = ()
+    requests: Resources = Resources()
+    limits: Resources = Resources()
+    created_at: datetime | None = None
+    deleted: bool = False
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Pod:
+        """From the API's JSON (a V1Pod: through ApiClient.sanitize_for_serialization)."""
+        metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
+        notes = metadata.get("annotations") or {}
+        base = next((entry for entry in spec["containers"] if entry["name"] == "base"), spec["containers"][0])
+        resources = base.get("resources") or {}
+        statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+        return cls(
+            name=metadata["name"],
+            dag_id=notes.get("dag_id", ""),
+            run_id=notes.get("run_id", ""),
+            task_id=notes.get("task_id", ""),
+            map_index=int(notes.get("map_index", -1)),
+            try_number=int(notes.get("try_number", 0)),
+            phase=status.get("phase") or "Pending",
+            reason=status.get("reason") or "",
+            message=status.get("message") or "",
+            unschedulable=_unschedulable(status),
+            node=spec.get("nodeName") or "",
+            image=base.get("image") or "",
+            containers=tuple(Container.of(entry) for entry in statuses),
+            requests=Resources.of(resources.get("requests")),
+            limits=Resources.of(resources.get("limits")),
+            created_at=_time(metadata.get("creationTimestamp")),
+            deleted=bool(metadata.get("deletionTimestamp")),
+        )
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Task, index and try that it was made for."""
+        return self.task_id, self.map_index, self.try_number
+
+    @property
+    def base(self) -> Container | None:
+        """The container that runs the task."""
+        return next((container for container in self.containers if container.name == "base"), None)
+
+    @property
+    def image_id(self) -> str:
+        return self.base.image_id if self.base else ""
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.base.started_at if self.base else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return self.base.ended_at if self.base else None
+
+    @property
+    def ended(self) -> bool:
+        return self.phase in {"Succeeded", "Failed"}
+
+
+class PodWatch(Protocol):
+    """What following a run needs to know of the version's namespace and the cluster."""
+
+    def pods(self) -> tuple[Pod, ...]:
+        """The task pods that exist now."""
+
+    def events(self, pod: str) -> tuple[str, ...]:
+        """The messages of a pod's warnings, oldest first, such as a volume that cannot be mounted."""
+
+    def largest_node(self) -> Resources | None:
+        """What the largest node can give to one pod; None when that is unknown."""
+
+
+def _unschedulable(status: Manifest) -> str:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason") or "no node takes it")
+    return ""
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None

@@ -1,0 +1,51 @@
+"""A version's task pods, asked of the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.airflow.pods import Pod, Resources
+from harness.cluster.api import KubernetesApi
+
+TASK_PODS = "kubernetes_executor=True"
+
+
+@dataclass(frozen=True)
+class ClusterPods:
+    """The PodWatch of one version's namespace."""
+
+    api: KubernetesApi
+    namespace: str
+
+    def pods(self) -> tuple[Pod, ...]:
+        """The task pods that exist now."""
+        return tuple(Pod.of(item) for item in self.api.list(self._path("pods"), labelSelector=TASK_PODS))
+
+    def events(self, pod: str) -> tuple[str, ...]:
+        """The messages of a pod's warnings, oldest first."""
+        found = self.api.list(self._path("events"), fieldSelector=f"involvedObject.name={pod},type=Warning")
+        found.sort(key=lambda item: item.get("lastTimestamp") or item["metadata"]["creationTimestamp"])
+        return tuple(str(item.get("message", "")) for item in found)
+
+    def largest_node(self) -> Resources | None:
+        """What the largest node can give to one pod."""
+        rooms = [Resources.of(item["status"].get("allocatable")) for item in self.api.list("/api/v1/nodes")]
+        return max(rooms, key=lambda room: room.memory_bytes or 0.0, default=None)
+
+    def log(self, pod: str, container: str, *, tail_lines: int) -> str:
+        """The last lines of a container's log; empty while there is none."""
+        path = self._path(f"pods/{pod}/log")
+        return self.api.text(path, container=container, tailLines=str(tail_lines)) or ""
+
+    def control_plane_log(self, container: str, *, tail_lines: int) -> str:
+        """The last lines of one component's log; empty while there is none."""
+        found = self.api.list(self._path("pods"), labelSelector="app.kubernetes.io/component=control-plane")
+        return self.log(found[-1]["metadata"]["name"], container, tail_lines=tail_lines) if found else ""
+
+    def start_triggerer(self) -> None:
+        """Start the process that deferred tasks wait in; nothing happens when it runs."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/triggerer"
+        self.api.patch(path, {"spec": {"replicas": 1}})
+
+    def _path(self, kind: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/{kind}"

@@ -1,0 +1,226 @@
+"""The command line: options in, exit code out. It decides nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.report.console import Console
+
+app = typer.Typer(
+    name="harness",
+    help="Run the ML DAG of every commit in its own throw-away Airflow on Kubernetes, and judge the model.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ClusterName = Annotated[str, typer.Option("--name", help="Which cluster.", metavar="NAME")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+
+
+class Keep(str, Enum):
+    """When a version stays after its tests."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+@app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Install and start what is missing, where that is safe.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Look at what this machine can do and what it lacks."""
+    from harness.host import doctor as doctors
+    from harness.host import fixes
+
+    def command(console: Console) -> int:
+        report = doctors.examine()
+        if fix:
+            for line in fixes.fix(report, console):
+                console.note(line)
+            report = doctors.examine()
+        if json:
+            console.data(report.to_json())
+        else:
+            from harness.report import doctor as renderer
+
+            console.show(renderer.render(report))
+        return report.exit_code
+
+    _run(command)
+
+
+@app.command()
+def up(name: ClusterName = "harness", json: AsJson = False) -> None:
+    """Make the cluster and what versions share; quick when it is there already."""
+
+    def command(console: Console) -> int:
+        from harness.engine.up import up as run
+
+        attached = run(name, Path.cwd(), console)
+        if json:
+            console.json({"cluster": name, "kubeconfig": str(attached.cluster.kubeconfig), "gateway_port": attached.cluster.gateway_port, "log": str(attached.log)})
+        else:
+            console.note(f"cluster {name} is up; next: harness test")
+        return 0
+
+    _run(command)
+
+
+@app.command()
+def test(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Tests of harness.toml; all by default.")] = None,
+    ref: Annotated[list[str] | None, typer.Option("--ref", help="A version to test, by git ref; the working tree by default.")] = None,
+    keep: Annotated[Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")] = Keep.ON_FAILURE,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the result, schema 1; '-' is stdout.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown, for a job summary.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page.")] = None,
+    name: ClusterName = "harness",
+) -> None:
+    """Run the tests of harness.toml, each version in an Airflow of its own."""
+
+    def command(console: Console) -> int:
+        from harness.engine.testing import Request
+        from harness.engine.testing import test as run
+        from harness.report import files
+
+        targets = files.Targets(json=json, junit=junit, markdown=markdown, html=html)
+        files.check(targets)
+        request = Request(names=tuple(names or ()), refs=tuple(ref or ()), keep=keep.value, cluster=name)
+        result = run(Path.cwd(), request, console)
+        files.write(targets, result, console)
+        console.result(result, to_stderr=json == "-")
+        return result.exit_code
+
+    _run(command)
+
+
+@app.command()
+def status(name: ClusterName = "harness", json: AsJson = False) -> None:
+    """Show the versions on the cluster."""
+
+    def command(console: Console) -> int:
+        from harness.engine.attached import attach
+        from harness.engine.look import versions
+        from harness.report import status as renderer
+
+        found = versions(attach(name))
+        console.data(renderer.to_json(found) if json else renderer.render(found))
+        return 0
+
+    _run(command)
+
+
+@app.command()
+def logs(
+    version: Annotated[str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")] = "",
+    task: Annotated[str, typer.Option("--task", help="Only this task's pods.")] = "",
+    name: ClusterName = "harness",
+) -> None:
+    """Print the logs of a version's task pods and of its Airflow."""
+
+    def command(console: Console) -> int:
+        from harness.engine import look
+        from harness.engine.attached import attach
+
+        attached = attach(name)
+        for log in look.logs(attached, look.find_version(attached, version), task=task):
+            console.data(f"==> {log.name} <==\n{log.text}")
+        return 0
+
+    _run(command)
+
+
+@app.command()
+def ui(
+    version: Annotated[str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")] = "",
+    name: ClusterName = "harness",
+    json: AsJson = False,
+) -> None:
+    """Say where a version's Airflow is, and its login."""
+
+    def command(console: Console) -> int:
+        from harness.engine import look
+        from harness.engine.attached import attach
+
+        attached = attach(name)
+        access = look.access(attached, look.find_version(attached, version))
+        if json:
+            console.json({"url": access.url, "username": access.username, "password": access.password})
+        else:
+            console.data(f"{access.url}\nusername: {access.username}\npassword: {access.password}\n")
+        return 0
+
+    _run(command)
+
+
+@app.command()
+def down(
+    version: Annotated[str, typer.Argument(help="Remove this version alone: namespace, ref or commit.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Also when other people's versions live on it.")] = False,
+    name: ClusterName = "harness",
+) -> None:
+    """Remove the cluster whole, or one version of it."""
+
+    def command(console: Console) -> int:
+        from harness.engine import down as downs
+
+        if version:
+            gone = downs.down_version(name, version, console)
+            console.note(f"{gone.namespace} ({gone.ref}) is gone")
+        else:
+            downs.down(name, console, force=force)
+        return 0
+
+    _run(command)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from harness import __version__
+
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
+def _run(command: Callable[[Console], int]) -> None:
+    """Run a command; whatever it raises becomes a message and an exit code."""
+    from harness.errors import HarnessError
+    from harness.report.console import Console
+    from harness.report.crash import crash_report
+
+    with Console() as console:
+        try:
+            code = command(console)
+        except HarnessError as error:
+            console.error(error)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            console.note("interrupted")
+            code = 130
+        except BrokenPipeError:
+            code = 0
+        except Exception as error:  # noqa: BLE001  a bug of ours, said as such
+            internal = crash_report(error)
+            console.error(internal)
+            code = internal.exit_code
+    sys.exit(code)
+
+
+def main() -> None:
+    """The entry point `harness`."""
+    app()

@@ -1,0 +1,145 @@
+"""The migrated template database of a set of migrations, made when it is first needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from harness.cluster import labels
+from harness.cluster.api import KubernetesApi, KubernetesError
+from harness.cluster.database import Credentials, Server
+from harness.cluster.services import NAMESPACE
+from harness.errors import CauseCode, HarnessError
+
+_PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+_SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+
+
+def template_name(migrations: str) -> str:
+    """The template's name from the digest of its migrations."""
+    return f"template_{migrations}"
+
+
+def ensure(
+    api: KubernetesApi, server: Server, template: str, image: str, *, on_change: Callable[[str], None]
+) -> None:
+    """Make the template with `image`'s Airflow unless it is there; of several that want it one makes it.
+
+    Raises HarnessError(DATABASE_FAILED) with the migration's last lines.
+    """
+    if server.template_exists(template):
+        return
+    name = template.replace("_", "-")
+    if not _claim(api, name):
+        on_change("somebody else migrates it")
+        _wait_for_other(api, server, template, name, on_change)
+        return
+    try:
+        credentials = server.begin_template(template)
+        _run_migration(api, name, image, credentials, on_change)
+        server.finish_template(template)
+    finally:
+        api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
+        api.delete(f"{_SECRETS}/{name}")
+
+
+def _claim(api: KubernetesApi, name: str) -> bool:
+    """The Secret is the claim: who makes it migrates; one that a killed client left expires."""
+    found = api.get(f"{_SECRETS}/{name}")
+    if found is not None:
+        created = found["metadata"]["creationTimestamp"]
+        age_s = time.time() - time.mktime(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")) + time.timezone
+        if age_s < CLAIM_S:
+            return False
+        api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
+        api.delete(f"{_SECRETS}/{name}")
+    try:
+        api.create(
+            _SECRETS,
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name, "labels": labels.ours(role="migration")},
+            },
+        )
+    except KubernetesError as error:
+        if error.status == 409:
+            return False
+        raise
+    return True
+
+
+CLAIM_S = 180.0
+
+
+def _wait_for_other(
+    api: KubernetesApi, server: Server, template: str, name: str, on_change: Callable[[str], None]
+) -> None:
+    until = time.monotonic() + CLAIM_S
+    while not server.template_exists(template):
+        if api.get(f"{_SECRETS}/{name}") is None or time.monotonic() > until:
+            ensure_again = "harness up"
+            raise HarnessError(
+                CauseCode.DATABASE_FAILED,
+                f"the database template {template} was being made by somebody else, who gave up",
+                hint=ensure_again,
+            )
+        on_change("somebody else migrates it")
+        time.sleep(1.0)
+
+
+def _run_migration(
+    api: KubernetesApi, name: str, image: str, credentials: Credentials, on_change: Callable[[str], None]
+) -> None:
+    api.patch(f"{_SECRETS}/{name}", {"stringData": {"url": credentials.url}})
+    api.create(_PODS, _pod(name, image))
+    until = time.monotonic() + CLAIM_S
+    while True:
+        pod = api.get(f"{_PODS}/{name}")
+        phase = pod["status"]["phase"] if pod else "gone"
+        on_change(f"airflow db migrate: {phase}")
+        if phase == "Succeeded":
+            return
+        if phase in {"Failed", "gone"} or time.monotonic() > until:
+            lines = (api.text(f"{_PODS}/{name}/log", tailLines="20") or "").splitlines()
+            raise HarnessError(
+                CauseCode.DATABASE_FAILED,
+                f"the database could not be migrated ({phase}): {lines[-1] if lines else 'no log'}",
+                evidence=lines,
+                hint="harness up",
+            )
+        time.sleep(0.3)
+
+
+def _pod(name: str, image: str) -> dict[str, object]:
+    connection = {"secretKeyRef": {"name": name, "key": "url"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels.ours(role="migration")},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "migrate",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["python", "-m", "airflow", "db", "migrate"],
+                    "env": [
+                        {"name": "AIRFLOW_HOME", "value": "/tmp/airflow"},  # noqa: S108
+                        {"name": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "valueFrom": connection},
+                    ],
+                    "resources": {"requests": {"cpu": "200m", "memory": "300Mi"}, "limits": {"memory": "2Gi"}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "runAsUser": 50000,
+                        "runAsGroup": 0,
+                    },
+                }
+            ],
+        },
+    }

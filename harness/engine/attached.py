@@ -1,0 +1,79 @@
+"""A running cluster with all that is needed to work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cluster import kind, services
+from harness.cluster.api import KubernetesApi
+from harness.cluster.database import Server
+from harness.cluster.helm import Helm
+from harness.cluster.node_image.program import Tools, built
+from harness.errors import CauseCode, HarnessError
+from harness.host import cache
+
+
+@dataclass(frozen=True)
+class Attached:
+    """The cluster, its API, Helm, its PostgreSQL server, and the file that takes the full log."""
+
+    cluster: kind.KindCluster
+    api: KubernetesApi
+    helm: Helm
+    server: Server
+    log: Path
+
+    @classmethod
+    def to(cls, cluster: kind.KindCluster, tools: Tools) -> Attached:
+        return cls(
+            cluster=cluster,
+            api=cluster.api(),
+            helm=Helm(tools.helm, cluster.kubeconfig),
+            server=Server(tools.kubectl, cluster.kubeconfig),
+            log=log_file(cluster.name),
+        )
+
+
+def log_file(name: str) -> Path:
+    """The full log of what is done to a cluster."""
+    folder = kind.state_folder(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "harness.log"
+
+
+def attach(name: str) -> Attached:
+    """The cluster that `up` made. Raises HarnessError(CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED)."""
+    kind.check_name(name)
+    cluster = kind.find(name)
+    tools = built() if cluster is not None else None
+    again = "harness up" if name == kind.DEFAULT_NAME else f"harness up --name {name}"
+    if cluster is None or tools is None:
+        raise HarnessError(CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint=again)
+    attached = Attached.to(cluster, tools)
+    if "services" not in services.recorded(attached.api):
+        raise HarnessError(
+            CauseCode.CLUSTER_MISSING, f"the cluster {name!r} is not finished: an `up` was stopped", hint=again
+        )
+    return attached
+
+
+@contextmanager
+def locked(name: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a cluster for `up` or `down`: of two at the same time one does it, the other waits."""
+    import filelock
+
+    folder = cache.root() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        on_wait()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

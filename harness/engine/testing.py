@@ -1,0 +1,200 @@
+"""`harness test`: each version built, deployed, run and judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from harness.airflow import release
+from harness.airflow.api import AirflowApi
+from harness.airflow.watch import ClusterPods
+from harness.cluster import labels, template
+from harness.commit import Commit
+from harness.config import TestSettings
+from harness.engine import trial
+from harness.engine.attached import Attached, attach
+from harness.engine.project import Project, load
+from harness.errors import HarnessError
+from harness.host import ca_bundle
+from harness.image.build import foundation, image_of
+from harness.image.node import load as load_image
+from harness.image.oci import Image
+from harness.progress import Progress
+from harness.report.model import Cause, ImageResult, Result, TestResult, VersionResult
+
+Keep = Literal["never", "on-failure", "always"]
+READY_DEADLINE_S = 180.0
+HEALTHY_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `harness test` was asked for."""
+
+    names: tuple[str, ...] = ()
+    refs: tuple[str, ...] = ()
+    keep: Keep = "on-failure"
+    cluster: str = "harness"
+
+
+def test(start: Path, request: Request, progress: Progress) -> Result:
+    """Run the tests of each version and return everything that is known of it; failures are in the result."""
+    try:
+        project = load(start)
+        tests = project.tests(request.names)
+        attached = attach(request.cluster)
+    except HarnessError as error:
+        return Result.of((), Cause.of(error))
+    wanted: Sequence[str | None] = request.refs or (None,)
+    results = [_Trip(project, attached, tests, request, progress).run(ref) for ref in wanted]
+    return Result.of(tuple(results))
+
+
+class _Trip:
+    """One version from its commit to its verdict, and away again."""
+
+    def __init__(
+        self,
+        project: Project,
+        attached: Attached,
+        tests: dict[str, TestSettings],
+        request: Request,
+        progress: Progress,
+    ) -> None:
+        self.project = project
+        self.attached = attached
+        self.tests = tests
+        self.request = request
+        self.progress = progress
+        self.phases: dict[str, float] = {}
+        self.namespace: str | None = None
+
+    def run(self, ref: str | None) -> VersionResult:
+        """The version's result; whatever failed is its cause. Interrupted, what was made is removed."""
+        found = VersionResult(ref=ref or "working tree", commit="")
+        try:
+            with self.project.commit(ref) as commit:
+                found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
+                image, load_bytes = self._image(commit)
+                found = found.model_copy(
+                    update={"image": _image_result(image), "load_bytes": load_bytes}
+                )
+                tests = self._tests(commit, image)
+            found = found.model_copy(update={"tests": tests})
+        except HarnessError as error:
+            found = found.model_copy(update={"cause": Cause.of(error)})
+        except BaseException:
+            self._remove_quietly()
+            raise
+        return self._settled(found)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + round(time.monotonic() - started_s, 3)
+
+    def _image(self, commit: Commit) -> tuple[Image, int]:
+        settings = self.project.image_settings(commit)
+        with self._phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
+            ground = foundation(
+                commit, settings, project=self.project.name, on_line=step.update, log=self.attached.log
+            )
+            image = image_of(commit, settings, ground, project=self.project.name)
+            step.done(image.digest[:19])
+        with self._phase("load_s"), self.progress.step("image into the node") as step:
+            sent = load_image(image, self.attached.cluster.node)
+            step.done(f"{sent.load_bytes:,} bytes sent" if sent.load_bytes else "there already")
+        self.template = template.template_name(ground.dependencies.migrations)
+        with self._phase("template_s"), self.progress.step("database template") as step:
+            template.ensure(
+                self.attached.api, self.attached.server, self.template, image.reference, on_change=step.update
+            )
+            step.done(self.template)
+        self.settings = settings
+        return image, sent.load_bytes
+
+    def _tests(self, commit: Commit, image: Image) -> tuple[TestResult, ...]:
+        namespace = release.new_namespace(self.project.name)
+        bundle = ca_bundle.find()
+        wanted = release.Release(
+            namespace=namespace,
+            project=self.project.name,
+            commit=commit.sha,
+            ref=commit.ref,
+            tag=commit.tag,
+            image=image.reference,
+            template=self.template,
+            dags_folder=self.settings.dags_folder,
+            base_url=f"http://{namespace}.localhost:{self.attached.cluster.gateway_port}",
+            shared=self.settings.shared,
+            ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
+        )
+        self.namespace = namespace
+        api, pods = self.attached.api, ClusterPods(self.attached.api, namespace)
+        with self._phase("deploy_s"), self.progress.step(f"Airflow of {commit.tag} in {namespace}") as step:
+            login = release.prepare(api, wanted, self.attached.server)
+            release.install(self.attached.helm, wanted)
+            release.wait_ready(api, namespace, deadline_s=READY_DEADLINE_S, on_change=step.update)
+            gateway = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
+            airflow = AirflowApi(
+                gateway, wanted.base_url.removeprefix("http://"), login.username, login.password
+            )
+            airflow.wait_healthy(HEALTHY_DEADLINE_S)
+            step.done("ready")
+        self._mark("running")
+        with airflow:
+            return tuple(
+                trial.run(
+                    trial.Trial(airflow, pods, name, settings, settings.logical_date or _midnight(commit.date)),
+                    self.progress,
+                )
+                for name, settings in self.tests.items()
+            )
+
+    def _settled(self, found: VersionResult) -> VersionResult:
+        found = found.model_copy(update={"namespace": self.namespace, "phases": self.phases})
+        keep = self.request.keep == "always" or (
+            self.request.keep == "on-failure" and found.verdict != "passed" and self.namespace is not None
+        )
+        if keep:
+            self._mark(found.verdict)
+        elif self.namespace is not None:
+            try:
+                with self._phase("remove_s"), self.progress.step(f"removing {self.namespace}"):
+                    release.remove(self.attached.api, self.attached.server, self.namespace)
+            except HarnessError as error:
+                cause = found.cause or Cause.of(error)
+                found = found.model_copy(update={"cause": cause, "kept": True})
+        return found.model_copy(update={"kept": keep and self.namespace is not None, "phases": dict(self.phases)})
+
+    def _mark(self, state: str) -> None:
+        with suppress(HarnessError):  # for `harness status` alone
+            self.attached.api.patch(
+                f"/api/v1/namespaces/{self.namespace}", {"metadata": {"annotations": {labels.STATE: state}}}
+            )
+
+    def _remove_quietly(self) -> None:
+        if self.namespace is not None:
+            with suppress(HarnessError):
+                release.remove(self.attached.api, self.attached.server, self.namespace, deadline_s=20.0)
+
+
+def _midnight(date: datetime) -> datetime:
+    return date.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _image_result(image: Image) -> ImageResult:
+    return ImageResult(
+        name=image.reference,
+        digest=image.digest,
+        config_digest=image.config_digest,
+        base_digest=image.base_digest,
+    )

@@ -1,0 +1,203 @@
+"""One test of one version: the DAG parsed, run, followed and judged."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from harness import metrics
+from harness.airflow.api import AirflowApi
+from harness.airflow.autopsy import explain, root_failure
+from harness.airflow.models import DagRun, TaskInstance
+from harness.airflow.parsing import wait_for_dag
+from harness.airflow.pods import Pod
+from harness.airflow.run import RunOutcome, follow
+from harness.airflow.watch import ClusterPods
+from harness.config import TestSettings
+from harness.errors import CauseCode, HarnessError
+from harness.progress import Progress, Step
+from harness.report.model import Cause, MetricResult, TaskResult, TestResult
+
+PARSE_DEADLINE_S = 180.0
+LOG_TAIL_LINES = 200
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a test needs of its version."""
+
+    api: AirflowApi
+    pods: ClusterPods
+    name: str
+    settings: TestSettings
+    logical_date: datetime
+
+
+def run(trial: Trial, progress: Progress) -> TestResult:
+    """Run the DAG and judge it. What goes wrong with the DAG or its environment becomes the result's cause."""
+    phases: dict[str, float] = {}
+    run_id = f"harness-{secrets.token_hex(4)}"
+    try:
+        _parse(trial, progress, phases)
+        started_s = time.monotonic()
+        trial.api.unpause(trial.settings.dag)
+        trial.api.trigger(trial.settings.dag, trial.settings.conf, trial.logical_date, run_id)
+        with progress.step(f"DAG run {run_id} of {trial.settings.dag}") as step:
+            outcome = follow(
+                trial.api,
+                trial.pods,
+                trial.settings.dag,
+                run_id,
+                timeout_s=trial.settings.timeout,
+                on_task=lambda task, pod: _tell(progress, step, task, pod),
+                on_deferred=lambda: _start_triggerer(trial, progress),
+            )
+            step.done(outcome.run.state)
+        phases["run_s"] = time.monotonic() - started_s
+    except HarnessError as error:
+        return _result(trial, None, phases, {}, Cause.of(error), run_id=None)
+    return _judged(trial, outcome, phases)
+
+
+def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
+    started_s = time.monotonic()
+    with progress.step(f"parsing {trial.settings.dag}") as step:
+        parsed = wait_for_dag(
+            trial.api,
+            trial.settings.dag,
+            deadline_s=PARSE_DEADLINE_S,
+            on_progress=step.update,
+            processor_log=lambda: trial.pods.control_plane_log("dag-processor", tail_lines=LOG_TAIL_LINES),
+        )
+        step.done(parsed.dag.file)
+    phases["parse_s"] = time.monotonic() - started_s
+    for warning in parsed.warnings:
+        progress.note(f"beside it, {warning.place} can't be imported: {warning.message}")
+
+
+def _tell(progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -> None:
+    step.update(f"{task.label} {task.state}")
+    if not task.ended:
+        return
+    seconds = "" if task.duration_s is None else f"  {task.duration_s:.1f} s"
+    progress.note(f"    {task.label}: {task.state}{seconds}  {pod.name if pod else 'no pod'}")
+
+
+def _start_triggerer(trial: Trial, progress: Progress) -> None:
+    progress.note("    a task defers: starting the triggerer")
+    trial.pods.start_triggerer()
+
+
+def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> TestResult:
+    if outcome.error is not None:
+        trial.api.cancel(trial.settings.dag, outcome.run.run_id)
+        return _result(trial, outcome, phases, {}, Cause.of(outcome.error))
+    if outcome.run.state != "success":
+        return _result(trial, outcome, phases, {}, _why_failed(trial, outcome))
+    source = trial.settings.metrics
+    if source is None:
+        return _result(trial, outcome, phases, {}, None)
+    try:
+        values = metrics.read(_reported(trial, outcome))
+    except HarnessError as error:
+        error.task_id = source.task
+        error.message = f"task {source.task}: {error.message}"
+        return _result(trial, outcome, phases, {}, Cause.of(error))
+    judged = metrics.judge(values, trial.settings.gates)
+    return _result(trial, outcome, phases, judged, metrics.cause(judged))
+
+
+def _reported(trial: Trial, outcome: RunOutcome) -> object:
+    """What the metrics task handed over. Raises HarnessError(METRICS_MISSING) when the DAG has no such task."""
+    source = trial.settings.metrics
+    assert source is not None  # noqa: S101  _judged asked
+    instances = [task for task in outcome.tasks if task.task_id == source.task]
+    if not instances:
+        known = ", ".join(sorted({task.task_id for task in outcome.tasks}))
+        raise HarnessError(
+            CauseCode.METRICS_MISSING,
+            f"DAG {trial.settings.dag} has no such task: it has {known}",
+            hint="edit `metrics` of the test in harness.toml",
+        )
+    if len(instances) > 1 or instances[0].map_index >= 0:
+        raise HarnessError(
+            CauseCode.METRICS_INVALID,
+            "it is mapped: which of its instances' numbers count can't be known",
+            hint="let a task after it return the numbers, and name that in `metrics` of harness.toml",
+        )
+    return trial.api.xcom(trial.settings.dag, outcome.run.run_id, source.task, source.key)
+
+
+def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:
+    task = root_failure(outcome.tasks)
+    log = ""
+    if task is not None:
+        pod = outcome.pod_of(task)
+        log = trial.pods.log(pod.name, "base", tail_lines=LOG_TAIL_LINES) if pod and not pod.deleted else ""
+        log = log or trial.api.task_log(
+            trial.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
+        )
+    audit = trial.api.audit_events(trial.settings.dag, outcome.run.run_id)
+    return explain(
+        outcome.run, task, tasks=outcome.tasks, pods=outcome.pods, log=log, audit=audit, room=outcome.room
+    )
+
+
+def _result(
+    trial: Trial,
+    outcome: RunOutcome | None,
+    phases: dict[str, float],
+    judged: dict[str, MetricResult],
+    cause: Cause | None,
+    *,
+    run_id: str | None = "",
+) -> TestResult:
+    run = outcome.run if outcome else None
+    if outcome is not None:
+        phases |= _task_phases(outcome)
+    return TestResult(
+        name=trial.name,
+        dag_id=trial.settings.dag,
+        run_id=run.run_id if run else run_id or None,
+        logical_date=trial.logical_date.isoformat(),
+        state=run.state if run else None,
+        verdict=cause.verdict if cause else "passed",
+        metrics=judged,
+        tasks=tuple(_task(task, outcome.pod_of(task)) for task in _ordered(outcome.tasks)) if outcome else (),
+        phases={name: round(seconds, 3) for name, seconds in phases.items()},
+        cause=cause,
+    )
+
+
+def _ordered(tasks: tuple[TaskInstance, ...]) -> list[TaskInstance]:
+    return sorted(tasks, key=lambda task: (task.queued_at is None, task.queued_at, task.task_id, task.map_index))
+
+
+def _task_phases(outcome: RunOutcome) -> dict[str, float]:
+    """Seconds from the trigger to the first line of user code, as the cluster's own times have it."""
+    run: DagRun = outcome.run
+    starts = [task.started_at for task in outcome.tasks if task.started_at]
+    if not starts or run.queued_at is None:
+        return {}
+    return {"first_task_s": max(timedelta(0), min(starts) - run.queued_at).total_seconds()}
+
+
+def _task(task: TaskInstance, pod: Pod | None) -> TaskResult:
+    return TaskResult(
+        task_id=task.task_id,
+        map_index=task.map_index,
+        state=task.state,
+        try_number=task.try_number,
+        pod=pod.name if pod else None,
+        image_digest=digest_of(pod.image_id) if pod else None,
+        queued_s=task.queued_s,
+        duration_s=task.duration_s,
+    )
+
+
+def digest_of(image_id: str) -> str | None:
+    """`sha256:…` from a pod's imageID, which may have a repository before it."""
+    _, found, digest = image_id.rpartition("sha256:")
+    return f"sha256:{digest}" if found else None

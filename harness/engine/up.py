@@ -1,0 +1,117 @@
+"""`harness up`: tools, node image, cluster, shared services, and what the project's versions will need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import versions
+from harness.cluster import kind, services, template
+from harness.cluster.node_image.image import NodeImage, node_image
+from harness.cluster.node_image.program import Programs, programs
+from harness.engine import project as projects
+from harness.engine.attached import Attached, locked, log_file
+from harness.errors import HarnessError
+from harness.host.docker_client import connect
+from harness.image.build import foundation
+from harness.image.node import load
+from harness.progress import Progress, Step
+
+READY_DEADLINE_S = 180.0
+
+
+def up(name: str, start: Path, progress: Progress) -> Attached:
+    """Make the cluster be there and ready; what is there already is kept. Returns the cluster.
+
+    Inside a project its dependencies are loaded and their template database is migrated, too.
+    """
+    kind.check_name(name)
+    project = projects.find(start)
+    with locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")):
+        connect().close()
+        log = log_file(name)
+        attached = _cluster(name, progress, log)
+        if project is not None:
+            _prepare_project(attached, project, progress)
+        return attached
+
+
+def _cluster(name: str, progress: Progress, log: Path) -> Attached:
+    found = _running(name, progress)
+    with progress.step("tools and node image") as step:
+        image, built = _node_image(step, log)
+    if found is None:
+        with progress.step(f"kind cluster {name} (Kubernetes {versions.KUBERNETES})") as step:
+            found = kind.create(
+                name, image.name, kind=built.tools.kind, kubectl=built.tools.kubectl, on_line=step.update, log=log
+            )
+            kind.wait_answering(found, deadline_s=READY_DEADLINE_S)
+            step.done(f"http://127.0.0.1:{found.gateway_port}")
+    attached = Attached.to(found, built.tools)
+    origin = {"source": "packages", "kubernetes": versions.KUBERNETES, "node_image": image.name}
+    images = {"postgresql": image.system_image, "gateway": image.system_image}
+    with progress.step("PostgreSQL and gateway") as step:
+        services.install(attached.api, attached.helm, images, origin=origin)
+        services.wait_ready(attached.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
+        step.done("ready")
+    return attached
+
+
+def _running(name: str, progress: Progress) -> kind.KindCluster | None:
+    """The cluster if it can be used: started again when it was stopped, removed when it was never finished."""
+    container = kind.node_container(name)
+    if container is None:
+        return None
+    if container.status != "running":
+        with progress.step(f"starting cluster {name} again"):
+            kind.start(name)
+    cluster = kind.find(name)
+    if cluster is not None:
+        try:
+            kind.wait_answering(cluster, deadline_s=READY_DEADLINE_S if container.status != "running" else 30.0)
+        except HarnessError as error:
+            progress.note(f"cluster {name} does not answer and is made anew: {error.message}")
+        else:
+            return cluster
+    with progress.step(f"removing what is left of cluster {name}"):
+        kind.delete(name)
+    return None
+
+
+def _node_image(step: Step, log: Path) -> tuple[NodeImage, Programs]:
+    image = node_image(on_line=_counted(step), log=log)
+    step.done(image.name)
+    return image, programs(on_line=step.update, log=log)
+
+
+def _counted(step: Step) -> Callable[[str], None]:
+    """Compilers name each package they are done with: show how many, since the names alone say little."""
+    packages = 0
+
+    def show(line: str) -> None:
+        nonlocal packages
+        compiled = re.match(r"(compiling [^:]+): ([\w.-]+/\S+)$", line)
+        if compiled:
+            packages += 1
+            step.update(f"{compiled[1]}: {packages} packages, {compiled[2]}")
+        else:
+            packages = 0
+            step.update(line)
+
+    return show
+
+
+def _prepare_project(attached: Attached, project: projects.Project, progress: Progress) -> None:
+    with project.commit(None) as commit:
+        settings = project.image_settings(commit)
+        with progress.step("dependencies") as step:
+            ground = foundation(commit, settings, project=project.name, on_line=step.update, log=attached.log)
+            step.done(f"{settings.requirements}, {ground.dependencies.layer.size_bytes / 1e6:.0f} MB")
+    with progress.step("dependencies into the node") as step:
+        sent = load(ground.image, attached.cluster.node)
+        step.done(f"{sent.load_bytes / 1e6:.0f} MB sent" if sent.load_bytes else "there already")
+    with progress.step("database template") as step:
+        name = template.template_name(ground.dependencies.migrations)
+        template.ensure(attached.api, attached.server, name, ground.image.reference, on_change=step.update)
+        step.done(name)

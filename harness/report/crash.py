@@ -1,0 +1,24 @@
+"""A bug of ours, told without a traceback on the terminal: that goes into a file to be sent."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from pathlib import Path
+
+from harness import __version__
+from harness.errors import CauseCode, HarnessError
+
+
+def crash_report(error: Exception) -> HarnessError:
+    """What to tell about an exception that nobody expected, its traceback written to a file."""
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="harness-crash-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(f"harness {__version__}\n{text}")
+    return HarnessError(
+        CauseCode.INTERNAL,
+        f"a bug of harness: {type(error).__name__}: {error}",
+        hint=f"please report it with {Path(file.name)}",
+    )

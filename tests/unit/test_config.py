@@ -1,0 +1,278 @@
+"""harness.toml: what is accepted, every violation at once, and no traceback whatever the file holds."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from harness.config import Configuration, parse, parse_duration_s
+from harness.errors import CauseCode, HarnessError
+
+WHOLE = """
+project = "breast-cancer"
+
+[image]
+python = "3.12"
+requirements = "dags/requirements.lock"
+code = ["dags", "plugins"]
+shared = ["dags/data"]
+
+[tests.breast_cancer]
+dag = "breast_cancer"
+conf = { seed = 7, nested = { list = [1, 2.5, "x", true] } }
+logical_date = 2026-01-31T00:00:00Z
+timeout = "1h30m"
+metrics = { task = "evaluate" }
+
+[tests.breast_cancer.gates.accuracy]
+min = 0.93
+better = "higher"
+max_regression = 0.01
+
+[tests.breast_cancer.gates."by_class.f1"]
+max = 1
+"""
+TEST = '[tests.a]\ndag = "a"\n'
+GATE = TEST + 'metrics = { task = "t" }\n[tests.a.gates.m]\n'
+
+
+def violations(text: str, origin: str = "harness.toml") -> list[str]:
+    with pytest.raises(HarnessError) as caught:
+        parse(text, origin=origin)
+    error = caught.value
+    assert error.cause is CauseCode.CONFIG_INVALID
+    assert origin in error.message
+    assert error.hint
+    return list(error.evidence) or [error.message]
+
+
+def accepted(text: str) -> Configuration:
+    found = parse(text, origin="harness.toml")
+    assert found is not None
+    return found
+
+
+class TestAccepted:
+    def test_the_whole_file(self):
+        found = accepted(WHOLE)
+        test = found.tests["breast_cancer"]
+        assert (found.project, found.image.python, found.image.dags_folder) == (
+            "breast-cancer",
+            "3.12",
+            "dags",
+        )
+        assert (test.timeout, test.metrics.task, test.metrics.key) == (5400.0, "evaluate", "return_value")
+        assert test.logical_date.isoformat() == "2026-01-31T00:00:00+00:00"
+        assert test.conf == {"seed": 7, "nested": {"list": [1, 2.5, "x", True]}}
+        assert list(test.gates) == ["accuracy", "by_class.f1"]
+        assert test.gates["by_class.f1"].max == 1.0
+
+    def test_nothing_is_all_defaults(self):
+        found = accepted("")
+        assert found == Configuration()
+        assert (found.image.code, found.tests) == (("dags",), {})
+
+    @pytest.mark.parametrize("written", ['"2026-01-31T00:00:00Z"', "2026-01-31T01:00:00+01:00"])
+    def test_a_logical_date_is_a_moment(self, written):
+        moment = accepted(f"{TEST}logical_date = {written}").tests["a"].logical_date
+        assert moment.timestamp() == 1769817600
+
+    def test_pyproject(self):
+        text = "[tool.harness.tests.a]\ndag = 'a'"
+        assert parse(text, origin="main:sub/pyproject.toml").tests["a"].dag == "a"
+        assert parse("[tool.harness]", origin="pyproject.toml") == Configuration()
+
+    @pytest.mark.parametrize("text", ["", "tool = 1", "[project]\nname = 'x'", "[tool.ruff]", "tool = [1]"])
+    def test_pyproject_without_us(self, text):
+        assert parse(text, origin="pyproject.toml") is None
+
+    def test_settings_are_frozen(self):
+        with pytest.raises(ValueError, match="frozen"):
+            accepted(WHOLE).image.python = "3.13"
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [
+            ("bogus = 1", "bogus: unknown key"),
+            ('project = "Bad Name"', "project"),
+            ('project = "abc\\n"', "project"),
+            ('[image]\npython = "2.7"', "image.python"),
+            ('[image]\npython = "3.11\\n"', "image.python"),
+            ('[image]\npython = "3.\u0661"', "image.python"),
+            ("[image]\ncode = []", "image.code"),
+            ('[image]\ncode = "dags"', "image.code"),
+            ('[image]\ncode = ["/etc"]', "image.code.0"),
+            ('[image]\ncode = ["dags", "a/../../b"]', "image.code.1"),
+            ('[image]\ncode = ["--upload-pack=x"]', "image.code.0"),
+            ('[image]\ncode = ["a\\u0000b"]', "image.code.0"),
+            ('[image]\nrequirements = ""', "image.requirements"),
+            ('[image]\nshared = ["elsewhere"]', "image.shared"),
+            ("tests = [1]", "tests"),
+            ("[tests]\na = 1", "tests.a"),
+            ("[tests.a]", "tests.a.dag: missing"),
+            ('[tests.a]\ndag = "a b"', "tests.a.dag"),
+            ('[tests."a b"]\ndag = "a"', "tests.a b"),
+            (f'[tests.{"a" * 64}]\ndag = "a"', "tests.aaa"),
+            (TEST + "conf = { at = 2026-01-31 }", "tests.a.conf"),
+            (TEST + "conf = { x = nan }", "tests.a.conf"),
+            (TEST + "logical_date = 2026-01-31", "tests.a.logical_date"),
+            (TEST + "logical_date = 2026-01-31T00:00:00", "tests.a.logical_date"),
+            (TEST + 'logical_date = "soon"', "tests.a.logical_date"),
+            (TEST + "timeout = 0", "tests.a.timeout"),
+            (TEST + "timeout = true", "tests.a.timeout"),
+            (TEST + "timeout = inf", "tests.a.timeout"),
+            (TEST + 'timeout = ""', "tests.a.timeout"),
+            (TEST + f"timeout = {'1' * 400}", "tests.a.timeout"),
+            (TEST + f'timeout = "{"9" * 400}h"', "tests.a.timeout"),
+            (TEST + 'metrics = { task = "" }', "tests.a.metrics.task"),
+            (TEST + "[tests.a.gates.m]\nmin = 1", "tests.a.gates: gates need metrics"),
+            (GATE, "tests.a.gates.m: a gate needs"),
+            (GATE + "min = 2\nmax = 1", "tests.a.gates.m: min 2 is above max 1"),
+            (GATE + "min = nan", "tests.a.gates.m.min"),
+            (GATE + "min = true", "tests.a.gates.m.min"),
+            (GATE + 'min = "0.9"', "tests.a.gates.m.min"),
+            (GATE + f"min = {'1' * 400}", "tests.a.gates.m.min"),
+            (GATE + "max_regression = 0.1", "tests.a.gates.m: max_regression needs better"),
+            (GATE + 'max_regression = -0.1\nbetter = "higher"', "tests.a.gates.m.max_regression"),
+            (GATE + 'min = 0\nbetter = "bigger"', "tests.a.gates.m.better"),
+        ],
+    )
+    def test_names_the_place(self, text, place):
+        (found,) = violations(text)
+        assert f": {place}" in found
+
+    def test_every_violation_at_once(self):
+        text = """
+            bogus = 1
+            project = "Bad Name"
+            [image]
+            python = "2.7"
+            code = ["/abs", "dags"]
+            [tests."bad name"]
+            dag = ""
+            timeout = "soon"
+            logical_date = "soon"
+            [tests.b]
+            dag = "b"
+            gates.m = { min = 2, max = 1 }
+            gates.n = { min = "x" }
+            [tests.c]
+            extra = 1
+        """
+        found = violations(text)
+        places = [line.split(": ")[0] for line in found]
+        assert sorted(places) == sorted(
+            [
+                "bogus",
+                "project",
+                "image.python",
+                "image.code.0",
+                "tests.bad name",
+                "tests.bad name.dag",
+                "tests.bad name.timeout",
+                "tests.bad name.logical_date",
+                "tests.b.gates.m",
+                "tests.b.gates.n.min",
+                "tests.c.dag",
+                "tests.c.extra",
+            ]
+        )
+
+    def test_pyproject_places_are_those_of_the_file(self):
+        (found,) = violations("[tool.harness]\nx = 1", "pyproject.toml")
+        assert found.endswith("tool.harness.x: unknown key")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[",
+            "a = ",
+            "a = 1\na = 2",
+            "\x00",
+            "a = " + "[" * 5000 + "]" * 5000,
+            f"a = {'1' * 5000}",
+            "[a]\n[a]",
+        ],
+        ids=["open", "no value", "twice", "control", "deep", "digits", "table twice"],
+    )
+    def test_no_toml(self, text):
+        (found,) = violations(text)
+        assert "is no valid TOML" in found
+
+    def test_what_is_shown_is_short_and_harmless(self):
+        (found,) = violations('[image]\npython = "\\u001b[31m' + "x" * 10_000 + '"')
+        assert found.isprintable()
+        assert len(found) < 300
+
+
+VALUES = st.recursive(
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.datetimes()
+    | st.dates()
+    | st.times()
+    | st.sampled_from(["3.11", "dags", "10m", "higher", "../x", "\u0661m"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = ["project", "image", "tests", "x"]
+TEST_KEYS = [
+    "dag",
+    "conf",
+    "logical_date",
+    "timeout",
+    "metrics",
+    "gates",
+    "min",
+    "max",
+    "better",
+    "max_regression",
+]
+TREES = st.dictionaries(
+    st.sampled_from(KEYS),
+    VALUES
+    | st.dictionaries(
+        st.sampled_from(["python", "requirements", "code", "shared", "a", "a b"]),
+        VALUES
+        | st.dictionaries(st.sampled_from(TEST_KEYS), VALUES | st.dictionaries(st.text(max_size=3), VALUES)),
+    ),
+)
+
+
+class TestAnything:
+    @given(st.text(max_size=200))
+    @example("[tests.a]\ndag = 'a'\ntimeout = 1e400")
+    def test_any_text_is_settings_or_a_violation(self, text):
+        try:
+            assert isinstance(parse(text, origin="harness.toml"), Configuration)
+        except HarnessError as error:
+            assert error.cause is CauseCode.CONFIG_INVALID
+
+    @settings(max_examples=60)
+    @given(TREES)
+    def test_any_tree_is_settings_or_a_violation(self, tree):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tomllib, "loads", lambda text: tree)
+            try:
+                assert isinstance(parse("", origin="harness.toml"), Configuration)
+            except HarnessError as error:
+                assert error.cause is CauseCode.CONFIG_INVALID
+                assert error.message.isprintable()
+
+    @given(st.integers(0, 24), st.integers(0, 59), st.integers(0, 59))
+    def test_durations_add_up(self, hours, minutes, seconds):
+        text = "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if n)
+        if text:
+            assert parse_duration_s(text) == hours * 3600 + minutes * 60 + seconds
+
+    @pytest.mark.parametrize("text", ["10", "m", "1m1h", "-1m", "1.5h", " 1m", "1m\n", "1d", "0s", "0h0m"])
+    def test_no_duration(self, text):
+        with pytest.raises(ValueError, match="expected a duration"):
+            parse_duration_s(text)
