@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # the help is instant without
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -69,7 +69,9 @@ class Commit:
 
     def has_submodules(self, paths: Sequence[str] = (".",)) -> bool:
         """Whether a submodule is at or below `paths`."""
-        listing = self.objects.git.output("ls-tree", "-r", "-z", "--full-tree", self.tree, "--", *_below(paths))
+        listing = self.objects.git.output(
+            "ls-tree", "-r", "-z", "--full-tree", self.tree, "--", *_below(paths)
+        )
         return any(record.startswith(GITLINK.encode()) for record in listing.split(b"\0"))
 
     def paths(self) -> list[str]:

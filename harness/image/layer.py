@@ -111,9 +111,10 @@ def remember(store: Path, key: str, layers: Sequence[Layer]) -> None:
     records = [{"digest": layer.digest, "size_bytes": layer.size_bytes} for layer in layers]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{key}-{os.getpid()}")
-        temporary.write_text(json.dumps(records))
-        temporary.replace(path)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".record-")
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(records, file)
+        Path(temporary).replace(path)
     except OSError as error:
         _raise(error, store)
 
@@ -123,7 +124,7 @@ def check_name(name: str) -> None:
     parts = name.split("/")
     if not name or "\0" in name:
         problem = "it is empty or holds a NUL"
-    elif any("\ud800" <= character <= "\udfff" for character in name):
+    elif not _is_unicode(name):
         problem = "it is not UTF-8"
     elif any(part in ("", ".", "..") for part in parts):
         problem = "it is absolute or leads elsewhere"
@@ -142,13 +143,22 @@ def check_link(name: str, target: str, roots: Sequence[str]) -> None:
     """Raises HarnessError(CODE_INCOMPLETE) for a symbolic link that is absolute or leaves `roots`."""
     end = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
     inside = any(not root or end == root or end.startswith(f"{root}/") for root in roots)
-    broken = not target or "\0" in target or any("\ud800" <= character <= "\udfff" for character in target)
+    broken = not target or "\0" in target or not _is_unicode(target)
     if broken or target.startswith("/") or end.split("/")[0] == ".." or not inside:
         raise HarnessError(
             CauseCode.CODE_INCOMPLETE,
             f"the symbolic link {name} -> {target!r} leads out of what the image holds",
             hint="use a relative link to a file that is shipped too, or a copy of it",
         )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether `text` is free of the stand-ins for bytes that were not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _complete(members: Iterable[Member], roots: Sequence[str]) -> list[Member]:

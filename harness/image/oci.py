@@ -37,7 +37,7 @@ NAME_LIMIT = 255
 
 @dataclass(frozen=True)
 class BaseImage:
-    """What the other layers stand on. `site_directory`: where its Python finds packages, without the first /."""
+    """What the other layers stand on. `site_directory` is where its Python finds packages, relative to /."""
 
     layers: tuple[Layer, ...]
     digest: str
@@ -88,7 +88,7 @@ def assemble(
     workdir: str,
     labels: Mapping[str, str],
 ) -> Image:
-    """The image of `layers` on `base`, with `env` over the base's: of the same input the same digest anywhere.
+    """The image of `layers` on `base`, with `env` over the base's; equal input gives equal digests anywhere.
 
     `name` begins with a domain (`harness.local/project`), as nodes look images up that way; `platform` is
     such as `linux/amd64`. Raises HarnessError(USAGE) for a name, tag, platform or variable that can't be one.
@@ -137,7 +137,7 @@ def assemble(
 
 
 def check_reference(name: str, tag: str) -> None:
-    """Raises HarnessError(USAGE) for an image name without a domain, or what no registry takes as name or tag."""
+    """Raises HarnessError(USAGE) for a name without a domain, or a name or tag that no registry takes."""
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
         raise HarnessError(
             CauseCode.USAGE, f"{name!r} is no full image name", hint="such as harness.local/project"

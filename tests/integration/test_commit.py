@@ -208,6 +208,20 @@ class TestFiles:
             assert top is not None
             assert top.object_id == commit.tree
 
+    def test_a_partial_clone_fetches_what_it_lacks(self, root: Path, tmp_path: Path) -> None:
+        git(root, "config", "uploadpack.allowFilter", "true")
+        git(root, "config", "uploadpack.allowAnySHA1InWant", "true")
+        write(root, {"dags/a.py": "a = 2\n"})
+        git(root, "commit", "--all", "--message=second")
+        git(tmp_path, "clone", "--filter=blob:none", f"file://{root}", "partial")
+        repository = Repository.find(tmp_path / "partial")
+        with repository.commit("HEAD~1") as commit:
+            assert commit.read("dags/a.py") == b"a = 1\n"
+            assert {entry.path: entry.size_bytes for entry in commit.files(["dags"])}["dags/a.py"] == 6
+        write(repository.root, {"dags/a.py": "a = 3\n"})
+        with repository.commit() as commit:
+            assert commit.read("dags/a.py") == b"a = 3\n"
+
     def test_a_lost_object(self, root: Path) -> None:
         blob = git(root, "rev-parse", "HEAD:dags/a.py")
         (root / ".git" / "objects" / blob[:2] / blob[2:]).unlink()

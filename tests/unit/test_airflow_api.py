@@ -18,6 +18,7 @@ from harness.errors import CauseCode, HarnessError
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
+USERS = {"harness": "secret"}
 RUN = {
     "dag_run_id": "harness-1",
     "dag_id": "good",
@@ -41,7 +42,7 @@ class Airflow:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         if request.url.path == "/auth/token":
-            if json.loads(request.content) != {"username": "harness", "password": "secret"}:
+            if json.loads(request.content) != {"username": "harness", "password": USERS["harness"]}:
                 return httpx.Response(401, json={"detail": "Invalid credentials"})
             self.logins += 1
             self.valid = f"token-{self.logins}"
@@ -50,7 +51,7 @@ class Airflow:
             return httpx.Response(401, json={"detail": "Invalid JWT token"})
         return self.handler(request)
 
-    def client(self, password: str = "secret", deadline_s: float = 5.0) -> AirflowApi:
+    def client(self, password: str = USERS["harness"], deadline_s: float = 5.0) -> AirflowApi:
         return AirflowApi(
             "http://127.0.0.1:8080",
             "demo-1a2b3c4d.localhost:8080",
@@ -262,7 +263,7 @@ def test_import_error_tells_file_line_and_exception() -> None:
     error = DagImportError(
         "team/broken.py",
         "Traceback (most recent call last):\n"
-        '  File "/usr/lib/python3.11/site-packages/airflow/dag_processing/importers/python_importer.py", line 238, in parse\n'
+        '  File "/usr/lib/airflow/importers/python_importer.py", line 238, in parse\n'
         "    loader.exec_module(new_module)\n"
         '  File "/opt/airflow/dags/team/broken.py", line 9, in <module>\n'
         "    from team.model import fit\n"
@@ -279,7 +280,8 @@ def test_import_error_tells_file_line_and_exception() -> None:
     [
         (
             'Traceback (most recent call last):\n  File "<frozen importlib._bootstrap>", line 241, in f\n'
-            '  File "/opt/airflow/dags/syntax.py", line 3\n    def x(:\n          ^\nSyntaxError: invalid syntax\n',
+            '  File "/opt/airflow/dags/syntax.py", line 3\n    def x(:\n          ^\n'
+            "SyntaxError: invalid syntax\n",
             "syntax.py:3",
             "SyntaxError: invalid syntax",
         ),

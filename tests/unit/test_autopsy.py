@@ -1,0 +1,342 @@
+"""Causes from what Airflow 3.3.2 and the cluster say of a failed task, and what must never be in them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.airflow.autopsy import explain, last_pod, parse_log, root_failure
+from harness.airflow.models import AuditEvent, DagRun, TaskInstance
+from harness.airflow.pod_trouble import trouble
+from harness.airflow.pods import Container, Pod, Resources
+from harness.airflow.redaction import redact
+from harness.report.model import Cause
+
+NOW = datetime(2026, 11, 22, 19, 43, tzinfo=UTC)
+RUN = DagRun("bad_run", "harness-1", "failed", "2026-01-01T00:00:00Z")
+FAILED = TaskInstance("boom", -1, "failed", 1, 0, started_at=NOW, ended_at=NOW, pod="bad-run-boom-x1")
+POD = Pod(
+    name="bad-run-boom-x1",
+    task_id="boom",
+    try_number=1,
+    phase="Succeeded",
+    node="n",
+    image="demo:abc",
+    limits=Resources(None, 2 * 2**30),
+)
+TOKEN = "eyJhbGciOiJIUzUxMiIsImtpZCI6Im5vdC11c2VkIn0.eyJzdWIiOiIwMWEyMDRjOCJ9.k3Ar-_9"
+
+
+def frame(filename: str, lineno: int, name: str) -> dict[str, Any]:
+    return {"filename": filename, "lineno": lineno, "name": name}
+
+
+def error(kind: str, value: str, *frames: dict[str, Any], cause: bool = False) -> dict[str, Any]:
+    return {
+        "exc_type": kind,
+        "exc_value": value,
+        "exc_notes": [],
+        "syntax_error": None,
+        "is_cause": cause,
+        "frames": list(frames),
+        "is_group": False,
+        "exceptions": [],
+    }
+
+
+RUNNER = frame("/usr/lib/python3.11/site-packages/airflow/sdk/execution_time/task_runner.py", 1579, "run")
+BOOM = frame("/opt/airflow/dags/bad_run.py", 12, "boom")
+
+
+def log(*entries: dict[str, Any]) -> str:
+    """A task's log as the REST API gives it: what Airflow puts around, and the entries."""
+    around: list[dict[str, Any]] = [
+        {"timestamp": None, "event": "::group::Log message source details"},
+        {
+            "timestamp": "2026-11-22T19:43:04.553122Z",
+            "event": "Worker startup parse complete",
+            "level": "info",
+        },
+        {"timestamp": "2026-11-22T19:43:04.650987Z", "event": "::group::Post Execute", "level": "info"},
+    ]
+    return "".join(json.dumps(entry) + "\n" for entry in [*around[:2], *entries, around[2]])
+
+
+def raised(*details: dict[str, Any]) -> dict[str, Any]:
+    return {"event": "Task failed with exception", "level": "error", "error_detail": list(details)}
+
+
+def cause_of(task: TaskInstance = FAILED, **more: Any) -> Cause:
+    return explain(RUN, task, tasks=more.pop("tasks", [task]), **more)
+
+
+def test_the_users_last_frames_come_first() -> None:
+    text = log(
+        raised(
+            error("RuntimeError", "training failed", RUNNER, BOOM),
+            error(
+                "ZeroDivisionError",
+                "division by zero",
+                frame("/opt/airflow/dags/bad_run.py", 10, "boom"),
+                frame("/opt/airflow/dags/helper.py", 3, "divide"),
+                cause=True,
+            ),
+        )
+    )
+    cause = cause_of(log=text)
+    assert cause.code == "task_failed"
+    assert cause.task_id == "boom"
+    assert cause.message == (
+        "task boom failed at dags/bad_run.py:12 in boom: RuntimeError: training failed"
+        " (from ZeroDivisionError: division by zero)"
+    )
+    assert cause.evidence == (
+        "RuntimeError: training failed",
+        "  dags/bad_run.py:12 in boom",
+        "ZeroDivisionError: division by zero",
+        "  dags/helper.py:3 in divide",
+        "  dags/bad_run.py:10 in boom",
+    )
+
+
+def test_an_error_inside_a_library_names_the_users_call_and_the_library() -> None:
+    library = frame("/usr/lib/python3.11/site-packages/sklearn/base.py", 50, "fit")
+    cause = cause_of(log=log(raised(error("ValueError", "bad shape", RUNNER, BOOM, library))))
+    assert "at dags/bad_run.py:12 in boom" in cause.message
+    assert cause.evidence[1:] == ("  dags/bad_run.py:12 in boom", "  sklearn/base.py:50 in fit")
+
+
+def test_the_task_that_failed_first_is_the_root() -> None:
+    later = replace(FAILED, task_id="later", ended_at=NOW + timedelta(seconds=9))
+    upstream = replace(FAILED, task_id="after", state="upstream_failed", ended_at=NOW - timedelta(seconds=9))
+    assert root_failure([later, upstream, FAILED]) == FAILED
+    assert root_failure([upstream]) is None
+    cause = cause_of(log=log(raised(error("E", "", BOOM))), tasks=[later, upstream, FAILED])
+    assert cause.message.endswith("; 1 more failed")
+
+
+def test_tries_are_told() -> None:
+    cause = cause_of(replace(FAILED, try_number=3, max_tries=2), log=log(raised(error("E", "x"))))
+    assert cause.message == "task boom failed: E: x (try 3 of 3)"
+
+
+def test_mapped_tasks_have_their_index() -> None:
+    assert cause_of(replace(FAILED, map_index=4)).message.startswith("task boom[4] failed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "hint"),
+    [
+        (
+            "FileNotFoundError",
+            "[Errno 2] No such file or directory: '/opt/airflow/dags/data/model.pkl'",
+            '`shared = ["dags/data"]` under [image]',
+        ),
+        (
+            "FileNotFoundError",
+            "[Errno 2] No such file or directory: '/tmp/model.pkl'",
+            "$HARNESS_ARTIFACTS_URL",
+        ),
+        ("ModuleNotFoundError", "No module named 'xgboost.core'", "add xgboost to the file"),
+        ("MemoryError", "", "memory limit"),
+    ],
+)
+def test_hints(kind: str, value: str, hint: str) -> None:
+    assert hint in cause_of(log=log(raised(error(kind, value, BOOM)))).hint
+
+
+KILLED = {
+    "event": "Process terminated by signal. Likely out of memory error (OOM).",
+    "level": "critical",
+    "signal": -9,
+    "signal_name": "SIGKILL",
+}
+
+
+def test_a_kill_at_the_memory_limit() -> None:
+    killed = replace(POD, containers=(Container("base", ended_reason="OOMKilled", exit_code=0),))
+    cause = cause_of(pods=[killed], log=log(KILLED))
+    assert cause.code == "task_out_of_memory"
+    assert "limit of 2Gi" in cause.message
+    assert cause.exit_code == 1
+
+
+def test_a_kill_of_the_task_process_alone() -> None:
+    cause = cause_of(pods=[POD], log=log(KILLED))
+    assert cause.code == "task_failed"
+    assert "SIGKILL" in cause.message
+    assert "memory limit is 2Gi" in cause.message
+
+
+def test_other_signals() -> None:
+    crash = {"event": "A crash.", "level": "critical", "signal": -11, "signal_name": "SIGSEGV"}
+    assert cause_of(pods=[POD], log=log(crash)).message == "task boom was ended by SIGSEGV"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (
+            "Pod ephemeral local storage usage exceeds the total limit of containers 10Gi. ",
+            "task_storage_limit",
+        ),
+        ('Container base exceeded its local ephemeral storage limit "10Gi". ', "task_storage_limit"),
+        ('Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ', "task_storage_limit"),
+        ("The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi.", "pod_evicted"),
+        ("The node was low on resource: ephemeral-storage.", "pod_evicted"),
+    ],
+)
+def test_evicted_for_whose_sake(message: str, code: str) -> None:
+    evicted = replace(POD, phase="Failed", reason="Evicted", message=message)
+    assert cause_of(pods=[evicted]).code == code
+
+
+def test_a_pod_that_others_deleted() -> None:
+    deleted = replace(POD, phase="Running", deleted=True)
+    terminated = raised(error("AirflowTaskTerminated", "Task received SIGTERM signal", BOOM))
+    assert cause_of(pods=[deleted]).code == "pod_deleted"
+    assert cause_of(pods=[deleted], log=log(terminated)).code == "pod_deleted"
+    assert cause_of(pods=[deleted]).exit_code == 4
+
+
+def test_a_task_that_failed_of_itself_before_its_pod_was_deleted() -> None:
+    deleted = replace(POD, phase="Failed", deleted=True)
+    assert cause_of(pods=[deleted], log=log(raised(error("E", "x", BOOM)))).code == "task_failed"
+
+
+def test_an_image_that_cannot_be_had() -> None:
+    waiting = Container("base", waiting_reason="ErrImageNeverPull", waiting_message="not present")
+    cause = cause_of(pods=[replace(POD, phase="Pending", containers=(waiting,))])
+    assert cause.code == "image_not_startable"
+    assert "demo:abc" in cause.message
+
+
+def mismatch(info: str) -> AuditEvent:
+    text = f"The executor reported that the task instance finished with state failed. Extra info: {info}"
+    return AuditEvent("state mismatch", "boom", -1, 1, text)
+
+
+def test_a_quota_that_left_no_room_for_the_pod() -> None:
+    info = '(403) Reason: Forbidden body: {"message":"pods \\"x\\" is forbidden: exceeded quota: version"}'
+    cause = cause_of(replace(FAILED, started_at=None), audit=[mismatch(info)])
+    assert cause.code == "quota_exceeded"
+
+
+def test_a_pod_that_airflow_could_not_make() -> None:
+    cause = cause_of(replace(FAILED, started_at=None), audit=[mismatch("(422) Reason: Unprocessable Entity")])
+    assert cause.code == "pod_not_started"
+    assert cause.message == "task boom was failed by Airflow: (422) Reason: Unprocessable Entity"
+
+
+def test_other_tasks_events_are_not_this_ones() -> None:
+    others = [replace(mismatch("x"), task_id="other"), replace(mismatch("x"), try_number=7)]
+    assert cause_of(audit=others).message == "task boom failed and its log does not say why"
+
+
+def test_the_last_error_line_when_there_is_no_exception() -> None:
+    cause = cause_of(log=log({"event": "Dag not found during start up", "level": "error"}))
+    assert cause.message == "task boom failed: Dag not found during start up"
+
+
+def test_the_exit_code_when_there_is_nothing_else() -> None:
+    ended = replace(POD, phase="Failed", containers=(Container("base", ended_reason="Error", exit_code=2),))
+    assert cause_of(pods=[ended]).message == "task boom failed: its pod ended with exit code 2"
+
+
+def test_a_run_that_failed_without_a_failed_task() -> None:
+    cause = explain(RUN, None, tasks=[replace(FAILED, state="skipped")])
+    assert cause.message == "DAG bad_run failed without a failed task: boom skipped"
+
+
+def test_the_pod_of_the_last_try() -> None:
+    first = replace(POD, name="first", created_at=NOW)
+    second = replace(POD, name="second", created_at=NOW + timedelta(seconds=1))
+    old_try = replace(POD, name="old", try_number=0, created_at=NOW + timedelta(seconds=2))
+    assert last_pod([second, first, old_try], replace(FAILED, pod=None)) == second
+    assert last_pod([second, first], replace(FAILED, pod="first")) == first
+    assert last_pod([old_try], FAILED) is None
+
+
+def test_a_pod_that_works_is_no_trouble() -> None:
+    for phase in ("Pending", "Running", "Succeeded"):
+        assert trouble(replace(POD, phase=phase)) is None
+    small = replace(
+        POD, phase="Pending", node="", unschedulable="1 Insufficient cpu", requests=Resources(1.0)
+    )
+    assert trouble(small, Resources(2.0, 2**30)) is None
+    assert trouble(small, Resources(0.5, 2**30)) is not None
+
+
+# What must not get out.
+
+WORKLOAD = json.dumps({"token": TOKEN, "ti": {"id": "01a2"}, "type": "ExecuteTask"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {TOKEN}",
+        f"python -m airflow.sdk.execution_time.execute_workload --json-string {WORKLOAD}",
+        f"args: ['--json-string', '{WORKLOAD}']",
+        json.dumps({"args": ["--json-string", WORKLOAD]}),
+        f'error: "--json-string", "{TOKEN}"',
+        f"token={TOKEN[:40]}",
+    ],
+)
+def test_tokens_are_masked(text: str) -> None:
+    shown = redact(text)
+    assert "***" in shown
+    for part in TOKEN.split("."):
+        assert part not in shown
+    assert "eyJ" not in shown
+
+
+def test_the_workload_is_masked_whole() -> None:
+    assert redact(f"x --json-string {WORKLOAD}") == "x --json-string ***"
+    assert redact("x --json-string '{\"a\": 1}' -v") == "x --json-string '***' -v"
+
+
+def test_passwords_in_urls_are_masked() -> None:
+    text = "could not connect to postgresql+psycopg2://v_demo:s3cret@postgres.harness-system:5432/v_demo"
+    shown = "could not connect to postgresql+psycopg2://v_demo:***@postgres.harness-system:5432/v_demo"
+    assert redact(text) == shown
+
+
+@given(st.text(alphabet=st.characters(codec="ascii", exclude_characters="@:-eB"), max_size=200))
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(st.text(), st.text())
+def test_no_token_survives(before: str, after: str) -> None:
+    assert TOKEN.split(".")[1] not in redact(f"{before} {TOKEN} {after}")
+
+
+def test_causes_hold_no_secrets() -> None:
+    text = log(raised(error("RuntimeError", f"refused: Bearer {TOKEN}", BOOM)))
+    assert "eyJ" not in cause_of(log=text).model_dump_json()
+
+
+@given(st.text())
+def test_any_log_can_be_read(text: str) -> None:
+    assert len(parse_log(text)) <= len(text.splitlines())
+    assert cause_of(log=text).code == "task_failed"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(signal=json_values, detail=json_values, event=json_values)
+def test_logs_of_any_shape_can_be_read(signal: object, detail: object, event: object) -> None:
+    (record,) = parse_log(json.dumps({"event": event, "signal": signal, "error_detail": [detail]}))
+    assert isinstance(record.text, str)

@@ -1,0 +1,506 @@
+"""Waiting for a DAG and following its run, with an Airflow and a cluster that play back what a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.airflow.api import AirflowApi
+from harness.airflow.models import Dag, DagImportError, DagRun, TaskInstance
+from harness.airflow.parsing import ParsedFile, parse_statistics, wait_for_dag
+from harness.airflow.pods import Container, Pod, Resources, parse_quantity, shown_bytes
+from harness.airflow.run import RunOutcome, follow, shown_duration
+from harness.errors import CauseCode, HarnessError
+
+NOW = datetime(2026, 11, 22, 19, 43, tzinfo=UTC)
+
+# As Airflow 3.3.2 logs it.
+STATISTICS = """\
+2026-11-22T19:41:36.831428Z [info     ]
+================================================================================
+DAG File Processing Stats
+
+Bundle       File Path       PID  Current Duration      # DAGs    # Errors  Last Duration    Last Run At
+-----------  ------------  -----  ------------------  --------  ----------  ---------------  -------------------
+dags-folder  good.py                                         1           0  0.74s            2026-11-22T19:41:32
+dags-folder  two words.py                                    0           1  0.55s            2026-11-22T19:41:31
+dags-folder  slow.py          77  3.02s                      0           0
+================================================================================ [airflow.dag_processing] loc=1
+"""  # noqa: E501
+DONE = STATISTICS.replace(
+    "slow.py          77  3.02s                      0           0",
+    "slow.py                                         0           0  9.10s            2026-11-22T19:41:41",
+)
+
+
+class Clock:
+    """Time that passes only while the code under test sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@dataclass
+class Parsing:
+    """The api-server while DAGs are being parsed: each poll sees the next state, the last one for ever."""
+
+    states: Sequence[tuple[Sequence[str], Sequence[DagImportError]]]
+    polls: int = 0
+
+    @property
+    def state(self) -> tuple[Sequence[str], Sequence[DagImportError]]:
+        return self.states[min(self.polls, len(self.states)) - 1]
+
+    def dag(self, dag_id: str) -> Dag | None:
+        self.polls += 1
+        return Dag(dag_id, True, f"{dag_id}.py") if dag_id in self.state[0] else None
+
+    def dags(self) -> tuple[Dag, ...]:
+        return tuple(Dag(dag_id, True, f"{dag_id}.py") for dag_id in self.state[0])
+
+    def import_errors(self) -> tuple[DagImportError, ...]:
+        return tuple(self.state[1])
+
+
+def broken(file: str, line: int = 9) -> DagImportError:
+    return DagImportError(
+        file,
+        "Traceback (most recent call last):\n"
+        '  File "/usr/lib/python3/site-packages/airflow/importer.py", line 238, in parse\n'
+        "    loader.exec_module(new_module)\n"
+        f'  File "/opt/airflow/dags/{file}", line {line}, in <module>\n    import skleran\n'
+        "ModuleNotFoundError: No module named 'skleran'\n",
+    )
+
+
+def wait(
+    states: Sequence[tuple[Sequence[str], Sequence[DagImportError]]],
+    dag_id: str = "good",
+    *,
+    log: Callable[[], str] | None = lambda: DONE,
+    sources: dict[str, str] | None = None,
+    deadline_s: float = 300.0,
+) -> tuple[Any, float]:
+    """What wait_for_dag returns or raises, and the seconds it took."""
+    clock = Clock()
+    try:
+        result: Any = wait_for_dag(
+            cast(AirflowApi, Parsing(states)),
+            dag_id,
+            deadline_s=deadline_s,
+            processor_log=log,
+            read_source=(sources or {}).get,
+            clock=clock,
+            sleep=clock.sleep,
+        )
+    except HarnessError as error:
+        result = error
+    return result, clock.now_s - 1000.0
+
+
+def test_returns_the_dag_as_soon_as_it_is_there() -> None:
+    found, took_s = wait([([], []), (["other"], []), (["other", "good"], [])], log=lambda: "")
+    assert found.dag.dag_id == "good"
+    assert took_s == 1.0
+
+
+def test_files_broken_beside_a_good_dag_are_warnings() -> None:
+    found, _ = wait([(["good"], [broken("other.py")])])
+    assert [error.place for error in found.warnings] == ["other.py:9"]
+
+
+def test_an_absent_dag_is_told_once_all_files_are_parsed() -> None:
+    logs = iter([STATISTICS, STATISTICS, DONE, DONE])
+    error, took_s = wait([(["good", "train"], [])], "goood", log=lambda: next(logs))
+    assert error.cause is CauseCode.DAG_NOT_FOUND
+    assert "is it 'good'?" in error.message
+    assert "DAG train" in error.evidence
+    assert took_s == 4.0
+
+
+def test_an_absent_dag_without_statistics_takes_a_quiet_while() -> None:
+    error, took_s = wait([([], []), (["train"], [])], "good", log=None)
+    assert error.cause is CauseCode.DAG_NOT_FOUND
+    assert 30 < took_s < 32
+
+
+def test_the_file_that_names_the_dag_is_the_one_to_blame() -> None:
+    sources = {"a.py": "dag_id='other'", "b.py": "with DAG('good') as dag: ...", "c.py": "good_enough = 1"}
+    error, _ = wait([([], [broken("a.py"), broken("b.py", 4), broken("c.py")])], sources=sources)
+    assert error.cause is CauseCode.DAG_IMPORT_ERROR
+    assert error.message == "b.py:4 cannot be imported: ModuleNotFoundError: No module named 'skleran'"
+    assert error.evidence == ("ModuleNotFoundError: No module named 'skleran'", "  b.py:4 in <module>")
+
+
+def test_the_only_broken_file_is_to_blame() -> None:
+    error, _ = wait([(["train"], [broken("a.py")])])
+    assert error.cause is CauseCode.DAG_IMPORT_ERROR
+    assert error.message.startswith("a.py:9 cannot be imported")
+
+
+def test_several_broken_files_that_may_hold_it_are_all_told() -> None:
+    error, _ = wait([([], [broken("a.py"), broken("b.py")])])
+    assert error.cause is CauseCode.DAG_IMPORT_ERROR
+    assert [line.split(":")[0] for line in error.evidence] == ["a.py", "b.py"]
+
+
+def test_a_misspelt_id_is_not_blamed_on_a_file_that_has_nothing_to_do_with_it() -> None:
+    error, _ = wait([(["good"], [broken("a.py")])], "goood", sources={"a.py": "dag_id='other'"})
+    assert error.cause is CauseCode.DAG_NOT_FOUND
+    assert any("a.py:9" in line for line in error.evidence)
+
+
+def test_parsing_that_never_ends_names_the_file() -> None:
+    error, took_s = wait([([], [])], log=lambda: STATISTICS, deadline_s=60)
+    assert error.cause is CauseCode.DEPLOY_TIMEOUT
+    assert error.evidence == ("not parsed yet: slow.py",)
+    assert 60 < took_s < 62
+
+
+def test_statistics_are_read_by_their_columns() -> None:
+    assert parse_statistics(STATISTICS) == (
+        ParsedFile("good.py", 1, 0, True),
+        ParsedFile("two words.py", 0, 1, True),
+        ParsedFile("slow.py", 0, 0, False),
+    )
+    assert parse_statistics(STATISTICS + DONE) == parse_statistics(DONE)
+    cut_short = STATISTICS + DONE[: DONE.index("slow.py")]
+    assert parse_statistics(cut_short) == parse_statistics(STATISTICS)
+    assert parse_statistics("nothing yet") is None
+
+
+@given(cut=st.integers(0, len(DONE)), tail=st.text())
+def test_a_log_may_end_anywhere(cut: int, tail: str) -> None:
+    files = parse_statistics(STATISTICS + DONE[:cut] + tail)
+    assert files in (parse_statistics(STATISTICS), parse_statistics(DONE))
+
+
+def task(task_id: str, state: str | None, **more: Any) -> TaskInstance:
+    base = TaskInstance(task_id, -1, state, 1, 0, queued_at=NOW - timedelta(seconds=5))
+    return replace(base, **more)
+
+
+def pod(task_id: str, **more: Any) -> Pod:
+    return replace(
+        Pod(name=f"good-{task_id}-x1", task_id=task_id, try_number=1, image="demo:abc", created_at=NOW),
+        **more,
+    )
+
+
+@dataclass
+class Running:
+    """The api-server and the cluster while a run goes on: each poll sees the next frame."""
+
+    frames: Sequence[tuple[str, Sequence[TaskInstance], Sequence[Pod]]]
+    room: Resources | None = None
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    polls: int = 0
+    cluster_is_away: bool = False
+
+    @property
+    def frame(self) -> tuple[str, Sequence[TaskInstance], Sequence[Pod]]:
+        return self.frames[min(self.polls, len(self.frames)) - 1]
+
+    def dag_run(self, dag_id: str, run_id: str, *, deadline_s: float) -> DagRun:
+        self.polls += 1
+        return DagRun(dag_id, run_id, self.frame[0], None)
+
+    def task_instances(self, dag_id: str, run_id: str, *, deadline_s: float) -> tuple[TaskInstance, ...]:
+        return tuple(self.frame[1])
+
+    def pods(self) -> tuple[Pod, ...]:
+        if self.cluster_is_away:
+            raise HarnessError(CauseCode.CLUSTER_FAILED, "the cluster does not answer")
+        return tuple(self.frame[2])
+
+    def events(self, name: str) -> tuple[str, ...]:
+        return self.warnings.get(name, ())
+
+    def largest_node(self) -> Resources | None:
+        return self.room
+
+
+def followed(running: Running, timeout_s: float = 600.0) -> tuple[RunOutcome, list[str], list[float], float]:
+    """The outcome, the states that were told, when a task was deferred, and the seconds it took."""
+    clock, told, deferred = Clock(), list[str](), list[float]()
+    outcome = follow(
+        cast(AirflowApi, running),
+        running,
+        "good",
+        "harness-1",
+        timeout_s=timeout_s,
+        on_task=lambda task, pod: told.append(
+            f"{task.label}/{task.try_number} {task.state} {pod.name if pod else '-'}"
+        ),
+        on_deferred=lambda: deferred.append(clock.now_s - 1000.0),
+        clock=clock,
+        sleep=clock.sleep,
+    )
+    return outcome, told, deferred, clock.now_s - 1000.0
+
+
+def test_tells_each_state_of_each_try_once() -> None:
+    again = task("fit", "queued", try_number=2, max_tries=1)
+    outcome, told, _, _ = followed(
+        Running(
+            [
+                ("running", [task("fit", None)], []),
+                ("running", [task("fit", "queued")], []),
+                ("running", [task("fit", "queued")], [pod("fit")]),
+                ("running", [task("fit", "running")], [pod("fit", phase="Running")]),
+                ("running", [task("fit", "up_for_retry")], [pod("fit", phase="Succeeded")]),
+                ("running", [again], [pod("fit", phase="Succeeded")]),
+                ("success", [replace(again, state="success")], [pod("fit", name="second", try_number=2)]),
+            ]
+        )
+    )
+    assert outcome.succeeded
+    assert told == [
+        "fit/1 queued -",
+        "fit/1 running good-fit-x1",
+        "fit/1 up_for_retry good-fit-x1",
+        "fit/2 queued -",
+        "fit/2 success second",
+    ]
+    assert {entry.name for entry in outcome.pods} == {"good-fit-x1", "second"}
+
+
+def test_the_triggerer_is_asked_for_once() -> None:
+    wait_state = ("running", [task("a", "deferred"), task("b", "deferred")], [])
+    _, _, deferred, _ = followed(Running([("running", [], []), wait_state, wait_state, ("success", [], [])]))
+    assert deferred == [0.5]
+
+
+def waiting(reason: str, message: str = "") -> tuple[Container, ...]:
+    return (Container("base", waiting_reason=reason, waiting_message=message),)
+
+
+HOPELESS = {
+    "image": (
+        pod("fit", node="n", containers=waiting("ErrImageNeverPull", "not present")),
+        CauseCode.IMAGE_NOT_STARTABLE,
+        "demo:abc",
+    ),
+    "no python": (
+        pod("fit", node="n", phase="Failed", containers=(Container("base", ended_reason="StartError"),)),
+        CauseCode.IMAGE_NOT_STARTABLE,
+        "does not start",
+    ),
+    "secret": (
+        pod("fit", node="n", containers=waiting("CreateContainerConfigError", 'secret "s" not found')),
+        CauseCode.POD_NOT_STARTED,
+        'secret "s" not found',
+    ),
+    "too large": (
+        pod("fit", unschedulable="1 Insufficient memory", requests=Resources(0.1, 64 * 2**30)),
+        CauseCode.REQUEST_TOO_LARGE,
+        "64Gi of memory, and the largest node has 2 CPU, 24Gi",
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "cause", "text"), HOPELESS.values(), ids=HOPELESS)
+def test_a_pod_that_cannot_start_ends_the_run_within_seconds(found: Pod, cause: CauseCode, text: str) -> None:
+    running = Running([("running", [task("fit", "queued")], [found])], room=Resources(2.0, 24 * 2**30))
+    outcome, _, _, took_s = followed(running)
+    assert outcome.error is not None
+    assert outcome.error.cause is cause
+    assert outcome.error.task_id == "fit"
+    assert text in outcome.error.message
+    assert took_s <= 10
+
+
+def test_a_pod_that_no_node_may_take_is_given_a_moment_longer() -> None:
+    selector = pod("fit", unschedulable="0/1 nodes are available: 1 node(s) didn't match node selector.")
+    outcome, _, _, took_s = followed(Running([("running", [task("fit", "queued")], [selector])]))
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.POD_NOT_STARTED
+    assert 20 <= took_s <= 21
+
+
+def test_trouble_that_passes_is_no_trouble() -> None:
+    bad = pod("fit", node="n", containers=waiting("ErrImagePull"))
+    good = pod("fit", node="n", phase="Running")
+    frames = [("running", [task("fit", "queued")], [bad])] * 8
+    frames += [("running", [task("fit", "running")], [good])] * 8
+    frames += [("running", [task("fit", "queued")], [bad])] * 8 + [("success", [], [])]
+    outcome, _, _, _ = followed(Running(frames))
+    assert outcome.succeeded
+
+
+def test_waiting_for_room_is_patient_until_the_timeout() -> None:
+    full = pod("fit", unschedulable="0/1 nodes are available: 1 Insufficient cpu.", requests=Resources(1.0))
+    running = Running([("running", [task("fit", "queued")], [full])], room=Resources(2.0, 2**30))
+    outcome, _, _, took_s = followed(running, timeout_s=90)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.POD_NOT_STARTED
+    assert "Insufficient cpu" in outcome.error.message
+    assert took_s > 90
+
+
+def test_a_volume_that_cannot_be_mounted_is_told_by_its_event() -> None:
+    stuck = pod("fit", node="n", containers=waiting("ContainerCreating"))
+    running = Running(
+        [("running", [task("fit", "queued")], [stuck])],
+        warnings={stuck.name: ('MountVolume.SetUp failed: configmap "x" not found',)},
+    )
+    outcome, _, _, took_s = followed(running)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.POD_NOT_STARTED
+    assert 'configmap "x" not found' in outcome.error.message
+    assert 60 <= took_s < 62
+
+
+def test_a_pod_that_vanished_was_deleted() -> None:
+    alive = pod("fit", node="n", phase="Running")
+    frames = [
+        ("running", [task("fit", "running")], [alive]),
+        ("failed", [task("fit", "failed")], []),
+    ]
+    outcome, _, _, _ = followed(Running(frames))
+    assert [entry.deleted for entry in outcome.pods] == [True]
+    assert outcome.error is None
+
+
+def test_a_pod_that_ended_and_was_cleaned_up_was_not_deleted() -> None:
+    ended = pod("fit", node="n", phase="Succeeded")
+    outcome, _, _, _ = followed(
+        Running([("running", [task("fit", "running")], [ended]), ("success", [task("fit", "success")], [])])
+    )
+    assert [entry.deleted for entry in outcome.pods] == [False]
+
+
+def test_timeout_says_who_was_running_and_for_how_long() -> None:
+    began = datetime.now(UTC) - timedelta(seconds=552)
+    tasks = [task("fit", "running", started_at=began), task("later", None), task("other", "queued")]
+    outcome, _, _, took_s = followed(Running([("running", tasks, [])]), timeout_s=600)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.RUN_TIMEOUT
+    assert outcome.error.message == "DAG good had not ended after 10m: task fit was running for 9m12s"
+    assert outcome.error.evidence == ("task fit: running for 9m12s", "task other: queued")
+    assert outcome.error.task_id == "fit"
+    assert 600 < took_s < 602
+
+
+def test_a_cluster_that_stays_away_is_an_error() -> None:
+    running = Running([("running", [task("fit", "running")], [])], cluster_is_away=True)
+    with pytest.raises(HarnessError, match="does not answer"):
+        followed(running)
+
+
+MANIFEST = {
+    "metadata": {
+        "name": "good-fit-7h2k",
+        "creationTimestamp": "2026-11-22T19:42:50Z",
+        "annotations": {
+            "dag_id": "good",
+            "run_id": "harness-1",
+            "task_id": "fit",
+            "try_number": "2",
+            "map_index": "3",
+        },
+    },
+    "spec": {
+        "nodeName": "harness-control-plane",
+        "containers": [
+            {"name": "sidecar", "image": "other:1"},
+            {
+                "name": "base",
+                "image": "demo:abc",
+                "resources": {
+                    "requests": {"cpu": "100m", "memory": "256Mi"},
+                    "limits": {"memory": "2Gi", "ephemeral-storage": "10Gi"},
+                },
+            },
+        ],
+    },
+    "status": {
+        "phase": "Failed",
+        "containerStatuses": [
+            {
+                "name": "base",
+                "image": "demo:abc",
+                "imageID": "sha256:1234",
+                "state": {
+                    "terminated": {
+                        "exitCode": 137,
+                        "reason": "OOMKilled",
+                        "startedAt": "2026-11-22T19:42:52Z",
+                        "finishedAt": "2026-11-22T19:43:00Z",
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def test_reads_a_pod_from_the_clusters_json() -> None:
+    found = Pod.of(MANIFEST)
+    assert found.key == ("fit", 3, 2)
+    assert (found.dag_id, found.run_id, found.node) == ("good", "harness-1", "harness-control-plane")
+    assert found.base is not None
+    assert (found.base.ended_reason, found.base.exit_code) == ("OOMKilled", 137)
+    assert (found.image, found.image_id) == ("demo:abc", "sha256:1234")
+    assert found.requests == Resources(0.1, 256 * 2**20)
+    assert found.limits == Resources(None, 2 * 2**30)
+    assert found.ended
+    assert not found.deleted
+    assert found.started_at is not None
+    assert found.ended_at is not None
+    assert (found.ended_at - found.started_at).total_seconds() == 8
+
+
+def test_reads_a_pod_that_no_node_takes() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    status = {"phase": "Pending", "conditions": [condition]}
+    spec = {"containers": [{"name": "base", "image": "demo:abc"}]}
+    found = Pod.of(MANIFEST | {"spec": spec, "status": status})
+    assert found.unschedulable == "0/1 nodes"
+    assert found.base is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("250m", 0.25),
+        ("2", 2.0),
+        ("1.5Gi", 1.5 * 2**30),
+        ("64Mi", 2**26),
+        ("1G", 1e9),
+        ("2e3", 2e3),
+        (4, 4.0),
+    ],
+)
+def test_quantities(text: str | int, number: float) -> None:
+    assert parse_quantity(text) == number
+
+
+@given(st.text())
+def test_quantities_are_numbers_or_refused(text: str) -> None:
+    try:
+        assert parse_quantity(text) >= 0
+    except ValueError:
+        return
+
+
+@given(st.integers(1, 2**50))
+def test_shown_bytes_stay_close(number: int) -> None:
+    assert parse_quantity(shown_bytes(number)) == pytest.approx(number, rel=0.01)
+
+
+def test_durations_as_people_write_them() -> None:
+    shown = [shown_duration(seconds) for seconds in (0.4, 45, 60, 552, 3600, 3900)]
+    assert shown == ["0s", "45s", "1m", "9m12s", "1h", "1h05m"]
