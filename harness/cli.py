@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +27,7 @@ ClusterName = Annotated[str, typer.Option("--name", help="Which cluster.", metav
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 
 
-class Keep(str, Enum):
+class Keep(StrEnum):
     """When a version stays after its tests."""
 
     NEVER = "never"
@@ -37,7 +37,9 @@ class Keep(str, Enum):
 
 @app.command()
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Install and start what is missing, where that is safe.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Install and start what is missing, where that is safe.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Look at what this machine can do and what it lacks."""
@@ -70,7 +72,14 @@ def up(name: ClusterName = "harness", json: AsJson = False) -> None:
 
         attached = run(name, Path.cwd(), console)
         if json:
-            console.json({"cluster": name, "kubeconfig": str(attached.cluster.kubeconfig), "gateway_port": attached.cluster.gateway_port, "log": str(attached.log)})
+            console.json(
+                {
+                    "cluster": name,
+                    "kubeconfig": str(attached.cluster.kubeconfig),
+                    "gateway_port": attached.cluster.gateway_port,
+                    "log": str(attached.log),
+                }
+            )
         else:
             console.note(f"cluster {name} is up; next: harness test")
         return 0
@@ -80,13 +89,26 @@ def up(name: ClusterName = "harness", json: AsJson = False) -> None:
 
 @app.command()
 def test(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Tests of harness.toml; all by default.")] = None,
-    ref: Annotated[list[str] | None, typer.Option("--ref", help="A version to test, by git ref; the working tree by default.")] = None,
-    keep: Annotated[Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")] = Keep.ON_FAILURE,
-    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the result, schema 1; '-' is stdout.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Tests of harness.toml; all by default.")
+    ] = None,
+    ref: Annotated[
+        list[str] | None,
+        typer.Option("--ref", help="A version to test, by git ref; the working tree by default."),
+    ] = None,
+    keep: Annotated[
+        Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")
+    ] = Keep.ON_FAILURE,
+    json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the result, schema 1; '-' is stdout.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")] = None,
-    markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown, for a job summary.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown, for a job summary.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page.")
+    ] = None,
     name: ClusterName = "harness",
 ) -> None:
     """Run the tests of harness.toml, each version in an Airflow of its own."""
@@ -125,7 +147,9 @@ def status(name: ClusterName = "harness", json: AsJson = False) -> None:
 
 @app.command()
 def logs(
-    version: Annotated[str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")] = "",
+    version: Annotated[
+        str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")
+    ] = "",
     task: Annotated[str, typer.Option("--task", help="Only this task's pods.")] = "",
     name: ClusterName = "harness",
 ) -> None:
@@ -145,7 +169,9 @@ def logs(
 
 @app.command()
 def ui(
-    version: Annotated[str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")] = "",
+    version: Annotated[
+        str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")
+    ] = "",
     name: ClusterName = "harness",
     json: AsJson = False,
 ) -> None:
@@ -169,7 +195,9 @@ def ui(
 @app.command()
 def down(
     version: Annotated[str, typer.Argument(help="Remove this version alone: namespace, ref or commit.")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Also when other people's versions live on it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when other people's versions live on it.")
+    ] = False,
     name: ClusterName = "harness",
 ) -> None:
     """Remove the cluster whole, or one version of it."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -43,7 +44,6 @@ class LogRecord:
     time: str = ""
     raised: tuple[Raised, ...] = ()
     signal: int | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def parse_log(text: str) -> tuple[LogRecord, ...]:
@@ -120,15 +120,22 @@ def _record(line: str) -> LogRecord:
         return LogRecord(line)
     if not isinstance(data, dict) or "event" not in data:
         return LogRecord(line)
-    signal = data.get("signal")
     return LogRecord(
         text=str(data["event"]),
         level=str(data.get("level") or "info"),
         time=str(data.get("timestamp") or ""),
         raised=tuple(_raised(entry) for entry in _dicts(data.get("error_detail"))),
-        signal=abs(signal) if isinstance(signal, int) and not isinstance(signal, bool) else None,
-        fields=data,
+        signal=_signal(data),
     )
+
+
+def _signal(data: Mapping[str, Any]) -> int | None:
+    """The signal that ended the task's process: named in the task's log, an exit code in the pod's."""
+    for key in ("signal", "exit_code"):
+        number = data.get(key)
+        if isinstance(number, int) and not isinstance(number, bool) and number < 0:
+            return -number
+    return None
 
 
 def _raised(entry: Mapping[str, Any]) -> Raised:
@@ -187,7 +194,7 @@ def _from_signal(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecor
     killed = next((record for record in reversed(records) if record.signal), None)
     if killed is None:
         return None
-    name = str(killed.fields.get("signal_name") or f"signal {killed.signal}")
+    name = _signal_name(killed.signal or 0)
     evidence = _last_texts(records)
     if killed.signal == 9:
         limit = pod.limits.memory_bytes if pod else None
@@ -199,6 +206,13 @@ def _from_signal(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecor
             evidence,
         )
     return _Found(CauseCode.TASK_FAILED, f"task {task.label} was ended by {name}", "", evidence)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _from_exception(task: TaskInstance, raised: Sequence[Raised], code_root: str) -> _Found | None:

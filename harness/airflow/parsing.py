@@ -64,7 +64,9 @@ def wait_for_dag(
         dag = api.dag(dag_id)
         errors = api.import_errors()
         if dag is not None:
-            return ParsedDag(dag, tuple(error for error in errors if error.file != dag.file))
+            if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
+                raise _import_error(dag_id, own)
+            return ParsedDag(dag, errors)
         dag_ids = tuple(found.dag_id for found in api.dags())
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
             raise _absent(dag_id, dag_ids, errors, read_source)

@@ -62,9 +62,8 @@ def database_name(namespace: str) -> str:
     return "v_" + namespace.replace("-", "_")
 
 
-def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
-    """Make the namespace, the database with its role, and the Secret; nothing of it needs the image."""
-    identity = labels.ours(project=release.project, commit=release.commit[:40], role="version")
+def create_namespace(api: KubernetesApi, release: Release) -> None:
+    """Make the version's namespace, whose labels and annotations say what it is."""
     api.create(
         "/api/v1/namespaces",
         {
@@ -72,30 +71,41 @@ def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
             "kind": "Namespace",
             "metadata": {
                 "name": release.namespace,
-                "labels": identity | {"pod-security.kubernetes.io/enforce": "restricted"},
+                "labels": _identity(release) | {"pod-security.kubernetes.io/enforce": "restricted"},
                 "annotations": {
                     labels.REF: release.ref,
                     labels.TAG: release.tag,
                     labels.AUTHOR: labels.author(),
                     labels.CREATED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+                    labels.STATE: "starting",
                 },
             },
         },
     )
+
+
+def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
+    """Make the database with its role, and the Secret; nothing of it needs the image."""
     login = Login(USER, secrets.token_urlsafe(18))
     credentials = server.create(database_name(release.namespace), release.template)
-    api.create(f"/api/v1/namespaces/{release.namespace}/secrets", _secret(credentials, login, identity))
+    api.create(
+        f"/api/v1/namespaces/{release.namespace}/secrets", _secret(credentials, login, _identity(release))
+    )
     if release.ca_bundle:
         api.create(
             f"/api/v1/namespaces/{release.namespace}/configmaps",
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": "ca-bundle", "labels": identity},
+                "metadata": {"name": "ca-bundle", "labels": _identity(release)},
                 "data": {"ca-bundle.crt": release.ca_bundle},
             },
         )
     return login
+
+
+def _identity(release: Release) -> dict[str, str]:
+    return labels.ours(project=release.project, commit=release.commit[:40], role="version")
 
 
 def install(helm: Helm, release: Release) -> None:
@@ -160,8 +170,10 @@ def remove(api: KubernetesApi, server: Server, namespace: str, *, deadline_s: fl
                 f"namespace {namespace} was not made by harness: it stays",
                 hint="harness status",
             )
+        # Pods first and without a farewell: a namespace that waits for them looks again only seconds later.
+        api.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments", propagationPolicy="Background")
+        api.delete(f"{path}/pods", gracePeriodSeconds=0)
         api.delete(path)
-        api.delete(f"{path}/pods", gracePeriodSeconds=0)  # nothing in them is worth a farewell
     server.drop(database_name(namespace))
     until = time.monotonic() + deadline_s
     while (left := api.get(path)) is not None:

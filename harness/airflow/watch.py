@@ -37,10 +37,14 @@ class ClusterPods:
         path = self._path(f"pods/{pod}/log")
         return self.api.text(path, container=container, tailLines=str(tail_lines)) or ""
 
-    def control_plane_log(self, container: str, *, tail_lines: int) -> str:
-        """The last lines of one component's log; empty while there is none."""
+    def component_log(self, component: str, *, tail_lines: int) -> str:
+        """What one component of the control plane logged among its last lines; empty while there is nothing."""
         found = self.api.list(self._path("pods"), labelSelector="app.kubernetes.io/component=control-plane")
-        return self.log(found[-1]["metadata"]["name"], container, tail_lines=tail_lines) if found else ""
+        text = (
+            self.log(found[-1]["metadata"]["name"], "control-plane", tail_lines=tail_lines) if found else ""
+        )
+        mark = f"[{component}] "
+        return "\n".join(line.removeprefix(mark) for line in text.splitlines() if line.startswith(mark))
 
     def start_triggerer(self) -> None:
         """Start the process that deferred tasks wait in; nothing happens when it runs."""

@@ -43,7 +43,9 @@ class KubernetesApi:
             cluster = settings["clusters"][0]["cluster"]
             user = settings["users"][0]["user"]
             self.server = str(cluster["server"])
-            context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]).decode())
+            context = ssl.create_default_context(
+                cadata=_decoded(cluster["certificate-authority-data"]).decode()
+            )
             certificate = _private_file(kubeconfig, "crt", _decoded(user["client-certificate-data"]))
             key = _private_file(kubeconfig, "key", _decoded(user["client-key-data"]))
             context.load_cert_chain(certificate, key)
@@ -62,7 +64,7 @@ class KubernetesApi:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
         timeout_s: float = READ_TIMEOUT_S,
-    ) -> Any:
+    ) -> Any:  # noqa: ANN401  whatever JSON holds
         """The JSON answer. Raises KubernetesError for a refusal, HarnessError(CLUSTER_FAILED) without an answer."""
         response = self._send(method, path, body, query, content_type, timeout_s, stream=False)
         return json.loads(response.data) if response.data else None

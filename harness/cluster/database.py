@@ -40,7 +40,9 @@ class Server:
 
     def template_exists(self, template: str) -> bool:
         """Whether the template is there and whole."""
-        found = self.query(f"SELECT 1 FROM pg_database WHERE datname = '{_name(template)}' AND datistemplate;")
+        found = self.query(
+            f"SELECT 1 FROM pg_database WHERE datname = '{_name(template)}' AND datistemplate;"
+        )
         return found.strip() == "1"
 
     def begin_template(self, template: str) -> Credentials:

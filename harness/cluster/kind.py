@@ -129,7 +129,9 @@ def create(
 
 def start(name: str) -> None:
     """Start the node container of a cluster that was stopped, by a reboot for instance."""
-    process.run(["docker", "start", f"{name}-control-plane"], cause=CauseCode.CLUSTER_FAILED, hint="harness down")
+    process.run(
+        ["docker", "start", f"{name}-control-plane"], cause=CauseCode.CLUSTER_FAILED, hint="harness down"
+    )
 
 
 def delete(name: str) -> bool:

@@ -34,7 +34,9 @@ def install(api: KubernetesApi, helm: Helm, images: Mapping[str, str], *, origin
     """
     dns = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
     if dns is None:
-        raise HarnessError(CauseCode.CLUSTER_FAILED, "the cluster has no DNS service", hint="harness down && harness up")
+        raise HarnessError(
+            CauseCode.CLUSTER_FAILED, "the cluster has no DNS service", hint="harness down && harness up"
+        )
     values = {
         "labels": labels.ours(role="shared"),
         "postgresql": {"image": images["postgresql"]},

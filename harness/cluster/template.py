@@ -132,7 +132,10 @@ def _pod(name: str, image: str) -> dict[str, object]:
                         {"name": "AIRFLOW_HOME", "value": "/tmp/airflow"},  # noqa: S108
                         {"name": "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "valueFrom": connection},
                     ],
-                    "resources": {"requests": {"cpu": "200m", "memory": "300Mi"}, "limits": {"memory": "2Gi"}},
+                    "resources": {
+                        "requests": {"cpu": "200m", "memory": "300Mi"},
+                        "limits": {"memory": "2Gi"},
+                    },
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "capabilities": {"drop": ["ALL"]},

@@ -55,7 +55,9 @@ def attach(name: str) -> Attached:
     attached = Attached.to(cluster, tools)
     if "services" not in services.recorded(attached.api):
         raise HarnessError(
-            CauseCode.CLUSTER_MISSING, f"the cluster {name!r} is not finished: an `up` was stopped", hint=again
+            CauseCode.CLUSTER_MISSING,
+            f"the cluster {name!r} is not finished: an `up` was stopped",
+            hint=again,
         )
     return attached
 

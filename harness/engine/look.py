@@ -70,7 +70,9 @@ def find_version(attached: Attached, wanted: str) -> Version:
         if not wanted or wanted in names or (len(wanted) >= 7 and version.commit.startswith(wanted)):
             return version
     if not known:
-        raise HarnessError(CauseCode.USAGE, "there is no version on the cluster", hint="harness test --keep always")
+        raise HarnessError(
+            CauseCode.USAGE, "there is no version on the cluster", hint="harness test --keep always"
+        )
     every = [name for version in known for name in (version.namespace, version.ref)]
     near = difflib.get_close_matches(wanted, every, n=3)
     raise HarnessError(
@@ -103,7 +105,9 @@ def logs(attached: Attached, version: Version, *, task: str = "") -> Iterator[Lo
     if task:
         return
     path = f"/api/v1/namespaces/{version.namespace}/pods"
-    for item in attached.api.list(path, labelSelector="app.kubernetes.io/component in (control-plane,triggerer)"):
+    for item in attached.api.list(
+        path, labelSelector="app.kubernetes.io/component in (control-plane,triggerer)"
+    ):
         for container in item["spec"]["containers"]:
             pod_name = item["metadata"]["name"]
             text = _text(attached, version.namespace, pod_name, container["name"])

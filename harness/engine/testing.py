@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +15,8 @@ from harness.airflow import release
 from harness.airflow.api import AirflowApi
 from harness.airflow.watch import ClusterPods
 from harness.cluster import labels, template
-from harness.commit import Commit
-from harness.config import TestSettings
+from harness.commit import WORKING_TREE, Commit
+from harness.config import ImageSettings, TestSettings
 from harness.engine import trial
 from harness.engine.attached import Attached, attach
 from harness.engine.project import Project, load
@@ -24,7 +25,7 @@ from harness.host import ca_bundle
 from harness.image.build import foundation, image_of
 from harness.image.node import load as load_image
 from harness.image.oci import Image
-from harness.progress import Progress
+from harness.progress import Progress, Step
 from harness.report.model import Cause, ImageResult, Result, TestResult, VersionResult
 
 Keep = Literal["never", "on-failure", "always"]
@@ -55,6 +56,14 @@ def test(start: Path, request: Request, progress: Progress) -> Result:
     return Result.of(tuple(results))
 
 
+@dataclass(frozen=True)
+class _Deployed:
+    """A version that answers, and the date that its runs are for."""
+
+    airflow: AirflowApi
+    date: datetime
+
+
 class _Trip:
     """One version from its commit to its verdict, and away again."""
 
@@ -73,25 +82,22 @@ class _Trip:
         self.progress = progress
         self.phases: dict[str, float] = {}
         self.namespace: str | None = None
+        self.found = VersionResult(ref="", commit="")
 
     def run(self, ref: str | None) -> VersionResult:
         """The version's result; whatever failed is its cause. Interrupted, what was made is removed."""
-        found = VersionResult(ref=ref or "working tree", commit="")
+        self.found = VersionResult(ref=ref or WORKING_TREE, commit="")
         try:
             with self.project.commit(ref) as commit:
-                found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
-                image, load_bytes = self._image(commit)
-                found = found.model_copy(
-                    update={"image": _image_result(image), "load_bytes": load_bytes}
-                )
-                tests = self._tests(commit, image)
-            found = found.model_copy(update={"tests": tests})
+                self.found = self.found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
+                deployed = self._deployed(commit)
+            self.found = self.found.model_copy(update={"tests": self._tests(deployed)})
         except HarnessError as error:
-            found = found.model_copy(update={"cause": Cause.of(error)})
+            self.found = self.found.model_copy(update={"cause": Cause.of(error)})
         except BaseException:
             self._remove_quietly()
             raise
-        return self._settled(found)
+        return self._settled(self.found)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -101,7 +107,8 @@ class _Trip:
         finally:
             self.phases[name] = self.phases.get(name, 0.0) + round(time.monotonic() - started_s, 3)
 
-    def _image(self, commit: Commit) -> tuple[Image, int]:
+    def _deployed(self, commit: Commit) -> _Deployed:
+        """The commit's Airflow, ready. The image is sent while the database and the namespace are made."""
         settings = self.project.image_settings(commit)
         with self._phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
             ground = foundation(
@@ -109,51 +116,78 @@ class _Trip:
             )
             image = image_of(commit, settings, ground, project=self.project.name)
             step.done(image.digest[:19])
+        self.found = self.found.model_copy(update={"image": _image_result(image)})
+        wanted = self._release(
+            commit, image, settings, template.template_name(ground.dependencies.migrations)
+        )
+        self.namespace = wanted.namespace
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            loading = aside.submit(self._load, image)
+            with (
+                self._phase("prepare_s"),
+                self.progress.step(f"database and namespace {wanted.namespace}") as step,
+            ):
+                login = self._prepared(wanted, ground.image, step)
+            loading.result()
+        with self._phase("deploy_s"), self.progress.step(f"Airflow of {commit.tag}") as step:
+            release.install(self.attached.helm, wanted)
+            release.wait_ready(
+                self.attached.api, wanted.namespace, deadline_s=READY_DEADLINE_S, on_change=step.update
+            )
+            gateway = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
+            host = wanted.base_url.removeprefix("http://")
+            airflow = AirflowApi(gateway, host, login.username, login.password)
+            airflow.wait_healthy(HEALTHY_DEADLINE_S)
+            step.done(wanted.base_url)
+        return _Deployed(airflow, commit.date)
+
+    def _load(self, image: Image) -> None:
         with self._phase("load_s"), self.progress.step("image into the node") as step:
             sent = load_image(image, self.attached.cluster.node)
             step.done(f"{sent.load_bytes:,} bytes sent" if sent.load_bytes else "there already")
-        self.template = template.template_name(ground.dependencies.migrations)
-        with self._phase("template_s"), self.progress.step("database template") as step:
-            template.ensure(
-                self.attached.api, self.attached.server, self.template, image.reference, on_change=step.update
-            )
-            step.done(self.template)
-        self.settings = settings
-        return image, sent.load_bytes
+        self.found = self.found.model_copy(update={"load_bytes": sent.load_bytes})
 
-    def _tests(self, commit: Commit, image: Image) -> tuple[TestResult, ...]:
+    def _prepared(self, wanted: release.Release, migrator: Image, step: Step) -> release.Login:
+        """Namespace, database and Secret; the template they need is made first where there is none yet."""
+        api, server = self.attached.api, self.attached.server
+        release.create_namespace(api, wanted)
+        if not server.template_exists(wanted.template):
+            load_image(migrator, self.attached.cluster.node)
+            template.ensure(api, server, wanted.template, migrator.reference, on_change=step.update)
+        return release.prepare(api, wanted, server)
+
+    def _release(
+        self, commit: Commit, image: Image, settings: ImageSettings, template_name: str
+    ) -> release.Release:
         namespace = release.new_namespace(self.project.name)
         bundle = ca_bundle.find()
-        wanted = release.Release(
+        return release.Release(
             namespace=namespace,
             project=self.project.name,
             commit=commit.sha,
             ref=commit.ref,
             tag=commit.tag,
             image=image.reference,
-            template=self.template,
-            dags_folder=self.settings.dags_folder,
+            template=template_name,
+            dags_folder=settings.dags_folder,
             base_url=f"http://{namespace}.localhost:{self.attached.cluster.gateway_port}",
-            shared=self.settings.shared,
+            shared=settings.shared,
             ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
         )
-        self.namespace = namespace
-        api, pods = self.attached.api, ClusterPods(self.attached.api, namespace)
-        with self._phase("deploy_s"), self.progress.step(f"Airflow of {commit.tag} in {namespace}") as step:
-            login = release.prepare(api, wanted, self.attached.server)
-            release.install(self.attached.helm, wanted)
-            release.wait_ready(api, namespace, deadline_s=READY_DEADLINE_S, on_change=step.update)
-            gateway = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
-            airflow = AirflowApi(
-                gateway, wanted.base_url.removeprefix("http://"), login.username, login.password
-            )
-            airflow.wait_healthy(HEALTHY_DEADLINE_S)
-            step.done("ready")
+
+    def _tests(self, deployed: _Deployed) -> tuple[TestResult, ...]:
         self._mark("running")
-        with airflow:
+        pods = ClusterPods(self.attached.api, self.namespace or "")
+        with deployed.airflow:
             return tuple(
                 trial.run(
-                    trial.Trial(airflow, pods, name, settings, settings.logical_date or _midnight(commit.date)),
+                    trial.Trial(
+                        deployed.airflow,
+                        pods,
+                        name,
+                        settings,
+                        settings.logical_date or _midnight(deployed.date),
+                    ),
                     self.progress,
                 )
                 for name, settings in self.tests.items()
@@ -173,7 +207,9 @@ class _Trip:
             except HarnessError as error:
                 cause = found.cause or Cause.of(error)
                 found = found.model_copy(update={"cause": cause, "kept": True})
-        return found.model_copy(update={"kept": keep and self.namespace is not None, "phases": dict(self.phases)})
+        return found.model_copy(
+            update={"kept": keep and self.namespace is not None, "phases": dict(self.phases)}
+        )
 
     def _mark(self, state: str) -> None:
         with suppress(HarnessError):  # for `harness status` alone

@@ -69,9 +69,9 @@ def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
             trial.settings.dag,
             deadline_s=PARSE_DEADLINE_S,
             on_progress=step.update,
-            processor_log=lambda: trial.pods.control_plane_log("dag-processor", tail_lines=LOG_TAIL_LINES),
+            processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=LOG_TAIL_LINES),
         )
-        step.done(parsed.dag.file)
+        step.done(parsed.dag.file or "")
     phases["parse_s"] = time.monotonic() - started_s
     for warning in parsed.warnings:
         progress.note(f"beside it, {warning.place} can't be imported: {warning.message}")
@@ -172,7 +172,9 @@ def _result(
 
 
 def _ordered(tasks: tuple[TaskInstance, ...]) -> list[TaskInstance]:
-    return sorted(tasks, key=lambda task: (task.queued_at is None, task.queued_at, task.task_id, task.map_index))
+    return sorted(
+        tasks, key=lambda task: (task.queued_at is None, task.queued_at, task.task_id, task.map_index)
+    )
 
 
 def _task_phases(outcome: RunOutcome) -> dict[str, float]:

@@ -44,7 +44,12 @@ def _cluster(name: str, progress: Progress, log: Path) -> Attached:
     if found is None:
         with progress.step(f"kind cluster {name} (Kubernetes {versions.KUBERNETES})") as step:
             found = kind.create(
-                name, image.name, kind=built.tools.kind, kubectl=built.tools.kubectl, on_line=step.update, log=log
+                name,
+                image.name,
+                kind=built.tools.kind,
+                kubectl=built.tools.kubectl,
+                on_line=step.update,
+                log=log,
             )
             kind.wait_answering(found, deadline_s=READY_DEADLINE_S)
             step.done(f"http://127.0.0.1:{found.gateway_port}")
@@ -69,7 +74,9 @@ def _running(name: str, progress: Progress) -> kind.KindCluster | None:
     cluster = kind.find(name)
     if cluster is not None:
         try:
-            kind.wait_answering(cluster, deadline_s=READY_DEADLINE_S if container.status != "running" else 30.0)
+            kind.wait_answering(
+                cluster, deadline_s=READY_DEADLINE_S if container.status != "running" else 30.0
+            )
         except HarnessError as error:
             progress.note(f"cluster {name} does not answer and is made anew: {error.message}")
         else:

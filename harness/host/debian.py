@@ -92,7 +92,13 @@ def _mirrors() -> list[str]:
     if shutil.which("apt-get") is None:
         return []
     listed = process.run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(SUITE)|$(COMPONENT)", "Created-By: Packages"],
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(SUITE)|$(COMPONENT)",
+            "Created-By: Packages",
+        ],
         check=False,
     )
     found = []

@@ -33,7 +33,9 @@ class ProgramError(HarnessError):
     def __init__(self, completed: Completed, cause: CauseCode, *, hint: str = "") -> None:
         self.completed = completed
         lines = [line for line in (completed.stderr or completed.stdout).splitlines() if line.strip()]
-        name = " ".join(Path(word).name if index == 0 else word for index, word in enumerate(completed.argv[:3]))
+        name = " ".join(
+            Path(word).name if index == 0 else word for index, word in enumerate(completed.argv[:3])
+        )
         last = f": {lines[-1].strip()}" if lines else ""
         super().__init__(
             cause,

@@ -132,7 +132,7 @@ def _install(lock: bytes, origin: str, target: Path, python: str, architecture: 
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
     if done.returncode != 0:
-        lines = [line.strip(" ×╰─▶│├") for line in done.stderr.splitlines() if line.strip()]
+        lines = [line.strip(" \u00d7╰─▶│├") for line in done.stderr.splitlines() if line.strip()]
         full = any("No space left" in line for line in lines)
         raise HarnessError(
             CauseCode.DISK_FULL if full else CauseCode.DEPENDENCIES_UNRESOLVED,

@@ -34,7 +34,9 @@ def check(targets: Targets) -> None:
     for path in targets.paths:
         folder = path.absolute().parent
         if not folder.is_dir():
-            raise HarnessError(CauseCode.USAGE, f"{path} can't be written: no folder {folder}", hint=f"mkdir -p {folder}")
+            raise HarnessError(
+                CauseCode.USAGE, f"{path} can't be written: no folder {folder}", hint=f"mkdir -p {folder}"
+            )
         if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
             raise HarnessError(CauseCode.USAGE, f"{path} can't be written", hint=f"ls -ld {path} {folder}")
 

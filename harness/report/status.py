@@ -21,13 +21,18 @@ def render(versions: Sequence[Version]) -> str:
         return "no versions on the cluster\n"
     rows = [_HEADS, *(_row(version) for version in versions)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     return "\n".join([*lines, "", "look: harness ui VERSION   remove: harness down VERSION"]) + "\n"
 
 
 def to_json(versions: Sequence[Version]) -> str:
     """The same for programs."""
-    listed = [asdict(version) | {"created_at": version.created_at.isoformat(), "age_s": round(version.age_s, 1)} for version in versions]
+    listed = [
+        asdict(version) | {"created_at": version.created_at.isoformat(), "age_s": round(version.age_s, 1)}
+        for version in versions
+    ]
     return json.dumps({"versions": listed}, indent=2)
 
 

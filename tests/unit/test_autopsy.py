@@ -174,6 +174,12 @@ def test_a_kill_of_the_task_process_alone() -> None:
     assert "memory limit is 2Gi" in cause.message
 
 
+def test_the_pods_own_log_tells_of_a_kill_by_the_exit_code() -> None:
+    finished = {"event": "Workload finished", "level": "info", "exit_code": -9, "final_state": "failed"}
+    assert "SIGKILL" in cause_of(pods=[POD], log=log(finished)).message
+    assert parse_log(json.dumps(finished | {"exit_code": 0}))[0].signal is None
+
+
 def test_other_signals() -> None:
     crash = {"event": "A crash.", "level": "critical", "signal": -11, "signal_name": "SIGSEGV"}
     assert cause_of(pods=[POD], log=log(crash)).message == "task boom was ended by SIGSEGV"

@@ -121,6 +121,12 @@ def test_files_broken_beside_a_good_dag_are_warnings() -> None:
     assert [error.place for error in found.warnings] == ["other.py:9"]
 
 
+def test_a_dag_whose_file_also_fails_cannot_run() -> None:
+    error, _ = wait([(["good"], [broken("good.py"), broken("other.py")])])
+    assert error.cause is CauseCode.DAG_IMPORT_ERROR
+    assert error.message.startswith("good.py:9")
+
+
 def test_an_absent_dag_is_told_once_all_files_are_parsed() -> None:
     logs = iter([STATISTICS, STATISTICS, DONE, DONE])
     error, took_s = wait([(["good", "train"], [])], "goood", log=lambda: next(logs))
@@ -137,7 +143,7 @@ def test_an_absent_dag_without_statistics_takes_a_quiet_while() -> None:
 
 
 def test_the_file_that_names_the_dag_is_the_one_to_blame() -> None:
-    sources = {"a.py": "dag_id='other'", "b.py": "with DAG('good') as dag: ...", "c.py": "good_enough = 1"}
+    sources = {"a.py": "dag_id='no-good'", "b.py": "with DAG('good') as dag: ...", "c.py": "good_enough = 1"}
     error, _ = wait([([], [broken("a.py"), broken("b.py", 4), broken("c.py")])], sources=sources)
     assert error.cause is CauseCode.DAG_IMPORT_ERROR
     assert error.message == "b.py:4 cannot be imported: ModuleNotFoundError: No module named 'skleran'"

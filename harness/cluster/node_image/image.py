@@ -107,11 +107,17 @@ def _key(built: Programs, static: Path) -> str:
 
 
 def _in_docker(name: str) -> bool:
-    return process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0
+    return (
+        process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0
+    )
 
 
-def _assemble(folder: Path, built: Programs, node: Path, system: Path, static: Path, system_image: str) -> None:
-    listed = _role(built, folder, "kubeadm", "config", "images", "list", "--kubernetes-version", versions.KUBERNETES)
+def _assemble(
+    folder: Path, built: Programs, node: Path, system: Path, static: Path, system_image: str
+) -> None:
+    listed = _role(
+        built, folder, "kubeadm", "config", "images", "list", "--kubernetes-version", versions.KUBERNETES
+    )
     names = listed.split()
     pause = next(name for name in names if "/pause:" in name)
     replaced = {"@PAUSE@": pause, "@SYSTEM@": system_image}
@@ -149,7 +155,7 @@ def _role(built: Programs, folder: Path, role: str, *arguments: str) -> str:
 def _pod_images(
     folder: Path, built: Programs, system: Path, names: list[str], pause: str, system_image: str
 ) -> Iterator[Iterable[bytes]]:
-    """Archives of the images that kubeadm, the cluster's chart and the node name; later ones need the first's layers."""
+    """Archives of the images that kubeadm, the chart and the node name; later ones need the first's layers."""
     tree = folder / "program" / "usr" / "local" / "bin"
     tree.mkdir(parents=True)
     (tree / "harness-node").hardlink_to(built.node)

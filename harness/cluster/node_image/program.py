@@ -74,7 +74,9 @@ def programs(*, on_line: Callable[[str], None], log: Path) -> Programs:
     Raises HarnessError(BUILD_FAILED) with the compiler's last lines.
     """
     with as_file(files("harness.cluster.node_image") / "source") as source:
-        return Programs(cache.obtain("programs", _key(source), lambda folder: _build(source, folder, on_line, log)))
+        return Programs(
+            cache.obtain("programs", _key(source), lambda folder: _build(source, folder, on_line, log))
+        )
 
 
 def _key(source: Path) -> str:
@@ -109,16 +111,28 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
             hint=f"less {log}",
         )
 
-    module = folder / "source"  # Go wants to be able to write beside go.mod; an installed wheel may be read-only
+    module = (
+        folder / "source"
+    )  # Go wants to be able to write beside go.mod; an installed wheel may be read-only
     shutil.copytree(source, module)
     small = ["-trimpath", "-ldflags", "-s -w"]
     stamped = ["-trimpath", "-ldflags", f"-s -w {_version_flags()}"]
     for name in ("entrypoint", "pause"):
         compile_(f"compiling {name}", "build", *small, "-o", str(folder / name), f"./{name}", cwd=module)
-    containerd = [f"github.com/containerd/containerd/v2/cmd/{name}@{versions.CONTAINERD}" for name in CONTAINERD_PROGRAMS]
+    containerd = [
+        f"github.com/containerd/containerd/v2/cmd/{name}@{versions.CONTAINERD}"
+        for name in CONTAINERD_PROGRAMS
+    ]
     binaries = folder / "gobin"
     # `go install` of another architecture refuses GOBIN; that of this one needs it.
-    compile_(f"compiling containerd {versions.CONTAINERD}", "install", *small, *containerd, GOBIN=str(binaries), GOFLAGS="-buildvcs=false")
+    compile_(
+        f"compiling containerd {versions.CONTAINERD}",
+        "install",
+        *small,
+        *containerd,
+        GOBIN=str(binaries),
+        GOFLAGS="-buildvcs=false",
+    )
     for name in CONTAINERD_PROGRAMS:
         (binaries / name).rename(folder / name)
     binaries.rmdir()
@@ -133,6 +147,11 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
 
 def _version_flags() -> str:
     major, minor, _ = versions.KUBERNETES.removeprefix("v").split(".")
-    values = {"gitVersion": versions.KUBERNETES, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    values = {
+        "gitVersion": versions.KUBERNETES,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
     packages = ("k8s.io/client-go/pkg/version", "k8s.io/component-base/version")
     return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())

@@ -1,0 +1,169 @@
+"""A version's control plane as one process that imports Airflow once and forks its components.
+
+Importing is most of what starting costs, in time and in memory: forked, the components pay for what they
+share once. The parent stays small in what it does: it passes their lines on, each with its component's name,
+and forks a component again when it ends.
+"""
+
+import gc
+
+# Importing makes objects that stay: collecting garbage meanwhile is a third of the CPU time and finds none.
+gc.disable()
+
+import importlib  # noqa: E402
+import os  # noqa: E402
+import selectors  # noqa: E402
+import shutil  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+
+PASSWORDS = ("/etc/harness/passwords/passwords.json", "/run/airflow/passwords.json")
+SHARED = (
+    "airflow.settings",
+    "airflow.cli.cli_parser",
+    "airflow.jobs.job",
+    "airflow.models.dagrun",
+    "airflow.models.serialized_dag",
+    "airflow.serialization.serialized_objects",
+)
+# What each component imports before it begins, and its command line. The slowest is forked first.
+COMPONENTS = {
+    "api-server": (("airflow.api_fastapi.main",), ("api-server",)),
+    "scheduler": (
+        (
+            "airflow.jobs.scheduler_job_runner",
+            "airflow.providers.cncf.kubernetes.executors.kubernetes_executor",
+        ),
+        ("scheduler", "--skip-serve-logs"),
+    ),
+    "dag-processor": (("airflow.jobs.dag_processor_job_runner",), ("dag-processor",)),
+}
+RESTART_AFTER_S = 1.0
+MOST_FAILURES = 5  # of one component; then the container ends, and the cluster shows it as crashing
+
+
+def main() -> None:
+    """Import, fork, and watch until told to end."""
+    # SimpleAuthManager opens its password file for appending, which a mounted Secret refuses.
+    shutil.copyfile(*PASSWORDS)
+    for name in SHARED:
+        importlib.import_module(name)
+    from airflow.providers_manager import ProvidersManager
+
+    ProvidersManager().initialize_providers_configuration()
+    gc.freeze()
+    Supervisor().run()
+
+
+def become(component: str) -> None:
+    """Run a component in this process, which has just been forked, to its end."""
+    imports, arguments = COMPONENTS[component]
+    for name in imports:
+        importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
+    from airflow.cli import cli_parser
+
+    sys.argv = ["airflow", *arguments]
+    options = cli_parser.get_parser().parse_args(list(arguments))
+    options.func(options)
+
+
+class Supervisor:
+    """The parent: components by process id, and the pipes that bring their lines."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, str] = {}
+        self.selector = selectors.DefaultSelector()
+        self.failures = dict.fromkeys(COMPONENTS, 0)
+        self.stopping = False
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+        for component in COMPONENTS:
+            self.start(component)
+        while self.running or self.selector.get_map():
+            for key, _ in self.selector.select(timeout=1.0):
+                self.forward(key)
+            self.reap()
+
+    def start(self, component: str) -> None:
+        reading, writing = os.pipe()
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            self.child(component, reading, writing)
+        os.close(writing)
+        os.set_blocking(reading, False)
+        self.selector.register(reading, selectors.EVENT_READ, (component, bytearray()))
+        self.running[pid] = component
+
+    def child(self, component: str, reading: int, writing: int) -> None:
+        status = 1
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            os.close(reading)
+            for key in list(self.selector.get_map().values()):
+                os.close(key.fd)
+            self.selector.close()
+            for stream in (1, 2):
+                os.dup2(writing, stream)
+            os.close(writing)
+            os.setpgid(0, 0)  # a component may signal its own group, as the dag-processor does
+            become(component)
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def forward(self, key: selectors.SelectorKey) -> None:
+        component, rest = key.data
+        try:
+            chunk = os.read(key.fd, 65536)
+        except BlockingIOError:
+            return
+        if not chunk:
+            self.selector.unregister(key.fd)
+            os.close(key.fd)
+            chunk = b"\n" if rest else b""
+        rest += chunk
+        *lines, remaining = bytes(rest).split(b"\n")
+        rest[:] = remaining
+        prefix = f"[{component}] ".encode()
+        if lines:
+            os.write(1, b"".join(prefix + line + b"\n" for line in lines))
+
+    def reap(self) -> None:
+        while self.running:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            component = self.running.pop(pid, None)
+            if component is None or self.stopping:
+                continue
+            how = os.waitstatus_to_exitcode(status)
+            self.failures[component] += 1
+            if self.failures[component] >= MOST_FAILURES:
+                print(f"[control-plane] {component} ended with {how}, again and again", flush=True)
+                sys.exit(1)
+            print(f"[control-plane] {component} ended with {how}; starting it again", flush=True)
+            time.sleep(RESTART_AFTER_S)
+            self.start(component)
+
+    def stop(self, *_: object) -> None:
+        self.stopping = True
+        for pid in self.running:
+            os.kill(pid, signal.SIGTERM)
+
+
+main()

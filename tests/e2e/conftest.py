@@ -1,0 +1,95 @@
+"""One real cluster for all end-to-end tests, made and removed by the product's own `up` and `down`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import remains
+import scratch
+from command import Harness, explained
+from pytest_kind import KindCluster
+
+from harness.cluster import kind
+from harness.cluster.node_image.program import built
+from harness.errors import HarnessError
+from harness.host.docker_client import connect
+
+NAME = "harness-test"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster as the product made it, held through pytest-kind."""
+
+    harness: Harness
+    kind: KindCluster
+    kubeconfig: Path
+    helm: Path
+
+    @property
+    def helm_list(self) -> list[str]:
+        return [
+            str(self.helm), "list", "--all-namespaces", "--output", "json",
+            "--kubeconfig", str(self.kubeconfig),
+        ]  # fmt: skip
+
+    def of_version(self, namespace: str) -> set[str]:
+        """The kinds of things that are there of a version right now."""
+        return remains.of_version(self.kind, self.helm_list, namespace)
+
+    def left_of_version(self, namespace: str) -> set[str]:
+        """The kinds of things that stay after a version was removed."""
+        return remains.of_version_in_the_end(self.kind, self.helm_list, namespace)
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
+    """A repository with the sample pipeline as it is in this checkout."""
+    return scratch.pipeline(tmp_path_factory.mktemp("pipeline") / "sample")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
+    """A repository with a DAG of one task, and two commits whose models differ."""
+    return scratch.tiny(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    request: pytest.FixtureRequest, pipeline: scratch.Scratch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """`harness up`; at the end `harness down`, unless `--keep-cluster` is given."""
+    try:
+        connect().close()
+    except HarnessError as error:
+        pytest.fail(f"the end-to-end tests need Docker: {error.message}\nhint: {error.hint}", pytrace=False)
+    harness = Harness(NAME)
+    before = remains.docker_objects()
+    made = harness.watch(pipeline.root, "up")
+    if made.exit_code != 0:
+        pytest.fail(f"`harness up` ended with {made.exit_code}:\n{made.text}", pytrace=False)
+    yield _attached(harness, tmp_path_factory.mktemp("pytest-kind"))
+    if request.config.getoption("keep_cluster"):
+        return
+    removed = harness(pipeline.root, "down", "--force")
+    assert removed.returncode == 0, explained(removed)
+    after = remains.docker_objects()
+    left = [name for key, name in after.items() if key not in before or NAME in name]
+    assert not left, f"`harness down` left {left}"
+    assert not kind.state_folder(NAME).exists()
+
+
+def _attached(harness: Harness, folder: Path) -> Cluster:
+    found, tools = kind.find(NAME), built()
+    assert found is not None, f"`harness up` passed, and there is no cluster {NAME}"
+    assert tools is not None
+    with contextlib.chdir(folder):  # the class makes a folder where it is
+        held = KindCluster(NAME, found.kubeconfig, kind_path=tools.kind, kubectl_path=tools.kubectl)
+    names = held.kubectl("config", "view", "--output", "jsonpath={.clusters[*].name}")
+    assert names == f"kind-{NAME}"
+    held.create()  # finds it and connects
+    return Cluster(harness, held, found.kubeconfig, tools.helm)

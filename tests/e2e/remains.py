@@ -1,0 +1,85 @@
+"""What there is of a version on the cluster, and of a cluster on the machine, asked of those who keep it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import docker
+from pytest_kind import KindCluster
+
+from harness.host import process
+
+WHOLE = {"namespace", "helm release", "persistent volume", "database", "role"}
+VOLUMES_DEADLINE_S = 60.0
+_PSQL = 'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -At -c "$1"'
+
+
+def of_version(cluster: KindCluster, helm: list[str], namespace: str) -> set[str]:
+    """The kinds of things that are there of the version that lived in `namespace`."""
+    suffix = namespace.rpartition("-")[2]
+    listed = json.loads(process.run(helm).stdout)
+    found = {
+        "namespace": namespace in cluster.kubectl("get", "namespaces", "--output", "name"),
+        "helm release": any(each["namespace"] == namespace for each in listed),
+        "persistent volume": bool(_volumes(cluster, namespace)),
+        "database": _has(cluster, "SELECT datname FROM pg_database", suffix, beside="postgres"),
+        "role": _has(cluster, "SELECT rolname FROM pg_roles", suffix, beside="postgres"),
+    }
+    return {kind for kind, there in found.items() if there}
+
+
+def of_version_in_the_end(cluster: KindCluster, helm: list[str], namespace: str) -> set[str]:
+    """The same, once the storage provisioner had time to give back what the version's claims held."""
+    until = time.monotonic() + VOLUMES_DEADLINE_S
+    while (found := of_version(cluster, helm, namespace)) == {
+        "persistent volume"
+    } and time.monotonic() < until:
+        time.sleep(1.0)
+    return found
+
+
+def docker_objects() -> dict[str, str]:
+    """All containers, volumes and networks, but those of other kind clusters: id -> kind and name."""
+    engine = docker.from_env()
+    try:
+        containers = engine.containers.list(all=True)
+        others: set[str] = set()
+        for container in containers:
+            if container.labels.get("io.x-k8s.kind.cluster", "harness-test") != "harness-test":
+                others |= {str(container.id), *_used_by(container.attrs)}
+        found = {str(each.id): f"container {each.name}" for each in containers}
+        found |= {str(each.name): f"volume {each.name}" for each in engine.volumes.list()}
+        found |= {str(each.id): f"network {each.name}" for each in engine.networks.list()}
+        return {key: name for key, name in found.items() if key not in others}
+    finally:
+        engine.close()
+
+
+def _used_by(container: dict[str, Any]) -> set[str]:
+    volumes = {mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"}
+    return volumes | {each["NetworkID"] for each in container["NetworkSettings"]["Networks"].values()}
+
+
+def _volumes(cluster: KindCluster, namespace: str) -> list[str]:
+    items = json.loads(cluster.kubectl("get", "persistentvolumes", "--output", "json"))["items"]
+    claims = {item["metadata"]["name"]: item["spec"].get("claimRef") or {} for item in items}
+    return [name for name, claim in claims.items() if claim.get("namespace") == namespace]
+
+
+def _has(cluster: KindCluster, query: str, part: str, *, beside: str) -> bool:
+    argv = [
+        "exec",
+        "--namespace=harness-system",
+        "deployment/postgres",
+        "--",
+        "sh",
+        "-c",
+        _PSQL,
+        "psql",
+        query,
+    ]
+    names = cluster.kubectl(*argv).split()
+    assert beside in names, f"{query} does not answer: {names}"
+    return any(part in name for name in names)

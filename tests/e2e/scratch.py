@@ -1,0 +1,107 @@
+"""Repositories made for a test: a copy of the sample pipeline, or a DAG of one task with a model of one number."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.host import process
+
+CHECKOUT = Path(__file__).parents[2]
+
+TINY_TOML = """\
+[tests.tiny]
+dag = "tiny"
+timeout = "5m"
+metrics = {{ task = "evaluate" }}
+gates.accuracy = {{ min = {minimum} }}
+"""
+TINY_DAG = """\
+from airflow.sdk import dag, task
+
+
+@dag(dag_id="tiny", schedule=None)
+def tiny():
+    @task(multiple_outputs=False)
+    def evaluate():
+        from tiny_model import accuracy
+
+        print("the model is asked")
+        return {"accuracy": accuracy()}
+
+    evaluate()
+
+
+tiny()
+"""
+
+
+def tiny_model(accuracy: float) -> str:
+    """A model: what it reaches is what it is."""
+    return f"def accuracy():\n    return {accuracy}\n"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A git repository of a test's own; the user's git configuration does not count in it."""
+
+    root: Path
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.com", "-c", "core.hooksPath="]
+        argv = ["git", "--no-optional-locks", *identity, *arguments]
+        return process.run(argv, cwd=self.root).stdout.strip()
+
+    def write(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def commit(self, message: str) -> str:
+        """Everything that is there, committed; returns the commit's id."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def status(self) -> str:
+        return self.git("status", "--porcelain", "--untracked-files=all")
+
+    def fingerprints(self) -> dict[str, str]:
+        """Every file of the working tree and of .git with the digest of its content."""
+        return {
+            path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file()
+        }
+
+
+def empty(root: Path) -> Scratch:
+    root.mkdir(parents=True)
+    scratch = Scratch(root)
+    scratch.git("init", "--quiet", "--initial-branch=main")
+    return scratch
+
+
+def pipeline(root: Path) -> Scratch:
+    """The checkout's DAGs and configuration as they are now, in one commit."""
+    scratch = empty(root)
+    shutil.copytree(CHECKOUT / "dags", root / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "harness.toml", root)
+    scratch.commit("the sample pipeline")
+    return scratch
+
+
+def tiny(root: Path) -> Scratch:
+    """HEAD's model reaches 0.72, HEAD~1's 0.61; both pass their gate of 0.5."""
+    scratch = empty(root)
+    (root / "dags").mkdir()
+    shutil.copy(CHECKOUT / "dags" / "requirements.lock", root / "dags")
+    scratch.write("harness.toml", TINY_TOML.format(minimum=0.5))
+    scratch.write("dags/tiny.py", TINY_DAG)
+    scratch.write("dags/tiny_model.py", tiny_model(0.61))
+    scratch.commit("a model")
+    scratch.write("dags/tiny_model.py", tiny_model(0.72))
+    scratch.commit("a better model")
+    return scratch

@@ -1,0 +1,149 @@
+"""The main job: the sample pipeline in its own Airflow, watched from outside while it runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import schema
+from command import explained, loaded
+from conftest import Cluster
+from observer import ObservedPod, Observer
+from scratch import Scratch
+
+from harness.host.process import Completed
+
+TASKS = {
+    ("ingest", -1),
+    ("validate", -1),
+    ("split", -1),
+    ("train", 0),
+    ("train", 1),
+    ("train", 2),
+    ("evaluate", -1),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """`harness test --keep never` of the sample pipeline: what it printed, wrote, and what others saw of it."""
+
+    command: Completed
+    folder: Path
+    document: dict[str, Any]
+    pods: list[ObservedPod]
+    releases: set[tuple[str, str, str]]
+
+    @property
+    def version(self) -> dict[str, Any]:
+        (version,) = self.document["versions"]
+        return version
+
+    @property
+    def test(self) -> dict[str, Any]:
+        (test,) = self.version["tests"]
+        return test
+
+
+@pytest.fixture(scope="module")
+def job(cluster: Cluster, pipeline: Scratch, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("results")
+    files: list[str | Path] = []
+    for option, name in (("json", "json"), ("junit", "xml"), ("markdown", "md"), ("html", "html")):
+        files += [f"--{option}", folder / f"result.{name}"]
+    with Observer(cluster.kubeconfig, cluster.helm) as observer:
+        command = cluster.harness(pipeline.root, "test", "--keep", "never", *files)
+    assert command.returncode == 0, explained(command)
+    document = loaded(folder / "result.json")
+    namespace = document["versions"][0]["namespace"]
+    pods = [pod for pod in observer.pods.values() if pod.namespace == namespace]
+    return Job(command, folder, document, pods, observer.releases)
+
+
+def test_the_document_follows_schema_1(job: Job) -> None:
+    assert schema.violations(job.document) == []
+
+
+def test_every_part_passed(job: Job, pipeline: Scratch) -> None:
+    assert job.document["verdict"] == job.test["verdict"] == "passed"
+    assert job.test["state"] == "success"
+    assert job.document["cause"] is job.version["cause"] is job.test["cause"] is None
+    assert job.version["commit"] == pipeline.git("rev-parse", "HEAD")
+    assert job.version["dirty"] is None
+    assert job.version["image"]["name"].endswith(f":{job.version['commit'][:12]}")
+    assert {"image_s", "load_s", "deploy_s"} <= job.version["phases"].keys()
+
+
+def test_the_metrics_are_those_of_a_good_model_and_each_gate_judged_its_own(job: Job) -> None:
+    metrics = job.test["metrics"]
+    assert set(metrics) == {"accuracy", "roc_auc", "log_loss", "calibration_error"}
+    assert {name: metric["verdict"] for name, metric in metrics.items()} == dict.fromkeys(metrics, "passed")
+    assert 0.93 <= metrics["accuracy"]["value"] <= 1
+    assert metrics["accuracy"]["gate"]["min"] == 0.93
+    assert 0 < metrics["log_loss"]["value"] <= metrics["log_loss"]["gate"]["max"] == 0.2
+
+
+def test_every_task_instance_has_a_pod_of_its_own_from_the_commits_image(job: Job) -> None:
+    tasks = job.test["tasks"]
+    assert {(task["task_id"], task["map_index"]) for task in tasks} == TASKS
+    assert {task["state"] for task in tasks} == {"success"}
+    assert len({task["pod"] for task in tasks}) == len(tasks) == len(TASKS)
+    image = job.version["image"]
+    assert {task["image_digest"] for task in tasks} <= {image["digest"], image["config_digest"]}
+
+
+def test_an_observer_saw_the_same_pods_made_by_the_kubernetes_executor(job: Job) -> None:
+    reported = {(task["task_id"], task["map_index"]): task["pod"] for task in job.test["tasks"]}
+    assert {pod.instance: pod.name for pod in job.pods} == reported
+    assert len(job.pods) == len(TASKS)
+    assert {pod.labels["kubernetes_executor"] for pod in job.pods} == {"True"}
+    assert {pod.annotations["run_id"] for pod in job.pods} == {job.test["run_id"]}
+    assert all("Running" in pod.phases for pod in job.pods if pod.phases != {"Succeeded"})
+    digests = {task["pod"]: task["image_digest"] for task in job.test["tasks"]}
+    for pod in job.pods:
+        assert {image_id.rpartition("@")[2] for image_id in pod.image_ids} == {digests[pod.name]}
+
+
+def test_helm_listed_the_versions_release_while_tasks_ran(job: Job) -> None:
+    assert [state for namespace, _, state in job.releases if namespace == job.version["namespace"]] == [
+        "deployed"
+    ]
+
+
+def test_nothing_of_it_is_left(job: Job, cluster: Cluster) -> None:
+    assert cluster.left_of_version(job.version["namespace"]) == set()
+
+
+def test_the_terminal_shows_tasks_metrics_gates_times_and_the_verdict(job: Job) -> None:
+    shown = job.command.stdout
+    for task in job.test["tasks"]:
+        label = task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
+        assert re.search(rf"^ +{re.escape(label)} +success +{task['pod']}\b", shown, re.MULTILINE), label
+    for name in job.test["metrics"]:
+        assert re.search(rf"^ +{name} +0\.\d+ .*passed$", shown, re.MULTILINE), name
+    assert "where the time went" in shown
+    assert job.version["image"]["name"] in shown
+    assert "passed" in shown.rstrip().splitlines()[-1]
+
+
+def test_progress_and_messages_are_on_stderr_alone(job: Job) -> None:
+    assert f"Airflow of {job.version['commit'][:12]}" in job.command.stderr
+    assert "Airflow of" not in job.command.stdout
+
+
+def test_the_other_reports_are_written(job: Job) -> None:
+    root = ElementTree.fromstring((job.folder / "result.xml").read_text(encoding="utf-8"))  # noqa: S314  ours
+    (suite,) = root.iter("testsuite")
+    assert int(suite.attrib["tests"]) >= 1
+    assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "0")
+    markdown = (job.folder / "result.md").read_text(encoding="utf-8")
+    page = (job.folder / "result.html").read_text(encoding="utf-8")
+    for text in (markdown, page):
+        assert "breast_cancer" in text
+        assert all(name in text for name in ("accuracy", "roc_auc", "log_loss"))
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert not re.search(r"""(src|href)=["']?https?://""", page), "the page is self-contained"

@@ -1,0 +1,297 @@
+"""charts/airflow as Helm renders it: what its pods may do, what they know, and that Airflow takes it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.cluster.helm import chart
+from harness.cluster.node_image.program import built
+from harness.host import process
+
+Manifest = dict[str, Any]
+Render = Callable[..., list[Manifest]]
+
+VALUES: Manifest = {
+    "image": "demo:a1b2c3d4e5f6",
+    "labels": {"project": "demo", "commit": "a1b2c3d4e5f6", "createdBy": "harness"},
+}
+FULL: Manifest = VALUES | {
+    "shared": [{"path": "dags/data", "subPath": "shared/0"}],
+    "caBundle": {"configMap": "ca-bundle"},
+    "environment": {"STAGE": "test", "OMP_NUM_THREADS": "4"},
+    "imagePullSecrets": ["registry"],
+    "baseUrl": "http://demo-1a2b3c4d.localhost:8080",
+    "worker": {"nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]},
+}
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    """The product's own Helm, else one on PATH."""
+    tools = built()
+    found = str(tools.helm) if tools else shutil.which("helm")
+    if found is None:
+        pytest.skip("no Helm yet: harness up makes one")
+    return Path(found)
+
+
+@pytest.fixture(scope="module")
+def render(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    folder = tmp_path_factory.mktemp("values")
+
+    def rendered(values: Manifest) -> list[Manifest]:
+        file = folder / "values.json"
+        file.write_text(json.dumps(values), encoding="utf-8")
+        argv = [
+            helm,
+            "template",
+            "airflow",
+            chart("airflow"),
+            "--namespace",
+            "demo-1a2b3c4d",
+            "--values",
+            file,
+        ]
+        return [found for found in yaml.safe_load_all(process.run(argv).stdout) if found]
+
+    return rendered
+
+
+@pytest.fixture(scope="module", params=[VALUES, FULL], ids=["least", "full"])
+def objects(request: pytest.FixtureRequest, render: Render) -> list[Manifest]:
+    return render(request.param)
+
+
+def named(objects: list[Manifest], kind: str, name: str) -> Manifest:
+    (found,) = [entry for entry in objects if entry["kind"] == kind and entry["metadata"]["name"] == name]
+    return found
+
+
+def worker(objects: list[Manifest]) -> Manifest:
+    template: Manifest = yaml.safe_load(named(objects, "ConfigMap", "pod-template")["data"]["pod.yaml"])
+    return template
+
+
+def pods(objects: list[Manifest]) -> Iterator[Manifest]:
+    """Every pod the release may make, as metadata and spec."""
+    for entry in objects:
+        if entry["kind"] == "Deployment":
+            yield entry["spec"]["template"]
+    yield worker(objects)
+
+
+def containers(pod: Manifest) -> list[Manifest]:
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def variables(objects: list[Manifest], container: Manifest) -> dict[str, str]:
+    """The variables a container gets from ConfigMaps, later ones over earlier ones."""
+    found: dict[str, str] = {}
+    for source in container["envFrom"]:
+        found |= named(objects, "ConfigMap", source["configMapRef"]["name"])["data"]
+    return found
+
+
+def test_lint_is_content(helm: Path) -> None:
+    process.run([helm, "lint", "--strict", chart("airflow"), "--set", "image=demo:abc"])
+
+
+def test_everything_carries_its_labels(objects: list[Manifest]) -> None:
+    for entry in [*objects, *pods(objects)]:
+        labels = entry["metadata"]["labels"]
+        assert labels["harness.local/project"] == "demo"
+        assert labels["harness.local/commit"] == "a1b2c3d4e5f6"
+        assert labels["harness.local/created-by"] == "harness"
+        assert labels["app.kubernetes.io/name"] == "airflow"
+
+
+def test_every_pod_is_as_restricted_namespaces_ask(objects: list[Manifest]) -> None:
+    for pod in pods(objects):
+        assert pod["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "runAsUser": 50000,
+            "runAsGroup": 0,
+            "fsGroup": 0,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        allowed = {"emptyDir", "persistentVolumeClaim", "configMap", "secret"}
+        assert all(set(volume) - {"name"} <= allowed for volume in pod["spec"]["volumes"])
+        for container in containers(pod):
+            context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+            assert container["securityContext"] == context
+
+
+def test_memory_is_bounded_and_cpu_is_not(objects: list[Manifest]) -> None:
+    for pod in pods(objects):
+        for container in containers(pod):
+            resources = container["resources"]
+            assert {"cpu", "memory"} <= set(resources["requests"])
+            assert "memory" in resources["limits"]
+            assert "cpu" not in resources["limits"]
+
+
+def test_every_mount_has_its_volume(objects: list[Manifest]) -> None:
+    for pod in pods(objects):
+        volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
+        for container in containers(pod):
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+
+
+def test_task_pods_know_no_secret_and_no_cluster(objects: list[Manifest]) -> None:
+    pod = worker(objects)
+    assert pod["spec"]["serviceAccountName"] == "worker"
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert "secret" not in json.dumps(pod).lower().replace("imagepullsecrets", "")
+    known = variables(objects, pod["spec"]["containers"][0])
+    assert not [name for name in known if "SQL_ALCHEMY" in name or "SECRET" in name or "FERNET" in name]
+
+
+def test_no_secret_is_in_the_release(objects: list[Manifest]) -> None:
+    assert not [entry for entry in objects if entry["kind"] == "Secret"]
+    for pod in pods(objects):
+        for container in containers(pod):
+            assert all(set(entry) == {"name", "valueFrom"} for entry in container.get("env", []))
+
+
+def test_only_the_control_plane_may_touch_pods(objects: list[Manifest]) -> None:
+    assert {entry["kind"] for entry in objects}.isdisjoint({"ClusterRole", "ClusterRoleBinding"})
+    (binding,) = [entry for entry in objects if entry["kind"] == "RoleBinding"]
+    assert [subject["name"] for subject in binding["subjects"]] == ["airflow"]
+    triggerer = named(objects, "Deployment", "triggerer")["spec"]
+    assert triggerer["replicas"] == 0
+    assert triggerer["template"]["spec"]["automountServiceAccountToken"] is False
+
+
+def test_a_busy_control_plane_is_never_killed_nor_unreachable(objects: list[Manifest]) -> None:
+    for pod in pods(objects):
+        assert not [container for container in containers(pod) if "livenessProbe" in container]
+    assert named(objects, "Service", "airflow")["spec"]["publishNotReadyAddresses"] is True
+    (api_server,) = [
+        container
+        for container in containers(named(objects, "Deployment", "airflow")["spec"]["template"])
+        if "ports" in container
+    ]
+    assert api_server["startupProbe"]["periodSeconds"] == 1
+    readiness = api_server["readinessProbe"]
+    assert readiness["timeoutSeconds"] >= 10
+    assert readiness["periodSeconds"] * readiness["failureThreshold"] >= 60
+
+
+def test_no_hooks(objects: list[Manifest]) -> None:
+    assert not [entry for entry in objects if "helm.sh/hook" in str(entry["metadata"].get("annotations"))]
+
+
+def test_airflow_knows_every_option(objects: list[Manifest]) -> None:
+    """A misspelt option would be ignored without a word."""
+    airflow = pytest.importorskip("airflow")
+    from airflow.providers.cncf.kubernetes.get_provider_info import get_provider_info
+
+    text = (Path(airflow.__file__).parent / "config_templates" / "config.yml").read_text(encoding="utf-8")
+    sections = yaml.safe_load(text) | get_provider_info()["config"]
+    options = {
+        f"AIRFLOW__{section.upper()}__{option.upper()}"
+        for section, content in sections.items()
+        for option in content["options"]
+    }
+    used = {
+        name
+        for pod in pods(objects)
+        for container in pod["spec"]["containers"]
+        for name in [*variables(objects, container), *(entry["name"] for entry in container.get("env", []))]
+        if name.startswith("AIRFLOW__")
+    }
+    assert len(used) > 40
+    assert used <= options
+
+
+def test_airflow_makes_task_pods_from_the_template(objects: list[Manifest], tmp_path: Path) -> None:
+    pytest.importorskip("airflow.providers.cncf.kubernetes")
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+
+    file = tmp_path / "pod.yaml"
+    file.write_text(named(objects, "ConfigMap", "pod-template")["data"]["pod.yaml"], encoding="utf-8")
+    pod = PodGenerator.construct_pod(
+        dag_id="good",
+        task_id="fit",
+        pod_id="good-fit-x1",
+        try_number=1,
+        kube_image=None,
+        date=None,
+        args=["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string", "{}"],
+        pod_override_object=None,
+        base_worker_pod=PodGenerator.deserialize_model_file(str(file)),
+        namespace="demo-1a2b3c4d",
+        scheduler_job_id="1",
+        run_id="harness-1",
+    )
+    assert [container.name for container in pod.spec.containers] == ["base"]
+    base = pod.spec.containers[0]
+    assert base.image == "demo:a1b2c3d4e5f6"
+    assert base.command is None
+    assert pod.spec.restart_policy == "Never"
+    assert pod.metadata.labels["harness.local/commit"] == "a1b2c3d4e5f6"
+    assert pod.metadata.labels["app.kubernetes.io/component"] == "worker"
+
+
+def test_the_users_variables_win(render: Render) -> None:
+    objects = render(FULL)
+    for pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            assert variables(objects, container)["STAGE"] == "test"
+    assert variables(objects, worker(objects)["spec"]["containers"][0])["OMP_NUM_THREADS"] == "4"
+    assert variables(objects, worker(objects)["spec"]["containers"][0])["MKL_NUM_THREADS"] == "1"
+
+
+def test_a_ca_bundle_is_mounted_wherever_it_is_named(render: Render) -> None:
+    objects = render(FULL)
+    for pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+            bundle = variables(objects, container)["SSL_CERT_FILE"]
+            assert str(Path(bundle).parent) in mounted
+    assert "SSL_CERT_FILE" not in str(render(VALUES))
+
+
+def test_shared_folders_are_filled_before_anything_starts(render: Render) -> None:
+    objects = render(FULL)
+    for pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            mounts = {mount["mountPath"]: mount.get("subPath") for mount in container["volumeMounts"]}
+            assert mounts["/opt/airflow/dags/data"] == "shared/0"
+    control_plane = named(objects, "Deployment", "airflow")["spec"]["template"]["spec"]
+    assert [container["name"] for container in control_plane["initContainers"]] == ["seed"]
+    assert "initContainers" not in named(render(VALUES), "Deployment", "airflow")["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("image", ""),
+        ("image", "no-tag"),
+        ("imageTag", "a1b2"),
+        ("dagsFolder", "/etc"),
+        ("dagsFolder", "dags/../.."),
+        ("labels.commit", "feature/x"),
+        ("worker.resources.limits", {"cpu": "1", "memory": "1Gi"}),
+        ("worker.threads", 0),
+        ("shared", [{"path": "dags/data"}]),
+        ("shared", [{"path": "/etc", "subPath": "shared/0"}]),
+        ("environment", {"A": 1}),
+        ("triggerer.replicas", 2),
+        ("secrets", {"fernet_key": "x"}),
+    ],
+)
+def test_values_that_are_wrong_are_refused(render: Render, path: str, value: object) -> None:
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    with pytest.raises(process.ProgramError, match=r"status 1"):
+        render(VALUES | value)
