@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from harness.cluster.api import KubernetesApi
+from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
 
@@ -24,7 +26,7 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class KindCluster:
-    """A running cluster: its kubeconfig (a file of its own), node container, and the gateway's port on 127.0.0.1."""
+    """A running cluster: its own kubeconfig file, its node container, the gateway's port on 127.0.0.1."""
 
     name: str
     kubeconfig: Path
@@ -62,6 +64,11 @@ def state_folder(name: str) -> Path:
     return base / "clusters" / name
 
 
+def node_name(name: str) -> str:
+    """The container that is the cluster's one node."""
+    return f"{name}-control-plane"
+
+
 def network(name: str) -> str:
     """The cluster's own Docker network."""
     return name if name.startswith("harness") else f"harness-{name}"
@@ -69,7 +76,7 @@ def network(name: str) -> str:
 
 def node_container(name: str) -> NodeContainer | None:
     """The node as Docker knows it, or None. Raises HarnessError(DOCKER_MISSING) when Docker does not answer."""
-    found = process.run(["docker", "container", "inspect", f"{name}-control-plane"], check=False)
+    found = process.run(["docker", "container", "inspect", node_name(name)], check=False)
     if found.returncode != 0:
         if "No such container" in found.stderr:
             return None
@@ -98,29 +105,46 @@ def find(name: str) -> KindCluster | None:
         return None
     if not kubeconfig.exists():
         return None
-    return KindCluster(name, kubeconfig, f"{name}-control-plane", container.gateway_port)
+    return KindCluster(name, kubeconfig, node_name(name), container.gateway_port)
 
 
 def create(
-    name: str, image: str, *, kind: Path, kubectl: Path, on_line: Callable[[str], None], log: Path
+    name: str,
+    image: str,
+    tools: Tools,
+    *,
+    on_line: Callable[[str], None],
+    on_node: Callable[[], None],
+    log: Path,
 ) -> KindCluster:
-    """Create the cluster; what kind left of a failed attempt is removed. Raises HarnessError(CLUSTER_FAILED)."""
+    """Create the cluster. Raises HarnessError(CLUSTER_FAILED); what kind left then is for `delete`.
+
+    `on_node` is called once the node takes images, while Kubernetes is still being set up on it.
+    """
     folder = state_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "kind.json"
     configuration.write_text(json.dumps(_configuration(name, image)), encoding="utf-8")
     exported = folder / "kubeconfig.yaml"
     exported.unlink(missing_ok=True)
-    argv = [str(kind), "create", "cluster", "--config", str(configuration), "--kubeconfig", str(exported)]
+
+    def show(line: str) -> None:
+        step = re.sub(r"[^\x20-\x7e]", "", line).strip(" *.")
+        if step == "Writing configuration":  # after "Preparing nodes": containerd answers
+            on_node_once()
+        on_line(step)
+
+    on_node_once = functools.cache(on_node)
+    argv: list[str | Path] = [tools.kind, "create", "cluster", "--config", configuration, "--kubeconfig", exported]
     process.stream(
         [*argv, "--wait", "0s", "--retain"],
-        on_line=lambda line: on_line(re.sub(r"[^\x20-\x7e]", "", line).strip(" *")),
+        on_line=show,
         env=_environment(name),
         log=log,
         cause=CauseCode.CLUSTER_FAILED,
         hint=f"less {log}; docker logs {name}-control-plane; harness down",
     )
-    _keep_kubeconfig(exported, folder / "kubeconfig", kubectl)
+    _keep_kubeconfig(exported, folder / "kubeconfig", tools.kubectl)
     cluster = find(name)
     if cluster is None:
         raise HarnessError(CauseCode.CLUSTER_FAILED, f"kind made no cluster {name}", hint=f"less {log}")
@@ -129,18 +153,14 @@ def create(
 
 def start(name: str) -> None:
     """Start the node container of a cluster that was stopped, by a reboot for instance."""
-    process.run(
-        ["docker", "start", f"{name}-control-plane"], cause=CauseCode.CLUSTER_FAILED, hint="harness down"
-    )
+    process.run(["docker", "start", node_name(name)], cause=CauseCode.CLUSTER_FAILED, hint="harness down")
 
 
 def delete(name: str) -> bool:
     """Remove the node with its volumes, the network and the cluster's files; False when there was nothing."""
     removed = False
     if node_container(name) is not None:
-        process.run(
-            ["docker", "rm", "--force", "--volumes", f"{name}-control-plane"], cause=CauseCode.CLUSTER_FAILED
-        )
+        process.run(["docker", "rm", "--force", "--volumes", node_name(name)], cause=CauseCode.CLUSTER_FAILED)
         removed = True
     own_network = network(name)
     if process.run(["docker", "network", "inspect", own_network], check=False).returncode == 0:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -56,14 +56,6 @@ def test(start: Path, request: Request, progress: Progress) -> Result:
     return Result.of(tuple(results))
 
 
-@dataclass(frozen=True)
-class _Deployed:
-    """A version that answers, and the date that its runs are for."""
-
-    airflow: AirflowApi
-    date: datetime
-
-
 class _Trip:
     """One version from its commit to its verdict, and away again."""
 
@@ -90,8 +82,8 @@ class _Trip:
         try:
             with self.project.commit(ref) as commit:
                 self.found = self.found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
-                deployed = self._deployed(commit)
-            self.found = self.found.model_copy(update={"tests": self._tests(deployed)})
+                airflow = self._deployed(commit)
+                self.found = self.found.model_copy(update={"tests": self._tests(airflow, commit)})
         except HarnessError as error:
             self.found = self.found.model_copy(update={"cause": Cause.of(error)})
         except BaseException:
@@ -107,7 +99,7 @@ class _Trip:
         finally:
             self.phases[name] = self.phases.get(name, 0.0) + round(time.monotonic() - started_s, 3)
 
-    def _deployed(self, commit: Commit) -> _Deployed:
+    def _deployed(self, commit: Commit) -> AirflowApi:
         """The commit's Airflow, ready. The image is sent while the database and the namespace are made."""
         settings = self.project.image_settings(commit)
         with self._phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
@@ -139,7 +131,7 @@ class _Trip:
             airflow = AirflowApi(gateway, host, login.username, login.password)
             airflow.wait_healthy(HEALTHY_DEADLINE_S)
             step.done(wanted.base_url)
-        return _Deployed(airflow, commit.date)
+        return airflow
 
     def _load(self, image: Image) -> None:
         with self._phase("load_s"), self.progress.step("image into the node") as step:
@@ -175,21 +167,19 @@ class _Trip:
             ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
         )
 
-    def _tests(self, deployed: _Deployed) -> tuple[TestResult, ...]:
+    def _tests(self, airflow: AirflowApi, commit: Commit) -> tuple[TestResult, ...]:
         self._mark("running")
         pods = ClusterPods(self.attached.api, self.namespace or "")
-        with deployed.airflow:
+        folder = self.project.image_settings(commit).dags_folder
+
+        def read_source(file: str) -> str | None:
+            content = commit.read(f"{folder}/{file}")
+            return None if content is None else content.decode(errors="replace")
+
+        dates = logical_dates(self.tests, commit.date)
+        with airflow:
             return tuple(
-                trial.run(
-                    trial.Trial(
-                        deployed.airflow,
-                        pods,
-                        name,
-                        settings,
-                        settings.logical_date or _midnight(deployed.date),
-                    ),
-                    self.progress,
-                )
+                trial.run(trial.Trial(airflow, pods, name, settings, dates[name], read_source), self.progress)
                 for name, settings in self.tests.items()
             )
 
@@ -223,8 +213,22 @@ class _Trip:
                 release.remove(self.attached.api, self.attached.server, self.namespace, deadline_s=20.0)
 
 
-def _midnight(date: datetime) -> datetime:
-    return date.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def logical_dates(tests: Mapping[str, TestSettings], date: datetime) -> dict[str, datetime]:
+    """Each test's logical date: its own, else midnight UTC of `date`.
+
+    Airflow takes one run of a DAG per logical date, so a second test of the same DAG runs a second later:
+    `ds` stays the same.
+    """
+    midnight = date.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    taken: set[tuple[str, datetime]] = set()
+    dates = {}
+    for name, settings in tests.items():
+        chosen = settings.logical_date or midnight
+        while settings.logical_date is None and (settings.dag, chosen) in taken:
+            chosen += timedelta(seconds=1)
+        taken.add((settings.dag, chosen))
+        dates[name] = chosen
+    return dates
 
 
 def _image_result(image: Image) -> ImageResult:

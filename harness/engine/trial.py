@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,6 +34,7 @@ class Trial:
     name: str
     settings: TestSettings
     logical_date: datetime
+    read_source: Callable[[str], str | None]  # of a file relative to the DAGs folder, at this commit
 
 
 def run(trial: Trial, progress: Progress) -> TestResult:
@@ -70,6 +72,7 @@ def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
             deadline_s=PARSE_DEADLINE_S,
             on_progress=step.update,
             processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=LOG_TAIL_LINES),
+            read_source=trial.read_source,
         )
         step.done(parsed.dag.file or "")
     phases["parse_s"] = time.monotonic() - started_s
@@ -165,7 +168,9 @@ def _result(
         state=run.state if run else None,
         verdict=cause.verdict if cause else "passed",
         metrics=judged,
-        tasks=tuple(_task(task, outcome.pod_of(task)) for task in _ordered(outcome.tasks)) if outcome else (),
+        tasks=tuple(_task(outcome.run, task, outcome.pod_of(task)) for task in _ordered(outcome.tasks))
+        if outcome
+        else (),
         phases={name: round(seconds, 3) for name, seconds in phases.items()},
         cause=cause,
     )
@@ -186,7 +191,7 @@ def _task_phases(outcome: RunOutcome) -> dict[str, float]:
     return {"first_task_s": max(timedelta(0), min(starts) - run.queued_at).total_seconds()}
 
 
-def _task(task: TaskInstance, pod: Pod | None) -> TaskResult:
+def _task(run: DagRun, task: TaskInstance, pod: Pod | None) -> TaskResult:
     return TaskResult(
         task_id=task.task_id,
         map_index=task.map_index,
@@ -196,7 +201,16 @@ def _task(task: TaskInstance, pod: Pod | None) -> TaskResult:
         image_digest=digest_of(pod.image_id) if pod else None,
         queued_s=task.queued_s,
         duration_s=task.duration_s,
+        offset_s=_offset_s(run, task),
     )
+
+
+def _offset_s(run: DagRun, task: TaskInstance) -> float | None:
+    """Seconds from the run's start until the task was queued."""
+    start = run.queued_at or run.started_at
+    if start is None or task.queued_at is None:
+        return None
+    return max(timedelta(0), task.queued_at - start).total_seconds()
 
 
 def digest_of(image_id: str) -> str | None:

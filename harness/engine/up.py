@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from harness import versions
@@ -14,8 +15,9 @@ from harness.engine import project as projects
 from harness.engine.attached import Attached, locked, log_file
 from harness.errors import HarnessError
 from harness.host.docker_client import connect
-from harness.image.build import foundation
+from harness.image.build import Foundation, foundation
 from harness.image.node import load
+from harness.image.oci import Image
 from harness.progress import Progress, Step
 
 READY_DEADLINE_S = 180.0
@@ -24,33 +26,40 @@ READY_DEADLINE_S = 180.0
 def up(name: str, start: Path, progress: Progress) -> Attached:
     """Make the cluster be there and ready; what is there already is kept. Returns the cluster.
 
-    Inside a project its dependencies are loaded and their template database is migrated, too.
+    Inside a project its dependencies are built, sent to the node while Kubernetes is set up on it, and their
+    template database is migrated.
     """
     kind.check_name(name)
     project = projects.find(start)
     with locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")):
         connect().close()
         log = log_file(name)
-        attached = _cluster(name, progress, log)
-        if project is not None:
-            _prepare_project(attached, project, progress)
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            ground = aside.submit(_foundation, project, progress, log) if project else None
+            sending: list[Future[None]] = []
+
+            def send() -> None:
+                if ground is not None:
+                    node = kind.node_name(name)
+                    sending.append(aside.submit(lambda: _send(ground.result().image, node, progress)))
+
+            attached = _cluster(name, progress, log, on_node=send)
+            if ground is None:
+                return attached
+            if not sending:
+                send()
+            sending[0].result()
+        _template(attached, ground.result(), progress)
         return attached
 
 
-def _cluster(name: str, progress: Progress, log: Path) -> Attached:
+def _cluster(name: str, progress: Progress, log: Path, *, on_node: Callable[[], None]) -> Attached:
     found = _running(name, progress)
     with progress.step("tools and node image") as step:
         image, built = _node_image(step, log)
     if found is None:
         with progress.step(f"kind cluster {name} (Kubernetes {versions.KUBERNETES})") as step:
-            found = kind.create(
-                name,
-                image.name,
-                kind=built.tools.kind,
-                kubectl=built.tools.kubectl,
-                on_line=step.update,
-                log=log,
-            )
+            found = kind.create(name, image.name, built.tools, on_line=step.update, on_node=on_node, log=log)
             kind.wait_answering(found, deadline_s=READY_DEADLINE_S)
             step.done(f"http://127.0.0.1:{found.gateway_port}")
     attached = Attached.to(found, built.tools)
@@ -109,15 +118,21 @@ def _counted(step: Step) -> Callable[[str], None]:
     return show
 
 
-def _prepare_project(attached: Attached, project: projects.Project, progress: Progress) -> None:
-    with project.commit(None) as commit:
+def _foundation(project: projects.Project, progress: Progress, log: Path) -> Foundation:
+    with project.commit(None) as commit, progress.step("dependencies") as step:
         settings = project.image_settings(commit)
-        with progress.step("dependencies") as step:
-            ground = foundation(commit, settings, project=project.name, on_line=step.update, log=attached.log)
-            step.done(f"{settings.requirements}, {ground.dependencies.layer.size_bytes / 1e6:.0f} MB")
+        ground = foundation(commit, settings, project=project.name, on_line=step.update, log=log)
+        step.done(f"{settings.requirements}, {ground.dependencies.layer.size_bytes / 1e6:.0f} MB")
+        return ground
+
+
+def _send(image: Image, node: str, progress: Progress) -> None:
     with progress.step("dependencies into the node") as step:
-        sent = load(ground.image, attached.cluster.node)
+        sent = load(image, node)
         step.done(f"{sent.load_bytes / 1e6:.0f} MB sent" if sent.load_bytes else "there already")
+
+
+def _template(attached: Attached, ground: Foundation, progress: Progress) -> None:
     with progress.step("database template") as step:
         name = template.template_name(ground.dependencies.migrations)
         template.ensure(attached.api, attached.server, name, ground.image.reference, on_change=step.update)

@@ -56,10 +56,8 @@ def test_the_cluster_has_a_network_of_its_own_and_a_private_kubeconfig(cluster: 
     [
         (("test", "--ref", "mian"), ("mian", "`main`")),
         (("test", "tinny"), ("'tinny'", "harness test tiny")),
-        (("logs", "tiny-0badc0de"), ("'tiny-0badc0de'",)),
-        (("down", "no-such-version"), ("'no-such-version'",)),
     ],
-    ids=["ref", "test", "version", "version to remove"],
+    ids=["ref", "test"],
 )
 def test_an_unknown_name_is_a_usage_error_with_near_ones(
     cluster: Cluster, tiny: Scratch, arguments: tuple[str, ...], parts: tuple[str, ...]

@@ -103,6 +103,14 @@ class TestGateAboveWhatTheModelReaches:
         assert command.returncode == 2
         assert "--task evaluate" in command.stderr
 
+    @pytest.mark.parametrize("command", ["logs", "ui", "down"])
+    def test_an_unknown_version_is_a_usage_error_with_near_names(
+        self, kept: Kept, cluster: Cluster, tiny: Scratch, command: str
+    ) -> None:
+        completed = cluster.harness(tiny.root, command, kept.namespace[:-1])
+        assert completed.returncode == 2, explained(completed)
+        assert f"did you mean {kept.namespace}?" in completed.stderr
+
     def test_its_airflow_can_be_logged_into(self, airflow: dict[str, str]) -> None:
         with _client(airflow["url"]) as client:
             login = {"username": airflow["username"], "password": airflow["password"]}
