@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from harness.airflow.models import AuditEvent, DagRun, Frame, TaskInstance
 from harness.airflow.pod_trouble import MEMORY_HINT, trouble
 from harness.airflow.pods import Pod, Resources, shown_bytes
 from harness.airflow.redaction import redact
+from harness.airflow.task_log import LogRecord, Raised, parse_log
 from harness.errors import CauseCode
 from harness.report.model import Cause
 
@@ -21,34 +20,6 @@ CODE_ROOT = "/opt/airflow"
 EVIDENCE_LINES = 12
 _MISSING_FILE = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[^'.]+)")
-
-
-@dataclass(frozen=True)
-class Raised:
-    """An exception in a task's log, its frames outermost first."""
-
-    kind: str
-    message: str
-    frames: tuple[Frame, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message}" if self.message else self.kind
-
-
-@dataclass(frozen=True)
-class LogRecord:
-    """One line of a task's log. `raised`: the exception it reports, then those that led to it."""
-
-    text: str
-    level: str = "info"
-    time: str = ""
-    raised: tuple[Raised, ...] = ()
-    signal: int | None = None
-
-
-def parse_log(text: str) -> tuple[LogRecord, ...]:
-    """A task's or its pod's log: lines of JSON; a line that is none stands for itself."""
-    return tuple(_record(line) for line in text.splitlines() if line.strip())
 
 
 def root_failure(tasks: Iterable[TaskInstance]) -> TaskInstance | None:
@@ -111,45 +82,6 @@ class _Found:
     message: str
     hint: str = ""
     evidence: tuple[str, ...] = ()
-
-
-def _record(line: str) -> LogRecord:
-    try:
-        data = json.loads(line)
-    except ValueError:
-        return LogRecord(line)
-    if not isinstance(data, dict) or "event" not in data:
-        return LogRecord(line)
-    return LogRecord(
-        text=str(data["event"]),
-        level=str(data.get("level") or "info"),
-        time=str(data.get("timestamp") or ""),
-        raised=tuple(_raised(entry) for entry in _dicts(data.get("error_detail"))),
-        signal=_signal(data),
-    )
-
-
-def _signal(data: Mapping[str, Any]) -> int | None:
-    """The signal that ended the task's process: named in the task's log, an exit code in the pod's."""
-    for key in ("signal", "exit_code"):
-        number = data.get(key)
-        if isinstance(number, int) and not isinstance(number, bool) and number < 0:
-            return -number
-    return None
-
-
-def _raised(entry: Mapping[str, Any]) -> Raised:
-    frames = tuple(
-        Frame(str(frame.get("filename", "?")), int(frame.get("lineno") or 0), str(frame.get("name", "")))
-        for frame in _dicts(entry.get("frames"))
-    )
-    return Raised(
-        str(entry.get("exc_type") or "Exception"), str(entry.get("exc_value") or "").strip(), frames
-    )
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _no_failed_task(run: DagRun, tasks: Sequence[TaskInstance]) -> Cause:

@@ -69,7 +69,7 @@ def _evicted(pod: Pod) -> Trouble | None:
         return _trouble(
             CauseCode.POD_EVICTED,
             f"its pod was evicted for the sake of node {pod.node}: {pod.message}",
-            "harness gc, or free memory and disk on this machine, then run the test again",
+            "harness status, then harness down VERSION; or free memory and disk on this machine",
         )
     if pod.reason in _NODE_REASONS:
         return _trouble(

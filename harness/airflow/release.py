@@ -171,7 +171,8 @@ def remove(api: KubernetesApi, server: Server, namespace: str, *, deadline_s: fl
                 hint="harness status",
             )
         # Pods first and without a farewell: a namespace that waits for them looks again only seconds later.
-        api.delete(f"/apis/apps/v1/namespaces/{namespace}/deployments", propagationPolicy="Background")
+        for owner in ("deployments", "replicasets"):  # these would make new pods
+            api.delete(f"/apis/apps/v1/namespaces/{namespace}/{owner}", propagationPolicy="Background")
         api.delete(f"{path}/pods", gracePeriodSeconds=0)
         api.delete(path)
     server.drop(database_name(namespace))

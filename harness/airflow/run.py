@@ -213,7 +213,7 @@ def _timeout(
         return HarnessError(
             CauseCode.POD_NOT_STARTED,
             f"{head}: task {task.label} never got a node: {reason}",
-            hint="harness status shows who uses the cluster; harness gc frees what nobody needs",
+            hint="harness status shows who uses the cluster; harness down VERSION frees what a version holds",
             evidence=lines,
             task_id=task.task_id,
         )

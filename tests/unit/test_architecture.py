@@ -128,6 +128,10 @@ def uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield ast.unparse(node), node.lineno
 
 
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
 def test_imports_point_down_the_story() -> None:
     wrong = [
         f"{module.name}:{found.line} imports {source.name}"
@@ -154,12 +158,12 @@ def test_nobody_reaches_into_anothers_insides() -> None:
     for module in MODULES.values():
         aliases = {}
         for found, source in own_imports(module):
-            if found.name.startswith("_") and not found.name.startswith("__"):
+            if is_private(found.name):
                 wrong.append(f"{module.name}:{found.line} imports {source.name}.{found.name}")
             aliases[found.name] = source.name
         for name, line in uses(module.tree):
             owner, _, attribute = name.rpartition(".")
-            if owner in aliases and owner.islower() and attribute.startswith("_"):
+            if owner in aliases and is_private(attribute):
                 wrong.append(f"{module.name}:{line} uses {name}")
     assert wrong == []
 
@@ -183,7 +187,9 @@ def test_one_module_runs_programs() -> None:
 
 
 def test_the_runtime_that_docker_starts_stands_alone() -> None:
-    assert [found.module for found in imports(MODULES[EXECUTES].tree) if found.module.startswith("harness")] == []
+    assert [
+        found.module for found in imports(MODULES[EXECUTES].tree) if found.module.startswith("harness")
+    ] == []
 
 
 def test_only_reports_and_the_command_line_print() -> None:

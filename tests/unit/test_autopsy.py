@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.airflow.autopsy import explain, last_pod, parse_log, root_failure
+from harness.airflow.autopsy import explain, last_pod, root_failure
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Container, Pod, Resources
 from harness.airflow.redaction import redact
+from harness.airflow.task_log import parse_log
 from harness.report.model import Cause
 
 NOW = datetime(2026, 11, 22, 19, 43, tzinfo=UTC)

@@ -32,7 +32,7 @@ dags-folder  good.py                                         1           0  0.74
 dags-folder  two words.py                                    0           1  0.55s            2026-11-22T19:41:31
 dags-folder  slow.py          77  3.02s                      0           0
 ================================================================================ [airflow.dag_processing] loc=1
-"""  # noqa: E501
+"""
 DONE = STATISTICS.replace(
     "slow.py          77  3.02s                      0           0",
     "slow.py                                         0           0  9.10s            2026-11-22T19:41:41",
