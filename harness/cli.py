@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="harness",
     help="Run the ML DAG of every commit in its own throw-away Airflow on Kubernetes, and judge the model.",
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # the help is instant without
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # Typer's own or click's, by Typer's version
 ClusterName = Annotated[str, typer.Option("--name", help="Which cluster.", metavar="NAME")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 
@@ -47,11 +47,11 @@ def doctor(
     from harness.host import fixes
 
     def command(console: Console) -> int:
-        report = doctors.examine()
+        report = doctors.examine(sources="packages")
         if fix:
             for line in fixes.fix(report, console):
                 console.note(line)
-            report = doctors.examine()
+            report = doctors.examine(sources="packages")
         if json:
             console.data(report.to_json())
         else:
@@ -70,7 +70,7 @@ def up(name: ClusterName = "harness", json: AsJson = False) -> None:
     def command(console: Console) -> int:
         from harness.engine.up import up as run
 
-        attached = run(name, Path.cwd(), console)
+        attached = run(name, _here(), console)
         if json:
             console.json(
                 {
@@ -121,9 +121,9 @@ def test(
         targets = files.Targets(json=json, junit=junit, markdown=markdown, html=html)
         files.check(targets)
         request = Request(names=tuple(names or ()), refs=tuple(ref or ()), keep=keep.value, cluster=name)
-        result = run(Path.cwd(), request, console)
-        files.write(targets, result, console)
+        result = run(_here(), request, console)
         console.result(result, to_stderr=json == "-")
+        files.write(targets, result, console)  # last: a disk that is full by now must not hide the result
         return result.exit_code
 
     _run(command)
@@ -217,6 +217,7 @@ def down(
 
 @app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
@@ -224,17 +225,26 @@ def _options(
 
         typer.echo(f"harness {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 def _run(command: Callable[[Console], int]) -> None:
+    sys.exit(_exit_code(command))
+
+
+def _exit_code(command: Callable[[Console], int]) -> int:
     """Run a command; whatever it raises becomes a message and an exit code."""
     from harness.errors import HarnessError
+    from harness.host import disk
     from harness.report.console import Console
     from harness.report.crash import crash_report
 
     with Console() as console:
         try:
-            code = command(console)
+            with disk.explained():
+                code = command(console)
         except HarnessError as error:
             console.error(error)
             code = error.exit_code
@@ -247,9 +257,39 @@ def _run(command: Callable[[Console], int]) -> None:
             internal = crash_report(error)
             console.error(internal)
             code = internal.exit_code
-    sys.exit(code)
+    return code
+
+
+def _here() -> Path:
+    """The current folder. Raises HarnessError(USAGE) when it was deleted meanwhile."""
+    from harness.errors import CauseCode, HarnessError
+
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise HarnessError(
+            CauseCode.USAGE, "the current folder is there no more: it was deleted", hint='cd "$PWD"'
+        ) from error
 
 
 def main() -> None:
     """The entry point `harness`."""
-    app()
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        code = 130
+    except USAGE_ERROR as error:
+        code = _refuse(cast("typer.BadParameter", error))
+    sys.exit(code)
+
+
+def _refuse(error: typer.BadParameter) -> int:
+    """An unknown command, a missing argument or the like, told as every other failure is."""
+    from harness.errors import CauseCode, HarnessError
+
+    def command(_: Console) -> int:
+        path = error.ctx.command_path if error.ctx else "harness"
+        program = path.removeprefix("python -m ")
+        raise HarnessError(CauseCode.USAGE, error.format_message(), hint=f"{program} --help")
+
+    return _exit_code(command)

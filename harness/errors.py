@@ -39,6 +39,7 @@ class CauseCode(Enum):
     TOOL_MISSING = ("tool_missing", 3)
     CLUSTER_MISSING = ("cluster_missing", 3)
     SOURCE_UNREACHABLE = ("source_unreachable", 3)
+    FOLDER_UNUSABLE = ("folder_unusable", 3)
 
     BUILD_FAILED = ("build_failed", 4)
     CHECKSUM_MISMATCH = ("checksum_mismatch", 4)

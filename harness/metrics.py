@@ -126,7 +126,7 @@ def cause(results: Mapping[str, MetricResult]) -> Cause | None:
     elif any(result.base is not None for result in results.values()):
         hint = "harness logs"
     else:
-        hint = "harness diff main: what the change did to each metric"
+        hint = "harness logs; harness test --ref main shows the numbers before the change"
     return Cause(
         code=CauseCode.GATE_FAILED.code,
         message=failed[0].message + more,

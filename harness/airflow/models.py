@@ -40,10 +40,11 @@ class Dag:
 
 @dataclass(frozen=True)
 class DagImportError:
-    """A DAG file that cannot be imported. `file` is relative to the DAGs folder."""
+    """A DAG file that cannot be imported. `file` is relative to the DAGs folder, `folder` that in the repository."""
 
     file: str
     stack_trace: str
+    folder: str = ""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> DagImportError:
@@ -73,7 +74,12 @@ class DagImportError:
     @property
     def place(self) -> str:
         """File and line, as editors open them."""
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        return self.path if self.line is None else f"{self.path}:{self.line}"
+
+    @property
+    def path(self) -> str:
+        """The file in the user's repository."""
+        return f"{self.folder}/{self.file}" if self.folder else self.file
 
 
 def traceback_frames(text: str) -> tuple[Frame, ...]:

@@ -6,7 +6,7 @@ import difflib
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from harness.airflow.api import AirflowApi
@@ -47,13 +47,15 @@ def wait_for_dag(
     on_progress: Callable[[str], None] = lambda _: None,
     processor_log: Callable[[], str] | None = None,
     read_source: Callable[[str], str | None] = lambda _: None,
+    folder: str = "",
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ParsedDag:
     """Return the DAG as soon as it is parsed.
 
     `processor_log` returns the last lines of the dag-processor's log, whose statistics say when every file
-    was parsed; `read_source` the text of a file relative to the DAGs folder, which tells whose file it is.
+    was parsed; `read_source` the text of a file relative to the DAGs folder, which tells whose file it is;
+    `folder` is the DAGs folder in the repository, for messages.
     Raises HarnessError: DAG_IMPORT_ERROR when the DAG's file cannot be imported; DAG_NOT_FOUND when all files
     are parsed and it is in none; DEPLOY_TIMEOUT when parsing does not end within `deadline_s` seconds.
     """
@@ -62,7 +64,7 @@ def wait_for_dag(
     while True:
         done = watch.done()  # first: what it says was parsed is then seen below
         dag = api.dag(dag_id)
-        errors = api.import_errors()
+        errors = tuple(replace(error, folder=folder) for error in api.import_errors())
         if dag is not None:
             if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
                 raise _import_error(dag_id, own)
@@ -178,14 +180,14 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
         return HarnessError(
             CauseCode.DAG_IMPORT_ERROR,
             f"{error.place} cannot be imported: {error.message}",
-            hint=f"edit {error.file}; the DAG {dag_id!r} is not there until its file can be imported",
+            hint=f"edit {error.path}; the DAG {dag_id!r} is not there until its file can be imported",
             evidence=[error.message, *(f"  {frame}" for frame in _users_first(error))],
         )
     return HarnessError(
         CauseCode.DAG_IMPORT_ERROR,
         f"DAG {dag_id!r} is in none of the files that can be imported, and {len(errors)} cannot: "
         + ", ".join(error.place for error in errors[:EVIDENCE_FILES]),
-        hint=f"edit {errors[0].file}",
+        hint=f"edit {errors[0].path}",
         evidence=[f"{error.place}: {error.message}" for error in errors],
     )
 

@@ -69,11 +69,13 @@ class Session:
         self._client.close()
 
     def get(self, path: str, *, deadline_s: float | None = None) -> dict[str, Any]:
+        """The object at `path` below /api/v2."""
         return self.json("GET", path, deadline_s=deadline_s)
 
     def find(
         self, path: str, *, deadline_s: float | None, params: Mapping[str, str | int] | None = None
     ) -> dict[str, Any] | None:
+        """The object at `path`, or None when Airflow has none."""
         response = self.send("GET", path, deadline_s=deadline_s, params=params)
         return None if response.status_code == 404 else _object(checked(response))
 
@@ -86,11 +88,13 @@ class Session:
         params: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
+        """The object that a request answers with."""
         return _object(checked(self.send(method, path, deadline_s=deadline_s, params=params, body=body)))
 
     def pages(
         self, path: str, key: str, params: Mapping[str, str | int], deadline_s: float | None
     ) -> Iterator[dict[str, Any]]:
+        """All entries under `key`, page after page."""
         offset = 0
         while True:
             page = self.json(
@@ -112,6 +116,7 @@ class Session:
         body: Mapping[str, Any] | None = None,
         accept: str = "application/json",
     ) -> httpx.Response:
+        """The answer, whatever its status, once Airflow gives one."""
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         end_s = time.monotonic() + limit_s
         pause_s = 0.1

@@ -21,6 +21,7 @@ from harness.host import process
 
 DEFAULT_NAME = "harness"
 GATEWAY_NODE_PORT = 30080
+STATE_VARIABLE = "HARNESS_STATE_DIR"
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
 
 
@@ -59,7 +60,7 @@ def check_name(name: str) -> str:
 
 def state_folder(name: str) -> Path:
     """Where the kubeconfig and the log of a cluster lie; gone with the cluster."""
-    root = os.environ.get("HARNESS_STATE_DIR")
+    root = os.environ.get(STATE_VARIABLE)
     base = Path(root) if root else platformdirs.user_state_path("airflow-harness")
     return base / "clusters" / name
 
@@ -85,7 +86,7 @@ def node_container(name: str) -> NodeContainer | None:
         connect()  # says what is wrong with Docker, and what helps
         return None
     details = json.loads(found.stdout)[0]
-    if details["Config"]["Labels"].get("io.x-k8s.kind.cluster") != name:
+    if (details["Config"]["Labels"] or {}).get("io.x-k8s.kind.cluster") != name:
         raise HarnessError(
             CauseCode.CLUSTER_FAILED,
             f"the container {name}-control-plane exists and is no kind node",
@@ -135,7 +136,15 @@ def create(
         on_line(step)
 
     on_node_once = functools.cache(on_node)
-    argv: list[str | Path] = [tools.kind, "create", "cluster", "--config", configuration, "--kubeconfig", exported]
+    argv: list[str | Path] = [
+        tools.kind,
+        "create",
+        "cluster",
+        "--config",
+        configuration,
+        "--kubeconfig",
+        exported,
+    ]
     process.stream(
         [*argv, "--wait", "0s", "--retain"],
         on_line=show,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError
@@ -11,6 +12,7 @@ from harness.cluster.database import Credentials, Server
 from harness.cluster.services import NAMESPACE
 from harness.errors import CauseCode, HarnessError
 
+CLAIM_S = 180.0
 _PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 
@@ -27,29 +29,27 @@ def ensure(
 
     Raises HarnessError(DATABASE_FAILED) with the migration's last lines.
     """
-    if server.template_exists(template):
-        return
     name = template.replace("_", "-")
-    if not _claim(api, name):
-        on_change("somebody else migrates it")
-        _wait_for_other(api, server, template, name, on_change)
-        return
-    try:
-        credentials = server.begin_template(template)
-        _run_migration(api, name, image, credentials, on_change)
-        server.finish_template(template)
-    finally:
-        api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
-        api.delete(f"{_SECRETS}/{name}")
+    while not server.template_exists(template):
+        if not _claim(api, name):
+            on_change("somebody else migrates it")
+            time.sleep(1.0)  # until it is there, or whoever makes it gives up: then it is our turn
+            continue
+        try:
+            credentials = server.begin_template(template)
+            _run_migration(api, name, image, credentials, on_change)
+            server.finish_template(template)
+        finally:
+            api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
+            api.delete(f"{_SECRETS}/{name}")
 
 
 def _claim(api: KubernetesApi, name: str) -> bool:
     """The Secret is the claim: who makes it migrates; one that a killed client left expires."""
     found = api.get(f"{_SECRETS}/{name}")
     if found is not None:
-        created = found["metadata"]["creationTimestamp"]
-        age_s = time.time() - time.mktime(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")) + time.timezone
-        if age_s < CLAIM_S:
+        created = datetime.fromisoformat(found["metadata"]["creationTimestamp"])
+        if time.time() - created.timestamp() < CLAIM_S:
             return False
         api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
         api.delete(f"{_SECRETS}/{name}")
@@ -67,25 +67,6 @@ def _claim(api: KubernetesApi, name: str) -> bool:
             return False
         raise
     return True
-
-
-CLAIM_S = 180.0
-
-
-def _wait_for_other(
-    api: KubernetesApi, server: Server, template: str, name: str, on_change: Callable[[str], None]
-) -> None:
-    until = time.monotonic() + CLAIM_S
-    while not server.template_exists(template):
-        if api.get(f"{_SECRETS}/{name}") is None or time.monotonic() > until:
-            ensure_again = "harness up"
-            raise HarnessError(
-                CauseCode.DATABASE_FAILED,
-                f"the database template {template} was being made by somebody else, who gave up",
-                hint=ensure_again,
-            )
-        on_change("somebody else migrates it")
-        time.sleep(1.0)
 
 
 def _run_migration(

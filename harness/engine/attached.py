@@ -13,7 +13,7 @@ from harness.cluster.database import Server
 from harness.cluster.helm import Helm
 from harness.cluster.node_image.program import Tools, built
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache
+from harness.host import cache, disk
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,8 @@ class Attached:
 
 
 def log_file(name: str) -> Path:
-    """The full log of what is done to a cluster."""
-    folder = kind.state_folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / "harness.log"
+    """The full log of what is done to a cluster. Raises HarnessError(FOLDER_UNUSABLE, DISK_FULL)."""
+    return disk.folder(kind.state_folder(name), variable=kind.STATE_VARIABLE) / "harness.log"
 
 
 def attach(name: str) -> Attached:
@@ -67,8 +65,7 @@ def locked(name: str, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold a cluster for `up` or `down`: of two at the same time one does it, the other waits."""
     import filelock
 
-    folder = cache.root() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = disk.folder(cache.root() / "locks", variable=cache.ROOT_VARIABLE)
     lock = filelock.FileLock(folder / f"{name}.lock")
     try:
         lock.acquire(timeout=0)

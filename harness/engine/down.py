@@ -16,6 +16,7 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
     Raises HarnessError(USAGE) while versions of other people are on it, unless `force`.
     """
     kind.check_name(name)
+    kind.node_container(name)  # without Docker, or when it is no cluster: nothing is begun
     with locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")):
         if not force:
             _refuse_others(name)

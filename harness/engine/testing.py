@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,15 +14,15 @@ from typing import Literal
 from harness.airflow import release
 from harness.airflow.api import AirflowApi
 from harness.airflow.watch import ClusterPods
-from harness.cluster import labels, template
+from harness.cluster import kind, labels, template
 from harness.commit import WORKING_TREE, Commit
 from harness.config import ImageSettings, TestSettings
 from harness.engine import trial
 from harness.engine.attached import Attached, attach
 from harness.engine.project import Project, load
 from harness.errors import HarnessError
-from harness.host import ca_bundle
-from harness.image.build import foundation, image_of
+from harness.host import ca_bundle, disk
+from harness.image.build import check, foundation, image_of
 from harness.image.node import load as load_image
 from harness.image.oci import Image
 from harness.progress import Progress, Step
@@ -44,16 +44,45 @@ class Request:
 
 
 def test(start: Path, request: Request, progress: Progress) -> Result:
-    """Run the tests of each version and return everything that is known of it; failures are in the result."""
+    """Run the tests of each version and return everything that is known of it; failures are in the result.
+
+    What the repository alone can tell is found out before the cluster is asked for anything.
+    """
+    with ExitStack() as opened:
+        try:
+            project = load(start)
+            tests = project.tests(request.names)
+            kind.check_name(request.cluster)
+            commits: list[tuple[Commit, VersionResult]] = []
+            refused: list[VersionResult] = []
+            for ref in request.refs or (None,):
+                commit, found = _checked(project, ref, opened)
+                if commit is None or found.cause is not None:
+                    refused.append(found)
+                else:
+                    commits.append((commit, found))
+            if refused:
+                return Result.of(tuple(refused))
+            attached = attach(request.cluster)
+        except HarnessError as error:
+            return Result.of((), Cause.of(error))
+        trips = [_Trip(project, attached, tests, request, progress, found) for _, found in commits]
+        return Result.of(tuple(trip.run(commit) for trip, (commit, _) in zip(trips, commits, strict=True)))
+
+
+def _checked(project: Project, ref: str | None, opened: ExitStack) -> tuple[Commit | None, VersionResult]:
+    """The commit of a ref, open, and its result so far: with a cause when no image can be made of it."""
+    found = VersionResult(ref=ref or WORKING_TREE, commit="")
+    commit = None
+    started_s = time.monotonic()
     try:
-        project = load(start)
-        tests = project.tests(request.names)
-        attached = attach(request.cluster)
+        with disk.explained():
+            commit = opened.enter_context(project.commit(ref))
+            found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
+            check(commit, project.image_settings(commit))
     except HarnessError as error:
-        return Result.of((), Cause.of(error))
-    wanted: Sequence[str | None] = request.refs or (None,)
-    results = [_Trip(project, attached, tests, request, progress).run(ref) for ref in wanted]
-    return Result.of(tuple(results))
+        return commit, found.model_copy(update={"cause": Cause.of(error)})
+    return commit, found.model_copy(update={"phases": {"check_s": round(time.monotonic() - started_s, 3)}})
 
 
 class _Trip:
@@ -66,22 +95,21 @@ class _Trip:
         tests: dict[str, TestSettings],
         request: Request,
         progress: Progress,
+        found: VersionResult,
     ) -> None:
         self.project = project
         self.attached = attached
         self.tests = tests
         self.request = request
         self.progress = progress
-        self.phases: dict[str, float] = {}
+        self.phases = dict(found.phases)
         self.namespace: str | None = None
-        self.found = VersionResult(ref="", commit="")
+        self.found = found
 
-    def run(self, ref: str | None) -> VersionResult:
+    def run(self, commit: Commit) -> VersionResult:
         """The version's result; whatever failed is its cause. Interrupted, what was made is removed."""
-        self.found = VersionResult(ref=ref or WORKING_TREE, commit="")
         try:
-            with self.project.commit(ref) as commit:
-                self.found = self.found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
+            with disk.explained():
                 airflow = self._deployed(commit)
                 self.found = self.found.model_copy(update={"tests": self._tests(airflow, commit)})
         except HarnessError as error:
@@ -179,7 +207,10 @@ class _Trip:
         dates = logical_dates(self.tests, commit.date)
         with airflow:
             return tuple(
-                trial.run(trial.Trial(airflow, pods, name, settings, dates[name], read_source), self.progress)
+                trial.run(
+                    trial.Trial(airflow, pods, name, settings, dates[name], folder, read_source),
+                    self.progress,
+                )
                 for name, settings in self.tests.items()
             )
 
@@ -188,8 +219,9 @@ class _Trip:
         keep = self.request.keep == "always" or (
             self.request.keep == "on-failure" and found.verdict != "passed" and self.namespace is not None
         )
-        if keep:
+        if keep and self.namespace is not None:
             self._mark(found.verdict)
+            self._say_how_to_look(self.namespace)
         elif self.namespace is not None:
             try:
                 with self._phase("remove_s"), self.progress.step(f"removing {self.namespace}"):
@@ -200,6 +232,12 @@ class _Trip:
         return found.model_copy(
             update={"kept": keep and self.namespace is not None, "phases": dict(self.phases)}
         )
+
+    def _say_how_to_look(self, namespace: str) -> None:
+        name = self.request.cluster
+        where = namespace if name == kind.DEFAULT_NAME else f"{namespace} --name {name}"
+        self.progress.note(f"{namespace} is kept. Look: harness ui {where}, harness logs {where}")
+        self.progress.note(f"Remove: harness down {where}")
 
     def _mark(self, state: str) -> None:
         with suppress(HarnessError):  # for `harness status` alone

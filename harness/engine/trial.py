@@ -34,6 +34,7 @@ class Trial:
     name: str
     settings: TestSettings
     logical_date: datetime
+    dags_folder: str
     read_source: Callable[[str], str | None]  # of a file relative to the DAGs folder, at this commit
 
 
@@ -73,6 +74,7 @@ def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
             on_progress=step.update,
             processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=LOG_TAIL_LINES),
             read_source=trial.read_source,
+            folder=trial.dags_folder,
         )
         step.done(parsed.dag.file or "")
     phases["parse_s"] = time.monotonic() - started_s

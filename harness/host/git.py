@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from harness.errors import CauseCode, HarnessError
-from harness.host.process import CompletedBytes, _spawn, _stop, run_bytes
+from harness.host.process import CompletedBytes, run_bytes, spawn, stop
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -79,6 +80,8 @@ class Git:
 def failure(completed: CompletedBytes, cause: CauseCode, message: str, *, hint: str = "") -> HarnessError:
     """A HarnessError with git's own reason behind `message`, and all it said as evidence."""
     lines = [line for line in completed.stderr.splitlines() if line.strip()]
+    if any("No space left on device" in line for line in lines):
+        cause, hint = CauseCode.DISK_FULL, f"df -h {tempfile.gettempdir()} ."
     reasons = [line.split(": ", 1)[1] for line in lines if line.startswith(("fatal: ", "error: "))]
     return HarnessError(
         cause, f"{message}: {reasons[-1]}" if reasons else message, hint=hint, evidence=lines[-20:]
@@ -146,7 +149,7 @@ class ObjectReader:
         return content[:-1]
 
     def _spawn(self, *arguments: str) -> Popen[bytes]:
-        return _spawn(
+        return spawn(
             tuple(self.git.argv(*arguments)),
             stdin=arguments[-1] == "--batch",
             env=self.git.environment,
@@ -169,4 +172,4 @@ def _end(program: Popen[bytes]) -> None:
             with suppress(OSError):
                 pipe.close()
     if program.poll() is None:
-        _stop(program)
+        stop(program)

@@ -10,6 +10,12 @@ from pathlib import Path
 FIX = "harness doctor --fix"
 SUDO_FIX = 'sudo "$(command -v harness)" doctor --fix'
 DOCKER_INSTALL_PAGE = "https://docs.docker.com/engine/install/"
+ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def architecture() -> str:
+    """This machine's architecture by Go's and OCI's name."""
+    return ARCHITECTURES.get(platform.machine().lower(), platform.machine().lower())
 
 
 @dataclass(frozen=True)

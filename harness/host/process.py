@@ -94,16 +94,16 @@ def run_bytes(
 ) -> CompletedBytes:
     """Run a program, feeding it `stdin` chunk by chunk, and return its output whatever its status."""
     words = tuple(str(word) for word in argv)
-    with _spawn(words, stdin=stdin is not None, env=env, cwd=cwd) as process:
+    with spawn(words, stdin=stdin is not None, env=env, cwd=cwd) as process:
         feeder = _Feeder(process, stdin) if stdin is not None else None
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            _stop(process)
+            stop(process)
             stdout, stderr = process.communicate()
             stderr += f"\nstopped after {timeout_s:.0f} s".encode()
         except BaseException:
-            _stop(process)
+            stop(process)
             raise
         if feeder is not None:
             feeder.finish()
@@ -126,7 +126,7 @@ def stream(
     """
     words = tuple(str(word) for word in argv)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    with _spawn(words, stdin=False, env=env, cwd=cwd, merge=True) as process:
+    with spawn(words, stdin=False, env=env, cwd=cwd, merge=True) as process:
         file = log.open("a", encoding="utf-8") if log else None
         try:
             if file:
@@ -139,7 +139,7 @@ def stream(
                 on_line(line)
             process.wait()
         except BaseException:
-            _stop(process)
+            stop(process)
             raise
         finally:
             if file:
@@ -148,7 +148,7 @@ def stream(
         raise ProgramError(Completed(words, process.returncode, "\n".join(tail), ""), cause, hint=hint)
 
 
-def _spawn(
+def spawn(
     argv: tuple[str, ...],
     *,
     stdin: bool,
@@ -156,6 +156,10 @@ def _spawn(
     cwd: Path | None,
     merge: bool = False,
 ) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own, its output in pipes; `env` is added to the environment.
+
+    Raises HarnessError(TOOL_MISSING) when there is no such program or it may not be run.
+    """
     try:
         return subprocess.Popen(
             argv,
@@ -218,7 +222,8 @@ class _Feeder:
             raise self._error
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program and all that it started: by SIGTERM, and by SIGKILL what does not heed it within 3 s."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)

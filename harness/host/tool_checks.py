@@ -64,13 +64,13 @@ def mmdebstrap(program: str | None, host: Machine, *, sources: str, has_keyring:
         return Check(check.MMDEBSTRAP, "ok", program, needed)
     found = f"no {DEBIAN_KEYRING}" if program else "not installed"
     if not host.is_linux:
-        hint = "--sources release, or run harness on Linux"
+        hint = "run harness on Linux with Debian packages"
     elif host.can_fix:
         hint = machine.FIX
     elif host.has_apt:
         hint = "sudo apt-get install mmdebstrap debian-archive-keyring"
     else:
-        hint = "install mmdebstrap with this system's package manager, or: --sources release"
+        hint = "install mmdebstrap and Debian's archive keyring with this system's package manager"
     return Check(
         check.MMDEBSTRAP,
         "missing" if sources == "packages" else "warning",

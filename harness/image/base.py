@@ -29,13 +29,8 @@ PYTHON = RootfsRecipe(
 
 
 def package_base(python: str, *, on_line: Callable[[str], None], log: Path) -> BaseImage:
-    """Debian's own Python as a base. Raises HarnessError(CONFIG_INVALID) for a Python that Debian does not have."""
-    if python != versions.DEBIAN_PYTHON:
-        raise HarnessError(
-            CauseCode.CONFIG_INVALID,
-            f"[image] python = {python!r}: images made from packages have Python {versions.DEBIAN_PYTHON} only",
-            hint=f'set python = "{versions.DEBIAN_PYTHON}" in harness.toml',
-        )
+    """Debian's own Python as a base. Raises what `check_python` raises, HarnessError(BUILD_FAILED)."""
+    check_python(python)
     tar = rootfs(PYTHON, on_line=on_line, log=log)
     layer = measured_layer(tar)
     return BaseImage(
@@ -44,6 +39,16 @@ def package_base(python: str, *, on_line: Callable[[str], None], log: Path) -> B
         site_directory=f"usr/local/lib/python{python}/dist-packages",
         env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
     )
+
+
+def check_python(python: str) -> None:
+    """Raises HarnessError(CONFIG_INVALID) for a Python that Debian does not have."""
+    if python != versions.DEBIAN_PYTHON:
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID,
+            f"[image] python = {python!r}: images made from packages have Python {versions.DEBIAN_PYTHON} only",
+            hint=f'set python = "{versions.DEBIAN_PYTHON}" in harness.toml',
+        )
 
 
 def measured_layer(tar: Path) -> Layer:

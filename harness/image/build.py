@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster.node_image.program import architecture
 from harness.commit import Commit
 from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache
-from harness.image.base import USER_ID, package_base
+from harness.host import cache, disk
+from harness.host.machine import architecture
+from harness.image.base import USER_ID, check_python, package_base
 from harness.image.code import code_layers
-from harness.image.dependencies import Dependencies, dependencies
+from harness.image.dependencies import Dependencies, check_lock, dependencies
 from harness.image.layer import Layer
 from harness.image.oci import BaseImage, Image, assemble
 
@@ -42,13 +43,7 @@ def foundation(
     commit: Commit, settings: ImageSettings, *, project: str, on_line: Callable[[str], None], log: Path
 ) -> Foundation:
     """The commit's base and dependencies, built when they are not there yet."""
-    lock = commit.read(settings.requirements)
-    if lock is None:
-        raise HarnessError(
-            CauseCode.CODE_NOT_FOUND,
-            f"[image] requirements: {commit.ref} has no file {settings.requirements}",
-            hint=f"git ls-tree -r --name-only {commit.sha[:12]} | grep -i -e lock -e requirements",
-        )
+    lock = _lock(commit, settings)
     base = package_base(settings.python, on_line=on_line, log=log)
     packages = dependencies(
         lock,
@@ -64,11 +59,40 @@ def foundation(
     return Foundation(base, packages, image)
 
 
+def check(commit: Commit, settings: ImageSettings) -> None:
+    """Find out from the commit's files alone, without Docker, a cluster or the network, whether they make an image.
+
+    The code is packed, which `image_of` then need not do again. Raises HarnessError: CODE_NOT_FOUND,
+    CODE_INCOMPLETE, CONFIG_INVALID, DEPENDENCIES_UNRESOLVED, FOLDER_UNUSABLE, DISK_FULL.
+    """
+    check_python(settings.python)
+    check_lock(_lock(commit, settings), settings.requirements)
+    code_layers(commit, settings, store=_store())
+
+
 def image_of(commit: Commit, settings: ImageSettings, ground: Foundation, *, project: str) -> Image:
     """The image of a commit, tagged with it. The tag and the project's name are no part of its digest."""
-    code = code_layers(commit, settings, store=cache.root() / "layers")
+    code = code_layers(commit, settings, store=_store())
     layers = [ground.dependencies.layer, *code]
     return _assemble(ground.base, layers, f"{DOMAIN}/{project}", commit.tag)
+
+
+def _store() -> Path:
+    return disk.folder(cache.root() / "layers", variable=cache.ROOT_VARIABLE)
+
+
+def _lock(commit: Commit, settings: ImageSettings) -> bytes:
+    lock = commit.read(settings.requirements)
+    if lock is not None:
+        return lock
+    place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
+    near = difflib.get_close_matches(settings.requirements, commit.paths(), n=3)
+    named = f"did you mean {' or '.join(f'`{name}`' for name in near)}? " if near else ""
+    raise HarnessError(
+        CauseCode.CODE_NOT_FOUND,
+        f"[image] requirements: there is no file `{settings.requirements}` in {place}",
+        hint=f"{named}Set `requirements` under [image] to a lock file that the repository has",
+    )
 
 
 def _assemble(base: BaseImage, layers: list[Layer], name: str, tag: str) -> Image:

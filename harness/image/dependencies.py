@@ -25,6 +25,10 @@ MIGRATIONS = "migrations"
 SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
 UNCOMPILED = r"/tests?/"  # packages' own tests: a quarter of the bytecode, and no task imports them
 PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_UNREACHABLE = re.compile(
+    r"error sending request|dns error|tcp connect error|timed out|certificate|connectivity is disabled", re.I
+)
 _REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*(?P<rest>.*)$")
 
 
@@ -84,16 +88,16 @@ def check_lock(lock: bytes, origin: str) -> None:
         text = lock.decode()
     except UnicodeDecodeError as error:
         raise HarnessError(
-            CauseCode.DEPENDENCIES_UNRESOLVED, f"{origin} is no text file", hint=hint
+            CauseCode.DEPENDENCIES_UNRESOLVED, f"{origin} is no UTF-8 text", hint=hint
         ) from error
     problems = []
     names = set()
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
         requirement = line.split(" #")[0].strip()
         if not requirement or requirement.startswith("#"):
             continue
         match = _REQUIREMENT.match(requirement)
-        if requirement.startswith("-") or match is None:
+        if requirement.startswith("-") or match is None or _ADDRESS.match(requirement):
             problems.append(f"{requirement[:60]}: options, paths and URLs can't be locked")
             continue
         names.add(match["name"].lower().replace("_", "-").replace(".", "-"))
@@ -133,19 +137,37 @@ def _install(lock: bytes, origin: str, target: Path, python: str, architecture: 
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
     if done.returncode != 0:
-        lines = [line.strip(" \u00d7╰─▶│├") for line in done.stderr.splitlines() if line.strip()]
-        full = any("No space left" in line for line in lines)
-        raise HarnessError(
-            CauseCode.DISK_FULL if full else CauseCode.DEPENDENCIES_UNRESOLVED,
-            f"the packages of {origin} can't be installed for Python {python} on Linux {architecture}: "
-            f"{lines[-1] if lines else 'uv gave no reason'}",
-            evidence=lines[:12],
-            hint=f"uv pip compile --generate-hashes --python-version {python} "
-            f"--python-platform {PLATFORMS[architecture]} --only-binary :all: --output-file {origin} "
-            f"{PurePosixPath(origin).with_suffix('.in')}",
-        )
+        raise _not_installed(done.stderr, origin, python, architecture)
     file.unlink()
     _normalize(target)
+
+
+def _not_installed(stderr: str, origin: str, python: str, architecture: str) -> HarnessError:
+    """Why uv could not install a lock: the disk, the package index, or the lock itself."""
+    lines = [line.strip(" \u00d7╰─▶│├") for line in stderr.splitlines() if line.strip()]
+    reason = ": ".join(re.sub(r"^(error|cause): ", "", line) for line in lines[:2]) or "uv gave no reason"
+    if any("No space left" in line for line in lines):
+        return HarnessError(
+            CauseCode.DISK_FULL,
+            f"no space left for the packages of {origin}",
+            hint="df -h",
+            evidence=lines[:12],
+        )
+    if any(_UNREACHABLE.search(line) for line in lines):
+        return HarnessError(
+            CauseCode.SOURCE_UNREACHABLE,
+            f"the package index that {origin} needs can't be reached: {reason}",
+            hint="harness doctor; an index of your own is named by UV_INDEX_URL, a proxy by HTTPS_PROXY",
+            evidence=lines[:12],
+        )
+    return HarnessError(
+        CauseCode.DEPENDENCIES_UNRESOLVED,
+        f"the packages of {origin} can't be installed for Python {python} on Linux {architecture}: {reason}",
+        evidence=lines[:12],
+        hint=f"uv pip compile --generate-hashes --python-version {python} "
+        f"--python-platform {PLATFORMS[architecture]} --only-binary :all: --output-file {origin} "
+        f"{PurePosixPath(origin).with_suffix('.in')}",
+    )
 
 
 def _normalize(target: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import disk
 from harness.image import tar
 
 CHUNK_BYTES = 1 << 20
@@ -244,8 +245,10 @@ def _raise(error: OSError, store: Path) -> NoReturn:
         raise HarnessError(
             CauseCode.DISK_FULL,
             f"no space left for image layers in {store}",
-            hint=f"df -h {store}; harness gc",
+            hint=f"df -h {store}; what is in it can be deleted: it is made again when needed",
         ) from error
+    if (refused := disk.refused(error)) is not None:
+        raise refused from error
     where = f" {error.filename}" if error.filename else ""
     raise HarnessError(
         CauseCode.BUILD_FAILED,

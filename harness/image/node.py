@@ -45,7 +45,9 @@ def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
             CauseCode.DISK_FULL if full else CauseCode.IMAGE_LOAD_FAILED,
             f"the node {node} did not take the image {image.reference}: {lines[-1] if lines else 'no reason given'}",
             evidence=lines[-5:],
-            hint="harness gc" if full else f"docker logs --tail 20 {node}",
+            hint="docker system df; harness status; harness down VERSION"
+            if full
+            else f"docker logs --tail 20 {node}",
         )
     return Loaded(archive_bytes(image, omit=omitted))
 

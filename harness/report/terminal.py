@@ -48,6 +48,8 @@ def _hint(hint: str, style: Style) -> str:
 
 
 def _version(version: VersionResult, style: Style) -> list[str]:
+    if version.cause is not None and version.image is None and not version.tests:
+        return _cause(version.cause, style)  # nothing was begun; the verdict's line names the ref
     ref, commit = version.ref, format.commit(version)
     title = ref if ref == commit else f"{ref}{_GAP}{commit}"
     lines = [style.paint(title, "bold")]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import schema
+
 from harness.errors import CauseCode
 from harness.host import process
 
@@ -82,6 +84,13 @@ def explained(completed: process.Completed) -> str:
 
 
 def loaded(path: Path) -> dict[str, Any]:
-    """The document of `--json FILE`."""
+    """The document of `--json FILE`; whatever happened, it follows the schema."""
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    assert schema.violations(document) == []
     return document
+
+
+def only_version(document: dict[str, Any]) -> dict[str, Any]:
+    """The one version that was tested."""
+    (version,) = document["versions"]
+    return dict(version)

@@ -65,9 +65,6 @@ class Scratch:
         self.git("commit", "--quiet", "--message", message)
         return self.git("rev-parse", "HEAD")
 
-    def status(self) -> str:
-        return self.git("status", "--porcelain", "--untracked-files=all")
-
     def fingerprints(self) -> dict[str, str]:
         """Every file of the working tree and of .git with the digest of its content."""
         return {
@@ -75,6 +72,20 @@ class Scratch:
             for path in sorted(self.root.rglob("*"))
             if path.is_file()
         }
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What somebody who works in a repository would notice of it."""
+
+    status: str
+    head: str
+    files: dict[str, str]
+
+    @classmethod
+    def of(cls, scratch: Scratch) -> Checkout:
+        status = scratch.git("status", "--porcelain", "--untracked-files=all")
+        return cls(status, scratch.git("symbolic-ref", "HEAD"), scratch.fingerprints())
 
 
 def empty(root: Path) -> Scratch:
@@ -94,7 +105,10 @@ def pipeline(root: Path) -> Scratch:
 
 
 def tiny(root: Path) -> Scratch:
-    """HEAD's model reaches 0.72, HEAD~1's 0.61; both pass their gate of 0.5."""
+    """HEAD's model reaches 0.72, HEAD~1's 0.61, the working tree's 0.83 with a file that git does not know.
+
+    The working tree's gate asks for 0.7, the commits' for 0.5.
+    """
     scratch = empty(root)
     (root / "dags").mkdir()
     shutil.copy(CHECKOUT / "dags" / "requirements.lock", root / "dags")
@@ -104,4 +118,7 @@ def tiny(root: Path) -> Scratch:
     scratch.commit("a model")
     scratch.write("dags/tiny_model.py", tiny_model(0.72))
     scratch.commit("a better model")
+    scratch.write("dags/tiny_model.py", "from tiny_weights import accuracy\n")
+    scratch.write("dags/tiny_weights.py", tiny_model(0.83))
+    scratch.write("harness.toml", TINY_TOML.format(minimum=0.7))
     return scratch

@@ -9,8 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import schema
-from command import explained, loaded
+from command import explained, loaded, only_version
 from conftest import Cluster
 from observer import ObservedPod, Observer
 from scratch import Scratch
@@ -40,8 +39,7 @@ class Job:
 
     @property
     def version(self) -> dict[str, Any]:
-        (version,) = self.document["versions"]
-        return version
+        return only_version(self.document)
 
     @property
     def test(self) -> dict[str, Any]:
@@ -62,10 +60,6 @@ def job(cluster: Cluster, pipeline: Scratch, tmp_path_factory: pytest.TempPathFa
     namespace = document["versions"][0]["namespace"]
     pods = [pod for pod in observer.pods.values() if pod.namespace == namespace]
     return Job(command, folder, document, pods, observer.releases)
-
-
-def test_the_document_follows_schema_1(job: Job) -> None:
-    assert schema.violations(job.document) == []
 
 
 def test_every_part_passed(job: Job, pipeline: Scratch) -> None:
@@ -142,8 +136,11 @@ def test_the_other_reports_are_written(job: Job) -> None:
     assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "0")
     markdown = (job.folder / "result.md").read_text(encoding="utf-8")
     page = (job.folder / "result.html").read_text(encoding="utf-8")
-    for text in (markdown, page):
-        assert "breast_cancer" in text
-        assert all(name in text for name in ("accuracy", "roc_auc", "log_loss"))
+    for task in job.test["tasks"]:
+        assert task["pod"] in markdown
+        assert task["pod"] in page
+    for name in job.test["metrics"]:
+        assert f"| `{name}` |" in markdown
+        assert name in page
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert not re.search(r"""(src|href)=["']?https?://""", page), "the page is self-contained"

@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+import git_repository
 import pytest
 import typer
 
@@ -43,11 +44,16 @@ def harness(*arguments: str | Path, cwd: Path | None = None) -> process.Complete
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A repository with a harness.toml and no commit."""
-    process.run(["git", "init", "--quiet", tmp_path])
-    (tmp_path / "harness.toml").write_text(TINY_TOML, encoding="utf-8")
-    return tmp_path
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in which nothing is wrong."""
+    for name, value in git_repository.isolate(tmp_path / "gitconfig").items():
+        monkeypatch.setenv(name, value)
+    files: dict[str, str | bytes] = {
+        "harness.toml": TINY_TOML,
+        "dags/tiny.py": "from airflow.sdk import DAG\n\nDAG('tiny')\n",
+        "dags/requirements.lock": (ROOT / "dags/requirements.lock").read_bytes(),
+    }
+    return git_repository.make(tmp_path / "project", files)
 
 
 def test_the_contracts_commands_are_there() -> None:

@@ -13,10 +13,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from harness import versions
-from harness.cluster.node_image.program import NODE_ROLES, POD_ROLES, Programs, architecture, programs
+from harness.cluster.node_image.program import NODE_ROLES, POD_ROLES, Programs, programs
 from harness.errors import CauseCode
 from harness.host import cache, process
 from harness.host.debian import EPOCH_S, RootfsRecipe, rootfs
+from harness.host.machine import architecture
 from harness.image.base import measured_layer
 from harness.image.layer import layer_from_directory
 from harness.image.oci import BaseImage, archive, assemble

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from harness import versions
 from harness.errors import CauseCode
 from harness.host import cache, go, process
+from harness.host.machine import architecture
 
 FORMAT = 1  # raise when what _build() does changes
 NODE_ROLES = ("kubeadm", "kubectl", "kubelet", "coredns")
@@ -27,7 +27,6 @@ POD_ROLES = (
 )
 CLIENT_ROLES = ("helm", "kind", "kubectl")
 CONTAINERD_PROGRAMS = ("containerd", "ctr", "containerd-shim-runc-v2")
-ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,6 @@ def built() -> Tools | None:
     with as_file(files("harness.cluster.node_image") / "source") as source:
         folder = cache.entry("programs", _key(source))
     return Programs(folder).tools if folder.is_dir() else None
-
-
-def architecture() -> str:
-    """This machine's architecture by Go's and OCI's name."""
-    return ARCHITECTURES.get(platform.machine().lower(), platform.machine().lower())
 
 
 def programs(*, on_line: Callable[[str], None], log: Path) -> Programs:
