@@ -17,6 +17,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
 
 
+class TemplateMissingError(HarnessError):
+    """A database was to be made from a template that is not there (yet)."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """How to connect to a database as its own role."""
@@ -83,12 +87,16 @@ class Server:
         )
 
     def create(self, database: str, template: str) -> Credentials:
-        """A copy of a template that only a new role of the same name may connect to."""
+        """A copy of a template that only a new role of the same name may connect to.
+
+        Raises TemplateMissingError, having made nothing, when there is no such template.
+        """
         name, password = _name(database), secrets.token_hex(24)
         self.query(
             f"""
+            CREATE DATABASE {name} TEMPLATE {_name(template)};
             CREATE ROLE {name} LOGIN PASSWORD '{password}' NOINHERIT;
-            CREATE DATABASE {name} TEMPLATE {_name(template)} OWNER {name};
+            ALTER DATABASE {name} OWNER TO {name};
             REVOKE ALL ON DATABASE {name} FROM PUBLIC;
             \\c {name}
             REASSIGN OWNED BY {OWNER} TO {name};
@@ -121,7 +129,8 @@ class Server:
         done = process.run(argv, input_text=text, check=False, timeout_s=120)
         if done.returncode != 0:
             lines = [line for line in done.stderr.splitlines() if line.strip() and "PASSWORD" not in line]
-            raise HarnessError(
+            kind = TemplateMissingError if "template database" in done.stderr else HarnessError
+            raise kind(
                 CauseCode.DATABASE_FAILED,
                 f"PostgreSQL on the cluster refused: {lines[-1].strip() if lines else 'no reason given'}",
                 evidence=lines[-5:],

@@ -36,6 +36,8 @@ def ensure(
             time.sleep(1.0)  # until it is there, or whoever makes it gives up: then it is our turn
             continue
         try:
+            if server.template_exists(template):  # finished between the look and the claim
+                return
             credentials = server.begin_template(template)
             _run_migration(api, name, image, credentials, on_change)
             server.finish_template(template)

@@ -15,6 +15,7 @@ from harness.airflow import release
 from harness.airflow.api import AirflowApi
 from harness.airflow.watch import ClusterPods
 from harness.cluster import kind, labels, template
+from harness.cluster.database import TemplateMissingError
 from harness.commit import WORKING_TREE, Commit
 from harness.config import ImageSettings, TestSettings
 from harness.engine import trial
@@ -171,10 +172,12 @@ class _Trip:
         """Namespace, database and Secret; the template they need is made first where there is none yet."""
         api, server = self.attached.api, self.attached.server
         release.create_namespace(api, wanted)
-        if not server.template_exists(wanted.template):
+        try:
+            return release.prepare(api, wanted, server)
+        except TemplateMissingError:
             load_image(migrator, self.attached.cluster.node)
             template.ensure(api, server, wanted.template, migrator.reference, on_change=step.update)
-        return release.prepare(api, wanted, server)
+            return release.prepare(api, wanted, server)
 
     def _release(
         self, commit: Commit, image: Image, settings: ImageSettings, template_name: str
@@ -258,7 +261,7 @@ def logical_dates(tests: Mapping[str, TestSettings], date: datetime) -> dict[str
     `ds` stays the same.
     """
     midnight = date.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    taken: set[tuple[str, datetime]] = set()
+    taken = {(settings.dag, settings.logical_date) for settings in tests.values()}
     dates = {}
     for name, settings in tests.items():
         chosen = settings.logical_date or midnight

@@ -9,6 +9,8 @@ from harness.host import process
 from harness.image.oci import Image, archive, archive_bytes
 
 _CTR = ("ctr", "--namespace", "k8s.io")
+# containerd takes in the index of every archive under one name, so two imports at once disturb each other.
+_ONE_AT_A_TIME = ("flock", "/run/harness-import.lock")
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Loaded:
 
 def load(image: Image, node: str) -> Loaded:
     """Make the node have the image under its name. Raises HarnessError(IMAGE_LOAD_FAILED)."""
-    present = _digests(node)
-    if image.blobs <= present and image.reference in _names(node):
+    present = _present(node)
+    if image.blobs | {image.reference} <= present:
         return Loaded(0)
     try:
         return _send(image, node, present)
@@ -35,7 +37,7 @@ def load(image: Image, node: str) -> Loaded:
 def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
     omitted = present & frozenset(layer.digest for layer in image.layers)
     done = process.run_bytes(
-        ["docker", "exec", "--interactive", node, *_CTR, "images", "import", "--digests", "--local", "-"],
+        ["docker", "exec", "--interactive", node, *_ONE_AT_A_TIME, *_CTR, "images", "import", "--local", "-"],
         stdin=archive(image, omit=omitted),
     )
     if done.returncode != 0:
@@ -52,17 +54,10 @@ def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
     return Loaded(archive_bytes(image, omit=omitted))
 
 
-def _digests(node: str) -> frozenset[str]:
-    return frozenset(_lines(node, "content", "ls", "--quiet"))
-
-
-def _names(node: str) -> frozenset[str]:
-    return frozenset(_lines(node, "images", "ls", "--quiet"))
-
-
-def _lines(node: str, *arguments: str) -> list[str]:
-    return process.run(
-        ["docker", "exec", node, *_CTR, *arguments],
-        cause=CauseCode.IMAGE_LOAD_FAILED,
-        hint="harness up",
-    ).stdout.split()
+def _present(node: str) -> frozenset[str]:
+    """The digests of all blobs that the node has, and the names of its images."""
+    listing = f"{' '.join(_CTR)} content ls --quiet && {' '.join(_CTR)} images ls --quiet"
+    done = process.run(
+        ["docker", "exec", node, "sh", "-c", listing], cause=CauseCode.IMAGE_LOAD_FAILED, hint="harness up"
+    )
+    return frozenset(done.stdout.split())

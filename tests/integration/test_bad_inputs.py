@@ -18,6 +18,7 @@ from harness.image.layer import Layer
 from harness.image.oci import BaseImage
 
 COMMANDS = ("up", "test", "status", "down", "logs", "ui")
+AIRFLOW = ("apache-airflow-core", "apache-airflow-providers-cncf-kubernetes")
 HASH = "--hash=sha256:" + "0" * 64
 
 
@@ -198,7 +199,7 @@ class TestLock:
         ("line", "words"),
         [
             (f"attrs==999.1 {HASH}", "there is no version of attrs==999.1"),
-            (f"docopt==0.6.2 {HASH}", "docopt"),
+            (f"docopt==0.6.2 {HASH}", "docopt==0.6.2 has no usable wheels"),
             (f"attrs==25.3.0 {HASH}", "Hash mismatch for `attrs==25.3.0`"),
         ],
         ids=["no such version", "no wheel", "other hash"],
@@ -221,9 +222,8 @@ class TestLock:
     @staticmethod
     def refused(place: Place, line: str) -> HarnessError:
         """What installing a lock with `line` raises. Nothing but uv is asked before that."""
-        text = (
-            f"{line}\napache-airflow-core==3.3.2 {HASH}\napache-airflow-providers-cncf-kubernetes==1 {HASH}\n"
-        )
+        others = [f"{name}==1 ; python_version < '3' {HASH}" for name in AIRFLOW]
+        text = "\n".join([line, *others]) + "\n"
         base = BaseImage(
             layers=(Layer(place.folder / "base.tar", "sha256:0", 0),),
             digest="sha256:0",

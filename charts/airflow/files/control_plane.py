@@ -16,7 +16,9 @@ import selectors  # noqa: E402
 import shutil  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
+import threading  # noqa: E402
 import time  # noqa: E402
+import urllib.request  # noqa: E402
 
 PASSWORDS = ("/etc/harness/passwords/passwords.json", "/run/airflow/passwords.json")
 SHARED = (
@@ -27,9 +29,11 @@ SHARED = (
     "airflow.models.serialized_dag",
     "airflow.serialization.serialized_objects",
 )
-# What each component imports before it begins, and its command line. The slowest is forked first.
+# What each component imports before it begins, and its command line. The api-server is two: building its two
+# halves takes longest of all, and side by side it takes half as long; tasks talk to the second alone.
 COMPONENTS = {
-    "api-server": (("airflow.api_fastapi.main",), ("api-server",)),
+    "api-server": (("airflow.api_fastapi.main",), ("api-server", "--apps", "core", "--port", "8080")),
+    "execution-api": (("airflow.api_fastapi.main",), ("api-server", "--apps", "execution", "--port", "8081")),
     "scheduler": (
         (
             "airflow.jobs.scheduler_job_runner",
@@ -59,15 +63,30 @@ def main() -> None:
 def become(component: str) -> None:
     """Run a component in this process, which has just been forked, to its end."""
     imports, arguments = COMPONENTS[component]
+    if "--apps" in arguments:
+        os.environ["AIRFLOW_API_APPS"] = arguments[arguments.index("--apps") + 1]  # read by what is imported
     for name in imports:
         importlib.import_module(name)
     gc.freeze()
     gc.enable()
+    if component == "execution-api":
+        threading.Thread(target=warm_up, daemon=True).start()
     from airflow.cli import cli_parser
 
     sys.argv = ["airflow", *arguments]
     options = cli_parser.get_parser().parse_args(list(arguments))
     options.func(options)
+
+
+def warm_up() -> None:
+    """Make the first request, which takes seconds of building, before a task makes it."""
+    for _ in range(600):
+        try:
+            urllib.request.urlopen("http://127.0.0.1:8081/execution/health", timeout=60).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
 
 
 class Supervisor:

@@ -1,0 +1,256 @@
+"""Which version is meant, which logical date a test gets, and what a metrics task's answer is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles import Kubernetes, items
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.airflow.models import DagRun, TaskInstance
+from harness.airflow.run import RunOutcome
+from harness.cluster.kind import KindCluster
+from harness.config import Gate, MetricsSource, TestSettings
+from harness.engine import look, trial
+from harness.engine.attached import Attached
+from harness.engine.testing import logical_dates
+from harness.errors import CauseCode, HarnessError
+from harness.progress import Silent
+from harness.report.model import TestResult
+
+SHA = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
+NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+
+
+def namespace(name: str, commit: str, ref: str, second: int, **metadata: object) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {"harness.local/project": "churn", "harness.local/commit": commit},
+            "annotations": {
+                "harness.local/ref": ref,
+                "harness.local/tag": commit[:12],
+                "harness.local/created-at": f"2026-03-01T00:00:{second:02d}+00:00",
+            },
+            "creationTimestamp": "2026-03-01T00:00:00Z",
+            **metadata,
+        }
+    }
+
+
+def attached(*namespaces: dict[str, Any]) -> Attached:
+    api = Kubernetes({("GET", "/api/v1/namespaces"): items(*namespaces)})
+    cluster = KindCluster("harness", Path("kubeconfig"), "node", 8080)
+    return Attached(cluster=cluster, api=api, helm=None, server=None, log=Path("log"))  # type: ignore[arg-type]
+
+
+class TestFindVersion:
+    OLD = namespace("churn-00000001", SHA, "main", 1)
+    NEW = namespace("churn-00000002", SHA, "main", 2)
+    OTHER = namespace("churn-00000003", "f" * 40, "feature/x", 3)
+
+    @pytest.mark.parametrize(
+        ("wanted", "found"),
+        [
+            ("", "churn-00000003"),
+            ("churn-00000001", "churn-00000001"),
+            ("main", "churn-00000002"),
+            (SHA, "churn-00000002"),
+            (SHA[:12], "churn-00000002"),
+            (SHA[:7], "churn-00000002"),
+            ("feature/x", "churn-00000003"),
+        ],
+    )
+    def test_newest_of_those_meant(self, wanted: str, found: str) -> None:
+        here = attached(self.OTHER, self.NEW, self.OLD)  # in no order
+        assert look.find_version(here, wanted).namespace == found
+
+    @pytest.mark.parametrize("wanted", ["mian", SHA[:6], "f" * 41, "churn-0000000"])
+    def test_unknown(self, wanted: str) -> None:
+        with pytest.raises(HarnessError, match="no version") as caught:
+            look.find_version(attached(self.OLD, self.OTHER), wanted)
+        assert caught.value.cause is CauseCode.USAGE
+        assert caught.value.hint == "harness status"
+
+    def test_near_names(self) -> None:
+        with pytest.raises(HarnessError) as caught:
+            look.find_version(attached(self.OLD), "mian")
+        assert caught.value.evidence == ("did you mean main?",)
+
+    def test_none(self) -> None:
+        with pytest.raises(HarnessError, match="no version on the cluster") as caught:
+            look.find_version(attached(), "main")
+        assert "harness test" in caught.value.hint
+
+    def test_one_that_lacks_everything_is_still_listed(self) -> None:
+        bare = {
+            "metadata": {"name": "x", "creationTimestamp": "2026-03-01T00:00:00Z", "deletionTimestamp": "t"}
+        }
+        (version,) = look.versions(attached(bare))
+        assert (version.namespace, version.state, version.ref) == ("x", "going", "")
+        assert version.url == "http://x.localhost:8080"
+        assert version.age_s > 0
+
+
+class TestLogicalDates:
+    @given(
+        st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=6),
+        st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1)),
+        st.integers(-12, 14),
+    )
+    def test_midnight_utc_and_no_date_twice_for_a_dag(
+        self, dags: list[str], date: datetime, hours: int
+    ) -> None:
+        asked = date.replace(tzinfo=timezone(timedelta(hours=hours)))
+        tests = {f"t{index}": TestSettings(dag=dag) for index, dag in enumerate(dags)}
+        dates = logical_dates(tests, asked)
+        assert list(dates) == list(tests)
+        pairs = [(tests[name].dag, moment) for name, moment in dates.items()]
+        assert len(set(pairs)) == len(pairs)
+        assert {moment.astimezone(UTC).date() for moment in dates.values()} == {asked.astimezone(UTC).date()}
+        assert dates["t0"] == asked.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def test_ones_own_is_kept(self) -> None:
+        own = datetime(2024, 1, 1, tzinfo=UTC)
+        tests = {"a": TestSettings(dag="d", logical_date=own), "b": TestSettings(dag="d")}
+        assert logical_dates(tests, NOW) == {"a": own, "b": NOW.replace(hour=0, minute=0)}
+
+    def test_a_later_test_of_its_own_date_is_not_met(self) -> None:
+        midnight = NOW.replace(hour=0, minute=0)
+        tests = {"a": TestSettings(dag="d"), "b": TestSettings(dag="d", logical_date=midnight)}
+        dates = logical_dates(tests, NOW)
+        assert dates["a"] != dates["b"] == midnight
+
+
+class Airflow:
+    """A run of one DAG whose metrics task handed over `value`."""
+
+    def __init__(self, value: object = None) -> None:
+        self.value = value
+        self.asked: list[tuple[str, ...]] = []
+
+    def unpause(self, dag_id: str) -> None: ...
+    def trigger(self, *_: object) -> None: ...
+
+    def cancel(self, dag_id: str, run_id: str) -> None:
+        self.asked.append(("cancel", dag_id))
+
+    def xcom(self, *key: str) -> object:
+        self.asked.append(key)
+        return self.value
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
+    """Judge a run that ended: trial.run without the waiting."""
+    monkeypatch.setattr(trial, "_parse", lambda *_: None)
+
+    def judged(
+        airflow: Airflow,
+        *tasks: tuple[str, int],
+        gates: dict[str, Gate] | None = None,
+        metrics: MetricsSource | None = MetricsSource(task="evaluate"),  # noqa: B008
+        error: HarnessError | None = None,
+    ) -> TestResult:
+        instances = tuple(
+            TaskInstance(name, index, "success", 1, 0, NOW, NOW + timedelta(seconds=2))
+            for name, index in tasks
+        )
+        run = DagRun("churn", "run-1", "success", None, queued_at=NOW)
+        outcome = RunOutcome(run=run, tasks=instances, pods=(), error=error)
+        monkeypatch.setattr(trial, "follow", lambda *_, **__: outcome)
+        settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
+        return trial.run(
+            trial.Trial(airflow, None, "churn", settings, NOW, lambda _: None),  # type: ignore[arg-type]
+            Silent(),
+        )
+
+    return judged
+
+
+class TestTrial:
+    def test_passed(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow({"accuracy": 0.9})
+        found = judge(airflow, ("train", -1), ("evaluate", -1), gates={"accuracy": Gate(min=0.8)})
+        assert (found.verdict, found.cause, found.metrics["accuracy"].value) == ("passed", None, 0.9)
+        assert airflow.asked == [("churn", "run-1", "evaluate", "return_value")]
+        assert found.phases["first_task_s"] == 2.0
+
+    def test_below_its_gate(self, judge: Callable[..., TestResult]) -> None:
+        found = judge(Airflow({"accuracy": 0.7}), ("evaluate", -1), gates={"accuracy": Gate(min=0.8)})
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert found.cause.code == "gate_failed"
+        assert "accuracy" in found.cause.message
+
+    def test_no_such_task(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow()
+        found = judge(airflow, ("train", -1), ("load", -1))
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == ("metrics_missing", "evaluate")
+        assert "it has load, train" in found.cause.message
+        assert "harness.toml" in found.cause.hint
+        assert airflow.asked == []
+
+    @pytest.mark.parametrize("tasks", [(("evaluate", 0),), (("evaluate", 0), ("evaluate", 1))])
+    def test_a_mapped_task(
+        self, judge: Callable[..., TestResult], tasks: tuple[tuple[str, int], ...]
+    ) -> None:
+        found = judge(Airflow({"accuracy": 1.0}), *tasks)
+        assert found.cause is not None
+        assert found.cause.code == "metrics_invalid"
+        assert "it is mapped" in found.cause.message
+        assert found.metrics == {}
+
+    @pytest.mark.parametrize(
+        ("value", "code"),
+        [
+            ({"accuracy": float("nan")}, "metrics_invalid"),
+            ({"accuracy": "NaN"}, "metrics_invalid"),
+            ({"accuracy": float("-inf"), "loss": 1.0}, "metrics_invalid"),
+            ({"model": "forest"}, "metrics_invalid"),
+            ([0.9], "metrics_invalid"),
+            (None, "metrics_missing"),
+            ({}, "metrics_missing"),
+        ],
+    )
+    def test_what_is_no_metric(self, judge: Callable[..., TestResult], value: object, code: str) -> None:
+        found = judge(Airflow(value), ("evaluate", -1), gates={"accuracy": Gate(min=0.0)})
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == (code, "evaluate")
+        assert found.cause.message.startswith("task evaluate: ")
+        assert found.cause.hint
+
+    def test_without_metrics_it_must_just_run(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow()
+        found = judge(airflow, ("train", -1), metrics=None)
+        assert found.verdict == "passed"
+        assert airflow.asked == []
+
+    def test_a_run_that_was_given_up_is_cancelled(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow()
+        error = HarnessError(CauseCode.RUN_TIMEOUT, "too long", hint="raise timeout")
+        found = judge(airflow, ("train", -1), error=error)
+        assert found.cause is not None
+        assert found.cause.code == "run_timeout"
+        assert airflow.asked == [("cancel", "churn")]
+
+
+@pytest.mark.parametrize(
+    ("image_id", "digest"),
+    [
+        ("sha256:ab", "sha256:ab"),
+        ("harness.local/churn@sha256:ab", "sha256:ab"),
+        ("docker-pullable://x@sha256:ab", "sha256:ab"),
+        ("", None),
+        ("busybox", None),
+    ],
+)
+def test_digest_of(image_id: str, digest: str | None) -> None:
+    assert trial.digest_of(image_id) == digest

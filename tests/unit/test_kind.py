@@ -1,0 +1,217 @@
+"""The kind cluster's configuration, and what Docker's answers about its node mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles import Clock, Programs
+
+from harness.cluster import kind
+from harness.cluster.node_image.program import Tools
+from harness.errors import CauseCode, HarnessError
+from harness.host.process import Completed
+
+TOOLS = Tools(Path("/tools/kind"), Path("/tools/helm"), Path("/tools/kubectl"))
+PORT = {"30080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "41234"}]}
+
+
+def node(status: str = "running", labels: dict[str, str] | None = None, ports: object = PORT) -> str:
+    """What `docker container inspect` prints."""
+    marks = {"io.x-k8s.kind.cluster": "churn"} if labels is None else labels
+    return json.dumps(
+        [
+            {
+                "State": {"Status": status},
+                "Config": {"Image": "harness.local/node:1", "Labels": marks or None},
+                "HostConfig": {"PortBindings": ports},
+            }
+        ]
+    )
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(kind.STATE_VARIABLE, str(tmp_path))
+    return tmp_path / "clusters/churn"
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, **answers: str | Completed) -> Programs:
+    """Docker that answers `docker container …` and the like by the second word."""
+    missing = Completed((), 1, "", "Error: No such container: churn-control-plane")
+
+    def answer(argv: Sequence[str]) -> str | Completed:
+        return answers.get(argv[1], missing if argv[1] == "container" else "")
+
+    double = Programs(answer)
+    monkeypatch.setattr(kind.process, "run", double.run)
+    return double
+
+
+class TestNode:
+    def test_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        programs(monkeypatch)
+        assert kind.node_container("churn") is None
+
+    def test_running(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        programs(monkeypatch, container=node())
+        assert kind.node_container("churn") == kind.NodeContainer("running", "harness.local/node:1", 41234)
+
+    @pytest.mark.parametrize("ports", [None, {}, {"30080/tcp": None}, {"6443/tcp": [{"HostPort": "1"}]}])
+    def test_without_a_gateway(self, monkeypatch: pytest.MonkeyPatch, ports: object) -> None:
+        programs(monkeypatch, container=node(ports=ports))
+        found = kind.node_container("churn")
+        assert found is not None
+        assert found.gateway_port is None
+
+    @pytest.mark.parametrize("labels", [{}, {"io.x-k8s.kind.cluster": "other"}, {"maintainer": "x"}])
+    def test_somebody_elses_container(self, monkeypatch: pytest.MonkeyPatch, labels: dict[str, str]) -> None:
+        double = programs(monkeypatch, container=node(labels=labels))
+        for ask in (kind.node_container, kind.find, kind.delete):
+            with pytest.raises(HarnessError, match="is no kind node") as caught:
+                ask("churn")
+            assert caught.value.cause is CauseCode.CLUSTER_FAILED
+        assert all("rm" not in words for words in double.commands)
+
+
+class TestFind:
+    def test_running_with_a_kubeconfig(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+        programs(monkeypatch, container=node())
+        assert kind.find("churn") is None  # another machine's or another user's: no way in
+        state.mkdir(parents=True)
+        (state / "kubeconfig").touch()
+        assert kind.find("churn") == kind.KindCluster(
+            "churn", state / "kubeconfig", "churn-control-plane", 41234
+        )
+
+    @pytest.mark.parametrize("status", ["exited", "paused", "created"])
+    def test_stopped(self, monkeypatch: pytest.MonkeyPatch, state: Path, status: str) -> None:
+        programs(monkeypatch, container=node(status))
+        state.mkdir(parents=True)
+        (state / "kubeconfig").touch()
+        assert kind.find("churn") is None
+
+
+class TestDelete:
+    def test_everything_goes(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+        double = programs(monkeypatch, container=node())
+        state.mkdir(parents=True)
+        assert kind.delete("churn") is True
+        assert ("docker", "rm", "--force", "--volumes", "churn-control-plane") in double.commands
+        assert ("docker", "network", "rm", "harness-churn") in double.commands
+        assert not state.exists()
+
+    def test_nothing_is_there(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+        programs(monkeypatch, network=Completed((), 1, "", "no such network"))
+        assert kind.delete("churn") is False
+
+
+class TestCreate:
+    def create(
+        self, monkeypatch: pytest.MonkeyPatch, lines: Sequence[str] = (), image: str = "harness.local/node:1"
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Make a cluster with a kind that prints `lines`; what it was told, and what happened in which order."""
+        told: dict[str, Any] = {}
+        order: list[str] = []
+
+        def stream(argv: Sequence[str | Path], *, on_line: Any, env: dict[str, str], **_: Any) -> None:
+            told.update(argv=[str(word) for word in argv], env=env)
+            told["configuration"] = json.loads(Path(argv[argv.index("--config") + 1]).read_text())
+            Path(argv[argv.index("--kubeconfig") + 1]).touch()
+            for line in lines:
+                on_line(line)
+
+        def run(argv: Sequence[str | Path], **_: Any) -> Completed:
+            return Completed((), 0, "{}" if "view" in argv else node(), "")
+
+        monkeypatch.setattr(kind.process, "stream", stream)
+        monkeypatch.setattr(kind.process, "run", run)
+        told["cluster"] = kind.create(
+            "churn", image, TOOLS,
+            on_line=order.append, on_node=lambda: order.append("NODE"), log=Path("log"),
+        )  # fmt: skip
+        return told, order
+
+    def test_configuration(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+        told, _ = self.create(monkeypatch)
+        configuration = told["configuration"]
+        assert configuration["name"] == "churn"
+        assert configuration["networking"]["apiServerAddress"] == "127.0.0.1"
+        (only,) = configuration["nodes"]
+        assert only["extraPortMappings"] == [
+            {"containerPort": 30080, "hostPort": 0, "listenAddress": "127.0.0.1"}
+        ]
+        kubelet = json.loads(only["kubeadmConfigPatches"][0])
+        assert kubelet["kind"] == "KubeletConfiguration"
+        assert kubelet["failCgroupV1"] is False
+        assert kubelet["oomScoreAdj"] == 0
+        assert 0 < kubelet["maxOpenFiles"] <= 1_000_000
+
+    @pytest.mark.parametrize(
+        ("image", "driver"), [("harness.local/node:1", "cgroupfs"), ("kindest/node:v1", None)]
+    )
+    def test_the_cgroup_driver_is_the_images(
+        self, monkeypatch: pytest.MonkeyPatch, state: Path, image: str, driver: str | None
+    ) -> None:
+        told, _ = self.create(monkeypatch, image=image)
+        kubelet = json.loads(told["configuration"]["nodes"][0]["kubeadmConfigPatches"][0])
+        assert kubelet.get("cgroupDriver") == driver
+
+    def test_its_own_network_and_kubeconfig(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+        told, _ = self.create(monkeypatch)
+        assert told["env"]["KIND_EXPERIMENTAL_DOCKER_NETWORK"] == "harness-churn"
+        assert told["cluster"].kubeconfig == state / "kubeconfig"
+        assert (state / "kubeconfig").stat().st_mode & 0o077 == 0
+        assert sorted(path.name for path in state.iterdir()) == ["kind.json", "kubeconfig"]
+
+    def test_the_node_takes_images_once_while_kind_goes_on(
+        self, monkeypatch: pytest.MonkeyPatch, state: Path
+    ) -> None:
+        lines = [" • Preparing nodes 📦  ...", " ✓ Preparing nodes 📦", " • Writing configuration 📜  ...",
+                 " ✓ Writing configuration 📜", " • Starting control-plane 🕹️  ..."]  # fmt: skip
+        _, order = self.create(monkeypatch, lines)
+        assert order.count("NODE") == 1
+        assert order.index("Preparing nodes") < order.index("NODE") < order.index("Starting control-plane")
+
+
+class TestAnswering:
+    def test_it_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock, cluster = Clock(), Answering(after=3)
+        monkeypatch.setattr(kind, "time", clock)
+        kind.wait_answering(cluster, deadline_s=10)
+        assert cluster.asked == 4
+        assert sum(clock.slept) < 1
+
+    def test_not_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Clock()
+        monkeypatch.setattr(kind, "time", clock)
+        with pytest.raises(HarnessError, match="was not ready within 10 s") as caught:
+            kind.wait_answering(Answering(after=1000), deadline_s=10)
+        assert caught.value.cause is CauseCode.CLUSTER_FAILED
+        assert "does not answer" in caught.value.evidence[0]
+        assert "connection refused" in caught.value.evidence
+        assert 10 <= sum(clock.slept) < 11
+
+
+class Answering:
+    """A cluster whose API server answers after so many requests."""
+
+    name = "churn"
+
+    def __init__(self, after: int) -> None:
+        self.after, self.asked = after, 0
+
+    def api(self) -> Answering:
+        return self
+
+    def text(self, path: str) -> str:
+        assert path == "/readyz"
+        self.asked += 1
+        if self.asked <= self.after:
+            raise HarnessError(
+                CauseCode.CLUSTER_FAILED, "the API server does not answer", evidence=["connection refused"]
+            )
+        return "ok"
