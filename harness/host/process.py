@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -177,7 +178,15 @@ def spawn(
             CauseCode.TOOL_MISSING, f"there is no program `{argv[0]}` on this machine", hint="harness doctor"
         ) from error
     except PermissionError as error:
-        raise HarnessError(CauseCode.TOOL_MISSING, f"`{argv[0]}` may not be run: {error.strerror}") from error
+        raise HarnessError(
+            CauseCode.TOOL_MISSING,
+            f"`{argv[0]}` may not be run: {error.strerror}",
+            hint=f"ls -l {shutil.which(argv[0]) or argv[0]}",
+        ) from error
+    except OSError as error:  # no program, or one for another architecture
+        raise HarnessError(
+            CauseCode.TOOL_MISSING, f"`{argv[0]}` can't be run: {error.strerror}", hint="harness doctor"
+        ) from error
 
 
 def spawn_detached(argv: Sequence[str | Path], *, log: Path) -> int:
@@ -224,9 +233,9 @@ class _Feeder:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a program and all that it started: by SIGTERM, and by SIGKILL what does not heed it within 3 s."""
+    # The second also when the program itself has ended: what it started may hold on to its pipes.
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=3)
-            return

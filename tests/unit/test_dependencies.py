@@ -186,7 +186,7 @@ class TestWhyNotInstalled:
                 "No solution found: Because there is no version of x==9",
             ),
             (
-                "  × No solution found\n  ╰─▶ Because x",
+                "  \u00d7 No solution found\n  ╰─▶ Because x",
                 CauseCode.DEPENDENCIES_UNRESOLVED,
                 "No solution found: Because x",
             ),

@@ -165,10 +165,16 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         outcome = RunOutcome(run=run, tasks=instances, pods=(), error=error)
         monkeypatch.setattr(trial, "follow", lambda *_, **__: outcome)
         settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
-        return trial.run(
-            trial.Trial(airflow, None, "churn", settings, NOW, lambda _: None),  # type: ignore[arg-type]
-            Silent(),
+        wanted = trial.Trial(
+            api=airflow,  # type: ignore[arg-type]
+            pods=None,  # type: ignore[arg-type]
+            name="churn",
+            settings=settings,
+            logical_date=NOW,
+            dags_folder="dags",
+            read_source=lambda _: None,
         )
+        return trial.run(wanted, Silent())
 
     return judged
 
