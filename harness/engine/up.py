@@ -15,7 +15,7 @@ from harness.engine import project as projects
 from harness.engine.attached import Attached, locked, log_file
 from harness.errors import HarnessError
 from harness.host.docker_client import connect
-from harness.image.build import Foundation, foundation
+from harness.image.build import Foundation, check, foundation
 from harness.image.node import load
 from harness.image.oci import Image
 from harness.progress import Progress, Step
@@ -33,6 +33,12 @@ def up(name: str, start: Path, progress: Progress) -> Attached:
     project = projects.find(start)
     with locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")):
         connect().close()
+        kind.node_container(
+            name
+        )  # a container of that name which is none of kind's: said before minutes of work
+        if project is not None:
+            with project.commit(None) as commit:
+                check(commit, project.image_settings(commit))
         log = log_file(name)
         with ThreadPoolExecutor(max_workers=1) as aside:
             ground = aside.submit(_foundation, project, progress, log) if project else None

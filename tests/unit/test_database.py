@@ -31,7 +31,8 @@ def test_a_version_gets_its_own_role(programs: Programs) -> None:
     assert credentials.database == credentials.role == "v_churn_1"
     assert len(credentials.password) >= 32
     assert f"PASSWORD '{credentials.password}'" in sql
-    assert "CREATE DATABASE v_churn_1 TEMPLATE template_1 OWNER v_churn_1" in sql
+    assert "CREATE DATABASE v_churn_1 TEMPLATE template_1" in sql
+    assert "REASSIGN OWNED BY harness_template TO v_churn_1" in sql
     assert "REVOKE ALL ON DATABASE v_churn_1 FROM PUBLIC" in sql
     assert credentials.password not in " ".join(argv)
     assert "CREATE" not in " ".join(argv)

@@ -238,6 +238,6 @@ class TestCause:
 
     def test_hint_suits_what_is_known(self):
         gates = {"m": gate(min=1)}
-        assert cause(judge({"m": 0.5}, gates)).hint.startswith("harness diff")
+        assert cause(judge({"m": 0.5}, gates)).hint.startswith("harness logs; harness test --ref")
         assert cause(judge({"m": 0.5}, gates, {"m": 1.0})).hint == "harness logs"
         assert "harness.toml" in cause(judge({}, gates)).hint
