@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -179,6 +180,9 @@ def delete(name: str) -> bool:
     if folder.exists():
         shutil.rmtree(folder)
         removed = True
+        for parent in (folder.parent, folder.parent.parent):
+            with contextlib.suppress(OSError):  # other clusters' files are there, or it was given to us
+                parent.rmdir()
     return removed
 
 
