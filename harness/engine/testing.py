@@ -20,11 +20,13 @@ from harness.commit import WORKING_TREE, Commit
 from harness.config import ImageSettings, TestSettings
 from harness.engine import trial
 from harness.engine.attached import Attached, attach
+from harness.engine.look import versions
 from harness.engine.project import Project, load
 from harness.errors import HarnessError
 from harness.host import ca_bundle, disk
-from harness.image.build import check, foundation, image_of
+from harness.image.build import DOMAIN, check, foundation, image_of
 from harness.image.node import load as load_image
+from harness.image.node import prune
 from harness.image.oci import Image
 from harness.progress import Progress, Step
 from harness.report.model import Cause, ImageResult, Result, TestResult, VersionResult
@@ -229,12 +231,21 @@ class _Trip:
             try:
                 with self._phase("remove_s"), self.progress.step(f"removing {self.namespace}"):
                     release.remove(self.attached.api, self.attached.server, self.namespace)
+                    self._prune()
             except HarnessError as error:
                 cause = found.cause or Cause.of(error)
                 found = found.model_copy(update={"cause": cause, "kept": True})
         return found.model_copy(
             update={"kept": keep and self.namespace is not None, "phases": dict(self.phases)}
         )
+
+    def _prune(self) -> None:
+        """Take from the node the images that no version on the cluster uses any more, but for the newest."""
+        repository = f"{DOMAIN}/{self.project.name}"
+        tags = {version.tag for version in versions(self.attached)}
+        in_use = frozenset(f"{repository}:{tag}" for tag in tags)
+        with suppress(HarnessError):  # the next test tries again
+            prune(self.attached.cluster.node, repository, in_use)
 
     def _say_how_to_look(self, namespace: str) -> None:
         name = self.request.cluster

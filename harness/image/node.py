@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from dataclasses import dataclass
 
 from harness.errors import CauseCode, HarnessError
@@ -9,8 +11,13 @@ from harness.host import process
 from harness.image.oci import Image, archive, archive_bytes
 
 _CTR = ("ctr", "--namespace", "k8s.io")
+_LOADED_AT = "harness.local/loaded-at"  # nanoseconds; containerd itself does not tell an image's age
 # containerd takes in the index of every archive under one name, so two imports at once disturb each other.
-_ONE_AT_A_TIME = ("flock", "/run/harness-import.lock")
+_IMPORT = (
+    f"flock /run/harness-import.lock {' '.join(_CTR)} images import --local - >/dev/null && "
+    f'exec {" ".join(_CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
+)
+KEPT_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,46 @@ def load(image: Image, node: str) -> Loaded:
     return _send(image, node, frozenset())
 
 
+def prune(node: str, repository: str, in_use: frozenset[str], *, kept: int = KEPT_IMAGES) -> tuple[str, ...]:
+    """Remove a repository's images from the node but for the newest and those in use; returns their names.
+
+    kind never removes an image, and its kubelet is told not to. Layers that others share stay.
+    """
+    listed = process.run(
+        ["docker", "exec", node, *_CTR, "images", "ls", f"name~=^{repository}:"],
+        cause=CauseCode.IMAGE_LOAD_FAILED,
+    )
+    ages: dict[str, int] = {}
+    for line in listed.stdout.splitlines()[1:]:
+        name = line.split()[0]
+        found = re.search(rf"{re.escape(_LOADED_AT)}=(\d+)", line)
+        ages[name] = int(found[1]) if found else 0
+    old = sorted(ages, key=lambda name: -ages[name])[kept:]
+    doomed = tuple(name for name in old if name not in in_use)
+    if doomed:
+        process.run(
+            ["docker", "exec", node, *_CTR, "images", "rm", *doomed],
+            cause=CauseCode.IMAGE_LOAD_FAILED,
+            check=False,
+        )
+    return doomed
+
+
 def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
     omitted = present & frozenset(layer.digest for layer in image.layers)
     done = process.run_bytes(
-        ["docker", "exec", "--interactive", node, *_ONE_AT_A_TIME, *_CTR, "images", "import", "--local", "-"],
+        [
+            "docker",
+            "exec",
+            "--interactive",
+            node,
+            "sh",
+            "-c",
+            _IMPORT,
+            "sh",
+            image.reference,
+            str(time.time_ns()),
+        ],
         stdin=archive(image, omit=omitted),
     )
     if done.returncode != 0:

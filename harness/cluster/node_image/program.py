@@ -93,6 +93,7 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
         "GOFLAGS": "-mod=readonly -buildvcs=false",
     }
 
+    # -v names each package as it is compiled: the only sign of progress the compiler gives.
     def compile_(title: str, *arguments: str, cwd: Path | None = None, **extra: str) -> None:
         on_line(title)
         process.stream(
@@ -122,6 +123,7 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
     compile_(
         f"compiling containerd {versions.CONTAINERD}",
         "install",
+        "-v",
         *small,
         *containerd,
         GOBIN=str(binaries),
@@ -131,7 +133,6 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
         (binaries / name).rename(folder / name)
     binaries.rmdir()
     title = f"compiling Kubernetes {versions.KUBERNETES}"
-    # -v names each package as it is compiled: the only sign of progress the compiler gives.
     compile_(title, "build", "-v", *stamped, "-o", str(folder / "node"), "./program", cwd=module)
     shutil.rmtree(module)
     (folder / "roles").mkdir()

@@ -1,0 +1,135 @@
+"""Any DAG a team has: Airflow's own examples, and one that hands files on, beside a plugin and a broken file."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import scratch
+from command import explained, loaded, only_version
+from conftest import Cluster
+
+# DAG id -> where its file comes from. Templated and scheduled, mapped, with setup and teardown, short-circuited,
+# branched by time and scheduled, deferred to the triggerer, several DAGs in a file.
+EXAMPLES = {
+    "tutorial": "airflow.example_dags/tutorial.py",
+    "example_dynamic_task_mapping": "airflow.example_dags/example_dynamic_task_mapping.py",
+    "example_setup_teardown_taskflow": "airflow.example_dags/example_setup_teardown_taskflow.py",
+    "example_short_circuit_operator": (
+        "airflow.providers.standard.example_dags/example_short_circuit_operator.py"
+    ),
+    "example_branch_datetime_operator": (
+        "airflow.providers.standard.example_dags/example_branch_datetime_operator.py"
+    ),
+    "example_time_delta_sensor_async": "airflow.example_dags/example_time_delta_sensor_async.py",
+}
+HANDS_FILES_ON = """\
+from pathlib import Path
+
+from airflow.sdk import dag, task
+from ours_beside.names import FILE  # a package beside dags/
+
+DATA = Path(__file__).parent / "data"
+
+
+@dag(schedule="@daily", catchup=True, params={"factor": 2})
+def hands_files_on():
+    @task
+    def write(params=None):
+        (DATA / FILE).write_text(str(int((DATA / "seed.txt").read_text()) * params["factor"]))
+
+    @task(retries=1, retry_delay=0)
+    def read(ds=None):
+        return {"number": int((DATA / FILE).read_text()), "has_date": len(ds) == 10}
+
+    write() >> read()
+
+
+hands_files_on()
+"""
+PLUGIN = """\
+from airflow.plugins_manager import AirflowPlugin
+
+
+def shout(text):
+    return text.upper()
+
+
+class Shouting(AirflowPlugin):
+    name = "shouting"
+    macros = [shout]
+"""
+CONFIGURATION = """\
+[image]
+code = ["dags", "ours_beside", "plugins"]
+shared = ["dags/data"]
+
+[tests.files]
+dag = "hands_files_on"
+conf = { factor = 3 }
+metrics = { task = "read" }
+gates.number = { min = 21, max = 21 }
+gates.has_date = { min = 1 }
+"""
+
+
+def example(place: str) -> Path:
+    package, _, name = place.partition("/")
+    module, _, folder = package.rpartition(".")
+    return Path(str(files(module))) / folder / name
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
+    """The examples as they are, our own DAG, a file that cannot be imported, and a harness.toml of few lines."""
+    made = scratch.empty(tmp_path_factory.mktemp("any") / "any")
+    (made.root / "dags").mkdir()
+    shutil.copy(scratch.CHECKOUT / "dags" / "requirements.lock", made.root / "dags")
+    for place in EXAMPLES.values():
+        shutil.copy(example(place), made.root / "dags")
+    made.write("dags/sub/hands_files_on.py", HANDS_FILES_ON.replace("parent /", "parent.parent /"))
+    made.write("dags/data/seed.txt", "7\n")
+    made.write("dags/broken.py", "from airflow.sdk import dag\nimport there_is_no_such_module\n")
+    made.write("ours_beside/__init__.py", "")
+    made.write("ours_beside/names.py", 'FILE = "handed.txt"\n')
+    made.write("plugins/shouting.py", PLUGIN)
+    tests = "".join(f'\n[tests.{name}]\ndag = "{name}"\ntimeout = "5m"\n' for name in EXAMPLES)
+    made.write("harness.toml", CONFIGURATION + tests)
+    made.commit("any DAG")
+    return made
+
+
+@pytest.fixture(scope="module")
+def ran(cluster: Cluster, repository: scratch.Scratch, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """All of them in one version."""
+    file = tmp_path_factory.mktemp("any-result") / "result.json"
+    done = cluster.harness(repository.root, "test", "--json", file)
+    return done, {test["name"]: test for test in only_version(loaded(file))["tests"]}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_of_airflow_itself_runs(ran: Any, name: str) -> None:
+    done, tests = ran
+    assert tests[name]["verdict"] == "passed", f"{tests[name]['cause']}\n{explained(done)}"
+    assert tests[name]["state"] == "success"
+
+
+def test_only_the_asked_run_of_a_scheduled_dag_starts(ran: Any) -> None:
+    _, tests = ran
+    assert all(test["run_id"].startswith("harness-") for test in tests.values())
+
+
+def test_files_are_handed_on_through_a_shared_folder_seeded_from_the_commit(ran: Any) -> None:
+    done, tests = ran
+    assert tests["files"]["verdict"] == "passed", f"{tests['files']['cause']}\n{explained(done)}"
+    assert tests["files"]["metrics"]["number"]["value"] == 21
+
+
+def test_a_file_that_cannot_be_imported_is_named_and_disturbs_nobody(ran: Any) -> None:
+    done, _ = ran
+    assert "dags/broken.py:2" in done.stderr
+    assert "there_is_no_such_module" in done.stderr
+    assert done.returncode == 0, explained(done)
