@@ -19,7 +19,7 @@ from harness.image import base as base_image
 from harness.image.layer import Layer, layer_from_directory, recall, remember
 from harness.image.oci import BaseImage
 
-FORMAT = 2  # raise when what _install() does changes
+FORMAT = 3  # raise when what _install() does changes
 PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 MIGRATIONS = "migrations"
 SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
@@ -133,7 +133,16 @@ def _install(lock: bytes, origin: str, target: Path, python: str, architecture: 
         "--target", str(target), "--python-version", python, "--python-platform", PLATFORMS[architecture],
         "--only-binary", ":all:", "--link-mode", "hardlink", "--requirements", str(file),
     ]  # fmt: skip
-    done = process.run(argv, check=False, env={"UV_PYTHON_DOWNLOADS": "never"})
+    done = process.run(
+        argv,
+        check=False,
+        env={
+            "UV_PYTHON_DOWNLOADS": "never",
+            # A cache of our own: files of the user's are hard-linked into environments, where anything may have
+            # changed them since (a company's certificate added to certifi, for instance).
+            "UV_CACHE_DIR": str(cache.root() / "uv"),
+        },
+    )
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
     if done.returncode != 0:

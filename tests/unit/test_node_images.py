@@ -1,0 +1,83 @@
+"""What a node keeps of a project's images, and what is sent to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from doubles import Programs
+
+from harness.host.process import CompletedBytes
+from harness.image import node
+from harness.image.layer import Layer
+from harness.image.oci import BaseImage, Image, assemble
+
+HEAD = "REF TYPE DIGEST SIZE PLATFORMS LABELS"
+
+
+def listed(*ages: int | None) -> str:
+    lines = [HEAD]
+    for index, age in enumerate(ages):
+        mark = "-" if age is None else f"{node._LOADED_AT}={age}"
+        lines.append(f"harness.local/churn:{index} type sha256:{index} 1.0 MiB linux/amd64 {mark}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
+    double = Programs()
+    monkeypatch.setattr(node.process, "run", double.run)
+    return double
+
+
+def test_the_newest_and_those_in_use_stay(programs: Programs) -> None:
+    programs.answer = lambda words: listed(5, 1, None, 9, 3) if "ls" in words else ""
+    gone = node.prune("n", "harness.local/churn", frozenset({"harness.local/churn:1"}), kept=2)
+    assert set(gone) == {"harness.local/churn:4", "harness.local/churn:2"}
+    assert programs.commands[-1][:6] == ("docker", "exec", "n", "ctr", "--namespace", "k8s.io")
+    assert set(programs.commands[-1][8:]) == set(gone)
+
+
+def test_nothing_is_removed_while_there_are_few(programs: Programs) -> None:
+    programs.answer = lambda _: listed(1, 2)
+    assert node.prune("n", "harness.local/churn", frozenset()) == ()
+    assert len(programs.commands) == 1
+
+
+def image(folder: Path) -> Image:
+    content = folder / "layer.tar"
+    content.write_bytes(b"x" * 4096)
+    layer = Layer(content, "sha256:" + "a" * 64, 4096)
+    base = BaseImage(layers=(layer,), digest=layer.digest, site_directory="")
+    return assemble(
+        base,
+        [],
+        name="harness.local/churn",
+        tag="t",
+        platform="linux/amd64",
+        env={},
+        user="",
+        workdir="/",
+        labels={},
+    )
+
+
+def test_what_the_node_has_is_not_sent(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = image(tmp_path)
+    sent: list[int] = []
+
+    def take(argv: list[str], *, stdin: list[bytes]) -> CompletedBytes:
+        sent.append(sum(map(len, stdin)))
+        return CompletedBytes(tuple(argv), 0, b"", "")
+
+    monkeypatch.setattr(node.process, "run_bytes", take)
+    programs.answer = lambda _: ""
+    whole = node.load(made, "n").load_bytes
+    programs.answer = lambda _: made.layers[0].digest
+    rest = node.load(made, "n").load_bytes
+    programs.answer = lambda _: " ".join([*made.blobs, made.reference])
+    assert node.load(made, "n").load_bytes == 0
+    assert sent == [whole, rest]
+    assert whole - rest == 4096 + 512
