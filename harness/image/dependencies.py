@@ -129,13 +129,14 @@ def _install(lock: bytes, origin: str, target: Path, python: str, architecture: 
     file = target.parent / "requirements.lock"
     file.write_bytes(lock)
     argv = [
-        uv.find_uv_bin(), "pip", "install", "--quiet", "--no-config", "--no-deps", "--require-hashes",
+        uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--require-hashes",
         "--target", str(target), "--python-version", python, "--python-platform", PLATFORMS[architecture],
         "--only-binary", ":all:", "--link-mode", "hardlink", "--requirements", str(file),
     ]  # fmt: skip
     done = process.run(
         argv,
         check=False,
+        cwd=target.parent,  # the user's own uv settings count (indexes, credentials), no project's
         env={
             "UV_PYTHON_DOWNLOADS": "never",
             # A cache of our own: files of the user's are hard-linked into environments, where anything may have
