@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -109,16 +110,14 @@ def _node_image(step: Step, log: Path) -> tuple[NodeImage, Programs]:
 
 def _counted(step: Step) -> Callable[[str], None]:
     """Compilers name each package they are done with: show how many, since the names alone say little."""
-    packages = 0
+    done: Counter[str] = Counter()
 
     def show(line: str) -> None:
-        nonlocal packages
-        compiled = re.match(r"(compiling [^:]+): ([\w.-]+/\S+)$", line)
-        if compiled:
-            packages += 1
-            step.update(f"{compiled[1]}: {packages} packages, {compiled[2]}")
-        else:
-            packages = 0
+        title, _, package = line.partition(": ")
+        if title.startswith("compiling ") and re.fullmatch(r"[\w.-]+(/[\w.-]+)*", package):
+            done[title] += 1
+            step.update(f"{title}: {done[title]} packages, {package}")
+        elif title not in done:  # what else a compiler says between packages would only flicker
             step.update(line)
 
     return show
