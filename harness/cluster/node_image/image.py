@@ -8,12 +8,15 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from harness import versions
 from harness.cluster.node_image.program import NODE_ROLES, POD_ROLES, Programs, programs
+from harness.cluster.node_image.program import built as built_programs
 from harness.errors import CauseCode
 from harness.host import cache, process
 from harness.host.debian import EPOCH_S, RootfsRecipe, rootfs
@@ -74,16 +77,16 @@ class NodeImage:
 
 def node_image(*, on_line: Callable[[str], None], log: Path) -> NodeImage:
     """The image, built and given to Docker when it is not there yet. Raises HarnessError(BUILD_FAILED)."""
-    built = programs(on_line=on_line, log=log)
-    with as_file(files("harness.cluster.node_image") / "files") as static:
+    with ThreadPoolExecutor(max_workers=1) as aside, as_file(_static_files()) as static:
+        # Unpacking packages and compiling leave each other's processors alone for most of the time.
+        systems = aside.submit(_root_file_systems, log) if built_programs() is None else None
+        built = programs(on_line=on_line, log=log)
         key = _key(built, static)
         image = NodeImage(f"{REPOSITORY}:{key}", f"{SYSTEM_IMAGE}:{key}")
         if _in_docker(image.name):
             return image
-        on_line("Debian packages of the node")
-        node = rootfs(NODE, on_line=on_line, log=log)
-        on_line("Debian packages of the services")
-        system = rootfs(SYSTEM, on_line=on_line, log=log)
+        on_line("Debian packages of the node and its services")
+        node, system = systems.result() if systems else _root_file_systems(log)
 
         def make(folder: Path) -> None:
             on_line("putting the node image together")
@@ -91,11 +94,21 @@ def node_image(*, on_line: Callable[[str], None], log: Path) -> NodeImage:
 
         tar = cache.obtain("node-image", key, make) / "node.tar"
     on_line("giving the node image to Docker")
+    entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint"]'
     process.run(
-        ["docker", "import", "--change", 'ENTRYPOINT ["/usr/local/bin/entrypoint"]', str(tar), image.name],
-        cause=CauseCode.BUILD_FAILED,
+        ["docker", "import", "--change", entrypoint, str(tar), image.name], cause=CauseCode.BUILD_FAILED
     )
     return image
+
+
+def _root_file_systems(log: Path) -> tuple[Path, Path]:
+    def unseen(_: str) -> None: ...
+
+    return rootfs(NODE, on_line=unseen, log=log), rootfs(SYSTEM, on_line=unseen, log=log)
+
+
+def _static_files() -> Traversable:
+    return files("harness.cluster.node_image") / "files"
 
 
 def _key(built: Programs, static: Path) -> str:
