@@ -18,6 +18,7 @@ from harness.errors import CauseCode, HarnessError
 
 NAMESPACE = "harness-system"
 RELEASE = "cluster"
+_DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 _MARKER = f"/api/v1/namespaces/{NAMESPACE}/configmaps/harness"
 
 
@@ -85,12 +86,16 @@ def wait_ready(api: KubernetesApi, *, deadline_s: float, on_change: Callable[[st
 
 def _unready(api: KubernetesApi) -> list[str]:
     """What is not ready yet, with the reason as far as the pods tell it."""
-    deployments = api.list(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments")
+    deployments = api.list(_DEPLOYMENTS.format(NAMESPACE))
     missing = {"postgres", "gateway"} - {item["metadata"]["name"] for item in deployments}
     found = [f"{name} is not there" for name in sorted(missing)]
     for item in deployments:
         if item.get("status", {}).get("availableReplicas", 0) < item["spec"]["replicas"]:
             found.append(f"{item['metadata']['name']}: {_pod_state(api, item['metadata']['name'])}")
+    # Without names nobody finds PostgreSQL: on a busy machine the cluster's DNS starts after it.
+    for item in api.list(_DEPLOYMENTS.format("kube-system"), labelSelector="k8s-app=kube-dns"):
+        if item.get("status", {}).get("availableReplicas", 0) < 1:
+            found.append(f"{item['metadata']['name']}: the cluster's DNS does not answer yet")
     return found
 
 

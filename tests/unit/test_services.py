@@ -151,3 +151,23 @@ class TestWaiting:
         with pytest.raises(HarnessError, match="no answer"):
             services.wait_ready(api, deadline_s=10, on_change=lambda _: None)
         assert clock.slept == []
+
+
+def test_services_are_not_ready_before_names_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(services, "time", clock)
+    ready = {"spec": {"replicas": 1}, "status": {"availableReplicas": 1}}
+    ours = items(*({**ready, "metadata": {"name": name}} for name in ("postgres", "gateway")))
+    dns = {"metadata": {"name": "coredns"}, "spec": {"replicas": 2}}
+    api = Kubernetes(
+        {
+            ("GET", "/apis/apps/v1/namespaces/harness-system/deployments"): ours,
+            ("GET", "/apis/apps/v1/namespaces/kube-system/deployments"): [
+                items(dns),
+                items({**dns, "status": {"availableReplicas": 1}}),
+            ],
+        }
+    )
+    seen: list[str] = []
+    services.wait_ready(api, deadline_s=10, on_change=seen.append)
+    assert seen == ["coredns: the cluster's DNS does not answer yet"]
