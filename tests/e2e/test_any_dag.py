@@ -27,6 +27,7 @@ EXAMPLES = {
     "example_time_delta_sensor_async": "airflow.example_dags/example_time_delta_sensor_async.py",
 }
 HANDS_FILES_ON = """\
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow.sdk import dag, task
@@ -35,7 +36,7 @@ from ours_beside.names import FILE  # a package beside dags/
 DATA = Path(__file__).parent / "data"
 
 
-@dag(schedule="@daily", catchup=True, params={"factor": 2})
+@dag(schedule="@daily", start_date=datetime(2024, 1, 1, tzinfo=UTC), catchup=True, params={"factor": 2})
 def hands_files_on():
     @task
     def write(params=None):
