@@ -63,16 +63,6 @@ def attach(name: str) -> Attached:
 @contextmanager
 def locked(name: str, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold a cluster for `up` or `down`: of two at the same time one does it, the other waits."""
-    import filelock
-
     folder = disk.folder(cache.root() / "locks", variable=cache.ROOT_VARIABLE)
-    lock = filelock.FileLock(folder / f"{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        on_wait()
-        lock.acquire()
-    try:
+    with cache.locked(folder / name, on_wait):
         yield
-    finally:
-        lock.release()

@@ -45,7 +45,7 @@ def build(kind: str, key: str, *, on_wait: Callable[[], None] | None = None) -> 
     if target.exists():
         yield None
         return
-    with _locked(target, on_wait):
+    with locked(target, on_wait):
         # Who holds the lock is the only builder: whatever else lies here belongs to a dead one.
         for leftover in target.parent.glob(f".{key}.*.building"):
             _remove(leftover)
@@ -81,7 +81,7 @@ def discard(kind: str, key: str) -> None:
     target = entry(kind, key)
     if not target.exists():
         return
-    with _locked(target, None):
+    with locked(target, None):
         doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{key}.", suffix=".building"))
         try:
             target.rename(doomed / "entry")
@@ -90,7 +90,8 @@ def discard(kind: str, key: str) -> None:
 
 
 @contextmanager
-def _locked(target: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
+def locked(target: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    """Hold `target`, by a file beside it; `on_wait` is called once when another process holds it."""
     import filelock
 
     target.parent.mkdir(parents=True, exist_ok=True)
