@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class KubernetesApi:
         timeout_s: float = READ_TIMEOUT_S,
     ) -> Any:  # noqa: ANN401  whatever JSON holds
         """The JSON answer. Raises KubernetesError for a refusal, HarnessError(CLUSTER_FAILED) without an answer."""
-        response = self._send(method, path, body, query, content_type, timeout_s, stream=False)
+        response = self._send(method, path, body, query, content_type, timeout_s)
         return json.loads(response.data) if response.data else None
 
     def get(self, path: str, **query: str) -> Manifest | None:
@@ -118,29 +118,12 @@ class KubernetesApi:
     def text(self, path: str, **query: str) -> str | None:
         """A plain-text answer such as a pod's log; None when there is none (yet)."""
         try:
-            response = self._send("GET", path, None, query, "application/json", READ_TIMEOUT_S, stream=False)
+            response = self._send("GET", path, None, query, "application/json", READ_TIMEOUT_S)
         except KubernetesError as error:
             if error.status in {400, 404}:
                 return None
             raise
         return response.data.decode(errors="replace")
-
-    def lines(self, path: str, *, timeout_s: float, **query: str) -> Iterator[str]:
-        """The lines of a streamed answer (a log that is followed, a watch) until it ends or is silent too long."""
-        response = self._send("GET", path, None, query, "application/json", timeout_s, stream=True)
-        rest = b""
-        try:
-            for chunk in response.stream(65536, decode_content=True):
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from (line.decode(errors="replace") for line in whole)
-        except urllib3.exceptions.ReadTimeoutError:
-            pass  # silence is how a watch with nothing to say ends
-        except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from error
-        finally:
-            response.release_conn()
-        if rest:
-            yield rest.decode(errors="replace")
 
     def _send(
         self,
@@ -150,8 +133,6 @@ class KubernetesApi:
         query: Mapping[str, str] | None,
         content_type: str,
         timeout_s: float,
-        *,
-        stream: bool,
     ) -> urllib3.BaseHTTPResponse:
         try:
             response = self._pool.request(
@@ -160,7 +141,6 @@ class KubernetesApi:
                 body=None if body is None else json.dumps(body).encode(),
                 headers={"Content-Type": content_type, "Accept": "application/json, */*"},
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
-                preload_content=not stream,
             )
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error
