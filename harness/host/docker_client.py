@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import process
 
 if TYPE_CHECKING:
     import docker
@@ -79,6 +80,15 @@ def connect() -> docker.DockerClient:
         raise refusal(where, error) from error
     client.api.timeout = REQUEST_TIMEOUT_S
     return client
+
+
+def server_architecture() -> str:
+    """The architecture on which containers run, by Go's and OCI's name: it need not be this machine's.
+
+    Raises ProgramError(DOCKER_MISSING).
+    """
+    asked = ["docker", "version", "--format", "{{.Server.Arch}}"]
+    return process.run(asked, cause=CauseCode.DOCKER_MISSING, hint=HINT, timeout_s=30).stdout.strip()
 
 
 def refusal(where: Endpoint, error: BaseException) -> HarnessError:

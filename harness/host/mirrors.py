@@ -1,0 +1,52 @@
+"""Where a host's files and images come from instead: a mirror inside a company, or a local server."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from harness.errors import CauseCode, HarnessError
+
+VARIABLE = "HARNESS_MIRRORS"
+# Names by which images are known, and where their registry answers.
+_REGISTRY_HOSTS = {"docker.io": "registry-1.docker.io"}
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """`by_host["github.com"]` is the URL that stands for `https://github.com`."""
+
+    by_host: dict[str, str]
+
+    def url(self, url: str) -> str:
+        """The URL itself, or the same file at its host's mirror."""
+        parts = urlsplit(url)
+        mirror = self.by_host.get(parts.netloc)
+        return url if mirror is None else f"{mirror}{parts.path}"
+
+    def registry(self, name: str) -> str:
+        """The URL of a registry's API, without `/v2`; a path in it belongs before every image's name."""
+        return self.by_host.get(name) or f"https://{_REGISTRY_HOSTS.get(name, name)}"
+
+
+def load() -> Mirrors:
+    """The mirrors that HARNESS_MIRRORS lists as `HOST=URL`, with spaces or commas between them.
+
+    Raises HarnessError(USAGE) for what is no such pair.
+    """
+    by_host = {}
+    for pair in re.split(r"[\s,]+", os.environ.get(VARIABLE, "").strip()):
+        if not pair:
+            continue
+        host, _, url = pair.partition("=")
+        parts = urlsplit(url)
+        if not re.fullmatch(r"[a-z0-9.-]+(:[0-9]+)?", host) or parts.scheme not in {"http", "https"}:
+            raise HarnessError(
+                CauseCode.USAGE,
+                f"{VARIABLE}: {pair!r} is no mirror",
+                hint=f"export {VARIABLE}='github.com=https://mirror.example/github docker.io=https://mirror.example'",
+            )
+        by_host[host] = url.rstrip("/")
+    return Mirrors(by_host)

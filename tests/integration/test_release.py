@@ -1,0 +1,278 @@
+"""Files and images of a release: fetched from real servers on this machine, checked, and refused."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from published import Server, serving, sha256, tar_of
+
+from harness.errors import CauseCode, HarnessError
+from harness.host import cache, mirrors, pins, release_tools, sources
+from harness.host.machine import architecture
+from harness.host.pins import Reference, ToolPin
+from harness.image import registry
+
+PLATFORM = f"{platform.system().lower()}-{architecture()}"
+RUNS = b"#!/bin/sh\necho kind v0.33.0 go1.26 linux/amd64\n"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A release host that stands for github.com, and an empty cache."""
+    monkeypatch.setenv(cache.ROOT_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with serving() as server:
+        monkeypatch.setenv(mirrors.VARIABLE, f"github.com={server.url}/mirror registry.test={server.url}")
+        yield server
+
+
+def pin(
+    sha256_of: bytes, *, url: str = "https://github.com/x/{version}/kind-{os}-{arch}", member: str = ""
+) -> ToolPin:
+    return ToolPin(version="v0.33.0", url=url, member=member, sha256={PLATFORM: sha256(sha256_of)})
+
+
+def path_of(pinned: ToolPin) -> str:
+    words = {"version": pinned.version, "os": platform.system().lower(), "arch": architecture()}
+    return pinned.url.format(**words).replace("https://github.com", "/mirror")
+
+
+def left(root: Path) -> list[str]:
+    """Files in a cache, but for locks."""
+    return [path.name for path in root.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+
+
+class TestFiles:
+    def test_the_pinned_one_is_kept_and_asked_for_once(self, server: Server) -> None:
+        pinned = pin(RUNS)
+        server.publish(path_of(pinned), RUNS)
+        told: list[str] = []
+        assert release_tools.downloaded("kind", pinned) is None
+        tool = release_tools.download_tool("kind", pinned, told.append)
+        assert tool.path.read_bytes() == RUNS
+        assert os.access(tool.path, os.X_OK)
+        assert told[-1].startswith("kind v0.33.0: ")
+        assert release_tools.download_tool("kind", pinned, told.append) == tool
+        assert release_tools.downloaded("kind", pinned) == tool
+        assert server.requests == [f"GET {path_of(pinned)}"]
+
+    def test_a_flipped_byte_is_refused_and_nothing_of_it_stays(self, server: Server, tmp_path: Path) -> None:
+        pinned = pin(RUNS)
+        server.publish(path_of(pinned), RUNS)
+        server.flip(path_of(pinned))
+        with pytest.raises(HarnessError, match="refused and deleted") as caught:
+            release_tools.download_tool("kind", pinned, lambda _: None)
+        assert caught.value.cause is CauseCode.CHECKSUM_MISMATCH
+        assert caught.value.exit_code == 4
+        assert f"pinned {sha256(RUNS)}" in caught.value.evidence
+        assert left(tmp_path / "cache") == []
+        server.publish(path_of(pinned), RUNS)  # mended, it is taken
+        assert release_tools.download_tool("kind", pinned, lambda _: None).path.exists()
+
+    def test_an_archive_is_checked_before_it_is_opened(self, server: Server, tmp_path: Path) -> None:
+        archive = gzip.compress(tar_of({f"{PLATFORM}/helm": b"helm"}), mtime=0)
+        url = "https://github.com/helm-{version}-{os}-{arch}.tar.gz"
+        pinned = pin(archive, url=url, member="{os}-{arch}/helm")
+        server.publish(path_of(pinned), archive)
+        server.flip(path_of(pinned))
+        with pytest.raises(HarnessError) as caught:
+            release_tools.download_tool("helm", pinned, lambda _: None)
+        assert caught.value.cause is CauseCode.CHECKSUM_MISMATCH
+        server.publish(path_of(pinned), archive)
+        tool = release_tools.download_tool("helm", pinned, lambda _: None)
+        assert tool.path.read_bytes() == b"helm"
+        assert left(tmp_path / "cache") == ["helm"]
+
+    @pytest.mark.parametrize("status", [404, None])
+    def test_what_cannot_be_had(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int | None
+    ) -> None:
+        if status is None:
+            monkeypatch.setenv(mirrors.VARIABLE, "github.com=http://127.0.0.1:9")
+        with pytest.raises(HarnessError, match=str(status or "can't be reached")) as caught:
+            release_tools.download_tool("kind", pin(RUNS), lambda _: None)
+        assert caught.value.cause is CauseCode.SOURCE_UNREACHABLE
+        assert caught.value.hint
+        assert left(tmp_path / "cache") == []
+
+    def test_a_platform_without_a_pin(self, server: Server) -> None:
+        pinned = ToolPin(version="v1", url="https://github.com/kind", sha256={"plan9-amd64": "0" * 64})
+        with pytest.raises(HarnessError, match=f"pinned for {PLATFORM}") as caught:
+            release_tools.download_tool("kind", pinned, lambda _: None)
+        assert caught.value.cause is CauseCode.TOOL_MISSING
+
+
+class TestPath:
+    def install(self, folder: Path, name: str, says: str) -> None:
+        program = folder / name
+        program.write_text(f"#!/bin/sh\necho '{says}'\n")
+        program.chmod(0o755)
+
+    @pytest.mark.parametrize(
+        ("name", "says", "pinned", "fits"),
+        [
+            ("kind", "kind v0.33.1 go1.27.0 linux/amd64", "v0.33.0", True),
+            ("kind", "kind v0.32.0 go1.27.0 linux/amd64", "v0.33.0", False),
+            ("kind", "kind v0.34.0-alpha go1.27.0 linux/amd64", "v0.33.0", False),
+            ("helm", "v4.3.1+g1234567", "v4.3.0", True),
+            ("helm", "v4.2.9+g1234567", "v4.3.0", False),
+            ("helm", "v3.22.0+g1234567", "v4.3.0", False),
+            ("kubectl", "Client Version: v1.36.4 Kustomize Version: v5.8.1", "v1.37.0", True),
+            ("kubectl", "Client Version: v1.35.0", "v1.37.0", False),
+            ("kubectl", "something else", "v1.37.0", False),
+        ],
+    )
+    def test_only_a_version_that_fits(
+        self, server: Server, tmp_path: Path, name: str, says: str, pinned: str, fits: bool
+    ) -> None:
+        self.install(tmp_path, name, says)
+        tool = release_tools.on_path(name, ToolPin(version=pinned, url="", sha256={}))
+        assert (tool is not None) == fits
+        if tool is not None:
+            assert tool.path == tmp_path / name
+            assert tool.is_on_path
+
+    def test_one_that_cannot_run(self, server: Server, tmp_path: Path) -> None:
+        program = tmp_path / "kind"
+        program.write_bytes(b"\x7fELF of another machine")
+        program.chmod(0o755)
+        assert release_tools.on_path("kind", pin(RUNS)) is None
+
+
+def layers() -> list[bytes]:
+    return [
+        tar_of({"etc/passwd": b"root:x:0:0::/:/bin/sh\n", "old": b"1"}),
+        tar_of({"usr/bin/python3": b"#!"}, mode=0o755),
+    ]
+
+
+def reference(digest: str, repository: str = "library/python") -> Reference:
+    return Reference.parse(f"registry.test/{repository}:3.11@{digest}")
+
+
+class TestImages:
+    @pytest.mark.parametrize("token", ["", "secret"])
+    def test_layers_are_those_that_were_pushed(self, server: Server, tmp_path: Path, token: str) -> None:
+        server.token = token
+        digest = server.push("library/python", layers(), {"Env": ["PATH=/usr/bin"]})
+        told: list[str] = []
+        pulled = registry.pull(reference(digest), architecture(), tmp_path / "store", on_line=told.append)
+        assert [layer.path.read_bytes() for layer in pulled.layers] == layers()
+        assert [layer.digest for layer in pulled.layers] == [f"sha256:{sha256(each)}" for each in layers()]
+        assert pulled.config["config"]["Env"] == ["PATH=/usr/bin"]
+        assert pulled.digest != digest  # the platform's manifest, not the index
+        assert told
+        assert ("GET /token" in server.requests) == bool(token)
+
+    def test_layers_that_are_there_are_not_fetched_again(self, server: Server, tmp_path: Path) -> None:
+        first = server.push("library/python", layers(), {})
+        registry.pull(reference(first), architecture(), tmp_path, on_line=lambda _: None)
+        second = server.push("library/python", [*layers(), tar_of({"new": b"2"})], {})
+        server.requests.clear()
+        pulled = registry.pull(reference(second), architecture(), tmp_path, on_line=lambda _: None)
+        assert len(pulled.layers) == 3
+        # Index, manifest, configuration and the one new layer.
+        assert len([each for each in server.requests if each.startswith("GET")]) == 4
+
+    def test_a_flipped_byte_anywhere_is_refused(self, server: Server, tmp_path: Path) -> None:
+        digest = server.push("library/python", layers(), {})
+        for number, path in enumerate(list(server.contents)):
+            good = server.contents[path]
+            server.flip(path)
+            store = tmp_path / str(number)
+            with pytest.raises(HarnessError) as caught:
+                registry.pull(reference(digest), architecture(), store, on_line=lambda _: None)
+            assert caught.value.cause is CauseCode.CHECKSUM_MISMATCH, path
+            served = {sha256(each) for each in layers()}
+            assert {Path(name).stem for name in left(store)} <= served
+            server.contents[path] = good
+        assert registry.pull(reference(digest), architecture(), tmp_path / "x", on_line=lambda _: None)
+
+    def test_a_layer_that_is_not_what_the_configuration_says(self, server: Server, tmp_path: Path) -> None:
+        """Each blob has its digest, but what is in one is not the layer that was built."""
+        digest = server.push("library/python", layers(), {})
+        real = gzip.compress
+
+        def other(data: bytes, *arguments: int, **options: int) -> bytes:
+            return real(data.replace(b"old", b"new"), *arguments, **options)
+
+        gzip.compress = other
+        try:
+            digest = server.push("library/python", layers(), {})
+        finally:
+            gzip.compress = real
+        with pytest.raises(HarnessError) as caught:
+            registry.pull(reference(digest), architecture(), tmp_path, on_line=lambda _: None)
+        assert caught.value.cause is CauseCode.CHECKSUM_MISMATCH
+
+    def test_a_mirror_may_have_a_path_of_its_own(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(mirrors.VARIABLE, f"registry.test={server.url}/hub")
+        digest = server.push("hub/library/python", layers(), {})
+        assert registry.pull(reference(digest), architecture(), tmp_path, on_line=lambda _: None).layers
+
+    def test_none_for_the_platform(self, server: Server, tmp_path: Path) -> None:
+        digest = server.push("library/python", layers(), {})
+        with pytest.raises(HarnessError, match="none for linux/riscv64") as caught:
+            registry.pull(reference(digest), "riscv64", tmp_path, on_line=lambda _: None)
+        assert caught.value.cause is CauseCode.IMAGE_NOT_STARTABLE
+
+    def test_an_image_that_is_not_there(self, server: Server, tmp_path: Path) -> None:
+        with pytest.raises(HarnessError, match="status 404") as caught:
+            registry.pull(reference(f"sha256:{'1' * 64}"), architecture(), tmp_path, on_line=lambda _: None)
+        assert caught.value.cause is CauseCode.SOURCE_UNREACHABLE
+
+
+class TestPins:
+    def test_ours_are_whole(self) -> None:
+        found = pins.load()
+        for tool in (found.kind, found.helm, found.kubectl):
+            assert sorted(tool.sha256) == ["darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64"]
+            assert tool.url.format(version=tool.version, os="linux", arch="arm64").startswith("https://")
+
+    def test_another_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import harness
+
+        text = (Path(harness.__file__).parent / "pins.toml").read_text().replace("v4.3.0", "v4.9.9")
+        (tmp_path / "pins.toml").write_text(text)
+        monkeypatch.setenv(pins.VARIABLE, str(tmp_path / "pins.toml"))
+        assert pins.load().helm.version == "v4.9.9"
+
+    @pytest.mark.parametrize(
+        ("old", "new", "problem"),
+        [
+            ("aee6151561422756", "xyz", "kind.sha256.linux-amd64"),
+            ("@sha256:a1ed", ":latest@sha256:", "images.node"),
+            ("[kind]", "[knid]", "kind"),
+            ("[kind]", "[kind", "line"),
+        ],
+    )
+    def test_a_broken_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, problem: str
+    ) -> None:
+        import harness
+
+        text = (Path(harness.__file__).parent / "pins.toml").read_text().replace(old, new, 1)
+        (tmp_path / "pins.toml").write_text(text)
+        monkeypatch.setenv(pins.VARIABLE, str(tmp_path / "pins.toml"))
+        with pytest.raises(HarnessError) as caught:
+            pins.load()
+        assert caught.value.cause is CauseCode.CONFIG_INVALID
+        assert problem in "\n".join([caught.value.message, *caught.value.evidence])
+
+
+def test_unknown_words_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(sources.VARIABLE, "relaese")
+    with pytest.raises(HarnessError, match="relaese") as caught:
+        sources.asked()
+    assert caught.value.cause is CauseCode.USAGE
+    assert sources.asked(sources.Sources.RELEASE) is sources.Sources.RELEASE
+    monkeypatch.setenv(mirrors.VARIABLE, "github.com")
+    with pytest.raises(HarnessError, match="no mirror"):
+        mirrors.load()

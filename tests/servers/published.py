@@ -1,0 +1,177 @@
+"""A release host and an image registry on this machine, that serve what a test publishes and pins."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import tarfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from harness.host.machine import architecture
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass
+class Server:
+    """What is published, by path; a request for anything else is answered with 404.
+
+    With `token`, everything below /v2/ wants it, and it is given to whoever asks, as public registries do.
+    """
+
+    url: str = ""
+    contents: dict[str, bytes | Path] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    token: str = ""
+
+    @property
+    def host(self) -> str:
+        """Address and port."""
+        return self.url.removeprefix("http://")
+
+    def publish(self, path: str, content: bytes | Path, media_type: str = "application/octet-stream") -> str:
+        """Serve `content` at `path`; returns its SHA-256."""
+        self.contents[path], self.types[path] = content, media_type
+        return sha256(content)
+
+    def flip(self, path: str) -> None:
+        """Change one byte of what is served."""
+        content = self.contents[path]
+        data = bytearray(content.read_bytes() if isinstance(content, Path) else content)
+        data[len(data) // 2] ^= 1
+        self.contents[path] = bytes(data)
+
+    def push(self, repository: str, layers: Iterable[bytes | Path], config: Mapping[str, Any]) -> str:
+        """Serve an image, its layers compressed, below an index with one more platform; returns the digest."""
+        described, diff_ids = [], []
+        for layer in layers:
+            plain = layer.read_bytes() if isinstance(layer, Path) else layer
+            diff_ids.append(f"sha256:{sha256(plain)}")
+            described.append(self._blob(repository, gzip.compress(plain, 1, mtime=0), f"{LAYER}+gzip"))
+        document = {
+            "os": "linux",
+            "architecture": architecture(),
+            "config": dict(config),
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        }
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": self._blob(repository, _json(document), "application/vnd.oci.image.config.v1+json"),
+            "layers": described,
+        }
+        mine = self._manifest(repository, manifest, MANIFEST)
+        other = {**mine, "digest": f"sha256:{'0' * 64}", "platform": {"os": "linux", "architecture": "s390x"}}
+        mine["platform"] = {"os": "linux", "architecture": architecture()}
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [other, mine]}
+        return str(self._manifest(repository, index, INDEX)["digest"])
+
+    def _manifest(self, repository: str, document: Mapping[str, Any], media_type: str) -> dict[str, Any]:
+        content = _json(document)
+        digest = f"sha256:{sha256(content)}"
+        self.publish(f"/v2/{repository}/manifests/{digest}", content, media_type)
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+    def _blob(self, repository: str, content: bytes, media_type: str) -> dict[str, Any]:
+        digest = f"sha256:{sha256(content)}"
+        self.publish(f"/v2/{repository}/blobs/{digest}", content)
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+
+def sha256(content: bytes | Path) -> str:
+    """In hexadecimal digits."""
+    data = content.read_bytes() if isinstance(content, Path) else content
+    return hashlib.sha256(data).hexdigest()
+
+
+def tar_of(files: Mapping[str, bytes], *, mode: int = 0o644) -> bytes:
+    """A tar of files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), mode
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@contextmanager
+def serving(token: str = "") -> Iterator[Server]:
+    """A server on a free port of 127.0.0.1, until the block ends."""
+    server = Server(token=token)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(body=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(body=False)
+
+        def _answer(self, *, body: bool) -> None:
+            path, _, _ = self.path.partition("?")
+            server.requests.append(f"{self.command} {path}")
+            if server.token and path == "/token":
+                self._send(200, _json({"token": server.token}), "application/json", body=body)
+            elif path.startswith("/v2/") and server.token and not self._is_authorized():
+                challenge = f'Bearer realm="{server.url}/token",service="test",scope="repository:pull"'
+                self._send(401, b"{}", "application/json", body=body, **{"WWW-Authenticate": challenge})
+            elif path == "/v2/":
+                self._send(200, b"{}", "application/json", body=body)
+            elif path in server.contents:
+                self._send(200, server.contents[path], server.types[path], body=body)
+            else:
+                self._send(404, b"{}", "application/json", body=body)
+
+        def _is_authorized(self) -> bool:
+            return self.headers.get("Authorization") == f"Bearer {server.token}"
+
+        def _send(
+            self, status: int, content: bytes | Path, media_type: str, *, body: bool, **headers: str
+        ) -> None:
+            size = content.stat().st_size if isinstance(content, Path) else len(content)
+            self.send_response(status)
+            self.send_header("Content-Length", str(size))
+            self.send_header("Content-Type", media_type)
+            digest = re.search(r"sha256:[0-9a-f]{64}$", self.path)
+            if digest:
+                self.send_header("Docker-Content-Digest", digest[0])
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if not body:
+                return
+            if isinstance(content, bytes):
+                self.wfile.write(content)
+                return
+            with content.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    self.wfile.write(chunk)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        server.url = f"http://127.0.0.1:{http.server_port}"
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        try:
+            yield server
+        finally:
+            http.shutdown()
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document).encode()
