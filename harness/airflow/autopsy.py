@@ -6,20 +6,30 @@ import re
 import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-from harness.airflow.models import AuditEvent, DagRun, Frame, TaskInstance
+from harness.airflow.exception_hints import hint_for, missing_file, not_a_metric
+from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import MEMORY_HINT, trouble
 from harness.airflow.pods import Pod, Resources, shown_bytes
 from harness.airflow.redaction import redact
 from harness.airflow.task_log import LogRecord, Raised, parse_log
+from harness.airflow.user_frames import is_users, shortened, users_frames
 from harness.errors import CauseCode
 from harness.report.model import Cause
 
 CODE_ROOT = "/opt/airflow"
 EVIDENCE_LINES = 12
-_MISSING_FILE = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
-_MISSING_MODULE = re.compile(r"No module named '(?P<name>[^'.]+)")
+# Beginnings of what Airflow says around every task, which tells nothing about this one.
+_AIRFLOWS_OWN = (
+    "DAG bundles loaded",
+    "Executing workload",
+    "Filling up the DagBag",
+    "Secrets backends loaded",
+    "Task finished",
+    "Using Public CAs",
+    "Worker startup parse complete",
+    "Workload finished",
+)
 
 
 def root_failure(tasks: Iterable[TaskInstance]) -> TaskInstance | None:
@@ -37,12 +47,14 @@ def explain(
     log: str = "",
     audit: Sequence[AuditEvent] = (),
     room: Resources | None = None,
+    metrics_task: str | None = None,
     code_root: str = CODE_ROOT,
 ) -> Cause:
     """The cause of a failed run. `task` is its root_failure, `log` the JSON lines of that task's last try.
 
-    `audit` is Airflow's event log of the run, `room` what the largest node can hold, `code_root` where the
-    user's code lies in the image. Tokens and passwords are masked in all that is returned.
+    `audit` is Airflow's event log of the run, `room` what the largest node can hold, `metrics_task` the one that
+    returns the metrics, `code_root` where the user's code lies in the image. Tokens and passwords are masked in
+    all that is returned.
     """
     if task is None:
         return _no_failed_task(run, tasks)
@@ -52,7 +64,9 @@ def explain(
     found = (
         _from_pod(task, pod, records, raised, room)
         or _from_signal(task, pod, records)
-        or _from_exception(task, raised, code_root)
+        or _from_metrics(task, raised, metrics_task)
+        or _from_exception(task, records, raised, code_root, _ended_before(task, tasks))
+        or _from_exit(task, records)
         or _from_audit(task, audit)
         or _from_last_lines(task, pod, records)
     )
@@ -147,62 +161,75 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _from_exception(task: TaskInstance, raised: Sequence[Raised], code_root: str) -> _Found | None:
-    if not raised:
-        return None
-    first = raised[0]
-    ours = _users_frames(first, code_root)
-    place = f" at {ours[0]}" if ours else ""
-    root = raised[-1]
-    because = f" (from {root})" if len(raised) > 1 else ""
-    evidence: list[str] = []
-    for entry in raised:
-        evidence.append(str(entry))
-        evidence += [f"  {frame}" for frame in _users_frames(entry, code_root)[:4]]
-        if entry.frames and not _is_users(entry.frames[-1], code_root):
-            evidence.append(f"  {_shortened(entry.frames[-1], code_root)}")
-    return _Found(
-        CauseCode.TASK_FAILED,
-        f"task {task.label} failed{place}: {first}{because}",
-        next((hint for entry in raised if (hint := _exception_hint(entry, code_root))), ""),
-        tuple(evidence),
+def _ended_before(task: TaskInstance, tasks: Sequence[TaskInstance]) -> bool:
+    """Whether another task of the run had succeeded when this one began."""
+    return any(
+        other.key != task.key
+        and other.state == "success"
+        and other.ended_at is not None
+        and (task.started_at is None or other.ended_at <= task.started_at)
+        for other in tasks
     )
 
 
-def _users_frames(raised: Raised, code_root: str) -> list[Frame]:
-    """The frames in the user's own code, innermost first."""
-    return [_shortened(frame, code_root) for frame in reversed(raised.frames) if _is_users(frame, code_root)]
+def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> _Found | None:
+    exited = next((record.exited for record in reversed(records) if record.exited is not None), None)
+    if exited is None:
+        return None
+    return _Found(
+        CauseCode.TASK_FAILED,
+        f"task {task.label} ended itself: sys.exit({exited})",
+        "return from the task instead: Airflow takes any exit for a failure",
+        _last_texts(records),
+    )
 
 
-def _is_users(frame: Frame, code_root: str) -> bool:
-    path = PurePosixPath(frame.file)
-    return path.is_relative_to(code_root) and not {"site-packages", "dist-packages"} & set(path.parts)
+def _from_metrics(task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None) -> _Found | None:
+    """Numbers that Airflow itself refused to keep, which therefore never came to be read as metrics."""
+    wrong = next((found for entry in raised if (found := not_a_metric(entry))), None)
+    if wrong is None or task.task_id != metrics_task:
+        return None
+    return _Found(
+        CauseCode.METRICS_INVALID,
+        f"task {task.label}: {wrong}",
+        "harness logs: see where the training went wrong",
+        tuple(map(str, raised)),
+    )
 
 
-def _shortened(frame: Frame, code_root: str) -> Frame:
-    path = PurePosixPath(frame.file)
-    for folder in ("site-packages", "dist-packages"):
-        if folder in path.parts:
-            return Frame("/".join(path.parts[path.parts.index(folder) + 1 :]), frame.line, frame.name)
-    shown = path.relative_to(code_root) if path.is_relative_to(code_root) else path
-    return Frame(str(shown), frame.line, frame.name)
-
-
-def _exception_hint(raised: Raised, code_root: str) -> str:
-    if raised.kind == "FileNotFoundError" and (match := _MISSING_FILE.search(raised.message)):
-        path = PurePosixPath(match["path"])
-        base = PurePosixPath(code_root)
-        folder = path.relative_to(base).parent if path.is_relative_to(base) else None
-        where = f'`shared = ["{folder}"]`' if folder and folder.parts else "its folder as `shared`"
-        return (
-            "each task runs in a pod of its own: if an earlier task wrote this file, put "
-            f"{where} under [image] in harness.toml, or hand it over through $HARNESS_ARTIFACTS_URL"
+def _from_exception(
+    task: TaskInstance,
+    records: Sequence[LogRecord],
+    raised: Sequence[Raised],
+    code_root: str,
+    has_earlier: bool,
+) -> _Found | None:
+    if not raised:
+        return None
+    first = raised[0]
+    ours = users_frames(first, code_root)
+    place = f" at {ours[0]}" if ours else ""
+    root = raised[-1]
+    because = f" (from {root})" if len(raised) > 1 else ""
+    lost = next((path for entry in raised if (path := missing_file(entry))), None) if has_earlier else None
+    if lost is not None:
+        because += (
+            f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
         )
-    if raised.kind == "ModuleNotFoundError" and (match := _MISSING_MODULE.search(raised.message)):
-        return f"add {match['name']} to the file that [image] requirements names in harness.toml"
-    if raised.kind == "MemoryError":
-        return MEMORY_HINT
-    return ""
+    evidence: list[str] = []
+    for entry in raised:
+        evidence.append(str(entry))
+        evidence += [f"  {frame}" for frame in users_frames(entry, code_root)[:4]]
+        if entry.frames and not is_users(entry.frames[-1], code_root):
+            evidence.append(f"  {shortened(entry.frames[-1], code_root)}")
+    if not ours:  # raised by an operator: what was printed before tells more than its frames
+        evidence += _last_texts([record for record in records if not record.raised])
+    return _Found(
+        CauseCode.TASK_FAILED,
+        f"task {task.label} failed{place}: {first}{because}",
+        next((hint for entry in raised if (hint := hint_for(entry, code_root))), ""),
+        tuple(evidence),
+    )
 
 
 def _from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> _Found | None:
@@ -251,7 +278,8 @@ def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogR
 
 
 def _last_texts(records: Sequence[LogRecord]) -> tuple[str, ...]:
-    return tuple(record.text for record in records if not record.text.startswith("::"))[-4:]
+    told = (record.text for record in records if not record.text.startswith(("::", *_AIRFLOWS_OWN)))
+    return tuple(told)[-4:]
 
 
 def _first_line(text: str) -> str:

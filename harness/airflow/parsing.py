@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import PurePosixPath
 
 from harness.airflow.api import AirflowApi
+from harness.airflow.exception_hints import missing_module
 from harness.airflow.models import Dag, DagImportError, Frame
 from harness.errors import CauseCode, HarnessError
 
@@ -19,6 +21,8 @@ LOG_INTERVAL_S = 2.0
 QUIET_S = 30.0
 EVIDENCE_FILES = 5
 _STATS_TITLE = "DAG File Processing Stats"
+_COMPUTED_ID = re.compile(r"""(?:dag_id\s*=|\bDAG\(|@dag\()\s*(?![\s"')]|dag_id|[a-z_]+\s*=)""")
+_MISSING_MODULE = re.compile(r"No module named '(?P<name>[^'.]+)")
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,21 @@ def wait_for_dag(
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
             raise _absent(dag_id, dag_ids, errors, read_source)
         if clock() - start_s > deadline_s:
+            waiting = [entry.file for entry in watch.files if not entry.parsed]
+            if own_file := next(
+                (file for file in waiting if _names(dag_id, file, read_source(file) or "")), None
+            ):
+                path = f"{folder}/{own_file}" if folder else own_file
+                raise HarnessError(
+                    CauseCode.DAG_IMPORT_ERROR,
+                    f"{path} was still being imported after {deadline_s:.0f} seconds",
+                    hint=f"let {path} do less when it is imported: what takes long belongs into a task",
+                )
             raise HarnessError(
                 CauseCode.DEPLOY_TIMEOUT,
                 f"Airflow had not parsed DAG {dag_id!r} after {deadline_s:.0f} s",
                 hint="harness logs",
-                evidence=[f"not parsed yet: {entry.file}" for entry in watch.files if not entry.parsed],
+                evidence=[f"not parsed yet: {file}" for file in waiting],
             )
         on_progress(watch.progress(len(dag_ids), len(errors)))
         sleep(INTERVAL_S)
@@ -155,13 +169,12 @@ def _absent(
     read_source: Callable[[str], str | None],
 ) -> HarnessError:
     """The error for a DAG that is in no file that can be imported."""
-    word = re.compile(rf"(?<![\w.-]){re.escape(dag_id)}(?![\w.-])")
     sources = {error.file: read_source(error.file) for error in errors}
-    named = [error for error in errors if word.search(sources[error.file] or "")]
+    named = [error for error in errors if _names(dag_id, error.file, sources[error.file] or "")]
     near = difflib.get_close_matches(dag_id, dag_ids, n=3, cutoff=0.6)
-    unread = any(source is None for source in sources.values())
-    if named or (errors and (not near or unread)):
-        return _import_error(dag_id, named or list(errors))
+    suspects = [error for error in errors if _may_compute_ids(sources[error.file])]
+    if named or (suspects and not near):
+        return _import_error(dag_id, named or suspects)
     what = f"among {len(dag_ids)} DAGs" if dag_ids else "nor any other"
     return HarnessError(
         CauseCode.DAG_NOT_FOUND,
@@ -174,14 +187,33 @@ def _absent(
     )
 
 
+def _names(dag_id: str, file: str, source: str) -> bool:
+    """Whether a file has the DAG's id in its text or as its own name."""
+    word = rf"(?<![\w.-]){re.escape(dag_id)}(?![\w.-])"
+    return re.search(word, source) is not None or PurePosixPath(file).stem == dag_id
+
+
+def _may_compute_ids(source: str | None) -> bool:
+    """Whether a file may make DAGs whose ids are not in its text; so may one that can't be read."""
+    return source is None or _COMPUTED_ID.search(source) is not None
+
+
 def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
     if len(errors) == 1:
         (error,) = errors
+        frames = _users_first(error)
+        place = error.place
+        if frames and frames[0].file != error.path:  # a module that the DAG's file imports
+            place = f"{error.place} cannot be imported, because of {frames[0].file}:{frames[0].line}"
+        else:
+            place += " cannot be imported"
         return HarnessError(
             CauseCode.DAG_IMPORT_ERROR,
-            f"{error.place} cannot be imported: {error.message}",
-            hint=f"edit {error.path}; the DAG {dag_id!r} is not there until its file can be imported",
-            evidence=[error.message, *(f"  {frame}" for frame in _users_first(error))],
+            f"{place}: {error.message}",
+            hint=_import_hint(error)
+            or f"edit {frames[0].file if frames else error.path}; the DAG {dag_id!r} is "
+            "not there until its file can be imported",
+            evidence=[error.message, *(f"  {frame}" for frame in frames)],
         )
     return HarnessError(
         CauseCode.DAG_IMPORT_ERROR,
@@ -192,12 +224,26 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
     )
 
 
+def _import_hint(error: DagImportError) -> str:
+    if (missing := _MISSING_MODULE.search(error.message)) is not None:
+        return missing_module(missing["name"])
+    if "timeout" in error.message.lower():
+        return f"let {error.path} do less when it is imported: what takes long belongs into a task"
+    return ""
+
+
 def _users_first(error: DagImportError) -> list[Frame]:
-    """The frames of the user's files, innermost first, then the one that raised if it is not theirs."""
+    """The frames of the user's files as the repository has them, innermost first, then the one that raised if it
+    is not theirs."""
     frames = [frame for frame in error.frames if not frame.file.startswith("<")]
-    root = next((f.file.removesuffix(error.file) for f in frames if f.file.endswith("/" + error.file)), None)
+    root = next((f.file.removesuffix(error.path) for f in frames if f.file.endswith("/" + error.path)), None)
     if root is None:
         return frames[-3:]
-    users = [frame for frame in reversed(frames) if frame.file.startswith(root)]
+    users = [frame for frame in reversed(frames) if _is_users(frame, root)]
     shown = [Frame(frame.file.removeprefix(root), frame.line, frame.name) for frame in users]
     return shown + [frame for frame in frames[-1:] if frame not in users]
+
+
+def _is_users(frame: Frame, root: str) -> bool:
+    packages = {"site-packages", "dist-packages"}
+    return frame.file.startswith(root) and not packages & set(PurePosixPath(frame.file).parts)

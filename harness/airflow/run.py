@@ -22,6 +22,7 @@ SLOW_AFTER_S = 60.0
 LOST_S = 180.0
 
 OnTask = Callable[[TaskInstance, Pod | None], None]
+OnPods = Callable[[tuple[Pod, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,16 @@ def follow(
     *,
     timeout_s: float,
     on_task: OnTask = lambda _task, _pod: None,
+    on_pods: OnPods = lambda _pods: None,
     on_deferred: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> RunOutcome:
     """Poll a run until it ends, cannot go on, or `timeout_s` (seconds) is over.
 
-    `on_task` is called once for each state of each try of a task, `on_deferred` once when the first task
-    waits for the triggerer. A pod that can never start ends it in seconds, where Airflow waits for minutes.
+    `on_task` is called once for each state of each try of a task, `on_pods` each time with all pods so far,
+    `on_deferred` once when the first task waits for the triggerer. A pod that can never start ends it in
+    seconds, where Airflow waits for minutes.
     Raises HarnessError(API_SERVER_LOST) when the api-server does not come back.
     """
     view = _View(watch, on_task, on_deferred, clock)
@@ -71,6 +74,7 @@ def follow(
         elapsed_s = clock() - start_s
         view.tasks = api.task_instances(dag_id, run_id, deadline_s=LOST_S)
         view.look_at_pods()
+        on_pods(view.pods)
         view.tell()
         if run.ended:
             return view.outcome(run, None)

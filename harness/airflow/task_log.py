@@ -24,13 +24,17 @@ class Raised:
 
 @dataclass(frozen=True)
 class LogRecord:
-    """One line of a task's log. `raised`: the exception it reports, then those that led to it."""
+    """One line of a task's log. `raised`: the exception it reports, then those that led to it.
+
+    `exited` is what the task gave to sys.exit, as text.
+    """
 
     text: str
     level: str = "info"
     time: str = ""
     raised: tuple[Raised, ...] = ()
     signal: int | None = None
+    exited: str | None = None
 
 
 def parse_log(text: str) -> tuple[LogRecord, ...]:
@@ -51,6 +55,7 @@ def _record(line: str) -> LogRecord:
         time=str(data.get("timestamp") or ""),
         raised=tuple(_raised(entry) for entry in _dicts(data.get("error_detail"))),
         signal=_signal(data),
+        exited=str(data.get("exit_code")) if data["event"] == "Task exited" else None,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.airflow.pods import Pod, Resources
 from harness.cluster.api import KubernetesApi
 
 TASK_PODS = "kubernetes_executor=True"
+SILENCE_S = 3600.0  # a task may say nothing for long
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class ClusterPods:
         """The last lines of a container's log; empty while there is none."""
         path = self._path(f"pods/{pod}/log")
         return self.api.text(path, container=container, tailLines=str(tail_lines)) or ""
+
+    def follow_log(self, pod: str, container: str) -> Iterator[str]:
+        """The lines of a container's log from its beginning, as they are written, until it ends."""
+        path = self._path(f"pods/{pod}/log")
+        yield from self.api.lines(path, timeout_s=SILENCE_S, container=container, follow="true")
 
     def component_log(self, component: str, *, tail_lines: int) -> str:
         """What one component of the control plane logged among its last lines; empty while there is nothing."""

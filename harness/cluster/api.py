@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,21 @@ class KubernetesApi:
             raise
         return response.data.decode(errors="replace")
 
+    def lines(self, path: str, *, timeout_s: float, **query: str) -> Iterator[str]:
+        """The lines of a log as it is written, until it ends, or nothing came for `timeout_s`."""
+        response = self._send("GET", path, None, query, "application/json", timeout_s, stream=True)
+        rest = b""
+        try:
+            for chunk in response.stream(65536, decode_content=True):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") for line in whole)
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(error) from error
+        finally:
+            response.close()
+        if rest:
+            yield rest.decode(errors="replace")
+
     def _send(
         self,
         method: str,
@@ -133,6 +148,8 @@ class KubernetesApi:
         query: Mapping[str, str] | None,
         content_type: str,
         timeout_s: float,
+        *,
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         try:
             response = self._pool.request(
@@ -141,6 +158,7 @@ class KubernetesApi:
                 body=None if body is None else json.dumps(body).encode(),
                 headers={"Content-Type": content_type, "Accept": "application/json, */*"},
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
+                preload_content=not stream,
             )
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error

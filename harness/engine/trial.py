@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from harness import metrics
 from harness.airflow.api import AirflowApi
 from harness.airflow.autopsy import explain, root_failure
+from harness.airflow.dag_ids import refuse_twice
+from harness.airflow.log_keeper import LogKeeper
 from harness.airflow.models import DagRun, TaskInstance
-from harness.airflow.parsing import wait_for_dag
+from harness.airflow.parsing import parse_statistics, wait_for_dag
 from harness.airflow.pods import Pod
 from harness.airflow.run import RunOutcome, follow
 from harness.airflow.watch import ClusterPods
@@ -23,6 +25,7 @@ from harness.report.model import Cause, MetricResult, TaskResult, TestResult
 
 PARSE_DEADLINE_S = 180.0
 LOG_TAIL_LINES = 200
+STATISTICS_LINES = 2000  # of all components together
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Trial:
     logical_date: datetime
     dags_folder: str
     read_source: Callable[[str], str | None]  # of a file relative to the DAGs folder, at this commit
+    sleep: Callable[[float], None] = time.sleep
+    keeper: LogKeeper | None = None
 
 
 def run(trial: Trial, progress: Progress) -> TestResult:
@@ -55,7 +60,9 @@ def run(trial: Trial, progress: Progress) -> TestResult:
                 run_id,
                 timeout_s=trial.settings.timeout,
                 on_task=lambda task, pod: _tell(progress, step, task, pod),
+                on_pods=trial.keeper.see if trial.keeper else lambda _: None,
                 on_deferred=lambda: _start_triggerer(trial, progress),
+                sleep=trial.sleep,
             )
             step.done(outcome.run.state)
         phases["run_s"] = time.monotonic() - started_s
@@ -75,6 +82,7 @@ def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
             processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=LOG_TAIL_LINES),
             read_source=trial.read_source,
             folder=trial.dags_folder,
+            sleep=trial.sleep,
         )
         step.done(parsed.dag.file or "")
     phases["parse_s"] = time.monotonic() - started_s
@@ -99,6 +107,10 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
     if outcome.error is not None:
         trial.api.cancel(trial.settings.dag, outcome.run.run_id)
         return _result(trial, outcome, phases, {}, Cause.of(outcome.error))
+    try:
+        _refuse_duplicates(trial)
+    except HarnessError as error:
+        return _result(trial, outcome, phases, {}, Cause.of(error))
     if outcome.run.state != "success":
         return _result(trial, outcome, phases, {}, _why_failed(trial, outcome))
     source = trial.settings.metrics
@@ -114,6 +126,15 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
     return _result(trial, outcome, phases, judged, metrics.cause(judged))
 
 
+def _refuse_duplicates(trial: Trial) -> None:
+    """Now, when all files have been parsed and nobody has to wait for it."""
+    statistics = (
+        parse_statistics(trial.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES)) or ()
+    )
+    files = [entry.file for entry in statistics]
+    refuse_twice(trial.settings.dag, files, trial.read_source, trial.dags_folder)
+
+
 def _reported(trial: Trial, outcome: RunOutcome) -> object:
     """What the metrics task handed over. Raises HarnessError(METRICS_MISSING) when the DAG has no such task."""
     source = trial.settings.metrics
@@ -125,6 +146,12 @@ def _reported(trial: Trial, outcome: RunOutcome) -> object:
             CauseCode.METRICS_MISSING,
             f"DAG {trial.settings.dag} has no such task: it has {known}",
             hint="edit `metrics` of the test in harness.toml",
+        )
+    if instances[0].state == "skipped":
+        raise HarnessError(
+            CauseCode.METRICS_MISSING,
+            "it was skipped, so there are no metrics",
+            hint=f"harness logs --task {source.task}: see why it was skipped",
         )
     if len(instances) > 1 or instances[0].map_index >= 0:
         raise HarnessError(
@@ -141,12 +168,20 @@ def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:
     if task is not None:
         pod = outcome.pod_of(task)
         log = trial.pods.log(pod.name, "base", tail_lines=LOG_TAIL_LINES) if pod and not pod.deleted else ""
+        log = log or (trial.keeper.text(pod.name) if pod and trial.keeper else "")
         log = log or trial.api.task_log(
             trial.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
         )
     audit = trial.api.audit_events(trial.settings.dag, outcome.run.run_id)
     return explain(
-        outcome.run, task, tasks=outcome.tasks, pods=outcome.pods, log=log, audit=audit, room=outcome.room
+        outcome.run,
+        task,
+        tasks=outcome.tasks,
+        pods=outcome.pods,
+        log=log,
+        audit=audit,
+        room=outcome.room,
+        metrics_task=trial.settings.metrics.task if trial.settings.metrics else None,
     )
 
 

@@ -1,0 +1,81 @@
+"""What helps against the exceptions that tasks fail with most often."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from harness.airflow.pod_trouble import MEMORY_HINT
+from harness.airflow.task_log import Raised
+
+_MISSING_FILE = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
+_MISSING_MODULE = re.compile(r"No module named '(?P<name>[^'.]+)")
+_NO_CONNECTION = re.compile(
+    r"conn(?:ection)?(?:_id)?[^`'\"]{0,20}[`'\"](?P<name>[^`'\"]+)[`'\"] (?:isn't|(?:is )?not) (?:found|defined)"
+)
+_NO_XCOM = re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNORECASE)
+_BY_KIND = {
+    "AirflowSensorTimeout": "what the sensor waits for did not come: raise its `timeout`, or give the test that input",
+    "AirflowTaskTimeout": "raise the task's `execution_timeout`, or give it less to do through the test's `conf`",
+    "MemoryError": MEMORY_HINT,
+}
+
+
+_NOT_WRITABLE = re.compile(r"(?:Permission denied|Read-only file system): '(?P<path>[^']+)'")
+_NOT_FINITE = "Out of range float values are not JSON compliant"
+_TOO_LARGE = "can't serialize ints"
+
+
+def not_a_metric(raised: Raised) -> str | None:
+    """What is wrong with a number that Airflow refused to keep; None for anything else that was raised."""
+    if _NOT_FINITE in raised.message:
+        return "a number that it returned is not finite (NaN or infinite)"
+    if raised.kind == "OverflowError" and raised.message.startswith(_TOO_LARGE):
+        return "a number that it returned is too large (more than 64 bits)"
+    return None
+
+
+def missing_file(raised: Raised) -> str | None:
+    """The path that was not there; None for anything else that was raised."""
+    if raised.kind != "FileNotFoundError":
+        return None
+    match = _MISSING_FILE.search(raised.message)
+    return match["path"] if match else None
+
+
+def hint_for(raised: Raised, code_root: str) -> str:
+    """What to do about it; empty where nothing is known. `code_root`: where the user's code lies in the image."""
+    refused = _NOT_WRITABLE.search(raised.message)
+    path = missing_file(raised) or (refused["path"] if refused else None)
+    if path and (not refused or PurePosixPath(path).is_relative_to(code_root)):
+        return _hand_over(PurePosixPath(path), PurePosixPath(code_root))
+    if raised.kind == "ModuleNotFoundError" and (match := _MISSING_MODULE.search(raised.message)):
+        return missing_module(match["name"])
+    if match := _NO_CONNECTION.search(raised.message):
+        name = re.sub(r"\W", "_", match["name"]).upper()
+        return f"a version has no connections of its own: set AIRFLOW_CONN_{name} in the task's environment"
+    if not_a_metric(raised):
+        return "return finite numbers of ordinary size: Airflow keeps what a task returns as JSON"
+    if _NO_XCOM.search(raised.message):
+        return "what a task returns is kept as an XCom: return numbers, text, lists or dicts, and files by their path"
+    return _BY_KIND.get(raised.kind, "")
+
+
+def missing_module(name: str) -> str:
+    """What to do about a module that is not in the image."""
+    return (
+        f"add {name} to the file that [image] requirements names in harness.toml; "
+        "if it is a module of your own, list its folder in [image] code"
+    )
+
+
+def _hand_over(path: PurePosixPath, code_root: PurePosixPath) -> str:
+    folder = path.relative_to(code_root).parent if path.is_relative_to(code_root) else None
+    if folder is not None and folder.parts:
+        where = f'put `shared = ["{folder}"]` under [image] in harness.toml'
+    else:
+        where = "write it into a folder that [image] shared names in harness.toml"
+    return (
+        f"each task runs in a pod of its own, where code is read-only: to hand files on, {where}, "
+        "or use $HARNESS_ARTIFACTS_URL"
+    )
