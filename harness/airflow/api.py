@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -13,14 +13,15 @@ from harness.airflow.session import Session, checked, detail
 from harness.errors import CauseCode, HarnessError
 
 HEALTH_INTERVAL_S = 0.3
-_COMPONENTS = ("metadatabase", "scheduler", "dag_processor")
+CONTROL_PLANE = ("metadatabase", "scheduler", "dag_processor")
+WITHOUT_CODE = CONTROL_PLANE[:2]  # what is healthy before there are DAGs
 
 
 class AirflowApi(Session):
     """What the harness asks of one version's Airflow."""
 
-    def wait_healthy(self, deadline_s: float) -> None:
-        """Return once the api-server answers and the database, scheduler and dag-processor are healthy.
+    def wait_healthy(self, deadline_s: float, components: Sequence[str] = CONTROL_PLANE) -> None:
+        """Return once the api-server answers and the components are healthy.
 
         Raises HarnessError(API_SERVER_LOST) when it never answers, HarnessError(DEPLOY_TIMEOUT) naming the
         component that is not healthy when the deadline is over.
@@ -28,7 +29,7 @@ class AirflowApi(Session):
         end_s = time.monotonic() + deadline_s
         while True:
             health = self.get("monitor/health", deadline_s=max(0.0, end_s - time.monotonic()))
-            states = {name: health.get(name, {}).get("status") or "not started" for name in _COMPONENTS}
+            states = {name: health.get(name, {}).get("status") or "not started" for name in components}
             ill = [
                 f"{name.replace('_', '-')} is {state}" for name, state in states.items() if state != "healthy"
             ]

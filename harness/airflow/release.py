@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,30 +58,38 @@ def new_namespace(project: str) -> str:
     return f"{labels.name_of(project)}-{secrets.token_hex(4)}"
 
 
+def in_namespace(release: Release, namespace: str) -> Release:
+    """The same release under another name."""
+    base_url = release.base_url.replace(f"//{release.namespace}.", f"//{namespace}.", 1)
+    return replace(release, namespace=namespace, base_url=base_url)
+
+
 def database_name(namespace: str) -> str:
     return "v_" + namespace.replace("-", "_")
 
 
-def create_namespace(api: KubernetesApi, release: Release) -> None:
+def create_namespace(
+    api: KubernetesApi, release: Release, *, role: str = "version", extra: Mapping[str, str] | None = None
+) -> None:
     """Make the version's namespace, whose labels and annotations say what it is."""
-    api.create(
-        "/api/v1/namespaces",
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": release.namespace,
-                "labels": _identity(release) | {"pod-security.kubernetes.io/enforce": "restricted"},
-                "annotations": {
-                    labels.REF: release.ref,
-                    labels.TAG: release.tag,
-                    labels.AUTHOR: labels.author(),
-                    labels.CREATED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
-                    labels.STATE: "starting",
-                },
-            },
+    metadata = identity(release, role)
+    metadata["name"] = release.namespace
+    metadata["labels"] |= {"pod-security.kubernetes.io/enforce": "restricted"} | dict(extra or {})
+    api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def identity(release: Release, role: str = "version") -> Manifest:
+    """The labels and annotations of a namespace, which say what it holds."""
+    return {
+        "labels": _labels(release, role),
+        "annotations": {
+            labels.REF: release.ref,
+            labels.TAG: release.tag,
+            labels.AUTHOR: labels.author(),
+            labels.CREATED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+            labels.STATE: "starting",
         },
-    )
+    }
 
 
 def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
@@ -89,7 +97,7 @@ def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
     login = Login(USER, secrets.token_urlsafe(18))
     credentials = server.create(database_name(release.namespace), release.template)
     api.create(
-        f"/api/v1/namespaces/{release.namespace}/secrets", _secret(credentials, login, _identity(release))
+        f"/api/v1/namespaces/{release.namespace}/secrets", _secret(credentials, login, _labels(release))
     )
     if release.ca_bundle:
         api.create(
@@ -97,19 +105,23 @@ def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": "ca-bundle", "labels": _identity(release)},
+                "metadata": {"name": "ca-bundle", "labels": _labels(release)},
                 "data": {"ca-bundle.crt": release.ca_bundle},
             },
         )
     return login
 
 
-def _identity(release: Release) -> dict[str, str]:
-    return labels.ours(project=release.project, commit=release.commit[:40], role="version")
+def _labels(release: Release, role: str = "version") -> dict[str, str]:
+    return labels.ours(project=release.project, commit=release.commit[:40], role=role)
 
 
-def install(helm: Helm, release: Release) -> None:
-    """Install the chart; returns when the objects exist, not when they are ready."""
+def install(helm: Helm, release: Release, *, standby: str = "", again: bool = False) -> None:
+    """Install the chart; returns when the objects exist, not when they are ready.
+
+    `standby` names the image, without code, of a control plane that is started before its version is known;
+    `again` makes an installed release be that version's.
+    """
     values: dict[str, Any] = {
         "image": release.image,
         "labels": {"project": release.project, "commit": release.commit[:40], "createdBy": "harness"},
@@ -123,7 +135,10 @@ def install(helm: Helm, release: Release) -> None:
         ]
     if release.ca_bundle:
         values["caBundle"] = {"configMap": "ca-bundle"}
-    helm.install(RELEASE, chart("airflow"), release.namespace, values)
+    if standby:
+        values |= {"standby": True, "controlPlane": {"image": standby}}
+    change = helm.change if again else helm.install
+    change(RELEASE, chart("airflow"), release.namespace, values)
 
 
 def wait_ready(
@@ -137,12 +152,12 @@ def wait_ready(
     until = time.monotonic() + deadline_s
     last = ""
     while True:
-        pod = _control_plane(api, namespace)
+        pod = control_plane(api, namespace)
         state = _state(pod)
         if state is None:
             return
         if pod is not None:
-            _raise_if_hopeless(api, namespace, pod)
+            raise_if_hopeless(api, namespace, pod)
         if state != last:
             last, until = state, time.monotonic() + deadline_s
             on_change(state)
@@ -156,8 +171,12 @@ def wait_ready(
         time.sleep(0.2)
 
 
-def remove(api: KubernetesApi, server: Server, namespace: str, *, deadline_s: float = 120.0) -> bool:
+def remove(
+    api: KubernetesApi, server: Server, namespace: str, *, deadline_s: float = 120.0, wait: bool = True
+) -> bool:
     """Remove a version whole: its namespace with all that is in it, its database and role.
+
+    Without `wait` the cluster is left to do the rest.
 
     False when there was nothing of it. Raises HarnessError(CLUSTER_FAILED) when the namespace does not go.
     """
@@ -177,7 +196,7 @@ def remove(api: KubernetesApi, server: Server, namespace: str, *, deadline_s: fl
         api.delete(path)
     server.drop(database_name(namespace))
     until = time.monotonic() + deadline_s
-    while (left := api.get(path)) is not None:
+    while wait and (left := api.get(path)) is not None:
         if time.monotonic() > until:
             conditions = left.get("status", {}).get("conditions") or []
             raise HarnessError(
@@ -221,7 +240,8 @@ def _secret(credentials: Credentials, login: Login, identity: Mapping[str, str])
     }
 
 
-def _control_plane(api: KubernetesApi, namespace: str) -> Manifest | None:
+def control_plane(api: KubernetesApi, namespace: str) -> Manifest | None:
+    """The pod of the control plane, if there is one."""
     pods = api.list(
         f"/api/v1/namespaces/{namespace}/pods", labelSelector="app.kubernetes.io/component=control-plane"
     )
@@ -242,7 +262,8 @@ def _state(pod: Manifest | None) -> str | None:
     return f"waiting for {', '.join(waiting)}" if waiting else None
 
 
-def _raise_if_hopeless(api: KubernetesApi, namespace: str, pod: Manifest) -> None:
+def raise_if_hopeless(api: KubernetesApi, namespace: str, pod: Manifest) -> None:
+    """Raises HarnessError(IMAGE_NOT_STARTABLE, DEPLOY_FAILED) for a pod that will never run."""
     every = [
         *(pod["status"].get("initContainerStatuses") or []),
         *(pod["status"].get("containerStatuses") or []),

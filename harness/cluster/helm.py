@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,15 @@ def chart(name: str) -> Path:
     return inside if inside.is_dir() else package.parent / "charts" / name
 
 
+def fingerprint(chart_path: Path, values: Mapping[str, Any]) -> str:
+    """A digest of a chart's files and the values it is rendered with."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for path in sorted(chart_path.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(chart_path).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Helm:
     """The program and the cluster it talks to."""
@@ -34,6 +44,11 @@ class Helm:
         with _values_file(values) as file:
             self._run("install", release, chart_path, "--namespace", namespace, "--values", file)
 
+    def change(self, release: str, chart_path: Path, namespace: str, values: Mapping[str, Any]) -> None:
+        """Make an installed release be as the values say. Raises ProgramError(DEPLOY_FAILED)."""
+        with _values_file(values) as file:
+            self._run("upgrade", release, chart_path, "--namespace", namespace, "--values", file)
+
     def upgrade(self, release: str, chart_path: Path, namespace: str, values: Mapping[str, Any]) -> None:
         """Make a release be as the values say. One that a killed Helm left half-way is removed first."""
         if self.status(release, namespace) not in {None, "deployed", "failed"}:
@@ -44,6 +59,10 @@ class Helm:
     def uninstall(self, release: str, namespace: str) -> None:
         """Remove a release and what it made; nothing happens when there is none."""
         self._run("uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait=hookOnly")
+
+    def manifest(self, release: str, namespace: str) -> str:
+        """What the release consists of, as it was rendered. Raises ProgramError when there is none."""
+        return self._run("get", "manifest", release, "--namespace", namespace)
 
     def status(self, release: str, namespace: str) -> str | None:
         """`deployed`, `failed`, `pending-install`, …; None when there is no such release."""

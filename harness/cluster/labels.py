@@ -15,6 +15,7 @@ STATE = "harness.local/state"  # annotation: starting, running, or the verdict
 TAG = "harness.local/tag"
 AUTHOR = "harness.local/author"
 CREATED_AT = "harness.local/created-at"
+EXPIRES_AT = "harness.local/expires-at"  # annotation: until when a version lives, unless that is renewed
 
 SELECTOR = f"{CREATED_BY}=harness"
 
@@ -22,7 +23,7 @@ SELECTOR = f"{CREATED_BY}=harness"
 def ours(**more: str) -> dict[str, str]:
     """The labels of something the harness makes; `project` and `commit` where they apply."""
     names = {"project": PROJECT, "commit": COMMIT, "role": ROLE}
-    return {CREATED_BY: "harness"} | {names[key]: value for key, value in more.items()}
+    return {CREATED_BY: "harness"} | {names[key]: value for key, value in more.items() if value}
 
 
 def author() -> str:

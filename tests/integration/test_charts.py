@@ -295,3 +295,32 @@ def test_values_that_are_wrong_are_refused(render: Render, path: str, value: obj
     assert isinstance(value, dict)
     with pytest.raises(process.ProgramError, match=r"status 1"):
         render(VALUES | value)
+
+
+def test_a_control_plane_that_stood_by_is_not_replaced_by_its_commit(render: Render) -> None:
+    """Nothing that Helm changes for the commit may be in the pod that runs already."""
+    before = {
+        "image": "demo/dependencies:1",
+        "labels": {"project": "demo", "createdBy": "harness"},
+        "standby": True,
+        "controlPlane": {"image": "demo/dependencies:1"},
+    }
+    one, other = render(before), render(before | {"image": VALUES["image"], "labels": VALUES["labels"]})
+    control_planes = [named(found, "Deployment", "airflow")["spec"] for found in (one, other)]
+    assert control_planes[0] == control_planes[1]
+    for name in ("airflow-environment", "control-plane-environment", "control-plane"):
+        assert named(one, "ConfigMap", name)["data"] == named(other, "ConfigMap", name)["data"]
+    # what is read later is the commit's
+    assert worker(other)["spec"]["containers"][0]["image"] == VALUES["image"]
+    triggerer = named(other, "Deployment", "triggerer")["spec"]["template"]["spec"]
+    assert triggerer["containers"][0]["image"] == VALUES["image"]
+
+
+def test_a_control_plane_that_stands_by_has_no_code_of_an_image(render: Render) -> None:
+    objects = render(VALUES | {"standby": True, "controlPlane": {"image": "demo/dependencies:1"}})
+    (container,) = named(objects, "Deployment", "airflow")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "demo/dependencies:1"
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    template = variables(objects, container)["AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE"]
+    assert mounts["/opt/airflow"] == "code"
+    assert mounts[str(Path(template).parent)] == "handed-over"

@@ -12,6 +12,7 @@ gc.disable()
 
 import importlib  # noqa: E402
 import os  # noqa: E402
+import pathlib  # noqa: E402
 import selectors  # noqa: E402
 import shutil  # noqa: E402
 import signal  # noqa: E402
@@ -74,6 +75,8 @@ def become(component: str) -> None:
         importlib.import_module(name)
     gc.freeze()
     gc.enable()
+    if component == "dag-processor":
+        wait_for_code()
     if component == "execution-api":
         threading.Thread(target=warm_up, args=(processors,), daemon=True).start()
     else:
@@ -83,6 +86,13 @@ def become(component: str) -> None:
     sys.argv = ["airflow", *arguments]
     options = cli_parser.get_parser().parse_args(list(arguments))
     options.func(options)
+
+
+def wait_for_code() -> None:
+    """Return when the DAGs are there: at once, unless this control plane was started before they were known."""
+    handed_over = os.environ.get("HARNESS_HANDED_OVER")
+    while handed_over and not pathlib.Path(handed_over).exists():
+        time.sleep(0.05)
 
 
 def warm_up(processors: set[int]) -> None:

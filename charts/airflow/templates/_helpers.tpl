@@ -1,5 +1,13 @@
 {{/* Labels of every object. */}}
 {{- define "airflow.labels" -}}
+{{ include "airflow.labelsWithoutCommit" . }}
+{{- with .Values.labels.commit }}
+harness.local/commit: {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of a pod that is there before its commit, and must not be replaced when that comes. */}}
+{{- define "airflow.labelsWithoutCommit" -}}
 app.kubernetes.io/name: airflow
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -7,9 +15,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: harness
 {{- with .Values.labels.project }}
 harness.local/project: {{ . | quote }}
-{{- end }}
-{{- with .Values.labels.commit }}
-harness.local/commit: {{ . | quote }}
 {{- end }}
 {{- with .Values.labels.createdBy }}
 harness.local/created-by: {{ . | quote }}
@@ -49,6 +54,11 @@ capabilities:
       name: {{ $secret }}
       key: {{ $key }}
 {{ end -}}
+{{- end }}
+
+{{/* Where the executor finds the pod template: a ConfigMap's change would take a minute to get there. */}}
+{{- define "airflow.podTemplateFile" -}}
+{{ if .Values.standby }}/run/harness/pod.yaml{{ else }}/etc/harness/pod-template/pod.yaml{{ end }}
 {{- end }}
 
 {{/* What every pod mounts. */}}
@@ -131,7 +141,6 @@ imagePullSecrets:
 
 {{/* What every container of Airflow itself has in common. */}}
 {{- define "airflow.controlPlaneContainer" -}}
-image: {{ .Values.image | quote }}
 imagePullPolicy: {{ .Values.imagePullPolicy }}
 securityContext:
   {{- include "airflow.securityContext" . | nindent 2 }}

@@ -1,0 +1,169 @@
+"""A control plane that stands by: who may have it, and what is handed over to it."""
+
+from __future__ import annotations
+
+import io
+import runpy
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles import Kubernetes, items, refusal
+
+from harness.airflow import release, standby
+from harness.cluster.helm import chart
+from harness.image.layer import Layer, Member, write_layer
+
+SPACE = "/api/v1/namespaces"
+DEPENDENCIES = "harness.local/churn/dependencies:1"
+WANTED = release.Release(
+    namespace="churn-00000000",
+    project="churn",
+    commit="a" * 40,
+    ref="main",
+    tag="a" * 12,
+    image="harness.local/churn:a",
+    template="template_0",
+    dags_folder="dags",
+    base_url="http://churn-00000000.localhost:1",
+)
+SECRET = {"data": {"passwords.json": "eyJoYXJuZXNzIjogInBhc3MifQ=="}}
+
+
+def namespace(name: str, version: str = "7") -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "resourceVersion": version,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {},
+    }
+    return {"metadata": metadata, "status": {"phase": "Active"}}
+
+
+def layer(size_bytes: int) -> Layer:
+    return Layer(Path("/nowhere"), "sha256:0", size_bytes)
+
+
+class TestFitting:
+    def test_code_alone_fits(self) -> None:
+        assert standby.fits(WANTED, ["dags", "src/model"], [layer(1000)])
+
+    @pytest.mark.parametrize("code", [["."], ["plugins"], ["dags", "./plugins/mine.py"], ["config"]])
+    def test_what_airflow_reads_when_it_starts_does_not(self, code: list[str]) -> None:
+        assert not standby.fits(WANTED, code, [])
+
+    def test_shared_folders_do_not(self) -> None:
+        assert not standby.fits(replace(WANTED, shared=("dags/data",)), ["dags"], [])
+
+    def test_too_much_code_does_not(self) -> None:
+        assert not standby.fits(WANTED, ["dags"], [layer(60 << 20), layer(5 << 20)])
+
+    def test_the_commit_is_no_part_of_the_key(self) -> None:
+        other = replace(
+            WANTED,
+            namespace="churn-11111111",
+            commit="b" * 40,
+            image="harness.local/churn:b",
+            base_url="http://churn-11111111.localhost:1",
+        )
+        assert standby.key(WANTED, DEPENDENCIES) == standby.key(other, DEPENDENCIES)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            replace(WANTED, template="template_1"),
+            replace(WANTED, dags_folder="pipelines"),
+            replace(WANTED, ca_bundle="PEM"),
+            replace(WANTED, base_url="http://churn-00000000.localhost:2"),
+            replace(WANTED, project="other"),
+        ],
+    )
+    def test_what_started_with_it_is(self, other: release.Release) -> None:
+        assert standby.key(WANTED, DEPENDENCIES) != standby.key(other, DEPENDENCIES)
+        assert standby.key(WANTED, DEPENDENCIES) != standby.key(WANTED, "other")
+
+
+class TestClaiming:
+    def test_what_was_seen_is_what_is_changed(self) -> None:
+        api = Kubernetes(
+            {
+                ("GET", SPACE): items(namespace("churn-1a2b3c4d")),
+                ("GET", f"{SPACE}/churn-1a2b3c4d/secrets/airflow"): SECRET,
+            }
+        )
+        found = standby.claim(api, WANTED, DEPENDENCIES)
+        assert found is not None
+        assert found.release.namespace == "churn-1a2b3c4d"
+        assert found.release.base_url == "http://churn-1a2b3c4d.localhost:1"
+        assert found.login.password == "pass"
+        (change,) = api.asked("PATCH")
+        metadata = change.body["metadata"]
+        assert metadata["resourceVersion"] == "7"
+        assert metadata["labels"]["harness.local/role"] == "version"
+        assert metadata["labels"]["harness.local/commit"] == "a" * 40
+        assert metadata["labels"][standby.KEY] is None
+
+    def test_one_that_another_was_quicker_for_is_left(self) -> None:
+        taken, free = namespace("churn-aaaaaaaa"), namespace("churn-bbbbbbbb")
+        api = Kubernetes(
+            {
+                ("GET", SPACE): items(taken, free),
+                ("PATCH", f"{SPACE}/churn-aaaaaaaa"): refusal(409, "PATCH", SPACE),
+                ("GET", f"{SPACE}/churn-bbbbbbbb/secrets/airflow"): SECRET,
+            }
+        )
+        found = standby.claim(api, WANTED, DEPENDENCIES)
+        assert found is not None
+        assert found.release.namespace == "churn-bbbbbbbb"
+
+    def test_none_there(self) -> None:
+        assert standby.claim(Kubernetes({("GET", SPACE): items()}), WANTED, DEPENDENCIES) is None
+
+
+class TestHandingOver:
+    """What standby sends, as charts/airflow/files/hand_over.py takes it."""
+
+    def received(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+    ) -> dict[str, tuple[str, int]]:
+        monkeypatch.setattr(sys, "argv", ["hand_over.py", str(tmp_path)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        (tmp_path / "run/harness").mkdir(parents=True)
+        runpy.run_path(str(chart("airflow") / "files" / "hand_over.py"))
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        return {
+            path.relative_to(tmp_path).as_posix(): (path.read_text(), path.stat().st_mode & 0o777)
+            for path in files
+        }
+
+    def test_code_of_several_layers_and_what_says_that_it_is_there(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        store = tmp_path / "store"
+        members = [
+            Member("opt/airflow/dags/train.py", 5, executable=True, chunks=lambda: iter([b"train"])),
+            Member("opt/airflow/dags/größe.txt", 3, chunks=lambda: iter([b"big"])),
+        ]
+        layers = [write_layer([member], store=store, roots=("opt/airflow",)) for member in members]
+        target = tmp_path / "pod"
+        target.mkdir()
+        found = self.received(monkeypatch, target, b"".join(standby._code(layers)))
+        assert found["opt/airflow/dags/train.py"] == ("train", 0o755)
+        assert found["opt/airflow/dags/größe.txt"] == ("big", 0o644)
+        assert found["run/harness/code"][0] == ""
+
+    def test_the_pod_template(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        found = self.received(monkeypatch, tmp_path, b"".join(standby._file("pod.yaml", b"kind: Pod")))
+        assert found == {"run/harness/pod.yaml": ("kind: Pod", 0o644)}
+
+    def test_names_that_lead_outside_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("opt/airflow/../../../escaped"))
+        with pytest.raises(SystemExit, match="no name inside"):
+            self.received(monkeypatch, tmp_path, archive.getvalue())
