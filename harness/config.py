@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -180,30 +180,87 @@ def parse(text: str, *, origin: str) -> Configuration | None:
     None when it is a pyproject.toml without [tool.harness]. Raises HarnessError(CONFIG_INVALID) with every
     violation, each with its place in the file.
     """
+    found = _settings(text, origin)
+    if found is None:
+        return None
+    data, prefix = found
+    problems = []
+    try:
+        configuration = Configuration.model_validate(data)
+    except ValidationError as error:
+        problems = [_violation(prefix, detail) for detail in error.errors(include_url=False)]
+    problems += [_violation(prefix, detail) for detail in _same_runs(data)]
+    if problems:
+        raise _invalid(problems, origin)
+    return configuration
+
+
+def parse_image(text: str, *, origin: str) -> ImageSettings | None:
+    """[image] alone from such a text: all that counts of the configuration of an older commit.
+
+    None when there is no configuration in it. Raises HarnessError(CONFIG_INVALID), for nothing but [image].
+    """
+    found = _settings(text, origin)
+    if found is None:
+        return None
+    data, prefix = found
+    image = data.get("image", {}) if isinstance(data, Mapping) else data
+    try:
+        return ImageSettings.model_validate(image)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise _invalid([_violation((*prefix, "image"), detail) for detail in details], origin) from error
+
+
+def _settings(text: str, origin: str) -> tuple[Any, tuple[str, ...]] | None:
+    """What the file holds for us, and the keys that lead there. Raises HarnessError(CONFIG_INVALID)."""
     try:
         data: Any = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or nesting
         raise HarnessError(
             CauseCode.CONFIG_INVALID, f"{origin} is no valid TOML: {error}", hint=f"edit {origin}"
         ) from error
-    prefix: tuple[str, ...] = ()
-    if PurePosixPath(origin.rsplit(":", 1)[-1]).name == "pyproject.toml":
-        prefix = ("tool", "harness")
-        for key in prefix:
-            data = data.get(key) if isinstance(data, Mapping) else None
-        if data is None:
-            return None
-    try:
-        return Configuration.model_validate(data)
-    except ValidationError as error:
-        problems = [_violation(prefix, detail) for detail in error.errors(include_url=False)]
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise HarnessError(
-            CauseCode.CONFIG_INVALID,
-            f"{origin} has {count}: {problems[0]}" if len(problems) == 1 else f"{origin} has {count}",
-            evidence=problems if len(problems) > 1 else (),
-            hint=f"edit {origin}; docs/configuration.md lists every key",
-        ) from error
+    if PurePosixPath(origin.rsplit(":", 1)[-1]).name != "pyproject.toml":
+        return data, ()
+    prefix = ("tool", "harness")
+    for key in prefix:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return None if data is None else (data, prefix)
+
+
+def _same_runs(data: object) -> Iterator[ErrorDetails]:
+    """Tests that ask for a run which another one asks for: Airflow takes one of a DAG per logical date.
+
+    Looks at the file as it was read, so that these are told together with all else that is wrong in it.
+    """
+    tests = data.get("tests") if isinstance(data, Mapping) else None
+    seen: dict[tuple[str, datetime], str] = {}
+    for name, test in tests.items() if isinstance(tests, Mapping) else ():
+        if not isinstance(test, Mapping):
+            continue
+        dag = test.get("dag")
+        try:
+            moment = _moment(test.get("logical_date"))
+        except ValueError:  # none, or an invalid one, which is told as such
+            continue
+        if not isinstance(dag, str) or not isinstance(moment, datetime):
+            continue
+        first = seen.setdefault((dag, moment), name)
+        if first != name:
+            message = f"tests.{first} runs DAG {dag} at this logical date too, and Airflow takes one such run"
+            yield ErrorDetails(
+                type="same_run", loc=("tests", name, "logical_date"), msg=message, input=moment.isoformat()
+            )
+
+
+def _invalid(problems: list[str], origin: str) -> HarnessError:
+    one = len(problems) == 1
+    return HarnessError(
+        CauseCode.CONFIG_INVALID,
+        f"{origin} has 1 problem: {problems[0]}" if one else f"{origin} has {len(problems)} problems",
+        evidence=() if one else problems,
+        hint=f"edit {origin}; docs/configuration.md lists every key",
+    )
 
 
 def _violation(prefix: tuple[str, ...], detail: ErrorDetails) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cluster.labels import name_of
 from harness.commit import Commit, Repository
-from harness.config import FILE_NAMES, Configuration, ImageSettings, TestSettings, parse
+from harness.config import FILE_NAMES, Configuration, ImageSettings, TestSettings, parse, parse_image
 from harness.errors import CauseCode, HarnessError
 
 # Untracked files below these make the working tree a version of its own, whatever its harness.toml says.
@@ -34,8 +34,7 @@ class Project:
 
     def image_settings(self, commit: Commit) -> ImageSettings:
         """[image] of the commit itself; where it has no configuration, that of the asking side."""
-        own = _read(commit)
-        return (own or self.configuration).image
+        return _own_image(commit) or self.configuration.image
 
     def tests(self, names: Sequence[str]) -> dict[str, TestSettings]:
         """The named tests, or all. Raises HarnessError(TEST_NOT_FOUND) with near names."""
@@ -90,11 +89,11 @@ def find(start: Path) -> Project | None:
         raise
 
 
-def _read(commit: Commit) -> Configuration | None:
+def _own_image(commit: Commit) -> ImageSettings | None:
     for name in FILE_NAMES:
         content = commit.read(name)
         if content is not None:
-            configuration = parse(content.decode(errors="replace"), origin=f"{commit.ref}:{name}")
-            if configuration is not None:
-                return configuration
+            image = parse_image(content.decode(errors="replace"), origin=f"{commit.ref}:{name}")
+            if image is not None:
+                return image
     return None

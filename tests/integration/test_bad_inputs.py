@@ -95,6 +95,18 @@ class TestRefs:
         said = place.run(root, "test", "--ref=HEAD", "--ref=HEAD~1")
         said.fails(2, "HEAD~1:harness.toml", "image.colour: unknown key", hint="edit HEAD~1:harness.toml")
 
+    def test_only_image_counts_of_its_configuration(self, place: Place) -> None:
+        root = place.repository({**good(), "harness.toml": f"{TOML}a_key_of_another_time = 1\n"})
+        write(root, {"harness.toml": TOML})
+        git(root, "commit", "--all", "--message=mended")
+        said = place.run(root, "test", "--ref=HEAD~1")
+        assert said.completed.returncode == 3, said.text  # it came as far as Docker or the cluster
+        assert "a_key_of_another_time" not in said.text
+
+
+DATE = "logical_date = 2026-01-31T00:00:00Z\n"
+DATED = TOML + DATE
+
 
 class TestConfiguration:
     @pytest.mark.parametrize(
@@ -109,6 +121,7 @@ class TestConfiguration:
             (f'{TOML}metrics = {{ task = "e" }}\ngates.a = {{ min = nan }}\n', "gates.a.min: ", "edit "),
             (f'{TOML}timeout = "10 minutes"\n', "tests.tiny.timeout: ", "edit "),
             (f'{TOML}logical_date = "yesterday"\n', "tests.tiny.logical_date: ", "edit "),
+            (f"{DATED}[tests.other]\ndag = 'tiny'\n{DATE}", "tests.other.logical_date: tests.tiny", "edit "),
             (f'[image]\npython = "3.9"\n{TOML}', "Python 3.11 only", 'python = "3.11"'),
             (f'[image]\ncode = ["dag"]\n{TOML}', "no `dag` in the working tree", "`dags`"),
             (f'[image]\ncode = ["../x"]\n{TOML}', "image.code", "edit "),
@@ -116,7 +129,7 @@ class TestConfiguration:
         ],
         ids=[
             "no tests", "no TOML", "no text", "a type", "min above max", "no metrics", "NaN", "duration", "date",
-            "python", "code", "code outside", "requirements",
+            "one date twice", "python", "code", "code outside", "requirements",
         ],
     )  # fmt: skip
     def test_wrong(self, place: Place, text: str | bytes, words: str, hint: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.config import Configuration, parse, parse_duration_s
+from harness.config import Configuration, ImageSettings, parse, parse_duration_s, parse_image
 from harness.errors import CauseCode, HarnessError
 
 WHOLE = """
@@ -208,6 +208,69 @@ class TestRefused:
         (found,) = violations('[image]\npython = "\\u001b[31m' + "x" * 10_000 + '"')
         assert found.isprintable()
         assert len(found) < 300
+
+    def test_two_tests_that_ask_for_the_same_run(self):
+        date = "logical_date = 2026-01-31T00:00:00Z"
+        text = f"""
+            [tests.a]
+            dag = "x"
+            {date}
+            [tests.b]
+            dag = "x"
+            logical_date = "2026-01-31T02:00:00+02:00"
+            [tests.c]
+            dag = "y"
+            {date}
+            [tests.d]
+            dag = "x"
+            logical_date = 2026-01-31T00:00:01Z
+            [tests.e]
+            dag = "x"
+            [tests.f]
+            dag = "x"
+            """
+        (found,) = violations(text)
+        assert ": tests.b.logical_date: tests.a runs DAG x" in found
+        both = violations(f"{text}timeout = 0")
+        assert [each.split(":")[0] for each in both] == ["tests.f.timeout", "tests.b.logical_date"]
+
+
+class TestImageAlone:
+    """What is read of the configuration of an older commit."""
+
+    def test_nothing_else_counts(self):
+        found = parse_image(
+            'speed = 3\n[image]\ncode = ["src"]\n[tests.a]\ntimeout = 0', origin="v1:harness.toml"
+        )
+        assert found is not None
+        assert found.code == ("src",)
+
+    def test_without_one_the_defaults_hold(self):
+        assert parse_image(TEST, origin="v1:harness.toml") == ImageSettings()
+
+    def test_in_pyproject(self):
+        origin = "v1:pyproject.toml"
+        assert parse_image("[project]\nname = 'x'", origin=origin) is None
+        found = parse_image(
+            "[tool.harness.image]\ncode = ['src']\n[tool.harness.tests]\na = 1", origin=origin
+        )
+        assert found is not None
+        assert found.code == ("src",)
+
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [
+            ("[image]\ncolour = 1", "image.colour: unknown key"),
+            ("image = 3", "image: "),
+            ("[image\n", "no valid TOML"),
+        ],
+    )
+    def test_its_violations_name_the_place(self, text, place):
+        with pytest.raises(HarnessError) as caught:
+            parse_image(text, origin="v1:harness.toml")
+        assert caught.value.cause is CauseCode.CONFIG_INVALID
+        assert place in caught.value.message
+        assert "v1:harness.toml" in caught.value.message
 
 
 VALUES = st.recursive(
