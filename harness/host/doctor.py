@@ -18,7 +18,9 @@ from harness.host import (
     go,
     machine,
     machine_checks,
+    pins,
     privileged_probe,
+    release_tools,
     tool_checks,
 )
 from harness.host.check import Check, Report
@@ -92,6 +94,13 @@ def _machine(host: Machine, notes: list[str]) -> Iterator[Check]:
 
 def _tools(host: Machine, sources: str) -> Iterator[Check]:
     yield tool_checks.git(tool_checks.read_git(), host)
+    if sources != "packages":
+        pinned = pins.load()
+        for name in release_tools.NAMES:
+            pin = getattr(pinned, name)
+            there = release_tools.on_path(name, pin) if sources == "auto" else None
+            tool = there or release_tools.downloaded(name, pin)
+            yield tool_checks.release_tool(name, pin, tool, sources=sources)
     if sources != "release":
         yield tool_checks.go_compiler(go.on_path(), go.installed())
     if sources == "packages" or (sources == "auto" and host.is_linux):

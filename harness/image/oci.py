@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import machine
 from harness.image import tar
 from harness.image.layer import Layer
 
@@ -37,7 +38,10 @@ NAME_LIMIT = 255
 
 @dataclass(frozen=True)
 class BaseImage:
-    """What the other layers stand on. `site_directory` is where its Python finds packages, relative to /."""
+    """What the other layers stand on. `site_directory` is where its Python finds packages, relative to /.
+
+    `architecture` is that of its programs, by OCI's name: images on it are for nodes of that kind.
+    """
 
     layers: tuple[Layer, ...]
     digest: str
@@ -45,6 +49,7 @@ class BaseImage:
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    architecture: str = field(default_factory=machine.architecture)
 
     @property
     def path(self) -> str:
@@ -164,6 +169,25 @@ def archive_bytes(image: Image, *, omit: frozenset[str] = frozenset()) -> int:
     """How many bytes `archive` gives, without reading a layer."""
     members = (tar.BLOCK_BYTES + tar.content_bytes(size_bytes) for _, size_bytes, _ in _members(image, omit))
     return sum(members) + len(tar.END)
+
+
+def docker_archive(image: Image) -> Iterator[bytes]:
+    """The image in the form that `docker load` takes in all its versions, in pieces of at most 1 MiB."""
+    names = [f"{layer.digest.removeprefix('sha256:')}.tar" for layer in image.layers]
+    config = f"{image.config_digest.removeprefix('sha256:')}.json"
+    manifest = json.dumps([{"Config": config, "RepoTags": [image.reference], "Layers": names}]).encode()
+    contents: dict[str, tuple[int, Iterable[bytes]]] = {
+        config: (len(image.config), [image.config]),
+        **{
+            name: (layer.size_bytes, _Chunks(layer)) for name, layer in zip(names, image.layers, strict=True)
+        },
+        "manifest.json": (len(manifest), [manifest]),
+    }
+    for name, (size_bytes, chunks) in contents.items():
+        yield tar.header(name, tar.FILE, mode=0o644, size_bytes=size_bytes)
+        yield from chunks
+        yield tar.padding(size_bytes)
+    yield tar.END
 
 
 def _members(image: Image, omit: frozenset[str]) -> Iterator[tuple[str, int, Iterable[bytes]]]:

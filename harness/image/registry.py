@@ -188,7 +188,9 @@ def _unpack(blob: Path, target: Path) -> str:
 def _hexadecimal(digest: str) -> str:
     algorithm, _, value = digest.partition(":")
     if algorithm != "sha256" or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise HarnessError(CauseCode.CHECKSUM_MISMATCH, f"{digest!r} is no SHA-256 digest", hint=download.HINT)
+        raise HarnessError(
+            CauseCode.CHECKSUM_MISMATCH, f"{digest!r} is no SHA-256 digest", hint=download.hint()
+        )
     return value
 
 
@@ -196,5 +198,5 @@ def _unusable(reference: Reference, why: str) -> HarnessError:
     return HarnessError(
         CauseCode.IMAGE_NOT_STARTABLE,
         f"the image {reference} can't be used: {why}",
-        hint="harness up --sources packages",
+        hint=download.hint(),
     )

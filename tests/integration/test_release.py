@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import os
 import platform
+import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from published import Server, serving, sha256, tar_of
+from release_server import Server, serving, sha256, tar_of
 
+from harness.cluster import supply
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, mirrors, pins, release_tools, sources
 from harness.host.machine import architecture
 from harness.host.pins import Reference, ToolPin
-from harness.image import registry
+from harness.image import published, registry
+from harness.image.oci import Image, docker_archive
 
 PLATFORM = f"{platform.system().lower()}-{architecture()}"
 RUNS = b"#!/bin/sh\necho kind v0.33.0 go1.26 linux/amd64\n"
@@ -227,6 +233,72 @@ class TestImages:
         with pytest.raises(HarnessError, match="status 404") as caught:
             registry.pull(reference(f"sha256:{'1' * 64}"), architecture(), tmp_path, on_line=lambda _: None)
         assert caught.value.cause is CauseCode.SOURCE_UNREACHABLE
+
+
+class TestService:
+    def image(self, digest: str) -> Image:
+        return published.service_image(
+            reference(digest, "library/nginx"), architecture(), on_line=lambda _: None
+        )
+
+    def test_fetched_once_and_again_when_the_store_was_emptied(self, server: Server, tmp_path: Path) -> None:
+        settings = {"Env": ["PATH=/usr/sbin:/bin", "A=b=c"], "Entrypoint": ["/start"], "Cmd": ["nginx"]}
+        digest = server.push("library/nginx", layers(), settings)
+        first = self.image(digest)
+        assert first.reference.startswith("harness.local/nginx:")
+        config = json.loads(first.config)
+        assert config["config"]["Env"] == ["A=b=c", "PATH=/usr/sbin:/bin"]
+        assert config["config"]["Entrypoint"] == ["/start"]
+        assert config["rootfs"]["diff_ids"] == [f"sha256:{sha256(each)}" for each in layers()]
+        server.requests.clear()
+        assert self.image(digest) == first
+        assert server.requests == []
+        shutil.rmtree(tmp_path / "cache" / "layers")
+        assert self.image(digest) == first
+        assert server.requests
+
+    def test_docker_can_be_given_it(self, server: Server, tmp_path: Path) -> None:
+        image = self.image(server.push("library/nginx", layers(), {}))
+        with tarfile.open(fileobj=io.BytesIO(b"".join(docker_archive(image)))) as tar:
+            contents = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+        (manifest,) = json.loads(contents["manifest.json"])
+        assert manifest["RepoTags"] == [image.reference]
+        assert [contents[name] for name in manifest["Layers"]] == layers()
+        assert contents[manifest["Config"]] == image.config
+
+
+class TestNodeImage:
+    @pytest.mark.parametrize(
+        ("mirror", "name"),
+        [
+            ("", "docker.io/kindest/node"),
+            ("docker.io=https://mirror.example/hub", "mirror.example/hub/kindest/node"),
+            ("docker.io=http://127.0.0.1:5000", "127.0.0.1:5000/kindest/node"),
+        ],
+    )
+    def test_docker_pulls_it_at_the_mirror(
+        self, monkeypatch: pytest.MonkeyPatch, mirror: str, name: str
+    ) -> None:
+        monkeypatch.setenv(mirrors.VARIABLE, mirror)
+        node = Reference.parse(pins.load().images.node)
+        assert supply.docker_name(node) == f"{name}@{node.digest}"
+
+    def test_the_tools_that_the_cluster_remembers(self, server: Server, tmp_path: Path) -> None:
+        origin = {"source": "release"}
+        for name in release_tools.NAMES:
+            content = f"{name}".encode()
+            pinned = pin(content, url=f"https://github.com/{name}")
+            server.publish(path_of(pinned), content)
+            origin[f"{name}_file"] = release_tools.download_tool(name, pinned, lambda _: None).key
+        found = supply.present_tools(origin)
+        assert found is not None
+        assert [path.read_text() for path in (found.kind, found.helm, found.kubectl)] == [
+            "kind",
+            "helm",
+            "kubectl",
+        ]
+        shutil.rmtree(tmp_path / "cache" / "release")
+        assert supply.present_tools(origin) is None
 
 
 class TestPins:

@@ -54,13 +54,23 @@ class Server:
         data[len(data) // 2] ^= 1
         self.contents[path] = bytes(data)
 
-    def push(self, repository: str, layers: Iterable[bytes | Path], config: Mapping[str, Any]) -> str:
-        """Serve an image, its layers compressed, below an index with one more platform; returns the digest."""
+    def push(
+        self,
+        repository: str,
+        layers: Iterable[bytes | Path],
+        config: Mapping[str, Any],
+        *,
+        compressed: bool = True,
+    ) -> str:
+        """Serve an image below an index that has one more platform; returns the index's digest."""
         described, diff_ids = [], []
         for layer in layers:
-            plain = layer.read_bytes() if isinstance(layer, Path) else layer
-            diff_ids.append(f"sha256:{sha256(plain)}")
-            described.append(self._blob(repository, gzip.compress(plain, 1, mtime=0), f"{LAYER}+gzip"))
+            diff_ids.append(f"sha256:{sha256(layer)}")
+            if compressed:
+                plain = layer.read_bytes() if isinstance(layer, Path) else layer
+                described.append(self._blob(repository, gzip.compress(plain, 1, mtime=0), f"{LAYER}+gzip"))
+            else:
+                described.append(self._blob(repository, layer, LAYER))
         document = {
             "os": "linux",
             "architecture": architecture(),
@@ -85,16 +95,22 @@ class Server:
         self.publish(f"/v2/{repository}/manifests/{digest}", content, media_type)
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
-    def _blob(self, repository: str, content: bytes, media_type: str) -> dict[str, Any]:
+    def _blob(self, repository: str, content: bytes | Path, media_type: str) -> dict[str, Any]:
         digest = f"sha256:{sha256(content)}"
         self.publish(f"/v2/{repository}/blobs/{digest}", content)
-        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+        return {"mediaType": media_type, "digest": digest, "size": _size(content)}
 
 
 def sha256(content: bytes | Path) -> str:
     """In hexadecimal digits."""
-    data = content.read_bytes() if isinstance(content, Path) else content
-    return hashlib.sha256(data).hexdigest()
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size(content: bytes | Path) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def tar_of(files: Mapping[str, bytes], *, mode: int = 0o644) -> bytes:
@@ -143,9 +159,8 @@ def serving(token: str = "") -> Iterator[Server]:
         def _send(
             self, status: int, content: bytes | Path, media_type: str, *, body: bool, **headers: str
         ) -> None:
-            size = content.stat().st_size if isinstance(content, Path) else len(content)
             self.send_response(status)
-            self.send_header("Content-Length", str(size))
+            self.send_header("Content-Length", str(_size(content)))
             self.send_header("Content-Type", media_type)
             digest = re.search(r"sha256:[0-9a-f]{64}$", self.path)
             if digest:
@@ -166,7 +181,7 @@ def serving(token: str = "") -> Iterator[Server]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         server.url = f"http://127.0.0.1:{http.server_port}"
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+        threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield server
         finally:
