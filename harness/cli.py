@@ -215,6 +215,21 @@ def down(
     _run(command)
 
 
+@app.command()
+def version(name: ClusterName = "harness", json: AsJson = False) -> None:
+    """Name every version and digest that goes into a result, as far as it is known here."""
+
+    def command(console: Console) -> int:
+        from harness.engine.version import known
+        from harness.report import ingredients
+
+        found = known(_here(), name)
+        console.data(found.model_dump_json(indent=2) + "\n" if json else ingredients.render(found))
+        return 0
+
+    _run(command)
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     context: typer.Context,

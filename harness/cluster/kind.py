@@ -45,6 +45,7 @@ class NodeContainer:
 
     status: str
     image: str
+    image_digest: str
     gateway_port: int | None
 
 
@@ -96,7 +97,7 @@ def node_container(name: str) -> NodeContainer | None:
     ports = details["HostConfig"]["PortBindings"] or {}
     bindings = ports.get(f"{GATEWAY_NODE_PORT}/tcp") or []
     port = int(bindings[0]["HostPort"]) if bindings else None
-    return NodeContainer(details["State"]["Status"], details["Config"]["Image"], port)
+    return NodeContainer(details["State"]["Status"], details["Config"]["Image"], details["Image"], port)
 
 
 def find(name: str) -> KindCluster | None:

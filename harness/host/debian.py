@@ -76,7 +76,7 @@ def rootfs(recipe: RootfsRecipe, *, on_line: Callable[[str], None], log: Path) -
             *unwanted,
             *hooks,
             versions.DEBIAN,
-            str(folder / "rootfs.tar"),
+            str(_tar(folder)),
             *_mirrors(),
         ]
         environment = {"SOURCE_DATE_EPOCH": str(EPOCH_S), "LC_ALL": "C.UTF-8"}
@@ -84,7 +84,17 @@ def rootfs(recipe: RootfsRecipe, *, on_line: Callable[[str], None], log: Path) -
             argv, on_line=on_line, env=environment, log=log, cause=CauseCode.BUILD_FAILED, hint=f"less {log}"
         )
 
-    return cache.obtain("rootfs", f"{recipe.name}-{recipe.key}", make) / "rootfs.tar"
+    return _tar(cache.obtain("rootfs", f"{recipe.name}-{recipe.key}", make))
+
+
+def built(recipe: RootfsRecipe) -> Path | None:
+    """The recipe's tar if it was built before, else None."""
+    tar = _tar(cache.entry("rootfs", f"{recipe.name}-{recipe.key}"))
+    return tar if tar.exists() else None
+
+
+def _tar(folder: Path) -> Path:
+    return folder / "rootfs.tar"
 
 
 def _mirrors() -> list[str]:

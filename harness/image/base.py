@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness import versions
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
-from harness.host.debian import RootfsRecipe, rootfs
+from harness.host.debian import RootfsRecipe, built, rootfs
+from harness.host.packages import packages
 from harness.image.layer import CHUNK_BYTES, Layer
 from harness.image.oci import BaseImage
 
@@ -31,7 +32,21 @@ PYTHON = RootfsRecipe(
 def package_base(python: str, *, on_line: Callable[[str], None], log: Path) -> BaseImage:
     """Debian's own Python as a base. Raises what `check_python` raises, HarnessError(BUILD_FAILED)."""
     check_python(python)
-    tar = rootfs(PYTHON, on_line=on_line, log=log)
+    return _of(rootfs(PYTHON, on_line=on_line, log=log), python)
+
+
+def built_base(python: str) -> BaseImage | None:
+    """The base that `package_base` gives if it was built before, else None."""
+    tar = built(PYTHON)
+    return _of(tar, python) if tar is not None and python == versions.DEBIAN_PYTHON else None
+
+
+def base_packages(base: BaseImage) -> Mapping[str, str]:
+    """Name -> version of the base's Debian packages; empty where it has none."""
+    return next((found for layer in reversed(base.layers) if (found := packages(layer.path))), {})
+
+
+def _of(tar: Path, python: str) -> BaseImage:
     layer = measured_layer(tar)
     return BaseImage(
         layers=(layer,),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.commit import Commit
@@ -12,14 +14,15 @@ from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
 from harness.host.machine import architecture
-from harness.image.base import USER_ID, check_python, package_base
+from harness.image.base import USER_ID, built_base, check_python, package_base
 from harness.image.code import code_layers
-from harness.image.dependencies import Dependencies, check_lock, dependencies
+from harness.image.dependencies import Dependencies, built_dependencies, check_lock, dependencies
 from harness.image.layer import Layer
 from harness.image.oci import BaseImage, Image, assemble
 
 DOMAIN = "harness.local"
 HOME = "/opt/airflow"
+_AIRFLOW = re.compile(r"^apache-airflow-core==([^\s;\\]+)", re.MULTILINE)
 # What every process of a version needs, whatever started it.
 ENVIRONMENT = {
     "AIRFLOW_HOME": HOME,
@@ -31,22 +34,41 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
+class Lock:
+    """A commit's lock file."""
+
+    path: str
+    content: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+
+    @property
+    def airflow(self) -> str | None:
+        """The version of Airflow that it holds."""
+        found = _AIRFLOW.search(self.content.decode(errors="replace"))
+        return found[1] if found else None
+
+
+@dataclass(frozen=True)
 class Foundation:
     """What images of commits with the same lock share: base, packages, and the image of both without code."""
 
     base: BaseImage
     dependencies: Dependencies
     image: Image
+    lock: Lock
 
 
 def foundation(
     commit: Commit, settings: ImageSettings, *, project: str, on_line: Callable[[str], None], log: Path
 ) -> Foundation:
     """The commit's base and dependencies, built when they are not there yet."""
-    lock = _lock(commit, settings)
+    lock = lock_of(commit, settings)
     base = package_base(settings.python, on_line=on_line, log=log)
     packages = dependencies(
-        lock,
+        lock.content,
         origin=settings.requirements,
         base=base,
         python=settings.python,
@@ -54,9 +76,25 @@ def foundation(
         on_line=on_line,
         log=log,
     )
+    return _foundation(lock, base, packages, project)
+
+
+def built_foundation(commit: Commit, settings: ImageSettings, *, project: str) -> Foundation | None:
+    """What `foundation` gives if all of it was built before, else None."""
+    lock = lock_of(commit, settings)
+    base = built_base(settings.python)
+    if base is None:
+        return None
+    packages = built_dependencies(
+        lock.content, base=base, python=settings.python, architecture=architecture()
+    )
+    return _foundation(lock, base, packages, project) if packages else None
+
+
+def _foundation(lock: Lock, base: BaseImage, packages: Dependencies, project: str) -> Foundation:
     tag = packages.layer.digest.removeprefix("sha256:")[:12]
     image = _assemble(base, [packages.layer], f"{DOMAIN}/{project}/dependencies", tag)
-    return Foundation(base, packages, image)
+    return Foundation(base, packages, image, lock)
 
 
 def check(commit: Commit, settings: ImageSettings) -> None:
@@ -66,7 +104,7 @@ def check(commit: Commit, settings: ImageSettings) -> None:
     CODE_INCOMPLETE, CONFIG_INVALID, DEPENDENCIES_UNRESOLVED, FOLDER_UNUSABLE, DISK_FULL.
     """
     check_python(settings.python)
-    check_lock(_lock(commit, settings), settings.requirements)
+    check_lock(lock_of(commit, settings).content, settings.requirements)
     code_layers(commit, settings, store=_store())
 
 
@@ -81,10 +119,11 @@ def _store() -> Path:
     return disk.folder(cache.root() / "layers", variable=cache.ROOT_VARIABLE)
 
 
-def _lock(commit: Commit, settings: ImageSettings) -> bytes:
-    lock = commit.read(settings.requirements)
-    if lock is not None:
-        return lock
+def lock_of(commit: Commit, settings: ImageSettings) -> Lock:
+    """The lock file that [image] names. Raises HarnessError(CODE_NOT_FOUND) with near names."""
+    content = commit.read(settings.requirements)
+    if content is not None:
+        return Lock(settings.requirements, content)
     place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
     near = difflib.get_close_matches(settings.requirements, commit.paths(), n=3)
     named = f"did you mean {' or '.join(f'`{name}`' for name in near)}? " if near else ""

@@ -56,9 +56,8 @@ def dependencies(
     BUILD_FAILED when compiling fails.
     """
     check_lock(lock, origin)
-    inputs = json.dumps([FORMAT, hashlib.sha256(lock).hexdigest(), base.digest, python, architecture])
-    key = hashlib.sha256(inputs.encode()).hexdigest()[:32]
-    store = cache.root() / "layers"
+    key = _key(lock, base, python, architecture)
+    store = _store()
     with cache.build("dependencies", key, on_wait=lambda: on_line("waiting for another process")) as target:
         if target is not None:
             on_line("installing the lock file's packages")
@@ -68,15 +67,34 @@ def dependencies(
             _compile(target / "packages", base, log)
             on_line("packing the dependency layer")
             remember(store, key, [_pack(target, base, store)])
-    layers = recall(store, key)
-    if layers is None:  # the store was emptied after the build
+    found = built_dependencies(lock, base=base, python=python, architecture=architecture)
+    if found is None:  # the store was emptied after the build
         cache.discard("dependencies", key)
         return dependencies(
             lock, origin=origin, base=base, python=python, architecture=architecture, on_line=on_line, log=log
         )
-    return Dependencies(
-        layers[0], (cache.entry("dependencies", key) / MIGRATIONS).read_text(encoding="utf-8")
-    )
+    return found
+
+
+def built_dependencies(
+    lock: bytes, *, base: BaseImage, python: str, architecture: str
+) -> Dependencies | None:
+    """What `dependencies` gives if it was built before and is still there, else None."""
+    key = _key(lock, base, python, architecture)
+    layers = recall(_store(), key)
+    migrations = cache.entry("dependencies", key) / MIGRATIONS
+    if layers is None or not migrations.exists():
+        return None
+    return Dependencies(layers[0], migrations.read_text(encoding="utf-8"))
+
+
+def _key(lock: bytes, base: BaseImage, python: str, architecture: str) -> str:
+    inputs = json.dumps([FORMAT, hashlib.sha256(lock).hexdigest(), base.digest, python, architecture])
+    return hashlib.sha256(inputs.encode()).hexdigest()[:32]
+
+
+def _store() -> Path:
+    return cache.root() / "layers"
 
 
 def check_lock(lock: bytes, origin: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 
-from harness.report import format, plots
+from harness.report import format, ingredients, plots
 from harness.report.markup import Markup, element, joined
-from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -21,6 +22,9 @@ def render(result: Result) -> str:
     if len(result.versions) > 1:
         parts.append(_overview(result))
     parts += [_version(version) for version in result.versions]
+    if result.environment is not None:
+        rows = ingredients.environment(result.environment)
+        parts.append(element("section", element("h2", "made and run with"), _list(rows)))
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -52,6 +56,8 @@ def _version(version: VersionResult) -> Markup:
         parts.append(_cause(version.cause))
     for test in version.tests:
         parts += _test(test)
+    if version.image is not None:
+        parts.append(_made_of(version.image))
     phases = format.all_phases(version)
     bar = plots.phase_bar(phases)
     if bar is not None:
@@ -77,10 +83,20 @@ def _facts(version: VersionResult) -> Markup:
         facts["sent"] = f"{format.size(version.load_bytes)} into the cluster"
     if version.namespace is not None:
         facts["namespace"] = version.namespace + (" (kept)" if version.kept else "")
-    rows = [
-        joined([element("dt", name), element("dd", element("code", value))]) for name, value in facts.items()
-    ]
-    return element("dl", *rows)
+    return _list(facts.items())
+
+
+def _made_of(image: ImageResult) -> Markup:
+    """What an image is made of, folded: two images that differ are told apart by it."""
+    rows = [*ingredients.image(image)]
+    rows += [(f"base's {name}", number) for name, number in image.base_packages.items()]
+    return element("details", element("summary", "what the image is made of", class_="dim"), _list(rows))
+
+
+def _list(rows: Iterable[tuple[str, str]]) -> Markup:
+    return element(
+        "dl", *(joined([element("dt", name), element("dd", element("code", text))]) for name, text in rows)
+    )
 
 
 def _test(test: TestResult) -> list[Markup]:

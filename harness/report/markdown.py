@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from harness.report import format
-from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+from harness.report import format, ingredients
+from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
 
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<#~@$])")
@@ -23,6 +23,8 @@ def render(result: Result) -> str:
         blocks += _cause(result.cause)
     for version in result.versions:
         blocks += _version(version)
+    if result.environment is not None:
+        blocks.append(_folded("made and run with", _listed(ingredients.environment(result.environment))))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -55,7 +57,21 @@ def _version(version: VersionResult) -> list[str]:
     phases = format.all_phases(version)
     if phases:
         blocks.append(_phases(phases))
+    if version.image is not None:
+        blocks.append(_made_of(version.image))
     return blocks
+
+
+def _made_of(image: ImageResult) -> str:
+    rows = [*ingredients.image(image)]
+    if image.base_packages:
+        packages = (f"{name}={number}" for name, number in image.base_packages.items())
+        rows.append(("base's packages", " ".join(packages)))
+    return _folded("what the image is made of", _listed(rows))
+
+
+def _listed(rows: Iterable[tuple[str, str]]) -> str:
+    return _table(["what", "which"], [[text(name), code(found)] for name, found in rows], right=())
 
 
 def _test(test: TestResult) -> list[str]:

@@ -105,13 +105,48 @@ class TestResult(Model):
     cause: Cause | None = None
 
 
+class LayerResult(Model):
+    """One layer of an image and what it was made of."""
+
+    kind: Literal["base", "dependencies", "code"]
+    digest: str
+
+
+class LockResult(Model):
+    """A lock file: its path, the digest of its text, and the version of Airflow in it."""
+
+    path: str
+    digest: str
+    airflow: str | None = None
+
+
 class ImageResult(Model):
-    """What ran: the image's name with its tag, manifest digest, config digest, and the base's digest."""
+    """What ran: the image's name with its tag, manifest digest, config digest, and the base's digest.
+
+    `layers` from the lowest up. `base_packages`: the Debian packages of the base, by name, with their versions.
+    """
 
     name: str
     digest: str
     config_digest: str
     base_digest: str
+    python: str | None = None
+    lock: LockResult | None = None
+    layers: tuple[LayerResult, ...] = ()
+    base_packages: dict[str, str] = Field(default_factory=dict)
+
+
+class EnvironmentResult(Model):
+    """What made and ran the versions, as far as it is known: programs by version, things made of files by digest.
+
+    `source`: where the cluster's programs came from. `node_image`: its name; its digest is among `digests`.
+    """
+
+    platform: str
+    source: str | None = None
+    node_image: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    digests: dict[str, str] = Field(default_factory=dict)
 
 
 class VersionResult(Model):
@@ -139,15 +174,22 @@ class Result(Model):
     schema_: Literal[1] = Field(default=1, alias="schema")
     verdict: VerdictName
     versions: tuple[VersionResult, ...] = ()
+    environment: EnvironmentResult | None = None
     cause: Cause | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @classmethod
-    def of(cls, versions: tuple[VersionResult, ...], cause: Cause | None = None) -> Result:
+    def of(
+        cls,
+        versions: tuple[VersionResult, ...],
+        cause: Cause | None = None,
+        *,
+        environment: EnvironmentResult | None = None,
+    ) -> Result:
         """The result with the verdict that follows from its parts."""
         parts = [version.verdict for version in versions] + ([cause.verdict] if cause else [])
-        return cls(verdict=_worst(parts), versions=versions, cause=cause)
+        return cls(verdict=_worst(parts), versions=versions, environment=environment, cause=cause)
 
     @property
     def causes(self) -> tuple[Cause, ...]:

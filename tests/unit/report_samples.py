@@ -6,8 +6,11 @@ from harness.errors import CauseCode
 from harness.metrics import cause, judge
 from harness.report.model import (
     Cause,
+    EnvironmentResult,
     GateResult,
     ImageResult,
+    LayerResult,
+    LockResult,
     Result,
     TaskResult,
     TestResult,
@@ -33,6 +36,14 @@ def image(commit: str) -> ImageResult:
         digest=digest("1f2e3d4c"),
         config_digest=digest("c0ffee"),
         base_digest=digest("ba5e"),
+        python="3.11.2-6",
+        lock=LockResult(path="dags/requirements.lock", digest=digest("10c4"), airflow="3.3.2"),
+        layers=(
+            LayerResult(kind="base", digest=digest("ba5e")),
+            LayerResult(kind="dependencies", digest=digest("deb5")),
+            LayerResult(kind="code", digest=digest("c0de")),
+        ),
+        base_packages={"libgomp1": "12.2.0-14", "python3.11": "3.11.2-6"},
     )
 
 
@@ -86,8 +97,18 @@ def run_of(metrics: dict[str, float], base: dict[str, float] | None = None) -> T
     )
 
 
+def environment() -> EnvironmentResult:
+    return EnvironmentResult(
+        platform="linux/amd64",
+        source="packages",
+        node_image="harness.local/node:0123456789ab",
+        versions={"harness": "0.1.0", "kubernetes": "v1.37.0", "airflow chart": "0.1.0"},
+        digests={"node image": digest("40de"), "airflow chart": digest("c4a7")},
+    )
+
+
 def passed() -> Result:
-    return Result.of((version("main", "a1b2c3d4e5f6" + "0" * 28, run_of(BASE)),))
+    return Result.of((version("main", "a1b2c3d4e5f6" + "0" * 28, run_of(BASE)),), environment=environment())
 
 
 def gate_failed() -> Result:

@@ -26,6 +26,7 @@ def node(status: str = "running", labels: dict[str, str] | None = None, ports: o
         [
             {
                 "State": {"Status": status},
+                "Image": "sha256:0123",
                 "Config": {"Image": "harness.local/node:1", "Labels": marks or None},
                 "HostConfig": {"PortBindings": ports},
             }
@@ -58,7 +59,8 @@ class TestNode:
 
     def test_running(self, monkeypatch: pytest.MonkeyPatch) -> None:
         programs(monkeypatch, container=node())
-        assert kind.node_container("churn") == kind.NodeContainer("running", "harness.local/node:1", 41234)
+        expected = kind.NodeContainer("running", "harness.local/node:1", "sha256:0123", 41234)
+        assert kind.node_container("churn") == expected
 
     @pytest.mark.parametrize("ports", [None, {}, {"30080/tcp": None}, {"6443/tcp": [{"HostPort": "1"}]}])
     def test_without_a_gateway(self, monkeypatch: pytest.MonkeyPatch, ports: object) -> None:

@@ -98,7 +98,8 @@ class TestMarkdown:
                 assert cells == columns
         tables = sum(token.type == "table_open" for token in tokens)
         wanted = sum(bool(t.metrics) + bool(t.tasks) for v in sample().versions for t in v.tests)
-        assert tables == wanted + sum(bool(version.phases) for version in sample().versions)
+        wanted += sum(bool(version.phases) + bool(version.image) for version in sample().versions)
+        assert tables == wanted + bool(sample().environment)
 
     def test_hostile_text_comes_back(self):
         tokens = MarkdownIt("commonmark").enable("table").parse(markdown.render(samples.hostile()))
@@ -113,6 +114,16 @@ class TestMarkdown:
         assert "accuracy 0.9123 is below its minimum 0.93" in text
         assert "| `accuracy` | 0.9123 | 0.9561 | -0.04379 | `>= 0.93, drop <= 0.01` | ❌ failed |" in text
         assert "hint: `harness up`" in markdown.render(samples.no_cluster())
+
+    @pytest.mark.parametrize("render", [markdown.render, html.render])
+    def test_names_every_version_and_digest(self, render):
+        text = render(samples.passed())
+        for part in ("v1.37.0", "linux/amd64", "harness.local/node:0123456789ab", "3.3.2", "requirements.lock"):
+            assert part in text
+        for seed in ("40de", "c4a7", "10c4", "ba5e", "deb5", "c0de"):
+            assert samples.digest(seed)[:19] in text
+        assert "libgomp1" in text
+        assert "12.2.0-14" in text
 
     def test_stays_under_the_limit_of_a_summary(self):
         tasks = tuple(TaskResult(task_id="t", map_index=i, state="success") for i in range(5000))

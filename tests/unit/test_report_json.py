@@ -11,7 +11,7 @@ import report_samples as samples
 from harness.errors import CauseCode
 from harness.report.model import Cause, Result, TestResult
 
-RESULT = {"schema", "verdict", "versions", "cause"}
+RESULT = {"schema", "verdict", "versions", "environment", "cause"}
 VERSION = {
     "ref",
     "commit",
@@ -24,7 +24,8 @@ VERSION = {
     "tests",
     "cause",
 }
-IMAGE = {"name", "digest", "config_digest", "base_digest"}
+IMAGE = {"name", "digest", "config_digest", "base_digest", "python", "lock", "layers", "base_packages"}
+ENVIRONMENT = {"platform", "source", "node_image", "versions", "digests"}
 TEST = {
     "name",
     "dag_id",
@@ -72,6 +73,7 @@ class TestShape:
         assert result.keys() == RESULT
         assert version.keys() == VERSION
         assert version["image"].keys() == IMAGE
+        assert written(samples.passed())["environment"].keys() == ENVIRONMENT
         assert test.keys() == TEST
         assert test["metrics"]["accuracy"].keys() == METRIC
         assert test["metrics"]["accuracy"]["gate"].keys() == GATE

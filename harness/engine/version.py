@@ -1,0 +1,177 @@
+"""What goes into a result: the version or digest of every program, chart, lock and layer that has a part in it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+from harness import __version__, versions
+from harness.cluster import kind, services
+from harness.cluster.helm import chart
+from harness.cluster.node_image.image import NODE, SYSTEM
+from harness.engine.attached import Attached, attach
+from harness.engine.project import load
+from harness.errors import HarnessError
+from harness.host import debian, process
+from harness.host.machine import architecture
+from harness.host.packages import packages
+from harness.image.base import base_packages
+from harness.image.build import Foundation, built_foundation, image_of, lock_of
+from harness.image.oci import Image
+from harness.report.model import EnvironmentResult, ImageResult, LayerResult, LockResult, Model
+
+CHARTS = ("airflow", "cluster")
+# How a cluster that was not built from packages names what its own pods run.
+_IMAGE = re.compile(r"(?:.*/)?(?P<name>etcd|coredns):(?P<version>[^@]+)")
+
+
+class Known(Model):
+    """What is known here without building anything. `image`: that of the working tree, once its parts were built.
+
+    `packages`: the Debian packages of the root file systems that were built, by name of the file system.
+    """
+
+    environment: EnvironmentResult
+    lock: LockResult | None = None
+    image: ImageResult | None = None
+    packages: dict[str, dict[str, str]]
+
+
+def known(start: Path, cluster: str) -> Known:
+    """Everything that can be told here: with or without a cluster, inside a project or not, without Docker."""
+    attached = None
+    with suppress(HarnessError):
+        attached = attach(cluster)
+    lock, image = _of_project(start)
+    found = {recipe.name: debian.built(recipe) for recipe in (NODE, SYSTEM)}
+    return Known(
+        environment=environment(attached),
+        lock=lock,
+        image=image,
+        packages={name: dict(packages(tar)) for name, tar in found.items() if tar is not None},
+    )
+
+
+def environment(attached: Attached | None) -> EnvironmentResult:
+    """What made and ran the versions of a cluster; without one, what would."""
+    found = {
+        "harness": __version__,
+        "python": platform.python_version(),
+        "uv": package_version("uv"),
+        "docker": _docker(),
+        "kubernetes": versions.KUBERNETES,
+        "containerd": versions.CONTAINERD,
+        "kind": versions.KIND,
+        "helm": versions.HELM,
+        "etcd": versions.ETCD,
+        "coredns": versions.COREDNS,
+        "postgresql": _postgresql(),
+    }
+    digests = {}
+    origin: Mapping[str, str] = {}
+    for name in CHARTS:
+        found[f"{name} chart"], digests[f"{name} chart"] = _chart(chart(name))
+    if attached is not None:
+        with suppress(HarnessError):  # a cluster that went away meanwhile
+            origin = services.recorded(attached.api)
+            found |= {key: origin[key] for key in found if key in origin and key != "harness"}
+            found |= _of_cluster(attached)
+            container = kind.node_container(attached.cluster.name)
+            if container is not None:
+                digests["node image"] = container.image_digest
+    return EnvironmentResult(
+        platform=f"linux/{architecture()}",
+        source=origin.get("source"),
+        node_image=origin.get("node_image"),
+        versions={name: text for name, text in found.items() if text},
+        digests=digests,
+    )
+
+
+def image_result(image: Image, ground: Foundation, *, python: str) -> ImageResult:
+    """An image with all that it is made of."""
+    kinds = ["base"] * len(ground.base.layers) + ["dependencies"]
+    kinds += ["code"] * (len(image.layers) - len(kinds))
+    base = base_packages(ground.base)
+    return ImageResult(
+        name=image.reference,
+        digest=image.digest,
+        config_digest=image.config_digest,
+        base_digest=image.base_digest,
+        python=base.get(f"python{python}", python),
+        lock=_lock_result(ground),
+        layers=tuple(
+            LayerResult.model_validate({"kind": kind, "digest": layer.digest})
+            for kind, layer in zip(kinds, image.layers, strict=True)
+        ),
+        base_packages=dict(base),
+    )
+
+
+def _of_project(start: Path) -> tuple[LockResult | None, ImageResult | None]:
+    """The working tree's lock and image as far as they can be told; what is wrong with them `test` says."""
+    lock = None
+    with ExitStack() as opened, suppress(HarnessError):
+        project = load(start)
+        commit = opened.enter_context(project.commit(None))
+        settings = project.image_settings(commit)
+        found = lock_of(commit, settings)
+        lock = LockResult(path=found.path, digest=found.digest, airflow=found.airflow)
+        ground = built_foundation(commit, settings, project=project.name)
+        if ground is not None:
+            image = image_of(commit, settings, ground, project=project.name)
+            return lock, image_result(image, ground, python=settings.python)
+    return lock, None
+
+
+def _lock_result(ground: Foundation) -> LockResult:
+    return LockResult(path=ground.lock.path, digest=ground.lock.digest, airflow=ground.lock.airflow)
+
+
+def _docker() -> str:
+    with suppress(HarnessError):
+        asked = process.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"], check=False, timeout_s=10
+        )
+        return asked.stdout.strip() if asked.returncode == 0 else ""
+    return ""
+
+
+def _postgresql() -> str:
+    tar = debian.built(SYSTEM)
+    name = f"postgresql-{versions.DEBIAN_POSTGRESQL}"
+    return packages(tar).get(name, "") if tar is not None else versions.DEBIAN_POSTGRESQL
+
+
+def _of_cluster(attached: Attached) -> dict[str, str]:
+    """What the cluster says of itself."""
+    found = {}
+    answer = attached.api.get("/version")
+    if answer is not None:
+        found["kubernetes"] = str(answer["gitVersion"])
+    for node in attached.api.list("/api/v1/nodes"):
+        about = node["status"]["nodeInfo"]
+        found["containerd"] = f"v{about['containerRuntimeVersion'].rpartition('//')[2].removeprefix('v')}"
+        found["kernel"] = str(about["kernelVersion"])
+    if services.recorded(attached.api).get("source") == "release":
+        for pod in attached.api.list("/api/v1/namespaces/kube-system/pods"):
+            for container in pod["spec"]["containers"]:
+                if image := _IMAGE.fullmatch(container["image"]):
+                    found[image["name"]] = image["version"]
+    return found
+
+
+def _chart(folder: Path) -> tuple[str, str]:
+    """A chart's version, and a digest of its files."""
+    about = (folder / "Chart.yaml").read_text(encoding="utf-8")
+    stated = re.search(r"^version: *(\S+)", about, re.MULTILINE)
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return stated[1] if stated else "", f"sha256:{digest.hexdigest()}"
