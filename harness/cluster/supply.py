@@ -33,6 +33,7 @@ class Supply:
     images: tuple[Image, ...] = ()
     base: str = ""
     published: tuple[Tool, ...] = ()
+    postgresql: str = versions.DEBIAN_POSTGRESQL
 
     @property
     def origin(self) -> Mapping[str, str]:
@@ -42,6 +43,7 @@ class Supply:
             "kubernetes": versions.KUBERNETES,
             "node_image": self.node_image,
             "base": self.base,
+            **({"postgresql": self.postgresql} if self.base else {}),
             **{tool.name: tool.version for tool in self.published},
             **{f"{tool.name}_file": tool.key for tool in self.published if tool.key},
         }
@@ -101,6 +103,7 @@ def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Supply:
         tuple(made.values()),
         images.python,
         tuple(found),
+        Reference.parse(images.postgresql).tag,
     )
 
 

@@ -47,7 +47,7 @@ def known(start: Path, cluster: str) -> Known:
     attached = None
     with suppress(HarnessError):
         attached = attach(cluster)
-    lock, image = _of_project(start)
+    lock, image = _of_project(start, attached.base if attached else "")
     found = {recipe.name: debian.built(recipe) for recipe in (NODE, SYSTEM)}
     return Known(
         environment=environment(attached),
@@ -113,7 +113,7 @@ def image_result(image: Image, ground: Foundation, *, python: str) -> ImageResul
     )
 
 
-def _of_project(start: Path) -> tuple[LockResult | None, ImageResult | None]:
+def _of_project(start: Path, published: str) -> tuple[LockResult | None, ImageResult | None]:
     """The working tree's lock and image as far as they can be told; what is wrong with them `test` says."""
     lock = None
     with ExitStack() as opened, suppress(HarnessError):
@@ -122,7 +122,7 @@ def _of_project(start: Path) -> tuple[LockResult | None, ImageResult | None]:
         settings = project.image_settings(commit)
         found = lock_of(commit, settings)
         lock = LockResult(path=found.path, digest=found.digest, airflow=found.airflow)
-        ground = built_foundation(commit, settings, project=project.name)
+        ground = built_foundation(commit, settings, project=project.name, published=published)
         if ground is not None:
             image = image_of(commit, settings, ground, project=project.name)
             return lock, image_result(image, ground, python=settings.python)

@@ -1,4 +1,4 @@
-"""The base of every version's image: Debian with Python, from packages alone."""
+"""The base of every version's image: Debian with Python, from packages alone; and any base given to Docker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.host import process
 from harness.host.debian import RootfsRecipe, built, rootfs
 from harness.host.packages import packages
 from harness.image.layer import CHUNK_BYTES, Layer
-from harness.image.oci import BaseImage
+from harness.image.oci import BaseImage, assemble, docker_archive
 
 USER_ID = 50000  # as in Airflow's own images; its group is root's
 REPOSITORY = "harness.local/base"
@@ -86,8 +86,25 @@ def measured_layer(tar: Path) -> Layer:
 
 
 def in_docker(base: BaseImage) -> str:
-    """The name under which Docker has a package-built base, for commands that must run in it."""
-    name = f"{REPOSITORY}:{base.digest.removeprefix('sha256:')[:12]}"
-    if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode != 0:
+    """The name under which Docker has a base, for commands that must run in it. Raises BUILD_FAILED."""
+    tag = base.digest.removeprefix("sha256:")[:12]
+    name = f"{REPOSITORY}:{tag}"
+    if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0:
+        return name
+    if len(base.layers) == 1:
         process.run(["docker", "import", str(base.layers[0].path), name], cause=CauseCode.BUILD_FAILED)
+        return name
+    platform = f"linux/{base.architecture}"
+    image = assemble(
+        base, [], name=REPOSITORY, tag=tag, platform=platform, env={}, user="", workdir="/", labels={}
+    )
+    loaded = process.run_bytes(["docker", "load", "--quiet"], stdin=docker_archive(image))
+    if loaded.returncode != 0:
+        lines = loaded.stderr.splitlines()
+        raise HarnessError(
+            CauseCode.BUILD_FAILED,
+            f"Docker did not take the base image: {lines[-1] if lines else 'no reason given'}",
+            evidence=lines[-5:],
+            hint="docker info; docker system df",
+        )
     return name

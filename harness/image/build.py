@@ -13,12 +13,15 @@ from harness.commit import Commit
 from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
-from harness.host.machine import architecture
+from harness.host.docker_client import server_architecture
+from harness.host.pins import Reference
 from harness.image.base import USER_ID, built_base, check_python, package_base
 from harness.image.code import code_layers
 from harness.image.dependencies import Dependencies, built_dependencies, check_lock, dependencies
 from harness.image.layer import Layer
 from harness.image.oci import BaseImage, Image, assemble
+from harness.image.published import built_base as built_published_base
+from harness.image.published import published_base
 
 DOMAIN = "harness.local"
 HOME = "/opt/airflow"
@@ -62,31 +65,50 @@ class Foundation:
 
 
 def foundation(
-    commit: Commit, settings: ImageSettings, *, project: str, on_line: Callable[[str], None], log: Path
+    commit: Commit,
+    settings: ImageSettings,
+    *,
+    project: str,
+    published: str = "",
+    on_line: Callable[[str], None],
+    log: Path,
 ) -> Foundation:
-    """The commit's base and dependencies, built when they are not there yet."""
+    """The commit's base and dependencies, built when they are not there yet.
+
+    `published` is the base image by digest; empty for one made of packages.
+    """
     lock = lock_of(commit, settings)
-    base = package_base(settings.python, on_line=on_line, log=log)
+    if published:
+        where = server_architecture()
+        base = published_base(Reference.parse(published), settings.python, where, on_line=on_line)
+    else:
+        base = package_base(settings.python, on_line=on_line, log=log)
     packages = dependencies(
         lock.content,
         origin=settings.requirements,
         base=base,
         python=settings.python,
-        architecture=architecture(),
+        architecture=base.architecture,
         on_line=on_line,
         log=log,
     )
     return _foundation(lock, base, packages, project)
 
 
-def built_foundation(commit: Commit, settings: ImageSettings, *, project: str) -> Foundation | None:
+def built_foundation(
+    commit: Commit, settings: ImageSettings, *, project: str, published: str = ""
+) -> Foundation | None:
     """What `foundation` gives if all of it was built before, else None."""
     lock = lock_of(commit, settings)
-    base = built_base(settings.python)
+    if published:
+        where = server_architecture()
+        base = built_published_base(Reference.parse(published), settings.python, where)
+    else:
+        base = built_base(settings.python)
     if base is None:
         return None
     packages = built_dependencies(
-        lock.content, base=base, python=settings.python, architecture=architecture()
+        lock.content, base=base, python=settings.python, architecture=base.architecture
     )
     return _foundation(lock, base, packages, project) if packages else None
 
@@ -140,7 +162,7 @@ def _assemble(base: BaseImage, layers: list[Layer], name: str, tag: str) -> Imag
         layers,
         name=name,
         tag=tag,
-        platform=f"linux/{architecture()}",
+        platform=f"linux/{base.architecture}",
         env=ENVIRONMENT,
         user=f"{USER_ID}:0",
         workdir=HOME,

@@ -47,6 +47,18 @@ def published_base(
     )
 
 
+def built_base(reference: Reference, python: str, architecture: str) -> BaseImage | None:
+    """The base that `published_base` gives if it was fetched before, else None; nobody is asked."""
+    recorded = cache.entry("published", _key(reference, architecture, user=True))
+    if not recorded.exists():
+        return None
+    base = _read(recorded, architecture)
+    is_whole = all(layer.path.is_file() for layer in base.layers)
+    if not is_whole or not cache.entry("python-of", _python_key(base)).exists():
+        return None
+    return published_base(reference, python, architecture, on_line=lambda _: None)
+
+
 def service_image(reference: Reference, architecture: str, *, on_line: Callable[[str], None]) -> Image:
     """A published image under a name of ours, ready to be sent to a node. Raises what `pull` raises."""
     pulled = _pulled(reference, architecture, on_line, user=False)
@@ -67,9 +79,8 @@ def _pulled(
     reference: Reference, architecture: str, on_line: Callable[[str], None], *, user: bool
 ) -> BaseImage:
     """The image from the cache's record of it, else from its registry."""
-    inputs = [FORMAT, reference.digest, architecture, user]
-    key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:32]
-    store = cache.root() / "layers"
+    key = _key(reference, architecture, user=user)
+    store = _store()
 
     def make(folder: Path) -> None:
         pulled = pull(reference, architecture, store, on_line=on_line)
@@ -84,16 +95,29 @@ def _pulled(
         }
         (folder / "image.json").write_text(json.dumps(record), encoding="utf-8")
 
-    record = json.loads((cache.obtain("published", key, make) / "image.json").read_text(encoding="utf-8"))
-    layers = tuple(
-        Layer(store / f"{digest.removeprefix('sha256:')}.tar", digest, size_bytes)
-        for digest, size_bytes in record["layers"]
-    )
-    if not all(layer.path.is_file() for layer in layers):  # the store was emptied since
+    base = _read(cache.obtain("published", key, make), architecture)
+    if not all(layer.path.is_file() for layer in base.layers):  # the store was emptied since
         cache.discard("published", key)
         return _pulled(reference, architecture, on_line, user=user)
+    return base
+
+
+def _key(reference: Reference, architecture: str, *, user: bool) -> str:
+    inputs = [FORMAT, reference.digest, architecture, user]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:32]
+
+
+def _store() -> Path:
+    return cache.root() / "layers"
+
+
+def _read(folder: Path, architecture: str) -> BaseImage:
+    record = json.loads((folder / "image.json").read_text(encoding="utf-8"))
     return BaseImage(
-        layers=layers,
+        layers=tuple(
+            Layer(_store() / f"{digest.removeprefix('sha256:')}.tar", digest, size_bytes)
+            for digest, size_bytes in record["layers"]
+        ),
         digest=record["digest"],
         site_directory="",
         env=record["env"],
@@ -105,16 +129,19 @@ def _pulled(
 
 def _python_of(base: BaseImage) -> tuple[str, str]:
     """The version of the base's own Python and where it finds packages, as it says itself; asked once."""
-    key = base.digest.removeprefix("sha256:")[:32]
 
     def make(folder: Path) -> None:
         argv = ["docker", "run", "--rm", "--network", "none", base_image.in_docker(base)]
         said = process.run([*argv, "python3", "-c", _ASK_PYTHON], cause=CauseCode.IMAGE_NOT_STARTABLE)
         (folder / "python").write_text(said.stdout.strip(), encoding="utf-8")
 
-    said = (cache.obtain("python-of", key, make) / "python").read_text(encoding="utf-8")
+    said = (cache.obtain("python-of", _python_key(base), make) / "python").read_text(encoding="utf-8")
     version, _, directory = said.partition(" ")
     return version, directory.strip("/")
+
+
+def _python_key(base: BaseImage) -> str:
+    return base.digest.removeprefix("sha256:")[:32]
 
 
 def _user_layer(layers: Sequence[Layer], store: Path) -> Layer:
