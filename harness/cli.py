@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from harness.host.sources import Sources
+
 if TYPE_CHECKING:
     from harness.report.console import Console
 
@@ -44,14 +46,15 @@ def doctor(
 ) -> None:
     """Look at what this machine can do and what it lacks."""
     from harness.host import doctor as doctors
-    from harness.host import fixes
+    from harness.host import fixes, sources
 
     def command(console: Console) -> int:
-        report = doctors.examine(sources="packages")
+        wanted = sources.asked()
+        report = doctors.examine(sources=wanted)
         if fix:
             for line in fixes.fix(report, console):
                 console.note(line)
-            report = doctors.examine(sources="packages")
+            report = doctors.examine(sources=wanted)
         if json:
             console.data(report.to_json())
         else:
@@ -64,13 +67,22 @@ def doctor(
 
 
 @app.command()
-def up(name: ClusterName = "harness", json: AsJson = False) -> None:
+def up(
+    name: ClusterName = "harness",
+    sources: Annotated[
+        Sources | None,
+        typer.Option(
+            "--sources", help="What a new cluster is made from; auto unless HARNESS_SOURCES says otherwise."
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
     """Make the cluster and what versions share; quick when it is there already."""
 
     def command(console: Console) -> int:
         from harness.engine.up import up as run
 
-        attached = run(name, _here(), console)
+        attached = run(name, _here(), console, sources=sources)
         if json:
             console.json(
                 {

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -232,8 +233,8 @@ def _configuration(name: str, image: str) -> dict[str, object]:
         "maxPods": 250,
         "serializeImagePulls": False,
     }
-    if image.startswith("harness.local/"):
-        kubelet["cgroupDriver"] = "cgroupfs"  # our node has no systemd
+    if not _has_systemd(image):
+        kubelet["cgroupDriver"] = "cgroupfs"
     return {
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "kind": "Cluster",
@@ -252,10 +253,20 @@ def _configuration(name: str, image: str) -> dict[str, object]:
     }
 
 
+def _has_systemd(image: str) -> bool:
+    """Whether a node's first process is systemd, as in kind's own images; those we build have none."""
+    asked = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Config.Entrypoint}}", image], check=False
+    )
+    return asked.returncode != 0 or "/sbin/init" in asked.stdout
+
+
 def _open_files() -> int:
     """The kubelet's limit, no higher than what this machine lets it raise its own to."""
-    try:
-        import resource
-    except ImportError:  # not a Unix client; the node is a Linux machine with the usual limit
-        return 1_000_000
-    return min(1_000_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    most = 1_000_000
+    if sys.platform != "linux":  # the node is in a virtual machine, with the usual limit
+        return most
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 from harness import __version__
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
-from harness.cluster.helm import Helm, chart
+from harness.cluster.helm import Helm, chart, fingerprint
 from harness.errors import CauseCode, HarnessError
 
 NAMESPACE = "harness-system"
@@ -43,8 +39,11 @@ def install(api: KubernetesApi, helm: Helm, images: Mapping[str, str], *, origin
         "postgresql": {"image": images["postgresql"]},
         "gateway": {"image": images["gateway"], "resolver": dns["spec"]["clusterIP"]},
     }
-    wanted = _fingerprint(chart("cluster"), values)
-    if recorded(api).get("services") == wanted and _unready(api) == []:
+    wanted = fingerprint(chart("cluster"), values)
+    known = recorded(api)
+    if known.get("services") == wanted and _unready(api) == []:
+        if not dict(origin).items() <= known.items():
+            record(api, {**known, **origin})
         return False
     _apply_namespace(api)
     _keep_password(api)
@@ -141,11 +140,3 @@ def _keep_password(api: KubernetesApi) -> None:
     except KubernetesError as error:
         if error.status != 409:
             raise
-
-
-def _fingerprint(chart_path: Path, values: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for path in sorted(chart_path.rglob("*")):
-        if path.is_file():
-            digest.update(path.relative_to(chart_path).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -7,33 +7,38 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster import kind, services
+from harness.cluster import kind, services, supply
 from harness.cluster.api import KubernetesApi
 from harness.cluster.database import Server
 from harness.cluster.helm import Helm
-from harness.cluster.node_image.program import Tools, built
+from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
 
 
 @dataclass(frozen=True)
 class Attached:
-    """The cluster, its API, Helm, its PostgreSQL server, and the file that takes the full log."""
+    """The cluster, its API, Helm, its PostgreSQL server, and the file that takes the full log.
+
+    `base` is the published image under every version's, where the cluster was made from a release; else empty.
+    """
 
     cluster: kind.KindCluster
     api: KubernetesApi
     helm: Helm
     server: Server
     log: Path
+    base: str = ""
 
     @classmethod
-    def to(cls, cluster: kind.KindCluster, tools: Tools) -> Attached:
+    def to(cls, cluster: kind.KindCluster, tools: Tools, base: str = "") -> Attached:
         return cls(
             cluster=cluster,
             api=cluster.api(),
             helm=Helm(tools.helm, cluster.kubeconfig),
             server=Server(tools.kubectl, cluster.kubeconfig),
             log=log_file(cluster.name),
+            base=base,
         )
 
 
@@ -46,18 +51,24 @@ def attach(name: str) -> Attached:
     """The cluster that `up` made. Raises HarnessError(CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED)."""
     kind.check_name(name)
     cluster = kind.find(name)
-    tools = built() if cluster is not None else None
     again = "harness up" if name == kind.DEFAULT_NAME else f"harness up --name {name}"
-    if cluster is None or tools is None:
+    if cluster is None:
         raise HarnessError(CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint=again)
-    attached = Attached.to(cluster, tools)
-    if "services" not in services.recorded(attached.api):
+    made = services.recorded(cluster.api())
+    if "services" not in made:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING,
             f"the cluster {name!r} is not finished: an `up` was stopped",
             hint=again,
         )
-    return attached
+    tools = supply.present_tools(made)
+    if tools is None:
+        raise HarnessError(
+            CauseCode.CLUSTER_MISSING,
+            f"the tools that cluster {name!r} was made with are not on this machine any more",
+            hint=again,
+        )
+    return Attached.to(cluster, tools, made.get("base", ""))
 
 
 @contextmanager

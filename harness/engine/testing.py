@@ -135,7 +135,12 @@ class _Trip:
         settings = self.project.image_settings(commit)
         with self._phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
             ground = foundation(
-                commit, settings, project=self.project.name, on_line=step.update, log=self.attached.log
+                commit,
+                settings,
+                project=self.project.name,
+                published=self.attached.base,
+                on_line=step.update,
+                log=self.attached.log,
             )
             image = image_of(commit, settings, ground, project=self.project.name)
             step.done(image.digest[:19])

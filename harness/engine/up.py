@@ -10,12 +10,13 @@ from pathlib import Path
 
 from harness import versions
 from harness.cluster import kind, services, template
-from harness.cluster.node_image.image import NodeImage, node_image
-from harness.cluster.node_image.program import Programs, programs
+from harness.cluster.supply import Supply, ensure_node_image, from_packages
+from harness.engine import origin
 from harness.engine import project as projects
 from harness.engine.attached import Attached, locked, log_file
 from harness.errors import HarnessError
 from harness.host.docker_client import connect
+from harness.host.sources import Sources
 from harness.image.build import Foundation, check, foundation
 from harness.image.node import load
 from harness.image.oci import Image
@@ -24,9 +25,10 @@ from harness.progress import Progress, Step
 READY_DEADLINE_S = 180.0
 
 
-def up(name: str, start: Path, progress: Progress) -> Attached:
+def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = None) -> Attached:
     """Make the cluster be there and ready; what is there already is kept. Returns the cluster.
 
+    `sources`: what a new one is made from; by default what HARNESS_SOURCES says.
     Inside a project its dependencies are built, sent to the node while Kubernetes is set up on it, and their
     template database is migrated.
     """
@@ -41,8 +43,10 @@ def up(name: str, start: Path, progress: Progress) -> Attached:
             with project.commit(None) as commit:
                 check(commit, project.image_settings(commit))
         log = log_file(name)
+        release = origin.chosen(name, sources, progress, log)
         with ThreadPoolExecutor(max_workers=1) as aside:
-            ground = aside.submit(_foundation, project, progress, log) if project else None
+            base = release.base if release else ""
+            ground = aside.submit(_foundation, project, base, progress, log) if project else None
             sending: list[Future[None]] = []
 
             def send() -> None:
@@ -50,7 +54,7 @@ def up(name: str, start: Path, progress: Progress) -> Attached:
                     node = kind.node_name(name)
                     sending.append(aside.submit(lambda: _send(ground.result().image, node, progress)))
 
-            attached = _cluster(name, progress, log, on_node=send)
+            attached = _cluster(name, release, progress, log, on_node=send)
             if ground is None:
                 return attached
             if not sending:
@@ -60,20 +64,25 @@ def up(name: str, start: Path, progress: Progress) -> Attached:
         return attached
 
 
-def _cluster(name: str, progress: Progress, log: Path, *, on_node: Callable[[], None]) -> Attached:
+def _cluster(
+    name: str, release: Supply | None, progress: Progress, log: Path, *, on_node: Callable[[], None]
+) -> Attached:
     found = _running(name, progress)
-    with progress.step("tools and node image") as step:
-        image, built = _node_image(step, log)
+    supply = release or _packages(progress, log)
     if found is None:
         with progress.step(f"kind cluster {name} (Kubernetes {versions.KUBERNETES})") as step:
-            found = kind.create(name, image.name, built.tools, on_line=step.update, on_node=on_node, log=log)
+            ensure_node_image(supply, on_line=step.update, log=log)
+            found = kind.create(
+                name, supply.node_image, supply.tools, on_line=step.update, on_node=on_node, log=log
+            )
             kind.wait_answering(found, deadline_s=READY_DEADLINE_S)
             step.done(f"http://127.0.0.1:{found.gateway_port}")
-    attached = Attached.to(found, built.tools)
-    origin = {"source": "packages", "kubernetes": versions.KUBERNETES, "node_image": image.name}
-    images = {"postgresql": image.system_image, "gateway": image.system_image}
+    attached = Attached.to(found, supply.tools, supply.base)
     with progress.step("PostgreSQL and gateway") as step:
-        services.install(attached.api, attached.helm, images, origin=origin)
+        for image in supply.images:
+            step.update(f"{image.reference} into the node")
+            load(image, found.node)
+        services.install(attached.api, attached.helm, supply.services, origin=supply.origin)
         services.wait_ready(attached.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
         step.done("ready")
     return attached
@@ -102,10 +111,11 @@ def _running(name: str, progress: Progress) -> kind.KindCluster | None:
     return None
 
 
-def _node_image(step: Step, log: Path) -> tuple[NodeImage, Programs]:
-    image = node_image(on_line=_counted(step), log=log)
-    step.done(image.name)
-    return image, programs(on_line=step.update, log=log)
+def _packages(progress: Progress, log: Path) -> Supply:
+    with progress.step("tools and node image") as step:
+        supply = from_packages(on_line=_counted(step), log=log)
+        step.done(supply.node_image)
+    return supply
 
 
 def _counted(step: Step) -> Callable[[str], None]:
@@ -123,10 +133,12 @@ def _counted(step: Step) -> Callable[[str], None]:
     return show
 
 
-def _foundation(project: projects.Project, progress: Progress, log: Path) -> Foundation:
+def _foundation(project: projects.Project, base: str, progress: Progress, log: Path) -> Foundation:
     with project.commit(None) as commit, progress.step("dependencies") as step:
         settings = project.image_settings(commit)
-        ground = foundation(commit, settings, project=project.name, on_line=step.update, log=log)
+        ground = foundation(
+            commit, settings, project=project.name, published=base, on_line=step.update, log=log
+        )
         step.done(f"{settings.requirements}, {ground.dependencies.layer.size_bytes / 1e6:.0f} MB")
         return ground
 

@@ -16,6 +16,10 @@ from harness.errors import CauseCode, HarnessError
 from harness.host.process import Completed
 
 TOOLS = Tools(Path("/tools/kind"), Path("/tools/helm"), Path("/tools/kubectl"))
+ENTRYPOINTS = {
+    "harness.local/node:1": "[/usr/local/bin/entrypoint]",
+    "kindest/node:v1": "[/usr/local/bin/entrypoint /sbin/init]",
+}
 PORT = {"30080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "41234"}]}
 
 
@@ -127,6 +131,9 @@ class TestCreate:
                 on_line(line)
 
         def run(argv: Sequence[str | Path], **_: Any) -> Completed:
+            if "image" in argv:  # as Docker prints an entrypoint
+                entrypoint = ENTRYPOINTS.get(image)
+                return Completed((), 0 if entrypoint else 1, entrypoint or "", "")
             return Completed((), 0, "{}" if "view" in argv else node(), "")
 
         monkeypatch.setattr(kind.process, "stream", stream)
@@ -153,7 +160,8 @@ class TestCreate:
         assert 0 < kubelet["maxOpenFiles"] <= 1_000_000
 
     @pytest.mark.parametrize(
-        ("image", "driver"), [("harness.local/node:1", "cgroupfs"), ("kindest/node:v1", None)]
+        ("image", "driver"),
+        [("harness.local/node:1", "cgroupfs"), ("kindest/node:v1", None), ("not/there:yet", None)],
     )
     def test_the_cgroup_driver_is_the_images(
         self, monkeypatch: pytest.MonkeyPatch, state: Path, image: str, driver: str | None
