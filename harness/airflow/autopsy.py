@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
-import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from harness.airflow.exception_hints import hint_for, missing_file, not_a_metric
+from harness.airflow.finding import Finding
+from harness.airflow.killed import killed
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
-from harness.airflow.pod_trouble import MEMORY_HINT, trouble
-from harness.airflow.pods import Pod, Resources, shown_bytes
+from harness.airflow.pod_trouble import trouble
+from harness.airflow.pods import Pod, Resources
 from harness.airflow.redaction import redact
 from harness.airflow.task_log import LogRecord, Raised, parse_log
 from harness.airflow.user_frames import is_users, shortened, users_frames
+from harness.cluster.kernel_log import OomKill
 from harness.errors import CauseCode
 from harness.report.model import Cause
 
@@ -48,13 +50,14 @@ def explain(
     audit: Sequence[AuditEvent] = (),
     room: Resources | None = None,
     metrics_task: str | None = None,
+    kills: Sequence[OomKill] | None = None,
     code_root: str = CODE_ROOT,
 ) -> Cause:
     """The cause of a failed run. `task` is its root_failure, `log` the JSON lines of that task's last try.
 
     `audit` is Airflow's event log of the run, `room` what the largest node can hold, `metrics_task` the one that
-    returns the metrics, `code_root` where the user's code lies in the image. Tokens and passwords are masked in
-    all that is returned.
+    returns the metrics, `kills` whom the kernel killed for memory (None where that is unknown), `code_root` where
+    the user's code lies in the image. Tokens and passwords are masked in all that is returned.
     """
     if task is None:
         return _no_failed_task(run, tasks)
@@ -63,7 +66,7 @@ def explain(
     raised = next((record.raised for record in reversed(records) if record.raised), ())
     found = (
         _from_pod(task, pod, records, raised, room)
-        or _from_signal(task, pod, records)
+        or killed(task, pod, records, kills, _last_texts(records))
         or _from_metrics(task, raised, metrics_task)
         or _from_exception(task, records, raised, code_root, _ended_before(task, tasks))
         or _from_exit(task, records)
@@ -90,14 +93,6 @@ def last_pod(pods: Iterable[Pod], task: TaskInstance) -> Pod | None:
     return named or max(mine, key=lambda pod: (pod.created_at is not None, pod.created_at), default=None)
 
 
-@dataclass(frozen=True)
-class _Found:
-    code: CauseCode
-    message: str
-    hint: str = ""
-    evidence: tuple[str, ...] = ()
-
-
 def _no_failed_task(run: DagRun, tasks: Sequence[TaskInstance]) -> Cause:
     states = ", ".join(f"{task.label} {task.state}" for task in tasks if task.state != "success")
     return Cause(
@@ -113,7 +108,7 @@ def _from_pod(
     records: Sequence[LogRecord],
     raised: Sequence[Raised],
     room: Resources | None,
-) -> _Found | None:
+) -> Finding | None:
     found = trouble(pod, room) if pod else None
     if pod is None or found is None:
         return None
@@ -121,7 +116,7 @@ def _from_pod(
     if found.error.cause is CauseCode.POD_DELETED and raised and not _was_terminated(records, raised):
         return None
     last = _last_texts(records)
-    return _Found(
+    return Finding(
         found.error.cause,
         f"task {task.label}: {found.error.message}",
         found.error.hint,
@@ -136,31 +131,6 @@ def _was_terminated(records: Sequence[LogRecord], raised: Sequence[Raised]) -> b
     )
 
 
-def _from_signal(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecord]) -> _Found | None:
-    killed = next((record for record in reversed(records) if record.signal), None)
-    if killed is None:
-        return None
-    name = _signal_name(killed.signal or 0)
-    evidence = _last_texts(records)
-    if killed.signal == 9:
-        limit = pod.limits.memory_bytes if pod else None
-        about = f" (its memory limit is {shown_bytes(limit)})" if limit else ""
-        return _Found(
-            CauseCode.TASK_FAILED,
-            f"task {task.label} was killed ({name}), most likely for using too much memory{about}",
-            MEMORY_HINT,
-            evidence,
-        )
-    return _Found(CauseCode.TASK_FAILED, f"task {task.label} was ended by {name}", "", evidence)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _ended_before(task: TaskInstance, tasks: Sequence[TaskInstance]) -> bool:
     """Whether another task of the run had succeeded when this one began."""
     return any(
@@ -172,11 +142,11 @@ def _ended_before(task: TaskInstance, tasks: Sequence[TaskInstance]) -> bool:
     )
 
 
-def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> _Found | None:
+def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> Finding | None:
     exited = next((record.exited for record in reversed(records) if record.exited is not None), None)
     if exited is None:
         return None
-    return _Found(
+    return Finding(
         CauseCode.TASK_FAILED,
         f"task {task.label} ended itself: sys.exit({exited})",
         "return from the task instead: Airflow takes any exit for a failure",
@@ -184,12 +154,12 @@ def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> _Found | Non
     )
 
 
-def _from_metrics(task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None) -> _Found | None:
+def _from_metrics(task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None) -> Finding | None:
     """Numbers that Airflow itself refused to keep, which therefore never came to be read as metrics."""
     wrong = next((found for entry in raised if (found := not_a_metric(entry))), None)
     if wrong is None or task.task_id != metrics_task:
         return None
-    return _Found(
+    return Finding(
         CauseCode.METRICS_INVALID,
         f"task {task.label}: {wrong}",
         "harness logs: see where the training went wrong",
@@ -203,7 +173,7 @@ def _from_exception(
     raised: Sequence[Raised],
     code_root: str,
     has_earlier: bool,
-) -> _Found | None:
+) -> Finding | None:
     if not raised:
         return None
     first = raised[0]
@@ -224,7 +194,7 @@ def _from_exception(
             evidence.append(f"  {shortened(entry.frames[-1], code_root)}")
     if not ours:  # raised by an operator: what was printed before tells more than its frames
         evidence += _last_texts([record for record in records if not record.raised])
-    return _Found(
+    return Finding(
         CauseCode.TASK_FAILED,
         f"task {task.label} failed{place}: {first}{because}",
         next((hint for entry in raised if (hint := hint_for(entry, code_root))), ""),
@@ -232,7 +202,7 @@ def _from_exception(
     )
 
 
-def _from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> _Found | None:
+def _from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> Finding | None:
     """What Airflow's executor or scheduler noted when it failed the task itself."""
     texts = [
         event.text
@@ -246,7 +216,7 @@ def _from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> _Found | Non
         return None
     evidence = tuple(texts[-3:])
     if (match := re.search(r"exceeded quota[^\"\\]*", texts[-1])) is not None:
-        return _Found(
+        return Finding(
             CauseCode.QUOTA_EXCEEDED,
             f"task {task.label} got no pod: {match[0]}",
             "lower the task's requests, or run fewer tasks at once (max_active_tasks)",
@@ -254,25 +224,38 @@ def _from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> _Found | Non
         )
     code = CauseCode.TASK_FAILED if task.started_at else CauseCode.POD_NOT_STARTED
     reason = texts[-1].split("Extra info: ")[-1]
-    return _Found(code, f"task {task.label} was failed by Airflow: {_first_line(reason)}", "", evidence)
+    if (refusal := _refusal(reason)) is not None:
+        return Finding(
+            code,
+            f"task {task.label} got no pod: Kubernetes refused it: {refusal}",
+            "check the task's pod_override; a version's namespace enforces the pod security standard `restricted`",
+            (refusal,),
+        )
+    return Finding(code, f"task {task.label} was failed by Airflow: {_first_line(reason)}", "", evidence)
 
 
-def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecord]) -> _Found:
+def _refusal(text: str) -> str | None:
+    """The API server's own words in what its client made an exception of."""
+    found = re.search(r'"message":("(?:[^"\\]|\\.)*")', text)
+    return str(json.loads(found[1], strict=False)) if found else None
+
+
+def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecord]) -> Finding:
     errors = [record.text for record in records if record.level in {"error", "critical"}]
     evidence = tuple(errors[-5:]) or _last_texts(records)
     if errors:
-        return _Found(
+        return Finding(
             CauseCode.TASK_FAILED, f"task {task.label} failed: {_first_line(errors[-1])}", "", evidence
         )
     code = pod.base.exit_code if pod and pod.base else None
     if code:
-        return _Found(
+        return Finding(
             CauseCode.TASK_FAILED,
             f"task {task.label} failed: its pod ended with exit code {code}",
             "",
             evidence,
         )
-    return _Found(
+    return Finding(
         CauseCode.TASK_FAILED, f"task {task.label} failed and its log does not say why", "", evidence
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from harness.errors import HarnessError
 
 LIMIT_BYTES = 32 << 20  # of one pod's log
 LAST_LINES_S = 5.0
+_BETWEEN, _SUFFIX = "~", ".log"
 
 
 class LogKeeper:
@@ -52,9 +54,9 @@ class LogKeeper:
                 self._threads[pod.name] = thread
                 thread.start()
 
-    def text(self, pod: str) -> str:
+    def text(self, pod: Pod) -> str:
         """What is kept of a pod's log so far; empty when there is nothing."""
-        path = self._folder / file_name(pod)
+        path = self._folder / _file_name(pod)
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def _follow(self, pod: Pod) -> None:
@@ -63,7 +65,7 @@ class LogKeeper:
             file = None
             for line in self._redactor.lines(self._pods.follow_log(pod.name, "base")):
                 if file is None:  # not before: a second attempt must not empty what the first one kept
-                    path = self._folder / file_name(pod.name)
+                    path = self._folder / _file_name(pod)
                     file = opened.enter_context(path.open("w", encoding="utf-8", buffering=1))
                 kept_bytes += len(line) + 1
                 if kept_bytes > LIMIT_BYTES:
@@ -72,6 +74,34 @@ class LogKeeper:
                 file.write(line + "\n")
 
 
-def file_name(pod: str) -> str:
-    """The file of a pod's log; a pod's name is a plain file name."""
-    return f"{pod}.log"
+@dataclass(frozen=True)
+class KeptLog:
+    """One pod's log as a file. `task` is the task's id, `label` with the index of a mapped one."""
+
+    path: Path
+    label: str
+    try_number: str
+    pod: str
+
+    @property
+    def task(self) -> str:
+        return self.label.partition("[")[0]
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8", errors="replace")
+
+
+def kept_logs(folder: Path) -> tuple[KeptLog, ...]:
+    """What was kept in a folder, the oldest first."""
+    found = []
+    for path in sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime):
+        label, _, rest = path.name.removesuffix(_SUFFIX).rpartition(_BETWEEN)[0].partition(_BETWEEN)
+        found.append(KeptLog(path, label, rest, path.name.removesuffix(_SUFFIX).rpartition(_BETWEEN)[2]))
+    return tuple(found)
+
+
+def _file_name(pod: Pod) -> str:
+    """Task, try and pod: all of them are plain names, and a task's may be as long as a file's."""
+    label = pod.task_id if pod.map_index < 0 else f"{pod.task_id}[{pod.map_index}]"
+    return _BETWEEN.join((label[:140], str(pod.try_number), pod.name)) + _SUFFIX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ _OWN_LIMIT = (
     "exceeded its local ephemeral storage limit",
     "exceeds the limit",
 )
+_MISSING_SOURCE = re.compile(r"(?:secret|configmap|persistentvolumeclaim) \"[^\"]+\" not found")
 _WAIT_FOR_ROOM = ("Insufficient", "Too many pods")
 
 MEMORY_HINT = "raise the task's memory limit (pod_override of container `base`), or give it less data"
@@ -158,6 +160,15 @@ def _not_admitted(pod: Pod) -> Trouble | None:
 def _stuck(pod: Pod, events: tuple[str, ...]) -> Trouble | None:
     if pod.phase != "Pending" or not pod.node or not events:
         return None
+    missing = next((text for text in reversed(events) if _MISSING_SOURCE.search(text)), None)
+    if missing is not None:
+        return _trouble(
+            CauseCode.POD_NOT_STARTED,
+            f"its pod does not start: {missing}",
+            "check the Secrets, ConfigMaps and volumes that the task's pod_override names",
+            LATER_S,
+            events,
+        )
     return _trouble(
         CauseCode.POD_NOT_STARTED,
         f"its pod does not start: {events[-1]}",

@@ -121,6 +121,7 @@ class Pod:
     limits: Resources = Resources()
     created_at: datetime | None = None
     deleted: bool = False
+    uid: str = ""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Pod:
@@ -148,6 +149,7 @@ class Pod:
             limits=Resources.of(resources.get("limits")),
             created_at=_time(metadata.get("creationTimestamp")),
             deleted=bool(metadata.get("deletionTimestamp")),
+            uid=metadata.get("uid") or "",
         )
 
     @property

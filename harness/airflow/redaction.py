@@ -27,7 +27,7 @@ _SERVICE_KEY = re.compile(
 _NAME = r"(?:password|passwd|passphrase|secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key)"
 # `password=…`, `"aws_secret_access_key": "…"`: what has such a name and is no plain number or word of Python.
 _NAMED = re.compile(
-    rf"""(?P<head>(?i:{_NAME})(?:[_-][A-Za-z0-9_-]*)?["']?[ \t]*[:=][ \t]*)(?P<quote>\\?["'])?"""
+    rf"""(?P<head>(?i:{_NAME})(?:[_-][A-Za-z0-9_-]*)?\\?["']?[ \t]*[:=][ \t]*)(?P<quote>\\?["'])?"""
     rf"""(?!\d+(?:[\s,;)}}\]]|$)|(?:None|null|True|False|true|false)\b|\*\*\*)(?P<value>[^\s"',;&)}}\]\\]{{{SHORTEST_SECRET},}})"""
 )
 _SECRET_NAME = re.compile(rf"(?i){_NAME}|(?:^|_)(?:pass|pat|key|auth)$")

@@ -18,6 +18,7 @@ from harness.airflow.parsing import parse_statistics, wait_for_dag
 from harness.airflow.pods import Pod
 from harness.airflow.run import RunOutcome, follow
 from harness.airflow.watch import ClusterPods
+from harness.cluster.kernel_log import oom_kills
 from harness.config import TestSettings
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
@@ -164,11 +165,11 @@ def _reported(trial: Trial, outcome: RunOutcome) -> object:
 
 def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:
     task = root_failure(outcome.tasks)
-    log = ""
+    log, pod = "", None
     if task is not None:
         pod = outcome.pod_of(task)
         log = trial.pods.log(pod.name, "base", tail_lines=LOG_TAIL_LINES) if pod and not pod.deleted else ""
-        log = log or (trial.keeper.text(pod.name) if pod and trial.keeper else "")
+        log = log or (trial.keeper.text(pod) if pod and trial.keeper else "")
         log = log or trial.api.task_log(
             trial.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
         )
@@ -182,6 +183,7 @@ def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:
         audit=audit,
         room=outcome.room,
         metrics_task=trial.settings.metrics.task if trial.settings.metrics else None,
+        kills=oom_kills(pod.node) if pod and pod.node else None,
     )
 
 

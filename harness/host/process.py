@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import background
 
 TAIL_LINES = 20
 
@@ -159,9 +164,11 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a program in a process group of its own, its output in pipes; `env` is added to the environment.
 
-    Raises HarnessError(TOOL_MISSING) when there is no such program or it may not be run.
+    Raises HarnessError: TOOL_MISSING when there is no such program or it may not be run; INTERRUPTED in a
+    thread of `beside` whose work was stopped.
     """
-    try:
+
+    def begin() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             argv,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
@@ -170,7 +177,12 @@ def spawn(
             env={**os.environ, **env} if env else None,
             cwd=cwd,
             start_new_session=True,  # Ctrl-C reaches us alone; we stop the program's whole group
+            preexec_fn=_end_with_us(),  # noqa: PLW1509  calls nothing but prctl
         )
+
+    work = background.of_this_thread()
+    try:
+        return begin() if work is None else work.start(begin)
     except FileNotFoundError as error:
         if cwd is not None and not cwd.is_dir():
             raise HarnessError(CauseCode.INTERNAL, f"no directory {cwd} to run {argv[0]} in") from error
@@ -187,6 +199,24 @@ def spawn(
         raise HarnessError(
             CauseCode.TOOL_MISSING, f"`{argv[0]}` can't be run: {error.strerror}", hint="harness doctor"
         ) from error
+
+
+def beside(count: int) -> AbstractContextManager[ThreadPoolExecutor]:
+    """Threads for work beside this one; when the block is left by an error or Ctrl-C, their programs are ended."""
+    return background.threads(count, stop)
+
+
+@functools.cache
+def _end_with_us() -> Callable[[], object] | None:
+    """What a new program does first: ask Linux to be ended when we are, also by SIGKILL.
+
+    A program that outlived us would work against the next command on the same cluster.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    set_death_signal = 1
+    return functools.partial(prctl, set_death_signal, signal.SIGKILL.value)
 
 
 def spawn_detached(argv: Sequence[str | Path], *, log: Path) -> int:

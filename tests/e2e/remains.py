@@ -40,14 +40,14 @@ def of_version_in_the_end(cluster: KindCluster, helm: list[str], namespace: str)
     return found
 
 
-def docker_objects() -> dict[str, str]:
-    """All containers, volumes and networks, but those of other kind clusters: id -> kind and name."""
+def docker_objects(name: str = "harness-test") -> dict[str, str]:
+    """All containers, volumes and networks, but those of other kind clusters than `name`: id -> kind and name."""
     engine = docker.from_env()
     try:
         containers = engine.containers.list(all=True)
         others: set[str] = set()
         for container in containers:
-            if container.labels.get("io.x-k8s.kind.cluster", "harness-test") != "harness-test":
+            if container.labels.get("io.x-k8s.kind.cluster", name) != name:
                 others |= {str(container.id), *_used_by(container.attrs)}
         found = {str(each.id): f"container {each.name}" for each in containers}
         found |= {str(each.name): f"volume {each.name}" for each in engine.volumes.list()}

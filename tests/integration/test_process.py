@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -186,3 +188,77 @@ def test_detached_outlives_and_logs(tmp_path: Path) -> None:
         assert log.read_text() == "told\n"
     finally:
         os.killpg(pid, signal.SIGKILL)
+
+
+class TestBeside:
+    def test_an_error_ends_what_runs_and_what_would_have(self, tmp_path: Path) -> None:
+        script = f"echo $$ > {tmp_path}/pid; exec sleep 300"
+        began_s = time.monotonic()
+
+        def work() -> None:
+            with contextlib.suppress(HarnessError):
+                process.run(["sh", "-c", script])
+            process.run(["touch", tmp_path / "second"])
+
+        with pytest.raises(ValueError, match="main"), process.beside(1) as aside:
+            ended = aside.submit(work)
+            waiting = aside.submit(process.run, ["touch", tmp_path / "third"])
+            while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+                time.sleep(0.05)
+            raise ValueError("main")
+        assert time.monotonic() - began_s < 10
+        assert gone(int((tmp_path / "pid").read_text()))
+        assert waiting.cancelled()
+        error = ended.exception()
+        assert isinstance(error, HarnessError)
+        assert error.cause is CauseCode.INTERRUPTED
+        assert not (tmp_path / "second").exists()
+
+    def test_also_inside_of_another(self, tmp_path: Path) -> None:
+        def inner() -> None:
+            with process.beside(1) as aside:
+                aside.submit(process.run, ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 300"]).result()
+
+        with pytest.raises(ValueError, match="main"), process.beside(1) as outer:
+            outer.submit(inner)
+            while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+                time.sleep(0.05)
+            raise ValueError("main")
+        assert gone(int((tmp_path / "pid").read_text()))
+
+    def test_without_an_error_it_is_awaited(self) -> None:
+        with process.beside(2) as aside:
+            done = [aside.submit(process.run, ["echo", str(number)]) for number in range(4)]
+        assert [each.result().stdout for each in done] == ["0\n", "1\n", "2\n", "3\n"]
+
+
+def test_a_program_ends_with_us_however_we_end(tmp_path: Path) -> None:
+    script = f"from harness.host import process; process.run(['sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 300'])"
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_cleans_up_the_second_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    script = f"""import os, pathlib, time
+from harness.host import signals
+signals.heed(lambda: os._exit(130))
+pathlib.Path({str(tmp_path / "begun")!r}).touch()
+try:
+    time.sleep(300)
+except KeyboardInterrupt:
+    pathlib.Path({str(tmp_path / "cleaning")!r}).touch()
+    time.sleep(300)
+"""
+    asked = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    for step in ("begun", "cleaning"):
+        while not (tmp_path / step).exists():
+            time.sleep(0.05)
+        asked.send_signal(number)
+    _, said = asked.communicate(timeout=10)
+    assert asked.returncode == 130
+    assert "cleaning up" in said

@@ -366,7 +366,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_by_its_event() -> None:
     assert outcome.error is not None
     assert outcome.error.cause is CauseCode.POD_NOT_STARTED
     assert 'configmap "x" not found' in outcome.error.message
-    assert 60 <= took_s < 62
+    assert 20 <= took_s < 22
 
 
 def test_a_pod_that_vanished_was_deleted() -> None:

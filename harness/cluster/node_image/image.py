@@ -8,7 +8,6 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
@@ -77,7 +76,7 @@ class NodeImage:
 
 def node_image(*, on_line: Callable[[str], None], log: Path) -> NodeImage:
     """The image, built and given to Docker when it is not there yet. Raises HarnessError(BUILD_FAILED)."""
-    with ThreadPoolExecutor(max_workers=1) as aside, as_file(_static_files()) as static:
+    with process.beside(1) as aside, as_file(_static_files()) as static:
         # Unpacking packages and compiling leave each other's processors alone for most of the time.
         systems = aside.submit(_root_file_systems, log) if built_programs() is None else None
         built = programs(on_line=on_line, log=log)

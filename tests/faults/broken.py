@@ -1,0 +1,454 @@
+"""DAGs that are broken, each in its own way, and what a user should be told of it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import scratch
+
+HEAD = "from airflow.sdk import dag, task\n"
+POD = "from kubernetes.client import models as k8s\n"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A DAG file, the test that runs it, and the cause that must be told.
+
+    `words` must be in the cause's message, `hint` in its hint, `evidence` somewhere below it.
+    """
+
+    name: str
+    source: str
+    code: str | None
+    words: tuple[str, ...] = ()
+    hint: str = ""
+    evidence: str = ""
+    toml: str = ""
+    dag: str = ""
+    deadline_s: float = 60.0
+    beside: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def table(self) -> str:
+        return f'[tests.{self.name}]\ndag = "{self.dag or self.name}"\n{self.toml}\n'
+
+
+def tasks(name: str, body: str, head: str = "") -> str:
+    """A file with one DAG, named as its function, of what `body` defines and calls."""
+    lines = "".join(f"    {line}\n" if line else "\n" for line in body.strip("\n").splitlines())
+    return f"{HEAD}{head}\n\n@dag(schedule=None)\ndef {name}():\n{lines}\n\n{name}()\n"
+
+
+def one(name: str, body: str, arguments: str = "", head: str = "") -> str:
+    """A DAG of one task, `work`."""
+    lines = "".join(f"    {line}\n" for line in body.strip("\n").splitlines())
+    return tasks(name, f"@task({arguments})\ndef work():\n{lines}\nwork()", head)
+
+
+def with_pod(name: str, pod: str, body: str = "return 1", arguments: str = "") -> str:
+    """A DAG of one task whose pod is changed by `pod_override`."""
+    return one(name, body, f"{arguments}executor_config={{'pod_override': k8s.V1Pod({pod})}}", POD)
+
+
+def container(what: str) -> str:
+    return f"spec=k8s.V1PodSpec(containers=[k8s.V1Container(name='base', {what})])"
+
+
+def resources(**limits: str) -> str:
+    return container(f"resources=k8s.V1ResourceRequirements(limits={limits})")
+
+
+METRICS = 'metrics = { task = "work" }'
+
+PARSING = (
+    Broken(
+        "syntax_error",
+        f"{HEAD}\n\n@dag(schedule=None)\ndef syntax_error()\n    pass\n",
+        "dag_import_error",
+        ("dags/syntax_error.py:5", "SyntaxError"),
+        hint="dags/syntax_error.py",
+    ),
+    Broken(
+        "missing_package",
+        "import xgboost\n" + one("missing_package", "return xgboost.__version__"),
+        "dag_import_error",
+        ("dags/missing_package.py:1", "No module named 'xgboost'"),
+        hint="requirements",
+    ),
+    Broken(
+        "error_in_a_module_beside",
+        "from module_beside import THRESHOLD\n" + one("error_in_a_module_beside", "return THRESHOLD"),
+        "dag_import_error",
+        ("KeyError: 'THRESHOLD'", "dags/module_beside.py:3"),
+        beside=(("dags/module_beside.py", "import os\n\nTHRESHOLD = os.environ['THRESHOLD']\n"),),
+    ),
+    Broken(
+        "cycle",
+        tasks(
+            "cycle",
+            "@task\ndef a():\n    return 1\n@task\ndef b():\n    return 2\nx, y = a(), b()\nx >> y >> x",
+        ),
+        "dag_import_error",
+        ("dags/cycle.py", "ycle"),
+    ),
+    Broken(
+        "twice_in_a_file",
+        one("twice_in_a_file", "return 1").replace("@dag(", "@dag('twice_in_a_file', ")
+        + "\n\n@dag('twice_in_a_file', schedule=None)\ndef other():\n"
+        "    @task\n    def x():\n        return 2\n\n    x()\n\n\nother()\n",
+        "dag_import_error",
+        ("dags/twice_in_a_file.py", "twice_in_a_file", "uplicat"),
+    ),
+    Broken(
+        "twice_in_two_files",
+        one("twice_in_two_files", "return 1"),
+        "dag_import_error",
+        ("twice_in_two_files", "dags/another_file.py", "dags/twice_in_two_files.py"),
+        beside=(("dags/another_file.py", one("twice_in_two_files", "return 2")),),
+    ),
+    Broken("not_there", "", "dag_not_found", ("'nowhere_to_be_found'",), dag="nowhere_to_be_found"),
+    Broken(
+        "misspelt",
+        one("well_spelt_dag", "return 1"),
+        "dag_not_found",
+        ("well_spelt_dag",),
+        dag="wel_spelt_dag",
+    ),
+    Broken(
+        "paused",
+        one("paused", "return {'accuracy': 0.9}").replace(
+            "schedule=None", "schedule=None, is_paused_upon_creation=True"
+        ),
+        None,
+        toml=METRICS,
+    ),
+    Broken(
+        "refused_conf",
+        one("refused_conf", "return 1", head="from airflow.sdk import Param\n").replace(
+            "schedule=None", "schedule=None, params={'epochs': Param(3, type='integer', minimum=1)}"
+        ),
+        "config_invalid",
+        ("refused_conf", "epochs"),
+        toml="conf = { epochs = 0 }",
+    ),
+)
+
+TASKS = (
+    Broken(
+        "exception",
+        "from training import fit\n" + one("exception", "return fit([])"),
+        "task_failed",
+        ("task work failed at dags/training.py:2 in fit", "ZeroDivisionError: division by zero"),
+        evidence="dags/exception.py:",
+        beside=(("dags/training.py", "def fit(rows):\n    return 1 / len(rows)\n"),),
+    ),
+    Broken(
+        "fails_again",
+        one(
+            "fails_again",
+            "raise ValueError('no luck')",
+            "retries=1, retry_delay=timedelta(seconds=1)",
+            "from datetime import timedelta\n",
+        ),
+        "task_failed",
+        ("task work failed", "no luck", "try 2 of 2"),
+    ),
+    Broken(
+        "root_of_it",
+        tasks(
+            "root_of_it",
+            "@task\ndef load():\n    raise RuntimeError('the source is empty')\n"
+            "@task\ndef train():\n    return 1\n"
+            "@task(trigger_rule='all_done')\ndef notify():\n    raise RuntimeError('nothing to tell')\n"
+            "load() >> train() >> notify()",
+        ),
+        "task_failed",
+        ("task load failed", "the source is empty", "1 more failed"),
+    ),
+    Broken(
+        "shell",
+        "from airflow.providers.standard.operators.bash import BashOperator\n"
+        f"{HEAD}\n\n@dag(schedule=None)\ndef shell():\n"
+        "    BashOperator(task_id='work', bash_command='echo the model file is missing; exit 3')\n\n\nshell()\n",
+        "task_failed",
+        ("task work failed", "exit code 3"),
+        evidence="the model file is missing",
+    ),
+    Broken(
+        "sensor_gives_up",
+        tasks(
+            "sensor_gives_up",
+            "@task.sensor(poke_interval=1, timeout=4)\ndef wait():\n    return False\nwait()",
+        ),
+        "task_failed",
+        ("task wait", "timed out"),
+        hint="timeout",
+    ),
+    Broken(
+        "sensor_waits",
+        tasks(
+            "sensor_waits",
+            "@task.sensor(poke_interval=5, mode='reschedule')\ndef wait():\n    return False\nwait()",
+        ),
+        "run_timeout",
+        ("sensor_waits", "25s", "wait"),
+        toml='timeout = "25s"',
+    ),
+    Broken(
+        "too_slow",
+        one("too_slow", "import time\ntime.sleep(600)"),
+        "run_timeout",
+        ("too_slow", "20s", "task work was running"),
+        hint="timeout",
+        toml='timeout = "20s"',
+    ),
+    Broken(
+        "execution_timeout",
+        one(
+            "execution_timeout",
+            "import time\ntime.sleep(600)",
+            "execution_timeout=timedelta(seconds=3)",
+            "from datetime import timedelta\n",
+        ),
+        "task_failed",
+        ("task work", "execution_timeout"),
+    ),
+    Broken(
+        "exits",
+        one("exits", "import sys\nprint('nothing to do here')\nsys.exit(3)"),
+        "task_failed",
+        ("task work", "sys.exit(3)"),
+    ),
+    Broken(
+        "aborts",
+        one("aborts", "import os\nprint('into native code')\nos.abort()"),
+        "task_failed",
+        ("task work", "SIGABRT"),
+        evidence="into native code",
+    ),
+    Broken(
+        "killed", one("killed", "import os\nos.kill(os.getpid(), 9)"), "task_failed", ("task work", "SIGKILL")
+    ),
+    Broken(
+        "returns_an_object",
+        one("returns_an_object", "return open('/etc/hostname')"),
+        "task_failed",
+        ("task work", "TextIOWrapper"),
+        hint="XCom",
+    ),
+    Broken(
+        "file_of_another_task",
+        tasks(
+            "file_of_another_task",
+            "@task\ndef write():\n    with open('/opt/airflow/dags/data.csv', 'w') as f:\n        f.write('1')\n"
+            "@task\ndef read():\n    return open('/opt/airflow/dags/data.csv').read()\n"
+            "write() >> read()",
+        ),
+        "task_failed",
+        ("task write failed", "/opt/airflow/dags/data.csv"),
+        hint='shared = ["dags"]',
+    ),
+    Broken(
+        "file_in_tmp",
+        tasks(
+            "file_in_tmp",
+            "@task\ndef write():\n    with open('/tmp/model.pkl', 'w') as f:\n        f.write('1')\n"
+            "@task\ndef read():\n    return open('/tmp/model.pkl').read()\n"
+            "write() >> read()",
+        ),
+        "task_failed",
+        ("task read failed", "/tmp/model.pkl", "file system of its own"),
+        hint="[image] shared",
+    ),
+    Broken(
+        "no_connection",
+        one("no_connection", "from airflow.sdk import Connection\nreturn Connection.get('warehouse').host"),
+        "task_failed",
+        ("task work failed at dags/no_connection.py", "warehouse"),
+        hint="AIRFLOW_CONN_WAREHOUSE",
+    ),
+    Broken(
+        "module_in_task",
+        one("module_in_task", "import lightgbm"),
+        "task_failed",
+        ("No module named 'lightgbm'",),
+        hint="lightgbm",
+    ),
+    Broken("no_metrics", one("no_metrics", "print('done')"), "metrics_missing", ("work",), toml=METRICS),
+    Broken(
+        "skipped_metrics",
+        one(
+            "skipped_metrics",
+            "from airflow.sdk.exceptions import AirflowSkipException\nraise AirflowSkipException('no data today')",
+        ),
+        "metrics_missing",
+        ("work", "skipped"),
+        toml=METRICS,
+    ),
+    Broken(
+        "not_a_number",
+        one("not_a_number", "return {'accuracy': float('nan')}"),
+        "metrics_invalid",
+        ("task work", "not finite"),
+        toml=METRICS,
+    ),
+    Broken(
+        "words_for_numbers",
+        one("words_for_numbers", "return {'accuracy': 'high'}"),
+        "metrics_invalid",
+        ("accuracy",),
+        toml=METRICS,
+    ),
+    Broken(
+        "too_large",
+        one("too_large", "return {'accuracy': 10**400}"),
+        "metrics_invalid",
+        ("task work", "too large"),
+        toml=METRICS,
+    ),
+    Broken(
+        "no_such_metrics_task",
+        one("no_such_metrics_task", "return {'accuracy': 0.9}"),
+        "metrics_missing",
+        ("evaluate", "work"),
+        toml='metrics = { task = "evaluate" }',
+    ),
+    Broken(
+        "mapped_metrics",
+        tasks(
+            "mapped_metrics",
+            "@task\ndef work(x):\n    return {'accuracy': x / 10}\nwork.expand(x=[8, 9])",
+        ),
+        "metrics_invalid",
+        ("work", "mapped"),
+        toml=METRICS,
+    ),
+    Broken(
+        "gate",
+        one("gate", "return {'accuracy': 0.5}"),
+        "gate_failed",
+        ("accuracy", "0.5", "0.9"),
+        toml=METRICS + "\ngates.accuracy = { min = 0.9 }",
+    ),
+)
+
+PODS = (
+    Broken(
+        "out_of_memory",
+        with_pod(
+            "out_of_memory",
+            resources(memory="400Mi"),
+            "kept = []\nwhile True:\n    kept.append(bytearray(16 * 2**20))",
+        ),
+        "task_out_of_memory",
+        ("task work", "400Mi", "a peak of"),
+        hint="memory limit",
+    ),
+    Broken(
+        "out_of_storage",
+        with_pod(
+            "out_of_storage",
+            container("resources=k8s.V1ResourceRequirements(limits={'ephemeral-storage': '30Mi'})"),
+            "import time\nwith open('/tmp/big', 'wb') as f:\n    f.write(b'x' * (200 * 2**20))\ntime.sleep(120)",
+        ),
+        "task_storage_limit",
+        ("task work", "30Mi"),
+        hint="ephemeral-storage",
+        deadline_s=90.0,
+    ),
+    Broken(
+        "larger_than_any_node",
+        with_pod(
+            "larger_than_any_node",
+            container("resources=k8s.V1ResourceRequirements(requests={'cpu': '900'})"),
+        ),
+        "request_too_large",
+        ("task work", "900 CPU"),
+    ),
+    Broken(
+        "unknown_image",
+        with_pod("unknown_image", container("image='registry.invalid/team/nothing:1.0'")),
+        "image_not_startable",
+        ("task work", "registry.invalid/team/nothing:1.0"),
+    ),
+    Broken(
+        "no_such_secret",
+        with_pod(
+            "no_such_secret",
+            container("env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name='warehouse'))]"),
+        ),
+        "pod_not_started",
+        ("task work", 'secret "warehouse" not found'),
+        hint="pod_override",
+    ),
+    Broken(
+        "no_such_volume",
+        with_pod(
+            "no_such_volume",
+            "spec=k8s.V1PodSpec(containers=[k8s.V1Container(name='base', volume_mounts="
+            "[k8s.V1VolumeMount(name='data', mount_path='/data')])], volumes=[k8s.V1Volume(name='data', "
+            "persistent_volume_claim=k8s.V1PersistentVolumeClaimVolumeSource(claim_name='data'))])",
+        ),
+        "pod_not_started",
+        ("task work", 'persistentvolumeclaim "data" not found'),
+        hint="pod_override",
+    ),
+    Broken(
+        "no_such_secret_volume",
+        with_pod(
+            "no_such_secret_volume",
+            "spec=k8s.V1PodSpec(containers=[k8s.V1Container(name='base', volume_mounts="
+            "[k8s.V1VolumeMount(name='keys', mount_path='/keys')])], volumes=[k8s.V1Volume(name='keys', "
+            "secret=k8s.V1SecretVolumeSource(secret_name='keys'))])",
+        ),
+        "pod_not_started",
+        ("task work", 'secret "keys" not found'),
+        hint="pod_override",
+    ),
+    Broken(
+        "privileged",
+        with_pod("privileged", container("security_context=k8s.V1SecurityContext(privileged=True)")),
+        "pod_not_started",
+        ("task work", "PodSecurity"),
+        hint="pod_override",
+    ),
+    Broken(
+        "no_such_node",
+        with_pod(
+            "no_such_node",
+            "spec=k8s.V1PodSpec(node_selector={'gpu': 'a100'}, containers=[k8s.V1Container(name='base')])",
+        ),
+        "pod_not_started",
+        ("task work", "node"),
+        hint="nodeSelector",
+    ),
+)
+
+ENDLESS_IMPORT = (
+    Broken(
+        "endless_import",
+        "import time\n\nwhile True:\n    time.sleep(0.1)\n\n" + one("endless_import", "return 1"),
+        "dag_import_error",
+        ("dags/endless_import.py", "seconds"),
+        deadline_s=90.0,
+    ),
+)
+
+GROUPS = {"parsing": PARSING, "tasks": TASKS, "pods": PODS, "endless": ENDLESS_IMPORT}
+
+
+def repository(root: Path, cases: tuple[Broken, ...]) -> scratch.Scratch:
+    """A repository with the files of some cases, on the sample's dependencies."""
+    made = scratch.empty(root)
+    (root / "dags").mkdir()
+    shutil.copy(scratch.CHECKOUT / "dags" / "requirements.lock", root / "dags")
+    for case in cases:
+        if case.source:
+            made.write(f"dags/{case.name}.py", case.source)
+        for path, text in case.beside:
+            made.write(path, text)
+    made.write("harness.toml", "\n".join(case.table for case in cases))
+    made.commit("what is broken")
+    return made

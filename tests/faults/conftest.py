@@ -1,0 +1,92 @@
+"""A disposable cluster for what is done to clusters, made and removed by the product's own `up` and `down`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import remains
+import scratch
+from command import Harness, explained
+from kubernetes import client, config
+
+from harness.cluster import kind
+from harness.errors import HarnessError
+from harness.host.docker_client import connect
+
+NAME = "harness-faults"
+# To work on these tests: a cluster that is there already, and that nothing is done to.
+BORROWED = "HARNESS_FAULTS_CLUSTER"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster, the program for it, and the official client."""
+
+    harness: Harness
+    api: client.CoreV1Api
+    disposable: bool
+
+    @property
+    def name(self) -> str:
+        return self.harness.cluster
+
+    def versions(self) -> list[str]:
+        """The namespaces of versions, the newest last."""
+        found = self.api.list_namespace(label_selector="harness.local/role=version").items
+        return [
+            each.metadata.name for each in sorted(found, key=lambda each: each.metadata.creation_timestamp)
+        ]
+
+    def pods(self, namespace: str, selector: str = "") -> list[Any]:
+        return list(self.api.list_namespaced_pod(namespace, label_selector=selector).items)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
+    """A repository with a DAG of one task."""
+    return scratch.tiny(tmp_path_factory.mktemp("faults-tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def cluster(tiny: scratch.Scratch) -> Iterator[Cluster]:
+    """`harness up` for a cluster of these tests alone; in the end `harness down` leaves nothing of it."""
+    borrowed = os.environ.get(BORROWED)
+    harness = Harness(borrowed or NAME)
+    try:
+        connect().close()
+    except HarnessError as error:
+        pytest.fail(f"the fault tests need Docker: {error.message}\nhint: {error.hint}", pytrace=False)
+    before = remains.docker_objects(NAME)
+    if not borrowed:
+        made = harness.watch(tiny.root, "up")
+        if made.exit_code != 0:
+            pytest.fail(f"`harness up` ended with {made.exit_code}:\n{made.text}", pytrace=False)
+    kubeconfig = kind.state_folder(harness.cluster) / "kubeconfig"
+    api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
+    yield Cluster(harness, api, disposable=not borrowed)
+    if borrowed:
+        return
+    removed = harness(tiny.root, "down", "--force")
+    assert removed.returncode == 0, explained(removed)
+    left = [name for key, name in remains.docker_objects(NAME).items() if key not in before]
+    assert not left, f"`harness down` left {left}"
+    assert not kind.state_folder(NAME).exists()
+
+
+@pytest.fixture
+def disposable(cluster: Cluster) -> Cluster:
+    """The cluster, to be broken."""
+    if not cluster.disposable:
+        pytest.skip(f"{BORROWED} names a cluster that is not to be broken")
+    return cluster
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    """Where a command writes its result."""
+    return tmp_path / "result.json"

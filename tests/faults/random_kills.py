@@ -1,0 +1,143 @@
+"""SIGKILL at random moments of `up`, `test` and `down`: the next `up && test` passes, `down` leaves only the cache.
+
+    python -m tests.faults.random_kills --count 50
+
+A cluster of its own is made and removed. The seed is printed, so that a failure can be had again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import remains
+import scratch
+from command import ENVIRONMENT, PROGRAM
+
+from harness.cluster import kind
+
+from . import helpers
+
+COMMANDS = ("up", "test", "down")
+DEADLINE_S = 1800.0
+
+
+@dataclass
+class Trial:
+    """One kill and what came after it."""
+
+    number: int
+    command: str
+    after_s: float
+    ended_before: bool = False
+    failures: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        how = "ended before" if self.ended_before else f"killed after {self.after_s:.1f} s"
+        return f"{self.number}: {self.command} {how}: {'; '.join(self.failures) or 'ok'}"
+
+
+@dataclass
+class Session:
+    """A repository, a cluster's name, and how long each command takes when nobody kills it."""
+
+    root: Path
+    name: str
+    random: random.Random
+    took_s: dict[str, float] = field(default_factory=lambda: {"up": 90.0, "test": 60.0, "down": 5.0})
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command to its end."""
+        started_s = time.monotonic()
+        done = subprocess.run(
+            self._argv(arguments), cwd=self.root, env=self._env(), capture_output=True, text=True,
+            timeout=DEADLINE_S, check=False,
+        )  # fmt: skip
+        helpers.log(f"    {arguments[0]}: exit {done.returncode}, {time.monotonic() - started_s:.0f} s")
+        return done
+
+    def kill(self, number: int, command: str) -> Trial:
+        """Start a command and kill it, and it alone, at a random moment."""
+        trial = Trial(number, command, self.random.uniform(0.0, self.took_s[command]))
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                self._argv((command,)), cwd=self.root, env=self._env(), stdout=output, stderr=output
+            )
+            try:
+                process.wait(timeout=trial.after_s)
+                trial.ended_before = True
+            except subprocess.TimeoutExpired:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+        return trial
+
+    def check(self, trial: Trial) -> None:
+        """`up && test` pass, whatever the killed command left."""
+        for command in ("up", "test"):
+            done = self.run(command)
+            if done.returncode != 0:
+                trial.failures.append(f"{command} ended with {done.returncode}")
+                helpers.log(done.stderr[-4000:] + done.stdout[-4000:])
+                return
+            if "Traceback" in done.stderr:
+                trial.failures.append(f"a traceback in {command}")
+
+    def _argv(self, arguments: tuple[str, ...]) -> list[str]:
+        return [str(PROGRAM), *arguments, "--name", self.name]
+
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, **ENVIRONMENT}
+
+
+def leftovers(name: str, before: dict[str, str]) -> list[str]:
+    """What `down` should have removed: Docker's objects, the state folder, and programs that still run."""
+    left = [text for key, text in remains.docker_objects(name).items() if key not in before]
+    if kind.state_folder(name).exists():
+        left.append(f"folder {kind.state_folder(name)}")
+    return left + helpers.programs_about(name)
+
+
+def run(count: int, name: str, seed: int) -> list[Trial]:
+    """`count` kills on a cluster `name`, which is removed in the end; returns those that went wrong."""
+    helpers.log(f"{count} kills on cluster {name}, seed {seed}")
+    before = remains.docker_objects(name)
+    wrong: list[Trial] = []
+    with tempfile.TemporaryDirectory(prefix="harness-kills-") as folder:
+        session = Session(scratch.tiny(Path(folder) / "tiny").root, name, random.Random(seed))
+        for number in range(1, count + 1):
+            trial = session.kill(number, session.random.choice(COMMANDS))
+            session.check(trial)
+            helpers.log(str(trial))
+            wrong += [trial] if trial.failures else []
+        down = session.run("down", "--force")
+        left = leftovers(name, before)
+        if down.returncode != 0 or left:
+            last = Trial(count + 1, "down", 0.0, failures=[f"exit {down.returncode}, left {left}"])
+            helpers.log(str(last))
+            wrong.append(last)
+    helpers.log(f"{count} kills, {len(wrong)} failures, seed {seed}")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--name", default="harness-kills")
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
+    return 1 if run(options.count, options.name, seed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

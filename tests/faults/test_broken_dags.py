@@ -1,0 +1,57 @@
+"""Each broken DAG is told by its cause, in the first line, in time, and without a traceback of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import explained, loaded, only_version
+
+from harness.errors import CauseCode
+
+from .broken import GROUPS, Broken, repository
+from .conftest import Cluster
+
+
+@pytest.fixture(scope="module", params=GROUPS)
+def ran(request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """All DAGs of a group in one version: the group's name, the command, and its tests by name."""
+    group = request.param
+    made = repository(tmp_path_factory.mktemp(f"broken-{group}") / group, GROUPS[group])
+    file: Path = made.root.parent / "result.json"
+    done = cluster.harness(made.root, "test", "--keep", "never", "--json", file)
+    tests = {test["name"]: test for test in only_version(loaded(file))["tests"]}
+    assert set(tests) == {case.name for case in GROUPS[group]}, explained(done)
+    return group, done, tests
+
+
+def told(case: Broken, test: dict[str, Any]) -> list[str]:
+    """What is not as a user should be told it."""
+    cause = test["cause"] or {"code": None, "message": "", "hint": "", "evidence": []}
+    wrong = [] if cause["code"] == case.code else [f"the cause is {cause['code']}, not {case.code}"]
+    first = cause["message"].split("\n")[0]
+    wrong += [f"the first line lacks {word!r}" for word in case.words if word not in first]
+    if case.hint not in cause["hint"]:
+        wrong.append(f"the hint lacks {case.hint!r}")
+    if case.evidence not in "\n".join(cause["evidence"]):
+        wrong.append(f"the evidence lacks {case.evidence!r}")
+    took_s = sum(test["phases"].get(phase, 0.0) for phase in ("parse_s", "run_s"))
+    if took_s > case.deadline_s:
+        wrong.append(f"it took {took_s:.0f} s")
+    return wrong
+
+
+def test_each_is_told_by_its_cause(ran: Any) -> None:
+    group, done, tests = ran
+    wrong = {case.name: told(case, tests[case.name]) for case in GROUPS[group]}
+    assert {name: found for name, found in wrong.items() if found} == {}, {
+        name: tests[name]["cause"] for name, found in wrong.items() if found
+    }
+    assert "Traceback (most recent call last)" not in done.stderr
+
+
+def test_the_exit_code_is_that_of_the_causes(ran: Any) -> None:
+    group, done, _ = ran
+    codes = {CauseCode.of(case.code).exit_code for case in GROUPS[group] if case.code}
+    assert done.returncode == next(code for code in (70, 130, 2, 3, 4, 1) if code in codes)

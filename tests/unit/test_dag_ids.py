@@ -1,0 +1,55 @@
+"""One id for two DAGs is told; what may be one in another case is not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.airflow.dag_ids import definitions, refuse_twice
+from harness.errors import CauseCode, HarnessError
+
+DECORATED = "@dag(schedule=None)\ndef train():\n    pass\n\ntrain()\n"
+NAMED = "with DAG('train', schedule=None) as found:\n    pass\n"
+ASSIGNED = "found = DAG(dag_id='train')\n"
+
+
+@pytest.mark.parametrize(
+    "source", [DECORATED, NAMED, ASSIGNED, DECORATED.replace("train()\n", "x = train()\n")]
+)
+def test_each_way_to_define_one(source: str) -> None:
+    assert [found for found, _ in definitions(source)] == ["train"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        DECORATED.removesuffix("train()\n"),
+        f"if True:\n    {ASSIGNED}",
+        "found = DAG(name)\n",
+        "found = DAG(f'{team}_train')\n",
+        "@task\ndef train(): pass\n\ntrain()\n",
+        "def (",
+    ],
+    ids=["never called", "in a condition", "a variable", "computed", "a task", "no Python"],
+)
+def test_what_is_not_certain_does_not_count(source: str) -> None:
+    assert [found for found, _ in definitions(source) if found] == []
+
+
+def test_two_files_with_one_id() -> None:
+    sources = {"a.py": NAMED, "b.py": DECORATED, "c.py": "# train"}
+    with pytest.raises(HarnessError, match=r"dags/a\.py:1 and dags/b\.py:2") as caught:
+        refuse_twice("train", sources, sources.get, "dags")
+    assert caught.value.cause is CauseCode.DAG_IMPORT_ERROR
+    assert "dags/b.py" in caught.value.hint
+
+
+def test_one_definition_is_fine() -> None:
+    sources = {"a.py": NAMED, "b.py": DECORATED.replace("train", "other")}
+    refuse_twice("train", sources, sources.get, "dags")
+
+
+@given(st.text())
+def test_any_text_can_be_read(source: str) -> None:
+    list(definitions(source))

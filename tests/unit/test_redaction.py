@@ -1,0 +1,85 @@
+"""What is kept holds no secret: neither a known one in any form, nor what looks like one."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.airflow.redaction import Redactor, secrets_of
+
+CANARY = "c4n4ry/v4lue+x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"connecting with {CANARY}.",
+        f"postgresql://user:{quote(CANARY, safe='')}@host/db",
+        base64.b64encode(CANARY.encode()).decode(),
+        f'{{"event": "it is {CANARY}"}}',
+    ],
+    ids=["plain", "in a URL", "as Kubernetes keeps it", "in JSON"],
+)
+def test_a_known_secret_is_masked_in_every_form(text: str) -> None:
+    kept = Redactor([CANARY])(text)
+    assert "***" in kept
+    for form in (CANARY, quote(CANARY, safe=""), base64.b64encode(CANARY.encode()).decode()):
+        assert form not in kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("password=hunter22", "password=***"),
+        ('"aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG"', '"aws_secret_access_key": "***"'),
+        ("API_KEY: 'abc123def456'", "API_KEY: '***'"),
+        (r"{\"db_password\": \"hunter22\"}", r"{\"db_password\": \"***\"}"),
+        ("key AKIAIOSFODNN7EXAMPLE used", "key *** used"),
+        ("git clone https://ghp_abcdefghijklmnopqrstuvwxyz0123@x", "git clone https://***@x"),
+        ("eyJhbGciOiJIUzUxMiJ9.eyJzdWIiOiIwMSJ9.k3Ar-_9 expired", "*** expired"),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(text: str, kept: str) -> None:
+    assert Redactor()(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tokens: 1048576, epoch 3",
+        "token = None",
+        "secretName: airflow",
+        "automountServiceAccountToken: false",
+        "accuracy 0.97 is below its minimum 0.98",
+        "task work failed at dags/a.py:3 in work: KeyError: 'password'",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert Redactor(["airfl", ""])(text) == text
+
+
+def test_a_private_key_is_masked_over_all_its_lines() -> None:
+    lines = ["before", "-----BEGIN RSA PRIVATE KEY-----", "MIIEow", "-----END RSA PRIVATE KEY-----", "after"]
+    assert list(Redactor().lines(lines)) == ["before", "***", "***", "***", "after"]
+    assert "MIIEow" not in Redactor()("\n".join(lines))
+
+
+@given(secret=st.text(st.characters(codec="utf-8"), min_size=6), before=st.text(), after=st.text())
+def test_no_known_secret_survives(secret: str, before: str, after: str) -> None:
+    kept = Redactor([secret])(before + secret + after)
+    assert (
+        secret not in kept
+        or secret in "***" * 3
+        or set(secret) <= {"*"}
+        or secret in before
+        or secret in after
+    )
+
+
+def test_the_environments_secrets_by_their_names() -> None:
+    environ = {"GITHUB_TOKEN": "t0ken-value", "PATH": "/usr/bin", "DB_PASS": "p4ss", "MONKEY": "banana"}
+    assert secrets_of(environ) == {"t0ken-value", "p4ss"}
