@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,6 +90,16 @@ def server_architecture() -> str:
     """
     asked = ["docker", "version", "--format", "{{.Server.Arch}}"]
     return process.run(asked, cause=CauseCode.DOCKER_MISSING, hint=HINT, timeout_s=30).stdout.strip()
+
+
+def hub_mirrors() -> tuple[str, ...]:
+    """The mirrors of Docker Hub that the daemon is configured with; none where it does not answer."""
+    asked = ["docker", "info", "--format", "{{json .RegistryConfig.Mirrors}}"]
+    said = process.run(asked, check=False, timeout_s=30).stdout
+    try:
+        return tuple(str(url).rstrip("/") for url in json.loads(said) or ())
+    except ValueError:
+        return ()
 
 
 def refusal(where: Endpoint, error: BaseException) -> HarnessError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import docker_client
 
 VARIABLE = "HARNESS_MIRRORS"
 # Names by which images are known, and where their registry answers.
@@ -26,9 +27,15 @@ class Mirrors:
         mirror = self.by_host.get(parts.netloc)
         return url if mirror is None else f"{mirror}{parts.path}"
 
-    def registry(self, name: str) -> str:
-        """The URL of a registry's API, without `/v2`; a path in it belongs before every image's name."""
-        return self.by_host.get(name) or f"https://{_REGISTRY_HOSTS.get(name, name)}"
+    def registry(self, name: str) -> tuple[str, ...]:
+        """Where to ask for a registry's images, in order: URLs without `/v2`, a path in one before every image's name.
+
+        A mirror that is set is asked alone; one that Docker has for Docker Hub before Docker Hub itself.
+        """
+        if name in self.by_host:
+            return (self.by_host[name],)
+        dockers = docker_client.hub_mirrors() if name == "docker.io" else ()
+        return (*dockers, f"https://{_REGISTRY_HOSTS.get(name, name)}")
 
 
 def load() -> Mirrors:

@@ -47,8 +47,21 @@ def pull(reference: Reference, architecture: str, store: Path, *, on_line: Calla
     Raises HarnessError: SOURCE_UNREACHABLE, CHECKSUM_MISMATCH, IMAGE_NOT_STARTABLE when there is none for the
     platform or its layers are of no known kind.
     """
+    addresses = mirrors.load().registry(reference.registry)
+    for address in addresses[:-1]:
+        try:
+            return _pull(address, reference, architecture, store, on_line)
+        except HarnessError as error:
+            if error.cause is not CauseCode.SOURCE_UNREACHABLE:
+                raise
+    return _pull(addresses[-1], reference, architecture, store, on_line)
+
+
+def _pull(
+    address: str, reference: Reference, architecture: str, store: Path, on_line: Callable[[str], None]
+) -> Pulled:
     with download.client() as http:
-        registry = _Registry(http, reference)
+        registry = _Registry(http, address, reference)
         digest, manifest = registry.manifest(architecture)
         config = json.loads(registry.blob(manifest["config"]["digest"]))
         diff_ids = config["rootfs"]["diff_ids"]
@@ -69,10 +82,9 @@ def pull(reference: Reference, architecture: str, store: Path, *, on_line: Calla
 
 
 class _Registry:
-    """One image's repository, at its own registry or at the mirror that stands for it."""
+    """One image's repository, at its own registry or at a mirror of it."""
 
-    def __init__(self, http: httpx.Client, reference: Reference) -> None:
-        address = mirrors.load().registry(reference.registry)
+    def __init__(self, http: httpx.Client, address: str, reference: Reference) -> None:
         parts = urlsplit(address)
         self._http = http
         self._reference = reference

@@ -223,6 +223,24 @@ class TestImages:
         digest = server.push("hub/library/python", layers(), {})
         assert registry.pull(reference(digest), architecture(), tmp_path, on_line=lambda _: None).layers
 
+    def test_a_mirror_that_docker_has_is_asked_first(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(mirrors.VARIABLE)
+        monkeypatch.setattr(mirrors.docker_client, "hub_mirrors", lambda: (server.url,))
+        digest = server.push("library/python", layers(), {})
+        hub = Reference.parse(f"docker.io/library/python@{digest}")
+        assert registry.pull(hub, architecture(), tmp_path, on_line=lambda _: None).layers
+        # One that lacks the image is passed over; what is asked next can't be reached from a test.
+        monkeypatch.setattr(mirrors, "_REGISTRY_HOSTS", {"docker.io": "127.0.0.1:9"})
+        with serving() as empty:
+            monkeypatch.setattr(mirrors.docker_client, "hub_mirrors", lambda: (empty.url, server.url))
+            assert registry.pull(hub, architecture(), tmp_path / "2", on_line=lambda _: None).layers
+            assert empty.requests
+            monkeypatch.setattr(mirrors.docker_client, "hub_mirrors", lambda: (empty.url,))
+            with pytest.raises(HarnessError, match=r"127\.0\.0\.1:9 can't be reached"):
+                registry.pull(hub, architecture(), tmp_path / "3", on_line=lambda _: None)
+
     def test_none_for_the_platform(self, server: Server, tmp_path: Path) -> None:
         digest = server.push("library/python", layers(), {})
         with pytest.raises(HarnessError, match="none for linux/riscv64") as caught:
