@@ -21,6 +21,9 @@ from harness.report.model import Cause
 
 CODE_ROOT = "/opt/airflow"
 EVIDENCE_LINES = 12
+_TOKEN_REFUSED = re.compile(
+    r"ServerResponseError.*(?:Invalid auth token|Signature has expired|token.*expired)", re.DOTALL
+)
 # Beginnings of what Airflow says around every task, which tells nothing about this one.
 _AIRFLOWS_OWN = (
     "DAG bundles loaded",
@@ -67,6 +70,7 @@ def explain(
     found = (
         _from_pod(task, pod, records, raised, room)
         or killed(task, pod, records, kills, _last_texts(records))
+        or _from_token(task, raised)
         or _from_metrics(task, raised, metrics_task)
         or _from_exception(task, records, raised, code_root, _ended_before(task, tasks))
         or _from_exit(task, records)
@@ -151,6 +155,18 @@ def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> Finding | No
         f"task {task.label} ended itself: sys.exit({exited})",
         "return from the task instead: Airflow takes any exit for a failure",
         _last_texts(records),
+    )
+
+
+def _from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:
+    """A token that Airflow gave the task when it was queued, and refused when the task came with it."""
+    if not any(_TOKEN_REFUSED.search(str(entry)) for entry in raised):
+        return None
+    return Finding(
+        CauseCode.API_SERVER_LOST,
+        f"task {task.label}: its token had expired, so Airflow refused what it asked: it waited for too long",
+        "run the test again; harness status shows what else the cluster was doing",
+        tuple(map(str, raised)),
     )
 
 

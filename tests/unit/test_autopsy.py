@@ -17,6 +17,7 @@ from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Container, Pod, Resources
 from harness.airflow.redaction import redact
 from harness.airflow.task_log import parse_log
+from harness.cluster.kernel_log import OomKill
 from harness.report.model import Cause
 
 NOW = datetime(2026, 11, 22, 19, 43, tzinfo=UTC)
@@ -122,6 +123,61 @@ def test_the_task_that_failed_first_is_the_root() -> None:
     assert cause.message.endswith("; 1 more failed")
 
 
+def test_a_token_that_expired_is_the_environments_fault() -> None:
+    refused = error("ServerResponseError", "Invalid auth token: Signature has expired", RUNNER)
+    cause = cause_of(log=log(raised(refused)))
+    assert cause.code == "api_server_lost"
+    assert "token had expired" in cause.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (
+            "AirflowRuntimeError",
+            "{'message': 'Out of range float values are not JSON compliant'}",
+            "not finite",
+        ),
+        ("OverflowError", "can't serialize ints < -2**63 or > 2**64 - 1", "too large"),
+    ],
+)
+def test_metrics_that_airflow_refused_to_keep(kind: str, value: str, words: str) -> None:
+    text = log(raised(error(kind, value, RUNNER)))
+    cause = cause_of(log=text, metrics_task="boom")
+    assert cause.code == "metrics_invalid"
+    assert words in cause.message
+    assert cause_of(log=text, metrics_task="another").code == "task_failed"
+
+
+def test_sys_exit_is_told_as_such() -> None:
+    cause = cause_of(log=log({"event": "Task exited", "level": "error", "exit_code": 3}))
+    assert cause.message == "task boom ended itself: sys.exit(3)"
+
+
+def test_what_an_operator_printed_is_in_the_evidence() -> None:
+    said = {"event": "the model file is missing", "level": "info"}
+    failed = raised(error("AirflowException", "Bash command failed", RUNNER))
+    assert "the model file is missing" in cause_of(log=log(said, failed)).evidence
+
+
+def test_a_file_that_an_earlier_task_wrote_in_its_own_pod() -> None:
+    missing = error("FileNotFoundError", "[Errno 2] No such file or directory: '/tmp/model.pkl'", BOOM)
+    earlier = replace(FAILED, task_id="write", state="success", ended_at=NOW - timedelta(seconds=9))
+    text = log(raised(missing))
+    cause = cause_of(log=text, tasks=[earlier, FAILED])
+    assert "what an earlier task wrote to /tmp/model.pkl is not in it" in cause.message
+    assert "[image] shared" in cause.hint
+    assert "earlier" not in cause_of(log=text).message
+
+
+def test_a_pod_that_kubernetes_refused_has_its_words() -> None:
+    said = 'Extra info: (403)\nReason: Forbidden\nHTTP response body: {"message":"pods \\"x\\" is forbidden: why"}'
+    queued = replace(FAILED, started_at=None)
+    cause = cause_of(queued, audit=[AuditEvent("state mismatch", "boom", -1, 1, said)])
+    assert cause.code == "pod_not_started"
+    assert cause.message.endswith('got no pod: Kubernetes refused it: pods "x" is forbidden: why')
+
+
 def test_tries_are_told() -> None:
     cause = cause_of(replace(FAILED, try_number=3, max_tries=2), log=log(raised(error("E", "x"))))
     assert cause.message == "task boom failed: E: x (try 3 of 3)"
@@ -179,6 +235,17 @@ def test_the_pods_own_log_tells_of_a_kill_by_the_exit_code() -> None:
     finished = {"event": "Workload finished", "level": "info", "exit_code": -9, "final_state": "failed"}
     assert "SIGKILL" in cause_of(pods=[POD], log=log(finished)).message
     assert parse_log(json.dumps(finished | {"exit_code": 0}))[0].signal is None
+
+
+def test_whom_the_kernel_killed_was_at_its_limit() -> None:
+    pod = replace(POD, uid="u-1")
+    cause = cause_of(log=log(KILLED), pods=[pod], kills=[OomKill("u-1", 1.5 * 2**30)])
+    assert cause.code == "task_out_of_memory"
+    assert "memory limit of 2Gi" in cause.message
+    assert "a peak of 1.5Gi" in cause.message
+    other = cause_of(log=log(KILLED), pods=[pod], kills=[OomKill("u-2", 1.0)])
+    assert other.code == "task_failed"
+    assert "killed by SIGKILL, not for its memory" in other.message
 
 
 def test_other_signals() -> None:
