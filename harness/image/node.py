@@ -98,7 +98,10 @@ def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
 
 
 def _present(node: str) -> frozenset[str]:
-    """The digests of all blobs that the node has, and the names of its images."""
+    """The digests of all blobs that the node has, and the names of its images.
+
+    Asked each time, whatever containerd is configured to: kind's own nodes discard the layers of what they pull.
+    """
     listing = f"{' '.join(_CTR)} content ls --quiet && {' '.join(_CTR)} images ls --quiet"
     done = process.run(
         ["docker", "exec", node, "sh", "-c", listing], cause=CauseCode.IMAGE_LOAD_FAILED, hint="harness up"
