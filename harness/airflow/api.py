@@ -14,7 +14,7 @@ from harness.errors import CauseCode, HarnessError
 
 HEALTH_INTERVAL_S = 0.3
 CONTROL_PLANE = ("metadatabase", "scheduler", "dag_processor")
-WITHOUT_CODE = CONTROL_PLANE[:2]  # what is healthy before there are DAGs
+WITHOUT_CODE = CONTROL_PLANE[:1]  # what is healthy before there are DAGs
 
 
 class AirflowApi(Session):
@@ -102,10 +102,12 @@ class AirflowApi(Session):
                 CauseCode.DAG_NOT_FOUND, f"there is no DAG {dag_id!r}", evidence=[detail(response)]
             )
         if response.is_client_error:
+            said = [line for line in detail(response).splitlines() if line.strip()] or [response.reason_phrase]
             raise HarnessError(
                 CauseCode.CONFIG_INVALID,
-                f"Airflow refuses to run DAG {dag_id!r}: {detail(response)}",
+                f"Airflow refuses to run DAG {dag_id!r}: {said[0]}",
                 hint="edit the test's conf and logical_date in harness.toml",
+                evidence=said[1:],
             )
         return DagRun.of(checked(response).json())
 
