@@ -38,17 +38,20 @@ class CodeFile:
     chunks: Callable[[], Iterable[bytes]]
 
 
-def code_files(commit: Commit, paths: Sequence[str], opened: ExitStack) -> list[CodeFile]:
+def code_files(
+    commit: Commit, paths: Sequence[str], opened: ExitStack, *, submodule: str = ""
+) -> list[CodeFile]:
     """The files at or below `paths`, sorted; submodules that they need stay open as long as `opened`.
 
-    Raises HarnessError(CODE_INCOMPLETE) when the content of a large file or of a submodule is not here.
+    `submodule` is where `commit` is one's, for messages. Raises HarnessError(CODE_INCOMPLETE) when the content of
+    a large file or of a submodule is not here.
     """
     files: list[CodeFile] = []
     missing: list[str] = []
     lfs_store: Path | None = None
     for entry in commit.files(paths):
         if entry.mode == GITLINK:
-            files += _submodule_files(commit, entry, opened)
+            files += _submodule_files(commit, entry, opened, submodule)
             continue
         content = _small_content(commit, entry)
         if content is not None and entry.mode != SYMLINK and _POINTER.match(content):
@@ -70,14 +73,21 @@ def code_files(commit: Commit, paths: Sequence[str], opened: ExitStack) -> list[
             )
         )
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise HarnessError(
-            CauseCode.CODE_INCOMPLETE,
-            f"the content of {missing[0]}{more}, kept by Git LFS, is not on this machine",
-            hint=f"git lfs pull; for a commit that is not checked out: git lfs fetch origin {commit.sha}",
-            evidence=missing[:SHOWN],
-        )
+        raise _large_files_missing(commit, missing, submodule)
     return sorted(files, key=lambda file: file.path)
+
+
+def _large_files_missing(commit: Commit, missing: Sequence[str], submodule: str) -> HarnessError:
+    names = [posixpath.join(submodule, name) for name in missing]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    inside = f"-C {shlex.quote(submodule)} " if submodule else ""
+    wanted = "lfs pull" if commit.is_working_tree else f"lfs fetch origin {commit.sha}"
+    return HarnessError(
+        CauseCode.CODE_INCOMPLETE,
+        f"the content of {names[0]}{more}, kept by Git LFS, is not on this machine",
+        hint=f"git {inside}{wanted}",
+        evidence=names[:SHOWN],
+    )
 
 
 def _small_content(commit: Commit, entry: TreeEntry) -> bytes | None:
@@ -123,14 +133,16 @@ def _verified(path: Path, digest: str, name: str) -> Iterator[bytes]:
         )
 
 
-def _submodule_files(commit: Commit, entry: TreeEntry, opened: ExitStack) -> Iterator[CodeFile]:
-    """The files of a submodule at the commit that `entry` records."""
+def _submodule_files(commit: Commit, entry: TreeEntry, opened: ExitStack, outer: str) -> Iterator[CodeFile]:
+    """The files of a submodule at the commit that `entry` records; `outer` is where `commit` is a submodule's."""
     checkout = commit.repository.root / entry.path
-    place = shlex.quote(entry.path)
-    initialise = f"git submodule update --init {place}"
+    submodule = posixpath.join(outer, entry.path)
+    place = shlex.quote(submodule)
+    inside = f"-C {shlex.quote(outer)} " if outer else ""
+    initialise = f"git {inside}submodule update --init {shlex.quote(entry.path)}"
     if not (checkout / ".git").exists():
         raise HarnessError(
-            CauseCode.CODE_INCOMPLETE, f"the submodule {entry.path} is not checked out", hint=initialise
+            CauseCode.CODE_INCOMPLETE, f"the submodule {submodule} is not checked out", hint=initialise
         )
     repository = Repository.find(checkout)
     if commit.is_working_tree:
@@ -138,7 +150,7 @@ def _submodule_files(commit: Commit, entry: TreeEntry, opened: ExitStack) -> Ite
         if status:
             raise HarnessError(
                 CauseCode.CODE_INCOMPLETE,
-                f"the submodule {entry.path} has changes that no commit holds",
+                f"the submodule {submodule} has changes that no commit holds",
                 hint=f"git -C {place} add --all && git -C {place} commit",
                 evidence=status.decode(errors="replace").splitlines()[:SHOWN],
             )
@@ -149,10 +161,10 @@ def _submodule_files(commit: Commit, entry: TreeEntry, opened: ExitStack) -> Ite
             raise
         raise HarnessError(
             CauseCode.CODE_INCOMPLETE,
-            f"the submodule {entry.path} lacks its commit {entry.object_id[:12]}",
+            f"the submodule {submodule} lacks its commit {entry.object_id[:12]}",
             hint=f"git -C {place} fetch origin {entry.object_id} || {initialise}",
         ) from error
-    for file in code_files(recorded, (".",), opened):
+    for file in code_files(recorded, (".",), opened, submodule=submodule):
         yield CodeFile(
             path=posixpath.join(entry.path, file.path),
             identity=file.identity,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import random
 import tarfile
@@ -11,15 +10,12 @@ from pathlib import Path
 
 import pytest
 from git_repository import git, isolate, make, write
+from layers import contents, layers_of, refused
 
-from harness.commit import Commit, Repository
+from harness.commit import Commit
 from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
 from harness.host.git import ObjectReader
-from harness.image.code import code_layers
-from harness.image.layer import Layer
-
-SETTINGS = ImageSettings(code=("dags",))
 
 
 @pytest.fixture(autouse=True)
@@ -38,39 +34,9 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def layers_of(
-    root: Path, store: Path, ref: str | None = "HEAD", settings: ImageSettings = SETTINGS
-) -> tuple[Layer, ...]:
-    with Repository.find(root).commit(ref, paths=settings.code) as commit:
-        return code_layers(commit, settings, store=store)
-
-
-def contents(layers: tuple[Layer, ...]) -> dict[str, bytes | str]:
-    """What a container would see: files as bytes, links as their target."""
-    found: dict[str, bytes | str] = {}
-    for layer in layers:
-        with tarfile.open(layer.path) as read:
-            for info in read.getmembers():
-                if info.isdir():
-                    continue
-                assert info.name not in found
-                found[info.name] = (
-                    info.linkname if info.issym() else (read.extractfile(info) or io.BytesIO()).read()
-                )
-    return found
-
-
 def commit_all(root: Path) -> None:
     git(root, "add", "--all")
     git(root, "commit", "--message=next")
-
-
-def refused(root: Path, store: Path, ref: str | None = "HEAD", **changed: object) -> HarnessError:
-    settings = SETTINGS.model_copy(update=changed)
-    with pytest.raises(HarnessError) as caught:
-        layers_of(root, store, ref, settings)
-    assert not list(store.glob("made-from/*"))
-    return caught.value
 
 
 def test_the_code_paths_alone_are_shipped(root: Path, store: Path) -> None:
@@ -218,7 +184,9 @@ class TestLargeFiles:
         error = refused(pointed, store)
         assert error.cause is CauseCode.CODE_INCOMPLETE
         assert "dags/model.bin" in error.message
-        assert error.hint.startswith("git lfs pull")
+        assert error.hint == f"git lfs fetch origin {git(pointed, 'rev-parse', 'HEAD')}"
+        write(pointed, {"dags/a.py": "a = 2\n"})
+        assert refused(pointed, store, None).hint == "git lfs pull"
 
     @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT[:-1] + b"X"])
     def test_what_is_damaged_is_refused(self, content: bytes, pointed: Path, store: Path) -> None:
@@ -265,6 +233,26 @@ class TestSubmodules:
             error = refused(tmp_path / "clone", store, ref)
             assert error.cause is CauseCode.CODE_INCOMPLETE
             assert error.hint == "git submodule update --init dags/library"
+
+    def test_one_in_another(self, root: Path, store: Path, tmp_path: Path) -> None:
+        make(tmp_path / "inner", {"i.py": "i\n"})
+        library = make(tmp_path / "library", {"l.py": "l = 1\n"})
+        git(library, "submodule", "add", str(tmp_path / "inner"), "inner")
+        git(library, "commit", "--message=inner")
+        git(root, "submodule", "add", str(library), "dags/library")
+        commit_all(root)
+        error = refused(root, store)
+        assert "dags/library/inner is not checked out" in error.message
+        git(root, *error.hint.removeprefix("git ").split())
+        assert contents(layers_of(root, store))["opt/airflow/dags/library/inner/i.py"] == b"i\n"
+
+    def test_an_older_commit_has_the_files_of_its_time(self, nested: Path, store: Path) -> None:
+        library = nested / "dags" / "library"
+        write(library, {"l.py": "l = 2\n"})
+        git(library, "commit", "--all", "--message=second")
+        commit_all(nested)
+        assert contents(layers_of(nested, store, "HEAD~1"))["opt/airflow/dags/library/l.py"] == b"l = 1\n"
+        assert contents(layers_of(nested, store))["opt/airflow/dags/library/l.py"] == b"l = 2\n"
 
     def test_without_the_recorded_commit(self, nested: Path, store: Path) -> None:
         missing = "1" * 40
