@@ -13,8 +13,7 @@ import scratch
 from command import Harness, explained
 from pytest_kind import KindCluster
 
-from harness.cluster import kind
-from harness.cluster.node_image.program import built
+from harness.cluster import kind, services, supply
 from harness.errors import HarnessError
 from harness.host.docker_client import connect
 
@@ -84,8 +83,9 @@ def cluster(
 
 
 def _attached(harness: Harness, folder: Path) -> Cluster:
-    found, tools = kind.find(NAME), built()
+    found = kind.find(NAME)
     assert found is not None, f"`harness up` passed, and there is no cluster {NAME}"
+    tools = supply.present_tools(services.recorded(found.api()))
     assert tools is not None
     with contextlib.chdir(folder):  # the class makes a folder where it is
         held = KindCluster(NAME, found.kubeconfig, kind_path=tools.kind, kubectl_path=tools.kubectl)

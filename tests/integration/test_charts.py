@@ -13,7 +13,7 @@ import yaml
 
 from harness.cluster.helm import chart
 from harness.cluster.node_image.program import built
-from harness.host import process
+from harness.host import pins, process, release_tools
 
 Manifest = dict[str, Any]
 Render = Callable[..., list[Manifest]]
@@ -35,8 +35,9 @@ FULL: Manifest = VALUES | {
 @pytest.fixture(scope="module")
 def helm() -> Path:
     """The product's own Helm, else one on PATH."""
-    tools = built()
-    found = str(tools.helm) if tools else shutil.which("helm")
+    tools, published = built(), release_tools.downloaded("helm", pins.load().helm)
+    ours = tools.helm if tools else published.path if published else None
+    found = str(ours) if ours else shutil.which("helm")
     if found is None:
         pytest.skip("no Helm yet: harness up makes one")
     return Path(found)
