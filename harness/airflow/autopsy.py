@@ -90,6 +90,11 @@ def explain(
     )
 
 
+def last_said(log: str) -> tuple[str, ...]:
+    """The last lines of a task's log that are not Airflow's own, secrets masked."""
+    return tuple(redact(text) for text in _last_texts(parse_log(log)))
+
+
 def last_pod(pods: Iterable[Pod], task: TaskInstance) -> Pod | None:
     """The pod of a task's last try: the one it says it ran on, else the newest made for that try."""
     mine = [pod for pod in pods if pod.key == (task.task_id, task.map_index, task.try_number)]

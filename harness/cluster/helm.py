@@ -50,8 +50,11 @@ class Helm:
             self._run("upgrade", release, chart_path, "--namespace", namespace, "--values", file)
 
     def upgrade(self, release: str, chart_path: Path, namespace: str, values: Mapping[str, Any]) -> None:
-        """Make a release be as the values say. One that a killed Helm left half-way is removed first."""
-        if self.status(release, namespace) not in {None, "deployed", "failed"}:
+        """Make a release be as the values say. One that a killed Helm left half-way is first made what it was."""
+        status = self.status(release, namespace)
+        if status in {"pending-upgrade", "pending-rollback"}:  # to remove it would take its volumes with it
+            self._run("rollback", release, "--namespace", namespace)
+        elif status not in {None, "deployed", "failed"}:
             self.uninstall(release, namespace)
         with _values_file(values) as file:
             self._run("upgrade", "--install", release, chart_path, "--namespace", namespace, "--values", file)

@@ -195,7 +195,7 @@ def _component_logs(attached: Attached, namespace: str) -> Iterator[tuple[str, C
 
                 yield f"airflow/{pod}.{container}.log" if place == namespace else f"system/{pod}.log", text
                 if status.get("restartCount"):
-                    yield f"airflow/{pod}.{container}.previous.log", lambda text=text: text(previous="true")
+                    yield f"airflow/{pod}.{container}.previous.log", partial(text, previous="true")
 
 
 def _events(attached: Attached, namespace: str) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from harness import metrics
 from harness.airflow.api import AirflowApi
-from harness.airflow.autopsy import explain, root_failure
+from harness.airflow.autopsy import explain, last_said, root_failure
 from harness.airflow.dag_ids import refuse_twice
 from harness.airflow.log_keeper import LogKeeper
 from harness.airflow.models import DagRun, TaskInstance
@@ -107,7 +107,11 @@ def _start_triggerer(trial: Trial, progress: Progress) -> None:
 def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> TestResult:
     if outcome.error is not None:
         trial.api.cancel(trial.settings.dag, outcome.run.run_id)
-        return _result(trial, outcome, phases, {}, Cause.of(outcome.error))
+        cause = Cause.of(outcome.error)
+        said = _last_said(trial, outcome, cause.task_id)
+        return _result(
+            trial, outcome, phases, {}, cause.model_copy(update={"evidence": (*cause.evidence, *said)})
+        )
     try:
         _refuse_duplicates(trial)
     except HarnessError as error:
@@ -125,6 +129,15 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
         return _result(trial, outcome, phases, {}, Cause.of(error))
     judged = metrics.judge(values, trial.settings.gates)
     return _result(trial, outcome, phases, judged, metrics.cause(judged))
+
+
+def _last_said(trial: Trial, outcome: RunOutcome, task_id: str | None) -> tuple[str, ...]:
+    """What the task that a run was given up for said last."""
+    for task in outcome.tasks:
+        pod = outcome.pod_of(task) if task.task_id == task_id and task.state == "running" else None
+        if pod is not None and trial.keeper is not None:
+            return tuple(f"  {line}" for line in last_said(trial.keeper.text(pod)))
+    return ()
 
 
 def _refuse_duplicates(trial: Trial) -> None:

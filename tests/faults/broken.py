@@ -198,10 +198,11 @@ TASKS = (
     ),
     Broken(
         "too_slow",
-        one("too_slow", "import time\ntime.sleep(600)"),
+        one("too_slow", "import time\nprint('epoch 1 of 900')\ntime.sleep(600)"),
         "run_timeout",
         ("too_slow", "20s", "task work was running"),
         hint="timeout",
+        evidence="epoch 1 of 900",
         toml='timeout = "20s"',
     ),
     Broken(
