@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 import sys
 import sysconfig
@@ -95,6 +97,35 @@ def test_help_loads_nothing_heavy(code: str) -> None:
     loaded = process.run([sys.executable, "-c", f"{code}; {show}"]).stderr.split()
     assert "typer" in loaded
     assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_help_is_instant(tmp_path: Path) -> None:
+    """By processor time, which other programs on the machine don't add to; with bytecode, as pip installs it."""
+    show = "import time, sys; print(time.process_time(), file=sys.stderr)"
+    code = f"import harness.cli; harness.cli.app(['--help'], standalone_mode=False); {show}"
+    env = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    taken_s = [float(process.run([sys.executable, "-c", code], env=env).stderr) for _ in range(6)]
+    assert max(taken_s[1:]) < 0.3
+
+
+def test_what_goes_into_a_result_is_told_without_cluster_and_docker(project: Path) -> None:
+    completed = harness("version", "--json", cwd=project)
+    assert completed.returncode == 0, completed
+    known = json.loads(completed.stdout)
+    versions = known["environment"]["versions"]
+    assert versions["harness"] == __version__
+    assert {"python", "kubernetes", "containerd", "kind", "helm", "airflow chart"} <= versions.keys()
+    assert "docker" not in versions
+    assert known["environment"]["digests"]["airflow chart"].startswith("sha256:")
+    lock = (ROOT / "dags/requirements.lock").read_bytes()
+    assert known["lock"]["digest"] == f"sha256:{hashlib.sha256(lock).hexdigest()}"
+    assert f"apache-airflow-core=={known['lock']['airflow']}".encode() in lock
+    assert f"harness     {__version__}" in re.sub(r" {5,}", "     ", harness("version", cwd=project).stdout)
+
+
+def test_versions_are_told_outside_of_any_project(tmp_path: Path) -> None:
+    known = json.loads(harness("version", "--json", cwd=tmp_path).stdout)
+    assert (known["lock"], known["image"]) == (None, None)
 
 
 @pytest.mark.parametrize(

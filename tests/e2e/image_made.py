@@ -1,0 +1,28 @@
+"""The image of a repository's HEAD, made by a process of its own: `image_made.py UMASK`, in the repository."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from harness.engine.project import load
+from harness.engine.version import image_result
+from harness.image.build import foundation, image_of
+
+
+def main() -> None:
+    """Print what the image is made of, as JSON."""
+    os.umask(int(sys.argv[1], 8))
+    project = load(Path.cwd())
+    with project.commit("HEAD") as commit:
+        settings = project.image_settings(commit)
+        ground = foundation(
+            commit, settings, project=project.name, on_line=lambda _: None, log=Path(os.environ["LOG"])
+        )
+        image = image_of(commit, settings, ground, project=project.name)
+        print(image_result(image, ground, python=settings.python).model_dump_json())  # noqa: T201  its output
+
+
+if __name__ == "__main__":
+    main()
