@@ -20,6 +20,7 @@ from harness.host import (
     machine_checks,
     pins,
     privileged_probe,
+    release_hosts,
     release_tools,
     tool_checks,
 )
@@ -95,12 +96,12 @@ def _machine(host: Machine, notes: list[str]) -> Iterator[Check]:
 def _tools(host: Machine, sources: str) -> Iterator[Check]:
     yield tool_checks.git(tool_checks.read_git(), host)
     if sources != "packages":
-        pinned = pins.load()
-        for name in release_tools.NAMES:
-            pin = getattr(pinned, name)
-            there = release_tools.on_path(name, pin) if sources == "auto" else None
-            tool = there or release_tools.downloaded(name, pin)
-            yield tool_checks.release_tool(name, pin, tool, sources=sources)
+        hosts, silent = release_hosts.addresses(), release_hosts.silent()
+        yield tool_checks.release_sources(silent, hosts, sources=sources)
+        if silent and sources == "auto":
+            sources = "packages"
+    if sources != "packages":
+        yield from _release_tools(sources)
     if sources != "release":
         yield tool_checks.go_compiler(go.on_path(), go.installed())
     if sources == "packages" or (sources == "auto" and host.is_linux):
@@ -108,3 +109,12 @@ def _tools(host: Machine, sources: str) -> Iterator[Check]:
         program = shutil.which("mmdebstrap")
         yield tool_checks.mmdebstrap(program, host, sources=sources, has_keyring=has_keyring)
     yield tool_checks.certificates(ca_bundle.find())
+
+
+def _release_tools(sources: str) -> Iterator[Check]:
+    pinned = pins.load()
+    for name in release_tools.NAMES:
+        pin = getattr(pinned, name)
+        there = release_tools.on_path(name, pin) if sources == "auto" else None
+        tool = there or release_tools.downloaded(name, pin)
+        yield tool_checks.release_tool(name, pin, tool, sources=sources)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -90,7 +91,7 @@ def check_status(answer: httpx.Response, url: str) -> None:
 
 def unreachable(url: str, error: Exception) -> HarnessError:
     """What a broken connection means."""
-    reason = str(error) or type(error).__name__
+    reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
     return HarnessError(
         CauseCode.SOURCE_UNREACHABLE, f"{urlsplit(url).netloc} can't be reached: {reason}", hint=hint()
     )

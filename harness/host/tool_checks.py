@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from harness.errors import CauseCode
+from harness.errors import CauseCode, HarnessError
 from harness.host import ca_bundle, check, go, machine, process, release_tools
 from harness.host.ca_bundle import CaBundle
 from harness.host.check import Check
@@ -73,6 +73,20 @@ def release_tool(name: str, pinned: ToolPin, found: Tool | None, *, sources: str
         needed,
         hint=f"install {name} {pinned.version} so that `{name}` is on PATH",
         cause=CauseCode.TOOL_MISSING,
+    )
+
+
+def release_sources(silent: tuple[HarnessError, ...], hosts: tuple[str, ...], *, sources: str) -> Check:
+    """Where a release comes from; without one a cluster is built from packages."""
+    names = ", ".join(host.partition("://")[2] for host in hosts)
+    needed = "published files and images, for clusters that are made from a release"
+    if not silent:
+        return Check("release hosts", "ok", f"{names} answer", needed)
+    if sources == "auto":
+        found = f"{silent[0].message}: packages will be used"
+        return Check("release hosts", "ok", found, needed)
+    return Check(
+        "release hosts", "missing", silent[0].message, needed, hint=silent[0].hint, cause=silent[0].cause
     )
 
 

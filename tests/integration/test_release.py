@@ -17,7 +17,7 @@ from release_server import Server, serving, sha256, tar_of
 
 from harness.cluster import supply
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache, mirrors, pins, release_tools, sources
+from harness.host import cache, mirrors, pins, release_hosts, release_tools, sources, tool_checks
 from harness.host.machine import architecture
 from harness.host.pins import Reference, ToolPin
 from harness.image import published, registry
@@ -317,6 +317,29 @@ class TestNodeImage:
         ]
         shutil.rmtree(tmp_path / "cache" / "release")
         assert supply.present_tools(origin) is None
+
+
+class TestDoctor:
+    def test_hosts_that_answer(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        hosts = ("github.com", "get.helm.sh", "dl.k8s.io", "docker.io")
+        monkeypatch.setenv(mirrors.VARIABLE, " ".join(f"{host}={server.url}" for host in hosts))
+        assert release_hosts.addresses() == (server.url,)
+        assert release_hosts.silent() == ()
+        found = tool_checks.release_sources((), release_hosts.addresses(), sources="release")
+        assert (found.status, found.found) == ("ok", f"{server.host} answer")
+
+    def test_one_that_does_not(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        listed = [f"{host}={server.url}" for host in ("github.com", "get.helm.sh", "dl.k8s.io")]
+        monkeypatch.setenv(mirrors.VARIABLE, " ".join([*listed, "docker.io=http://127.0.0.1:9"]))
+        silent = release_hosts.silent()
+        assert [error.message.partition(" ")[0] for error in silent] == ["127.0.0.1:9"]
+        hosts = release_hosts.addresses()
+        missing = tool_checks.release_sources(silent, hosts, sources="release")
+        assert (missing.status, missing.cause) == ("missing", CauseCode.SOURCE_UNREACHABLE)
+        assert missing.hint
+        packages = tool_checks.release_sources(silent, hosts, sources="auto")
+        assert packages.status == "ok"
+        assert packages.found.endswith("packages will be used")
 
 
 class TestPins:
