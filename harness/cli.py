@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from harness.commands import looking, testing
+from harness.commands.options import AsJson, ClusterName, here
 from harness.host.sources import Sources
 
 if TYPE_CHECKING:
@@ -25,16 +25,6 @@ app = typer.Typer(
 )
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # Typer's own or click's, by Typer's version
-ClusterName = Annotated[str, typer.Option("--name", help="Which cluster.", metavar="NAME")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
-
-
-class Keep(StrEnum):
-    """When a version stays after its tests."""
-
-    NEVER = "never"
-    ON_FAILURE = "on-failure"
-    ALWAYS = "always"
 
 
 @app.command()
@@ -82,7 +72,7 @@ def up(
     def command(console: Console) -> int:
         from harness.engine.up import up as run
 
-        attached = run(name, _here(), console, sources=sources)
+        attached = run(name, here(), console, sources=sources)
         if json:
             console.json(
                 {
@@ -94,111 +84,6 @@ def up(
             )
         else:
             console.note(f"cluster {name} is up; next: harness test")
-        return 0
-
-    _run(command)
-
-
-@app.command()
-def test(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Tests of harness.toml; all by default.")
-    ] = None,
-    ref: Annotated[
-        list[str] | None,
-        typer.Option("--ref", help="A version to test, by git ref; the working tree by default."),
-    ] = None,
-    keep: Annotated[
-        Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")
-    ] = Keep.ON_FAILURE,
-    json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write the result, schema 1; '-' is stdout.")
-    ] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown, for a job summary.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page.")
-    ] = None,
-    name: ClusterName = "harness",
-) -> None:
-    """Run the tests of harness.toml, each version in an Airflow of its own."""
-
-    def command(console: Console) -> int:
-        from harness.engine.testing import Request
-        from harness.engine.testing import test as run
-        from harness.report import files
-
-        targets = files.Targets(json=json, junit=junit, markdown=markdown, html=html)
-        files.check(targets)
-        request = Request(names=tuple(names or ()), refs=tuple(ref or ()), keep=keep.value, cluster=name)
-        result = run(_here(), request, console)
-        console.result(result, to_stderr=json == "-")
-        files.write(targets, result, console)  # last: a disk that is full by now must not hide the result
-        return result.exit_code
-
-    _run(command)
-
-
-@app.command()
-def status(name: ClusterName = "harness", json: AsJson = False) -> None:
-    """Show the versions on the cluster."""
-
-    def command(console: Console) -> int:
-        from harness.engine.attached import attach
-        from harness.engine.look import versions
-        from harness.report import status as renderer
-
-        found = versions(attach(name))
-        console.data(renderer.to_json(found) if json else renderer.render(found))
-        return 0
-
-    _run(command)
-
-
-@app.command()
-def logs(
-    version: Annotated[
-        str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")
-    ] = "",
-    task: Annotated[str, typer.Option("--task", help="Only this task's pods.")] = "",
-    name: ClusterName = "harness",
-) -> None:
-    """Print the logs of a version's task pods and of its Airflow."""
-
-    def command(console: Console) -> int:
-        from harness.engine import look
-        from harness.engine.attached import attach
-
-        attached = attach(name)
-        for log in look.logs(attached, look.find_version(attached, version), task=task):
-            console.data(f"==> {log.name} <==\n{log.text}")
-        return 0
-
-    _run(command)
-
-
-@app.command()
-def ui(
-    version: Annotated[
-        str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")
-    ] = "",
-    name: ClusterName = "harness",
-    json: AsJson = False,
-) -> None:
-    """Say where a version's Airflow is, and its login."""
-
-    def command(console: Console) -> int:
-        from harness.engine import look
-        from harness.engine.attached import attach
-
-        attached = attach(name)
-        access = look.access(attached, look.find_version(attached, version))
-        if json:
-            console.json({"url": access.url, "username": access.username, "password": access.password})
-        else:
-            console.data(f"{access.url}\nusername: {access.username}\npassword: {access.password}\n")
         return 0
 
     _run(command)
@@ -235,7 +120,7 @@ def version(name: ClusterName = "harness", json: AsJson = False) -> None:
         from harness.engine.version import known
         from harness.report import ingredients
 
-        found = known(_here(), name)
+        found = known(here(), name)
         console.data(found.model_dump_json(indent=2) + "\n" if json else ingredients.render(found))
         return 0
 
@@ -263,12 +148,15 @@ def _run(command: Callable[[Console], int]) -> None:
 
 def _exit_code(command: Callable[[Console], int]) -> int:
     """Run a command; whatever it raises becomes a message and an exit code."""
+    import os
+
     from harness.errors import HarnessError
-    from harness.host import disk
+    from harness.host import disk, signals
     from harness.report.console import Console
     from harness.report.crash import crash_report
 
     with Console() as console:
+        signals.heed(lambda: os._exit(130))
         try:
             with disk.explained():
                 code = command(console)
@@ -276,7 +164,6 @@ def _exit_code(command: Callable[[Console], int]) -> int:
             console.error(error)
             code = error.exit_code
         except KeyboardInterrupt:
-            console.note("interrupted")
             code = 130
         except BrokenPipeError:
             code = 0
@@ -287,16 +174,8 @@ def _exit_code(command: Callable[[Console], int]) -> int:
     return code
 
 
-def _here() -> Path:
-    """The current folder. Raises HarnessError(USAGE) when it was deleted meanwhile."""
-    from harness.errors import CauseCode, HarnessError
-
-    try:
-        return Path.cwd()
-    except FileNotFoundError as error:
-        raise HarnessError(
-            CauseCode.USAGE, "the current folder is there no more: it was deleted", hint='cd "$PWD"'
-        ) from error
+testing.register(app, _run)
+looking.register(app, _run)
 
 
 def main() -> None:

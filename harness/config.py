@@ -128,21 +128,29 @@ class MetricsSource(Settings):
 
 
 class Gate(Settings):
-    """Bounds of one metric. `max_regression` is against the base version, in the metric's own unit."""
+    """Bounds of one metric. `max_regression` is against the base version, in the metric's own unit.
+
+    `max_relative_regression` is the same as a share of the base's value.
+    """
 
     min: Finite | None = None
     max: Finite | None = None
     better: Literal["higher", "lower"] | None = None
     max_regression: Annotated[Finite, Field(ge=0)] | None = None
+    max_relative_regression: Annotated[Finite, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Gate:
-        if self.min is None and self.max is None and self.max_regression is None:
-            raise ValueError("a gate needs at least one of min, max, max_regression")
+        regression = self.max_regression is not None or self.max_relative_regression is not None
+        if self.min is None and self.max is None and not regression:
+            raise ValueError(
+                "a gate needs at least one of min, max, max_regression, max_relative_regression"
+            )
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing can pass")
-        if self.max_regression is not None and self.better is None:
-            raise ValueError('max_regression needs better = "higher" or "lower"')
+        if regression and self.better is None:
+            name = "max_regression" if self.max_regression is not None else "max_relative_regression"
+            raise ValueError(f'{name} needs better = "higher" or "lower"')
         return self
 
 

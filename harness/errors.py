@@ -44,6 +44,7 @@ class CauseCode(Enum):
     BUILD_FAILED = ("build_failed", 4)
     CHECKSUM_MISMATCH = ("checksum_mismatch", 4)
     CLUSTER_FAILED = ("cluster_failed", 4)
+    CLUSTER_FULL = ("cluster_full", 4)
     DATABASE_FAILED = ("database_failed", 4)
     IMAGE_LOAD_FAILED = ("image_load_failed", 4)
     IMAGE_NOT_STARTABLE = ("image_not_startable", 4)

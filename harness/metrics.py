@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from harness.errors import CauseCode, HarnessError
+from harness.noise import Difference
 from harness.report.format import exact, number, plural
 from harness.report.model import Cause, GateResult, MetricResult
 
@@ -30,6 +31,8 @@ class Gate(Protocol):
     def better(self) -> Literal["higher", "lower"] | None: ...
     @property
     def max_regression(self) -> float | None: ...
+    @property
+    def max_relative_regression(self) -> float | None: ...
 
 
 def read(value: object) -> dict[str, float]:
@@ -83,24 +86,33 @@ def judge(
     base: Mapping[str, float] | None = None,
     *,
     base_gates: Mapping[str, Gate] | None = None,
+    differences: Mapping[str, Difference] | None = None,
 ) -> dict[str, MetricResult]:
     """Every metric with its gate's verdict: the gated ones first, in the gates' order.
 
     Bounds are inclusive, and compared as the decimals that people write: 0.95 to 0.94 is a drop of exactly
     0.01. A gated metric that the run did not report has failed. Without a base, or where the base lacks the
-    metric, `max_regression` is not judged, and the message says so. `base_gates`: the base's own gates, kept
-    in the result where they differ.
+    metric, a regression is not judged, and the message says so. `base_gates`: the base's own gates, kept
+    in the result where they differ. `differences`: those of several runs of each side, whose means `metrics` and
+    `base` are: what is less than their noise is no regression.
     """
-    base = base or {}
+    base, differences = base or {}, differences or {}
     results: dict[str, MetricResult] = {}
     for name, gate in gates.items():
-        value, base_value = metrics.get(name), base.get(name)
-        failure = _failure(name, value, gate, base_value)
+        value, base_value, difference = metrics.get(name), base.get(name), differences.get(name)
+        failure = _out_of_bounds(name, value, gate)
         bounded = gate.min is not None or gate.max is not None
-        unjudged = gate.max_regression is not None and base_value is None
-        message = failure or (
-            f"no base {name} to compare with: max_regression not judged" if unjudged else ""
-        )
+        compared = gate.max_regression is not None or gate.max_relative_regression is not None
+        unjudged = compared and base_value is None
+        message = failure
+        if compared and not failure and value is not None and base_value is not None:
+            message = _regression(name, value, gate, base_value)
+            if difference is not None and difference.is_noise and message:
+                message = f"{name}: the difference is less than the noise"
+            else:
+                failure = message
+        elif unjudged and not failure:
+            message = f"no base {name} to compare with: max_regression not judged"
         results[name] = MetricResult(
             value=value,
             base=base_value,
@@ -108,10 +120,11 @@ def judge(
             verdict="failed" if failure else None if unjudged and not bounded else "passed",
             message=message,
             base_gate=_other(gate, base_gates.get(name)) if base_gates is not None else None,
+            **_noise(difference),
         )
     for name, value in metrics.items():
         if name not in results:
-            results[name] = MetricResult(value=value, base=base.get(name))
+            results[name] = MetricResult(value=value, base=base.get(name), **_noise(differences.get(name)))
     return results
 
 
@@ -135,25 +148,40 @@ def cause(results: Mapping[str, MetricResult]) -> Cause | None:
     )
 
 
-def _failure(name: str, value: float | None, gate: Gate, base: float | None) -> str:
+def _out_of_bounds(name: str, value: float | None, gate: Gate) -> str:
     if value is None:
         return f"{name} was not reported, and its gate is {_first_bound(gate)}"
     if gate.min is not None and value < gate.min:
         return f"{name} {number(value, unlike=gate.min)} is below its minimum {exact(gate.min)}"
     if gate.max is not None and value > gate.max:
         return f"{name} {number(value, unlike=gate.max)} is above its maximum {exact(gate.max)}"
-    if gate.max_regression is None or base is None:
-        return ""
-    worse = _decimal(value) - _decimal(base) if gate.better == "lower" else _decimal(base) - _decimal(value)
-    if worse <= _decimal(gate.max_regression):
-        return ""
-    side, limit = (
-        ("above", gate.max_regression) if gate.better == "lower" else ("below", -gate.max_regression)
-    )
-    shown = number(value, unlike=float(_decimal(base) + _decimal(limit)))
-    by = number(float(worse), unlike=gate.max_regression)
-    allowed = f"more than its max_regression {exact(gate.max_regression)}"
-    return f"{name} {shown} is {by} {side} the base's {number(base, unlike=value)}, {allowed}"
+    return ""
+
+
+def _regression(name: str, value: float, gate: Gate, base: float) -> str:
+    lower = gate.better == "lower"
+    worse = _decimal(value) - _decimal(base) if lower else _decimal(base) - _decimal(value)
+    limits = []
+    if gate.max_regression is not None:
+        limits.append((_decimal(gate.max_regression), f"max_regression {exact(gate.max_regression)}"))
+    if gate.max_relative_regression is not None:
+        share = f"max_relative_regression {exact(gate.max_relative_regression)}"
+        limits.append((_decimal(gate.max_relative_regression) * abs(_decimal(base)), share))
+    for limit, told in limits:
+        if worse > limit:
+            shown = number(value, unlike=float(_decimal(base) + (limit if lower else -limit)))
+            by = number(float(worse), unlike=float(limit))
+            side = "above" if lower else "below"
+            return (
+                f"{name} {shown} is {by} {side} the base's {number(base, unlike=value)}, more than its {told}"
+            )
+    return ""
+
+
+def _noise(difference: Difference | None) -> dict[str, Any]:
+    if difference is None:
+        return {}
+    return {"interval": (difference.low, difference.high), "within_noise": difference.is_noise}
 
 
 def _first_bound(gate: Gate) -> str:
@@ -161,7 +189,9 @@ def _first_bound(gate: Gate) -> str:
         return f"min {exact(gate.min)}"
     if gate.max is not None:
         return f"max {exact(gate.max)}"
-    return f"max_regression {exact(gate.max_regression or 0)}"
+    if gate.max_regression is not None:
+        return f"max_regression {exact(gate.max_regression)}"
+    return f"max_relative_regression {exact(gate.max_relative_regression or 0)}"
 
 
 def _decimal(value: float) -> Decimal:
@@ -169,7 +199,13 @@ def _decimal(value: float) -> Decimal:
 
 
 def _result(gate: Gate) -> GateResult:
-    return GateResult(min=gate.min, max=gate.max, better=gate.better, max_regression=gate.max_regression)
+    return GateResult(
+        min=gate.min,
+        max=gate.max,
+        better=gate.better,
+        max_regression=gate.max_regression,
+        max_relative_regression=gate.max_relative_regression,
+    )
 
 
 def _other(gate: Gate, base_gate: Gate | None) -> GateResult | None:

@@ -27,6 +27,20 @@ class Progress(Protocol):
         """One line for the person who watches."""
 
 
+class Labelled:
+    """Progress of one among several at once: each of its lines begins with its name."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._label = label
+
+    def step(self, title: str) -> AbstractContextManager[Step]:
+        return self._progress.step(f"{self._label}  {title}")
+
+    def note(self, text: str) -> None:
+        self._progress.note(f"  {self._label}  {text.strip()}")
+
+
 class SilentStep:
     """A step that nobody watches."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from harness.airflow import release
 from harness.airflow.pods import Pod
@@ -15,10 +15,17 @@ from harness.cluster import labels
 from harness.engine.attached import Attached
 from harness.errors import CauseCode, HarnessError
 
+IN_USE = frozenset({"starting", "running"})  # states of a version whose client is at work
+USED_S = 600.0  # what a version in use has left to live, whenever its client is seen alive
+KEPT_S = 24 * 3600.0  # what one that is kept has, unless asked otherwise
+
 
 @dataclass(frozen=True)
 class Version:
-    """A version on the cluster, from its namespace's labels and annotations."""
+    """A version on the cluster, from its namespace's labels and annotations.
+
+    `state`: starting, running, the verdict of one that is kept, or going.
+    """
 
     namespace: str
     project: str
@@ -29,10 +36,16 @@ class Version:
     created_at: datetime
     state: str
     url: str
+    expires_at: datetime
 
     @property
     def age_s(self) -> float:
         return (datetime.now(UTC) - self.created_at).total_seconds()
+
+    @property
+    def left_s(self) -> float:
+        """Until it may be removed; negative when that is overdue."""
+        return (self.expires_at - datetime.now(UTC)).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -128,8 +141,11 @@ def _version(attached: Attached, item: dict[str, object]) -> Version:
     assert isinstance(metadata, dict)  # noqa: S101  what the API promises
     marks, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
     name = str(metadata["name"])
-    created = notes.get(labels.CREATED_AT) or metadata["creationTimestamp"]
+    created = datetime.fromisoformat(notes.get(labels.CREATED_AT) or metadata["creationTimestamp"])
     ending = bool(metadata.get("deletionTimestamp"))
+    state = "going" if ending else notes.get(labels.STATE, "unknown")
+    lives = timedelta(seconds=USED_S if state in IN_USE else KEPT_S)
+    expires = notes.get(labels.EXPIRES_AT)
     return Version(
         namespace=name,
         project=marks.get(labels.PROJECT, ""),
@@ -137,7 +153,8 @@ def _version(attached: Attached, item: dict[str, object]) -> Version:
         ref=notes.get(labels.REF, ""),
         tag=notes.get(labels.TAG, ""),
         author=notes.get(labels.AUTHOR, ""),
-        created_at=datetime.fromisoformat(created),
-        state="going" if ending else notes.get(labels.STATE, "unknown"),
+        created_at=created,
+        state=state,
         url=f"http://{name}.localhost:{attached.cluster.gateway_port}",
+        expires_at=datetime.fromisoformat(expires) if expires else created + lives,
     )

@@ -30,6 +30,8 @@ class Bounds(Protocol):
     def better(self) -> str | None: ...
     @property
     def max_regression(self) -> float | None: ...
+    @property
+    def max_relative_regression(self) -> float | None: ...
 
 
 def clean(text: str) -> str:
@@ -118,8 +120,11 @@ def gate(bounds: Bounds) -> str:
         parts.append(f">= {exact(bounds.min)}")
     if bounds.max is not None:
         parts.append(f"<= {exact(bounds.max)}")
+    worse = "rise" if bounds.better == "lower" else "drop"
     if bounds.max_regression is not None:
-        parts.append(f"{'rise' if bounds.better == 'lower' else 'drop'} <= {exact(bounds.max_regression)}")
+        parts.append(f"{worse} <= {exact(bounds.max_regression)}")
+    if bounds.max_relative_regression is not None:
+        parts.append(f"{worse} <= {exact(float(Decimal(repr(bounds.max_relative_regression)) * 100))} %")
     return ", ".join(parts)
 
 

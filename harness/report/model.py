@@ -54,12 +54,15 @@ class GateResult(Model):
     max: float | None = None
     better: Literal["higher", "lower"] | None = None
     max_regression: float | None = None
+    max_relative_regression: float | None = None
 
 
 class MetricResult(Model):
     """One number that a run reported, the base version's number if there was one, and the gate's verdict.
 
-    `base_gate`: the base's own gate, where it differs. A verdict of None: there was nothing to judge by.
+    `base_gate`: the base's own gate, where it differs. A verdict of None: there was nothing to judge by. With
+    several runs of each side `value` and `base` are means, and `interval` is where the mean of their differences
+    lies with 95 % confidence; `within_noise`: it holds 0.
     """
 
     value: float | None
@@ -68,12 +71,14 @@ class MetricResult(Model):
     verdict: VerdictName | None = None
     message: str = ""
     base_gate: GateResult | None = None
+    interval: tuple[float, float] | None = None
+    within_noise: bool | None = None
 
 
 class TaskResult(Model):
     """One task instance. `queued_s`: from queued to started; `duration_s`: from started to ended.
 
-    `offset_s`: from the run's start until the task was queued.
+    `offset_s`: from the run's start until the task was queued. `base_…`: the same task in the base version.
     """
 
     task_id: str
@@ -85,10 +90,23 @@ class TaskResult(Model):
     queued_s: float | None = None
     duration_s: float | None = None
     offset_s: float | None = None
+    base_duration_s: float | None = None
+
+
+class Repetition(Model):
+    """One of several runs of a test: its seed and what it reported."""
+
+    seed: int
+    run_id: str | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
 
 
 class TestResult(Model):
-    """One test of one version: a DAG run, its metrics and its verdict."""
+    """One test of one version: a DAG run, its metrics and its verdict.
+
+    With `--repeat` there are several runs: `repetitions` holds the numbers of each, all else is the first one's.
+    `kept_at`: when it was measured, where the result is one that the cluster had kept.
+    """
 
     __test__ = False  # not a pytest class
 
@@ -101,6 +119,8 @@ class TestResult(Model):
     verdict: VerdictName
     metrics: dict[str, MetricResult] = Field(default_factory=dict)
     tasks: tuple[TaskResult, ...] = ()
+    repetitions: tuple[Repetition, ...] = ()
+    kept_at: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     cause: Cause | None = None
 
@@ -150,16 +170,21 @@ class EnvironmentResult(Model):
 
 
 class VersionResult(Model):
-    """One commit's Airflow and the tests that ran in it. `phases` are seconds."""
+    """One commit's Airflow and the tests that ran in it. `phases` are seconds.
+
+    `role`: its side of a comparison. `bundle`: the file with all that is known of its failure.
+    """
 
     ref: str
     commit: str
     dirty: str | None = None
     image: ImageResult | None = None
     namespace: str | None = None
+    role: Literal["base", "head"] | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     load_bytes: int | None = None
     kept: bool = False
+    bundle: str | None = None
     tests: tuple[TestResult, ...] = ()
     cause: Cause | None = None
 

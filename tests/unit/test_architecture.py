@@ -18,7 +18,7 @@ MOST_LINES = 300
 # The story, from what everything may know to what nothing may: a module imports from its own layer or from
 # those above it in this list. A name counts for all below it that have no entry of their own.
 LAYERS = (
-    ("harness", "harness.errors", "harness.versions", "harness.progress"),
+    ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.noise"),
     ("harness.report.model", "harness.report.format"),  # the words of a result, that steps speak
     ("harness.host",),
     ("harness.config", "harness.working_tree", "harness.commit", "harness.metrics"),
@@ -27,6 +27,7 @@ LAYERS = (
     ("harness.airflow",),
     ("harness.engine",),
     ("harness.report",),
+    ("harness.commands",),
     ("harness.cli", "harness.__main__"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

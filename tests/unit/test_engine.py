@@ -18,7 +18,7 @@ from harness.cluster.kind import KindCluster
 from harness.config import Gate, MetricsSource, TestSettings
 from harness.engine import look, trial
 from harness.engine.attached import Attached
-from harness.engine.testing import logical_dates
+from harness.engine.plan import run_dates
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Silent
 from harness.report.model import TestResult
@@ -97,34 +97,41 @@ class TestFindVersion:
         assert version.age_s > 0
 
 
-class TestLogicalDates:
+class TestRunDates:
     @given(
         st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=6),
         st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1)),
         st.integers(-12, 14),
+        st.integers(1, 4),
     )
     def test_midnight_utc_and_no_date_twice_for_a_dag(
-        self, dags: list[str], date: datetime, hours: int
+        self, dags: list[str], date: datetime, hours: int, repeat: int
     ) -> None:
         asked = date.replace(tzinfo=timezone(timedelta(hours=hours)))
         tests = {f"t{index}": TestSettings(dag=dag) for index, dag in enumerate(dags)}
-        dates = logical_dates(tests, asked)
+        dates = run_dates(tests, asked, repeat)
         assert list(dates) == list(tests)
-        pairs = [(tests[name].dag, moment) for name, moment in dates.items()]
+        assert {len(moments) for moments in dates.values()} == {repeat}
+        pairs = [(tests[name].dag, moment) for name, moments in dates.items() for moment in moments]
         assert len(set(pairs)) == len(pairs)
-        assert {moment.astimezone(UTC).date() for moment in dates.values()} == {asked.astimezone(UTC).date()}
-        assert dates["t0"] == asked.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        assert {moment.astimezone(UTC).date() for _, moment in pairs} == {asked.astimezone(UTC).date()}
+        assert dates["t0"][0] == asked.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        once = run_dates(tests, asked)
+        assert {
+            name: moments[:1] for name, moments in dates.items()
+        } == once  # a single run's result is met again
 
     def test_ones_own_is_kept(self) -> None:
         own = datetime(2024, 1, 1, tzinfo=UTC)
         tests = {"a": TestSettings(dag="d", logical_date=own), "b": TestSettings(dag="d")}
-        assert logical_dates(tests, NOW) == {"a": own, "b": NOW.replace(hour=0, minute=0)}
+        assert run_dates(tests, NOW) == {"a": (own,), "b": (NOW.replace(hour=0, minute=0),)}
+        assert run_dates(tests, NOW, 2)["a"] == (own, own + timedelta(seconds=1))
 
     def test_a_later_test_of_its_own_date_is_not_met(self) -> None:
         midnight = NOW.replace(hour=0, minute=0)
         tests = {"a": TestSettings(dag="d"), "b": TestSettings(dag="d", logical_date=midnight)}
-        dates = logical_dates(tests, NOW)
-        assert dates["a"] != dates["b"] == midnight
+        dates = run_dates(tests, NOW)
+        assert dates["a"] != dates["b"] == (midnight,)
 
 
 class Airflow:
@@ -143,6 +150,13 @@ class Airflow:
     def xcom(self, *key: str) -> object:
         self.asked.append(key)
         return self.value
+
+
+class Pods:
+    """A namespace whose control plane has logged nothing."""
+
+    def component_log(self, component: str, *, tail_lines: int) -> str:
+        return ""
 
 
 @pytest.fixture
@@ -167,7 +181,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
         wanted = trial.Trial(
             api=airflow,  # type: ignore[arg-type]
-            pods=None,  # type: ignore[arg-type]
+            pods=Pods(),  # type: ignore[arg-type]
             name="churn",
             settings=settings,
             logical_date=NOW,

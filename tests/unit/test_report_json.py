@@ -18,6 +18,8 @@ VERSION = {
     "dirty",
     "image",
     "namespace",
+    "role",
+    "bundle",
     "phases",
     "load_bytes",
     "kept",
@@ -36,11 +38,13 @@ TEST = {
     "verdict",
     "metrics",
     "tasks",
+    "repetitions",
+    "kept_at",
     "phases",
     "cause",
 }
-METRIC = {"value", "base", "gate", "verdict", "message", "base_gate"}
-GATE = {"min", "max", "better", "max_regression"}
+METRIC = {"value", "base", "gate", "verdict", "message", "base_gate", "interval", "within_noise"}
+GATE = {"min", "max", "better", "max_regression", "max_relative_regression"}
 TASK = {
     "task_id",
     "map_index",
@@ -51,6 +55,7 @@ TASK = {
     "queued_s",
     "duration_s",
     "offset_s",
+    "base_duration_s",
 }
 CAUSE = {"code", "message", "task_id", "hint", "evidence"}
 
@@ -91,7 +96,13 @@ class TestShape:
             0.9561403508771929,
             "failed",
         )
-        assert accuracy["gate"] == {"min": 0.93, "max": None, "better": "higher", "max_regression": 0.01}
+        assert accuracy["gate"] == {
+            "min": 0.93,
+            "max": None,
+            "better": "higher",
+            "max_regression": 0.01,
+            "max_relative_regression": None,
+        }
         assert test["cause"]["code"] == "gate_failed"
         assert [task["map_index"] for task in test["tasks"]] == [-1, 0, 1, 2, -1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import report_samples
 
 from harness.engine.look import Version
+from harness.engine.usage import Usage
 from harness.errors import CauseCode, HarnessError
 from harness.host import disk
 from harness.report import crash, files, status
@@ -73,26 +75,45 @@ class TestStatus:
         created_at=datetime.now(UTC) - timedelta(minutes=5),
         state="failed",
         url="http://churn-01234567.localhost:1",
+        expires_at=datetime.now(UTC) + timedelta(hours=3),
     )
+    USED = {"churn-01234567": Usage(cpu=0.034, memory_bytes=412_000_000)}  # noqa: RUF012
 
     def test_table(self) -> None:
-        lines = status.render([self.VERSION, self.VERSION]).splitlines()
+        lines = status.render([self.VERSION, self.VERSION], self.USED).splitlines()
         head, first, second = lines[:3]
         assert first == second
-        for title, cell in (("VERSION", "churn-01234567"), ("REF", "a/very/long"), ("WHO", "ann@host")):
+        cells = (
+            ("VERSION", "churn-01234567"),
+            ("REF", "a/very/long"),
+            ("STATE", "failed"),
+            ("CPU", "0.03"),
+            ("MEMORY", "412 MB"),
+            ("WHO", "ann@host"),
+        )
+        for title, cell in cells:
             assert head.index(title) == first.index(cell)
-        assert " min" in first
+        assert re.match(r"\d+ min", first[head.index("AGE") :])
+        assert re.match(r"[23] h", first[head.index("LEFT") :])
         assert "harness down VERSION" in lines[-1]
 
     def test_none(self) -> None:
-        assert status.render([]) == "no versions on the cluster\n"
-        assert json.loads(status.to_json([])) == {"versions": []}
+        assert status.render([], {}) == "no versions on the cluster\n"
+        assert json.loads(status.to_json([], {})) == {"versions": []}
+
+    def test_one_that_nobody_measured(self) -> None:
+        line = status.render([self.VERSION], {}).splitlines()[1]
+        assert " -  " in line
+        (version,) = json.loads(status.to_json([self.VERSION], {}))["versions"]
+        assert version["cpu"] is version["memory_bytes"] is None
 
     def test_json(self) -> None:
-        (version,) = json.loads(status.to_json([self.VERSION]))["versions"]
+        (version,) = json.loads(status.to_json([self.VERSION], self.USED))["versions"]
         assert version["namespace"] == "churn-01234567"
         assert datetime.fromisoformat(version["created_at"]) == self.VERSION.created_at
         assert version["age_s"] >= 300
+        assert version["cpu"] == 0.034
+        assert version["memory_bytes"] == 412_000_000
 
 
 class TestCrash:

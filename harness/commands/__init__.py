@@ -1,0 +1,1 @@
+"""Commands of their own size, which the command line takes in."""

@@ -1,0 +1,91 @@
+"""`harness status`, `logs`, `ui` and `gc`: what is on the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.commands.options import AsJson, ClusterName, Run, seconds_of
+
+if TYPE_CHECKING:
+    from harness.report.console import Console
+
+VersionName = Annotated[str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")]
+
+
+def register(app: typer.Typer, run: Run) -> None:
+    """Give these commands to the program."""
+
+    @app.command()
+    def status(name: ClusterName = "harness", json: AsJson = False) -> None:
+        """Show the versions on the cluster, and what they use."""
+
+        def command(console: Console) -> int:
+            from harness.engine.attached import attach
+            from harness.engine.look import versions
+            from harness.engine.usage import usage
+            from harness.report import status as renderer
+
+            attached = attach(name)
+            found, used = versions(attached), usage(attached.api)
+            console.data(renderer.to_json(found, used) if json else renderer.render(found, used))
+            return 0
+
+        run(command)
+
+    @app.command()
+    def logs(
+        version: VersionName = "",
+        task: Annotated[str, typer.Option("--task", help="Only this task's pods.")] = "",
+        name: ClusterName = "harness",
+    ) -> None:
+        """Print the logs of a version's task pods and of its Airflow."""
+
+        def command(console: Console) -> int:
+            from harness.engine.logs import logs as found
+
+            for log in found(name, version, task=task):
+                console.data(f"==> {log.name} <==\n{log.text}")
+            return 0
+
+        run(command)
+
+    @app.command()
+    def ui(version: VersionName = "", name: ClusterName = "harness", json: AsJson = False) -> None:
+        """Say where a version's Airflow is, and its login."""
+
+        def command(console: Console) -> int:
+            from harness.engine import look
+            from harness.engine.attached import attach
+
+            attached = attach(name)
+            access = look.access(attached, look.find_version(attached, version))
+            if json:
+                console.json({"url": access.url, "username": access.username, "password": access.password})
+            else:
+                console.data(f"{access.url}\nusername: {access.username}\npassword: {access.password}\n")
+            return 0
+
+        run(command)
+
+    @app.command()
+    def gc(
+        older_than: Annotated[
+            str | None,
+            typer.Option(
+                "--older-than", metavar="TIME", help="Also kept versions older than this, such as 2h."
+            ),
+        ] = None,
+        name: ClusterName = "harness",
+    ) -> None:
+        """Remove versions that nobody uses: whose time is over, or whose client is gone."""
+
+        def command(console: Console) -> int:
+            from harness.engine.lifetime import gc as collect
+
+            gone = collect(name, console, older_than_s=seconds_of("--older-than", older_than))
+            console.note(f"{len(gone)} removed" if gone else "nothing to remove")
+            return 0
+
+        run(command)

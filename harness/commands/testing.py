@@ -1,0 +1,162 @@
+"""`harness test`, `harness diff` and `harness repro`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.commands.options import (
+    BundleFolder,
+    ClusterName,
+    HtmlFile,
+    JsonFile,
+    JunitFile,
+    Keep,
+    KeepWhen,
+    KeptFor,
+    MarkdownFile,
+    NoCache,
+    Repeat,
+    Run,
+    here,
+    seconds_of,
+)
+
+if TYPE_CHECKING:
+    from harness.engine.plan import Request
+    from harness.report.console import Console
+    from harness.report.files import Targets
+
+
+def register(app: typer.Typer, run: Run) -> None:
+    """Give these commands to the program."""
+
+    @app.command()
+    def test(
+        names: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="[NAME]...", help="Tests of harness.toml; all by default."),
+        ] = None,
+        ref: Annotated[
+            list[str] | None,
+            typer.Option("--ref", help="A version to test, by git ref; the working tree by default."),
+        ] = None,
+        base: Annotated[
+            str | None,
+            typer.Option(
+                "--base", metavar="REF", help="Compare with this one; of a branch, with the merge base."
+            ),
+        ] = None,
+        repeat: Repeat = 1,
+        no_cache: NoCache = False,
+        keep: KeepWhen = Keep.ON_FAILURE,
+        ttl: KeptFor = None,
+        json: JsonFile = None,
+        junit: JunitFile = None,
+        markdown: MarkdownFile = None,
+        html: HtmlFile = None,
+        bundle: BundleFolder = None,
+        name: ClusterName = "harness",
+    ) -> None:
+        """Run the tests of harness.toml, each version in an Airflow of its own."""
+
+        def command(console: Console) -> int:
+            from harness.engine.plan import Request
+            from harness.report.files import Targets
+
+            request = Request(
+                names=tuple(names or ()),
+                refs=tuple(ref or ()),
+                keep=keep.value,
+                cluster=name,
+                base=base,
+                repeat=repeat,
+                reuse=not no_cache,
+                kept_s=seconds_of("--ttl", ttl),
+                bundle=bundle,
+            )
+            return _tested(request, Targets(json=json, junit=junit, markdown=markdown, html=html), console)
+
+        run(command)
+
+    @app.command()
+    def diff(
+        base: Annotated[
+            str,
+            typer.Argument(metavar="BASE", help="Compare with this ref; of a branch, with the merge base."),
+        ],
+        head: Annotated[
+            str | None, typer.Argument(metavar="[HEAD]", help="What changed; the working tree by default.")
+        ] = None,
+        test: Annotated[
+            list[str] | None, typer.Option("--test", metavar="NAME", help="Only this test of harness.toml.")
+        ] = None,
+        repeat: Repeat = 1,
+        no_cache: NoCache = False,
+        keep: KeepWhen = Keep.ON_FAILURE,
+        ttl: KeptFor = None,
+        json: JsonFile = None,
+        junit: JunitFile = None,
+        markdown: MarkdownFile = None,
+        html: HtmlFile = None,
+        bundle: BundleFolder = None,
+        name: ClusterName = "harness",
+    ) -> None:
+        """Compare the models of two versions, on the same data, dates and seeds."""
+
+        def command(console: Console) -> int:
+            from harness.engine.plan import Request
+            from harness.report.files import Targets
+
+            request = Request(
+                names=tuple(test or ()),
+                refs=(head,) if head is not None else (),
+                keep=keep.value,
+                cluster=name,
+                base=base,
+                repeat=repeat,
+                reuse=not no_cache,
+                reuse_head=True,
+                kept_s=seconds_of("--ttl", ttl),
+                bundle=bundle,
+            )
+            return _tested(request, Targets(json=json, junit=junit, markdown=markdown, html=html), console)
+
+        run(command)
+
+    @app.command()
+    def repro(
+        bundle: Annotated[
+            Path, typer.Argument(metavar="BUNDLE", help="The .tar.gz of a version that failed.")
+        ],
+        keep: KeepWhen = Keep.ON_FAILURE,
+        json: JsonFile = None,
+        name: ClusterName = "harness",
+    ) -> None:
+        """Run what a bundle was made of again: the same commit with the same configuration, here."""
+
+        def command(console: Console) -> int:
+            from harness.engine.repro import reproduce
+            from harness.report import files
+
+            targets = files.Targets(json=json)
+            files.check(targets)
+            result = reproduce(bundle, here(), name, keep.value, console)
+            console.result(result, to_stderr=json == "-")
+            files.write(targets, result, console)
+            return result.exit_code
+
+        run(command)
+
+
+def _tested(request: Request, targets: Targets, console: Console) -> int:
+    from harness.engine.testing import test
+    from harness.report import files
+
+    files.check(targets)
+    result = test(here(), request, console)
+    console.result(result, to_stderr=targets.json == "-")
+    files.write(targets, result, console)  # last: a disk that is full by now must not hide the result
+    return result.exit_code

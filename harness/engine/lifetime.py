@@ -1,0 +1,106 @@
+"""How long versions live: whoever uses one renews its time to live; what nobody renews is removed."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from harness.airflow import release
+from harness.cluster import labels
+from harness.cluster.api import KubernetesApi
+from harness.cluster.leases import DURATION_S, Claim, Leases
+from harness.engine.attached import Attached, attach
+from harness.engine.look import IN_USE, KEPT_S, USED_S, Version, versions
+from harness.errors import HarnessError
+from harness.progress import Progress
+from harness.report import format
+
+RENEW_EVERY_S = 60.0
+LOOK_EVERY_S = 1.0
+
+
+class Lifetime:
+    """The time to live of a version in use."""
+
+    def __init__(self, api: KubernetesApi, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._due_s = 0.0
+
+    def renew(self) -> None:
+        """Say that the version is used; most calls have nothing to do."""
+        now_s = time.monotonic()
+        if now_s >= self._due_s:
+            keep(self._api, self._namespace, USED_S)
+            self._due_s = now_s + RENEW_EVERY_S
+
+
+def keep(api: KubernetesApi, namespace: str, seconds: float = KEPT_S) -> None:
+    """Let a version live for `seconds` from now."""
+    until = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"annotations": {labels.EXPIRES_AT: until}}})
+
+
+def remove_expired(attached: Attached, progress: Progress) -> None:
+    """Remove versions whose time to live is over; what fails now is tried by the next command."""
+    with suppress(HarnessError):
+        for version in versions(attached):
+            if version.left_s < 0 and version.state != "going":
+                progress.note(f"{version.namespace} ({version.ref}) is removed: its time to live is over")
+                with suppress(HarnessError):
+                    release.remove(attached.api, attached.server, version.namespace, wait=False)
+
+
+def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -> tuple[Version, ...]:
+    """Remove what nobody uses: expired versions, those whose client is gone, and kept ones older than asked.
+
+    A version whose client lives stays, however old it is. Returns what was removed.
+    """
+    attached = attach(cluster)
+    claimed = _claimed(attached, progress)
+    doomed = [
+        version
+        for version in versions(attached)
+        if version.state != "going"
+        and version.namespace not in claimed
+        and _is_rubbish(version, older_than_s)
+    ]
+    for version in doomed:
+        age = format.seconds(version.age_s)
+        with progress.step(f"removing {version.namespace} ({version.ref}, {version.state}, {age} old)"):
+            release.remove(attached.api, attached.server, version.namespace)
+    return tuple(doomed)
+
+
+def _is_rubbish(version: Version, older_than_s: float | None) -> bool:
+    abandoned = version.state in IN_USE and version.age_s > DURATION_S
+    return version.left_s < 0 or abandoned or (older_than_s is not None and version.age_s > older_than_s)
+
+
+def _claimed(attached: Attached, progress: Progress) -> set[str]:
+    """The versions whose clients live. Whether one does is seen when it renews its claim, or does not."""
+    leases = Leases(attached.api)
+    first = {claim.name: claim for claim in leases.claims()}
+    with progress.step("looking whose clients live") as step:
+        while True:
+            found, now = leases.claims(), leases.now
+            alive = {each.version for each in found if _renewed(each, first)}
+            unsure = [each for each in found if not _renewed(each, first) and not each.expired(now)]
+            unsure_names = {each.version for each in unsure}
+            young = [
+                version.namespace
+                for version in versions(attached)
+                if version.state in IN_USE
+                and version.age_s <= DURATION_S
+                and version.namespace not in alive | unsure_names
+            ]
+            if not unsure and not young:
+                return alive
+            step.update(f"{format.plural(len(unsure) + len(young), 'version')} at work")
+            time.sleep(LOOK_EVERY_S)
+
+
+def _renewed(claim: Claim, first: dict[str, Claim]) -> bool:
+    known = first.get(claim.name)
+    return known is None or known.renewed_at != claim.renewed_at

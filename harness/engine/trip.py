@@ -1,0 +1,271 @@
+"""One version from its commit to its verdict, and away again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from harness.airflow import control_plane, release
+from harness.airflow.api import AirflowApi
+from harness.airflow.watch import ClusterPods
+from harness.cluster import kind, labels
+from harness.engine import comparison, lifetime, measured, trial
+from harness.engine.admission import Admission, Ticket
+from harness.engine.attached import Attached
+from harness.engine.deployment import Deployment, release_of, stand_by
+from harness.engine.evidence import Evidence
+from harness.engine.look import KEPT_S, versions
+from harness.engine.plan import Plan, Request
+from harness.engine.version import image_result
+from harness.errors import CauseCode, HarnessError
+from harness.host import disk, process
+from harness.image.build import DOMAIN, Foundation, foundation, image_of
+from harness.image.node import load, prune
+from harness.image.oci import Image
+from harness.progress import Progress
+from harness.report.model import Cause, TestResult, VersionResult
+
+REMOVAL_DEADLINE_S = 600.0  # a busy cluster takes its time, and the verdict is known
+
+
+@dataclass
+class Trip:
+    """What is done for one plan; `run` does it.
+
+    `runs` gets what the tests measured, before anyone judged it, also when that came to nothing: the version that
+    is compared with this one waits for it.
+    """
+
+    plan: Plan
+    request: Request
+    attached: Attached
+    admission: Admission
+    progress: Progress
+    runs: Future[comparison.Runs] = field(default_factory=Future)
+
+    def __post_init__(self) -> None:
+        self.found = self.plan.found
+        self.deployment = Deployment(self.attached, self.progress, phases=dict(self.found.phases))
+        self.stopped = threading.Event()
+        self._airflow: AirflowApi | None = None
+        self._successor: tuple[release.Release, Foundation, tuple[str, ...]] | None = None
+        self._evidence = Evidence(
+            self.attached, self.plan.project.configuration, self.progress, self.request.bundle
+        )
+        self._ticket: Ticket | None = None
+
+    @property
+    def namespace(self) -> str | None:
+        return self.deployment.namespace
+
+    def run(self, base: Trip | None = None) -> VersionResult:
+        """The version's result, judged against `base`; whatever failed is its cause.
+
+        Raises HarnessError(INTERRUPTED) once it was stopped: what there is of it is removed by whoever stopped it.
+        """
+        measured_runs: comparison.Runs = {}
+        try:
+            with disk.explained():
+                measured_runs = self._measured()
+        except HarnessError as error:
+            self._check_stopped()
+            self.found = self.found.model_copy(update={"cause": Cause.of(error)})
+        finally:
+            self.runs.set_result(measured_runs)
+            self._give_way()
+        judged = self._judged(measured_runs, base.runs.result() if base else {})
+        self._check_stopped()
+        return self._settled(self.found.model_copy(update={"tests": judged}))
+
+    def stop(self) -> None:
+        """End it at the next step, wherever it is; its namespace begins to go."""
+        self.stopped.set()
+        if self._airflow is not None:
+            self._airflow.close()
+        self.remove(wait=False)
+
+    def remove(self, *, wait: bool) -> None:
+        """Remove what there is of the version, as far as that can be done."""
+        if self.namespace is not None:
+            with suppress(HarnessError):
+                release.remove(
+                    self.attached.api, self.attached.server, self.namespace, deadline_s=20.0, wait=wait
+                )
+
+    def pause(self, seconds: float) -> None:
+        """Sleep. Raises HarnessError(INTERRUPTED) when stopped meanwhile."""
+        self.stopped.wait(seconds)
+        self._check_stopped()
+
+    def _check_stopped(self) -> None:
+        if self.stopped.is_set():
+            raise HarnessError(CauseCode.INTERRUPTED, "interrupted")
+
+    def _measured(self) -> comparison.Runs:
+        """The runs of all tests, those measured before among them."""
+        ground, image = self._built()
+        wanted = measured.wanted(self.plan, image.digest)
+        kept: dict[str, TestResult] = {}
+        if self.plan.reuse:
+            kept = measured.kept(self.attached.server, wanted)
+        missing = [each for each in wanted if each.key not in kept]
+        made: dict[str, TestResult] = {}
+        if missing:
+            airflow = self._deployed(ground, image)
+            with airflow:
+                made = self._tested(airflow, missing)
+            measured.keep(self.attached.server, made)
+        else:
+            first = next(iter(kept.values()))
+            self.progress.note(f"measured before, at {first.kept_at}: --no-cache measures again")
+        return measured.by_test(wanted, kept | made)
+
+    def _built(self) -> tuple[Foundation, Image]:
+        plan, commit = self.plan, self.plan.commit
+        settings = plan.project.image_settings(commit)
+        with self.deployment.phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
+            ground = foundation(
+                commit,
+                settings,
+                project=plan.project.name,
+                published=self.attached.base,
+                on_line=step.update,
+                log=self.attached.log,
+            )
+            image = image_of(commit, settings, ground, project=plan.project.name)
+            step.done(image.digest[:19])
+        self.found = self.found.model_copy(
+            update={"image": image_result(image, ground, python=settings.python)}
+        )
+        return ground, image
+
+    def _deployed(self, ground: Foundation, image: Image) -> AirflowApi:
+        """The commit's Airflow, ready, once it is its turn."""
+        commit, project = self.plan.commit, self.plan.project
+        settings = project.image_settings(commit)
+        wanted = release_of(self.attached, commit, settings, ground, project.name, image)
+        self._successor = (wanted, ground, settings.code)
+        self._enter(image)
+        try:
+            self._airflow = self.deployment.run(wanted, ground, image, settings.code)
+        finally:
+            self.found = self.found.model_copy(update={"load_bytes": self.deployment.load_bytes})
+        self._mark("running")
+        if self._ticket is not None:
+            self._ticket.started()
+        return self._airflow
+
+    def _enter(self, image: Image) -> None:
+        """Wait until there is room for the version."""
+        self._ticket = self.admission.ask(
+            image=image.reference, ref=self.found.ref, namespace=lambda: self.namespace
+        )
+        with self.deployment.phase("wait_s"):
+            reason = self._ticket.enter()
+            if reason:
+                with self.progress.step("waiting for its turn") as step:
+                    step.update(reason)
+                    self._ticket.wait(step.update)
+
+    def _give_way(self) -> None:
+        if self._ticket is not None:
+            with suppress(HarnessError):  # it expires
+                self._ticket.release()
+
+    def _tested(self, airflow: AirflowApi, missing: Sequence[measured.Wanted]) -> dict[str, TestResult]:
+        """The results of the runs that are missing, by their keys; after a test's first failure no more of it."""
+        commit = self.plan.commit
+        pods = ClusterPods(self.attached.api, self.namespace or "")
+        folder = self.plan.project.image_settings(commit).dags_folder
+
+        def read_source(file: str) -> str | None:
+            content = commit.read(f"{folder}/{file}")
+            return None if content is None else content.decode(errors="replace")
+
+        made: dict[str, TestResult] = {}
+        failed: set[str] = set()
+        with self._evidence.keep_logs(pods, self.found, commit.tag) as keeper:
+            for each in missing:
+                if each.test not in failed:
+                    wanted = trial.Trial(
+                        airflow,
+                        pods,
+                        each.test,
+                        each.settings,
+                        each.date,
+                        folder,
+                        read_source,
+                        self.pause,
+                        keeper,
+                    )
+                    made[each.key] = trial.run(wanted, self.progress)
+                    if made[each.key].verdict != "passed":
+                        failed.add(each.test)
+        return made
+
+    def _judged(self, runs: comparison.Runs, base: comparison.Runs) -> tuple[TestResult, ...]:
+        return tuple(
+            comparison.judged(settings, runs[name], base.get(name, ()), self.plan.base_gates.get(name, {}))
+            for name, settings in self.plan.tests.items()
+            if runs.get(name)
+        )
+
+    def _settled(self, found: VersionResult) -> VersionResult:
+        namespace, phases = self.namespace, self.deployment.phases
+        found = found.model_copy(update={"namespace": namespace, "phases": dict(phases)})
+        if namespace is None:
+            return found
+        found = self._evidence.after(found, namespace, self.plan.commit.tag)
+        if self.request.keep == "always" or (self.request.keep == "on-failure" and found.verdict != "passed"):
+            self._mark(found.verdict)
+            with suppress(HarnessError):
+                lifetime.keep(self.attached.api, namespace, self.request.kept_s or KEPT_S)
+                control_plane.rest(self.attached.api, self.attached.server, namespace)
+            self._say_how_to_look(namespace)
+            self._stand_by()
+            return found.model_copy(update={"kept": True})
+        try:
+            with (
+                self.deployment.phase("remove_s"),
+                self.progress.step(f"removing {namespace}"),
+                process.beside(1) as aside,
+            ):
+                aside.submit(self._stand_by)
+                release.remove(
+                    self.attached.api, self.attached.server, namespace, deadline_s=REMOVAL_DEADLINE_S
+                )
+                self._prune()
+        except HarnessError as error:
+            found = found.model_copy(update={"cause": found.cause or Cause.of(error), "kept": True})
+        return found.model_copy(update={"phases": dict(phases)})
+
+    def _stand_by(self) -> None:
+        """Start what the next test of the same dependencies will take; without it that one is only slower."""
+        if self._successor is not None:
+            wanted, ground, code = self._successor
+            with suppress(HarnessError):
+                load(ground.image, self.attached.cluster.node)
+                stand_by(self.attached, wanted, ground, code)
+
+    def _prune(self) -> None:
+        """Take from the node the images that no version on the cluster uses any more, but for the newest."""
+        repository = f"{DOMAIN}/{self.plan.project.name}"
+        with suppress(HarnessError):  # the next test tries again
+            in_use = {f"{repository}:{version.tag}" for version in versions(self.attached)}
+            in_use |= {claim.image for claim in self.admission.leases.claims()}
+            prune(self.attached.cluster.node, repository, frozenset(in_use))
+
+    def _say_how_to_look(self, namespace: str) -> None:
+        name = self.request.cluster
+        where = namespace if name == kind.DEFAULT_NAME else f"{namespace} --name {name}"
+        self.progress.note(f"{namespace} is kept. Look: harness ui {where}, harness logs {where}")
+        self.progress.note(f"Remove: harness down {where}")
+
+    def _mark(self, state: str) -> None:
+        with suppress(HarnessError):  # for `harness status` alone
+            self.attached.api.patch(
+                f"/api/v1/namespaces/{self.namespace}", {"metadata": {"annotations": {labels.STATE: state}}}
+            )
