@@ -102,7 +102,9 @@ class AirflowApi(Session):
                 CauseCode.DAG_NOT_FOUND, f"there is no DAG {dag_id!r}", evidence=[detail(response)]
             )
         if response.is_client_error:
-            said = [line for line in detail(response).splitlines() if line.strip()] or [response.reason_phrase]
+            said = [line for line in detail(response).splitlines() if line.strip()] or [
+                response.reason_phrase
+            ]
             raise HarnessError(
                 CauseCode.CONFIG_INVALID,
                 f"Airflow refuses to run DAG {dag_id!r}: {said[0]}",

@@ -16,16 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
-from harness.airflow import release
+from harness.airflow import control_plane, release
 from harness.airflow.release import Login, Release
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 from harness.cluster.database import Server
 from harness.cluster.helm import Helm, chart, fingerprint
 from harness.errors import CauseCode, HarnessError
-from harness.host import process
 from harness.image import tar
 from harness.image.layer import CHUNK_BYTES, Layer
 
@@ -111,11 +109,11 @@ def hand_over(
     """
     pod = _running_pod(api, taken.namespace, deadline_s=deadline_s, on_change=on_change)
     with ThreadPoolExecutor(max_workers=1) as aside:
-        sending = aside.submit(_send, server, taken.namespace, pod, _code(layers))
+        sending = aside.submit(control_plane.execute, server, taken.namespace, pod, _HAND_OVER, _code(layers))
         release.install(helm, taken, standby=dependencies, again=True)
         template = api.get(f"/api/v1/namespaces/{taken.namespace}/configmaps/pod-template") or {}
         content = template["data"]["pod.yaml"].encode()
-        _send(server, taken.namespace, pod, _file("pod.yaml", content))
+        control_plane.execute(server, taken.namespace, pod, _HAND_OVER, _file("pod.yaml", content))
         path = f"/api/v1/namespaces/{taken.namespace}/pods/{pod}"
         api.patch(path, {"metadata": {"labels": {labels.COMMIT: taken.commit[:40]}}})
         sending.result()
@@ -158,9 +156,9 @@ def _running_pod(
     """The control plane's pod once its container runs: it may have been started a moment ago."""
     until = time.monotonic() + deadline_s
     while True:
-        pod = release.control_plane(api, namespace)
+        pod = control_plane.find(api, namespace)
         if pod is not None:
-            release.raise_if_hopeless(api, namespace, pod)
+            control_plane.raise_if_hopeless(api, namespace, pod)
             statuses = pod["status"].get("containerStatuses") or []
             if statuses and statuses[0]["state"].get("running"):
                 return str(pod["metadata"]["name"])
@@ -168,27 +166,11 @@ def _running_pod(
             raise HarnessError(
                 CauseCode.DEPLOY_TIMEOUT,
                 f"the control plane in {namespace} did not start within {deadline_s:.0f} s",
-                evidence=release.events(api, namespace),
+                evidence=control_plane.events(api, namespace),
                 hint=f"harness logs {namespace}",
             )
         on_change("the pod is being started")
         time.sleep(0.2)
-
-
-def _send(server: Server, namespace: str, pod: str, archive: Iterable[bytes]) -> None:
-    argv: list[str | Path] = [
-        server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin",
-        "--namespace", namespace, pod, "--container", "control-plane", "--", *_HAND_OVER,
-    ]  # fmt: skip
-    done = process.run_bytes(argv, stdin=archive, timeout_s=300)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        raise HarnessError(
-            CauseCode.DEPLOY_FAILED,
-            f"the control plane in {namespace} did not take the code: {lines[-1] if lines else 'no reason given'}",
-            evidence=lines[-8:],
-            hint="harness test",
-        )
 
 
 def _code(layers: Iterable[Layer]) -> Iterator[bytes]:

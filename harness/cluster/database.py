@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from harness.host import process
 HOST = f"postgres.{NAMESPACE}.svc"
 OWNER = "harness_template"  # owns what migrations make, until a copy gets an owner of its own
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_SERVER = ("--host=/tmp", "--username=postgres")
 _PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
 
 
@@ -86,6 +88,15 @@ class Server:
             """
         )
 
+    def dump(self, template: str) -> str:
+        """What a migrated database holds, as SQL that `restore` takes; before it is declared a template."""
+        return self._run(["pg_dump", "--no-owner", "--no-privileges", *_SERVER, _name(template)])
+
+    def restore(self, template: str, dump: str) -> None:
+        """Fill an empty database that `begin_template` made. Raises HarnessError(DATABASE_FAILED)."""
+        text = f"SET ROLE {OWNER};\n{dump}"
+        self._run([*_PSQL, *_SERVER, "--single-transaction", f"--dbname={_name(template)}"], text)
+
     def create(self, database: str, template: str) -> Credentials:
         """A copy of a template that only a new role of the same name may connect to.
 
@@ -119,14 +130,17 @@ class Server:
 
         Raises HarnessError(DATABASE_FAILED) with the server's reason.
         """
-        argv = [
+        text = "\n".join(line.strip() for line in sql.splitlines()) + "\n"
+        return self._run([*_PSQL, *_SERVER, f"--dbname={database}"], text)
+
+    def _run(self, argv: Sequence[str], text: str = "") -> str:
+        """What a program of PostgreSQL's prints, run beside the server."""
+        inside = [
             str(self.kubectl), "--kubeconfig", str(self.kubeconfig), "exec", "--stdin", "--namespace", NAMESPACE,
             "deployment/postgres", "--", "sh", "-c",
-            'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" exec "$@"', "sh",
-            *_PSQL, "--host=/tmp", "--username=postgres", f"--dbname={database}",
+            'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" exec "$@"', "sh", *argv,
         ]  # fmt: skip
-        text = "\n".join(line.strip() for line in sql.splitlines()) + "\n"
-        done = process.run(argv, input_text=text, check=False, timeout_s=120)
+        done = process.run(inside, input_text=text, check=False, timeout_s=120)
         if done.returncode != 0:
             lines = [line for line in done.stderr.splitlines() if line.strip() and "PASSWORD" not in line]
             kind = TemplateMissingError if "template database" in done.stderr else HarnessError

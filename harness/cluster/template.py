@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError
 from harness.cluster.database import Credentials, Server
 from harness.cluster.services import NAMESPACE
 from harness.errors import CauseCode, HarnessError
+from harness.host import cache
 
 CLAIM_S = 180.0
 _PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -38,12 +41,40 @@ def ensure(
         try:
             if server.template_exists(template):  # finished between the look and the claim
                 return
-            credentials = server.begin_template(template)
-            _run_migration(api, name, image, credentials, on_change)
+            if not _restored(server, template):
+                credentials = server.begin_template(template)
+                _run_migration(api, name, image, credentials, on_change)
+                _keep(template, server.dump(template))
             server.finish_template(template)
         finally:
             api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
             api.delete(f"{_SECRETS}/{name}")
+
+
+def kept(template: str) -> Path:
+    """The file with what the migrations make, once they have run on any cluster; it need not exist."""
+    return cache.entry("databases", template) / "dump.sql"
+
+
+def _restored(server: Server, template: str) -> bool:
+    """Fill the database from what was kept; False when it was not, or this server does not take it."""
+    file = kept(template)
+    if not file.exists():
+        return False
+    try:
+        server.begin_template(template)
+        server.restore(template, file.read_text(encoding="utf-8"))
+    except HarnessError:
+        shutil.rmtree(file.parent, ignore_errors=True)
+        return False
+    return True
+
+
+def _keep(template: str, dump: str) -> None:
+    def write(folder: Path) -> None:
+        (folder / "dump.sql").write_text(dump, encoding="utf-8")
+
+    cache.obtain("databases", template, write)
 
 
 def _claim(api: KubernetesApi, name: str) -> bool:

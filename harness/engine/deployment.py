@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from harness.airflow import release, standby
+from harness.airflow import control_plane, release, standby
 from harness.airflow.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
 from harness.airflow.release import Login, Release
 from harness.cluster import template
@@ -113,7 +113,7 @@ class Deployment:
             return self._ready(wanted, login, step, CONTROL_PLANE)
 
     def _ready(self, deployed: Release, login: Login, step: Step, components: Sequence[str]) -> AirflowApi:
-        release.wait_ready(
+        control_plane.wait_ready(
             self.attached.api, deployed.namespace, deadline_s=READY_DEADLINE_S, on_change=step.update
         )
         gateway = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
@@ -165,8 +165,10 @@ def release_of(
 
 
 def stand_by(attached: Attached, wanted: Release, ground: Foundation, code: Sequence[str]) -> None:
-    """Start the control plane that the next version like `wanted` will take; it gets ready by itself."""
+    """Start the control plane that the next version like `wanted` will take; it gets ready by itself.
+
+    The node has the image of the dependencies: with that alone the control plane starts.
+    """
     if standby.fits(wanted, code, ()):
-        load(ground.image, attached.cluster.node)
         blank = release.in_namespace(wanted, release.new_namespace(wanted.project))
         standby.make(attached.api, attached.helm, attached.server, blank, ground.image.reference)

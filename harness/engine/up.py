@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import versions
 from harness.cluster import kind, services, template
 from harness.cluster.supply import Supply, ensure_node_image, from_packages
+from harness.commit import Commit
+from harness.config import ImageSettings
 from harness.engine import origin
 from harness.engine import project as projects
 from harness.engine.attached import Attached, locked, log_file
+from harness.engine.deployment import release_of, stand_by
 from harness.errors import HarnessError
-from harness.host.docker_client import connect
+from harness.host import process
 from harness.host.sources import Sources
 from harness.image.build import Foundation, check, foundation
 from harness.image.node import load
@@ -34,34 +39,57 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     """
     kind.check_name(name)
     project = projects.find(start)
-    with locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")):
-        connect().close()
-        kind.node_container(
-            name
-        )  # a container of that name which is none of kind's: said before minutes of work
+    with (
+        locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")),
+        ExitStack() as opened,
+    ):
+        kind.node_container(name)  # Docker, or a container of that name which is none of kind's: said first
+        asked = None
         if project is not None:
-            with project.commit(None) as commit:
-                check(commit, project.image_settings(commit))
+            commit = opened.enter_context(project.commit(None))
+            asked = _Asked(project, commit, project.image_settings(commit))
+            check(commit, asked.settings)
         log = log_file(name)
         release = origin.chosen(name, sources, progress, log)
-        with ThreadPoolExecutor(max_workers=1) as aside:
-            base = release.base if release else ""
-            ground = aside.submit(_foundation, project, base, progress, log) if project else None
-            sending: list[Future[None]] = []
+        if asked is None:
+            return _cluster(name, release, progress, log, on_node=lambda: None)
+        return _with_dependencies(name, asked, release, progress, log)
 
-            def send() -> None:
-                if ground is not None:
-                    node = kind.node_name(name)
-                    sending.append(aside.submit(lambda: _send(ground.result().image, node, progress)))
 
-            attached = _cluster(name, release, progress, log, on_node=send)
-            if ground is None:
-                return attached
-            if not sending:
-                send()
+@dataclass(frozen=True)
+class _Asked:
+    """The project that is asked for: its working tree, and what makes its images."""
+
+    project: projects.Project
+    commit: Commit
+    settings: ImageSettings
+
+
+def _with_dependencies(
+    name: str, asked: _Asked, release: Supply | None, progress: Progress, log: Path
+) -> Attached:
+    """The cluster, and on it what all versions with the working tree's lock share."""
+    with process.beside(1) as aside:
+        building = aside.submit(_foundation, asked, release.base if release else "", progress, log)
+        sending: list[Future[None]] = []
+
+        def send() -> None:
+            node = kind.node_name(name)
+            sending.append(aside.submit(lambda: _send(building.result().image, node, progress)))
+
+        attached = _cluster(name, release, progress, log, on_node=send)
+        if not sending:
+            send()
+        ground = building.result()
+        wanted = release_of(attached, asked.commit, asked.settings, ground, asked.project.name, ground.image)
+        if not template.kept(wanted.template).exists():  # then the image has to migrate it
             sending[0].result()
-        _template(attached, ground.result(), progress)
-        return attached
+        _template(attached, wanted.template, ground.image, progress)
+        sending[0].result()
+    with progress.step("an Airflow that stands by") as step:
+        stand_by(attached, wanted, ground, asked.settings.code)
+        step.done("for the next test")
+    return attached
 
 
 def _cluster(
@@ -133,13 +161,18 @@ def _counted(step: Step) -> Callable[[str], None]:
     return show
 
 
-def _foundation(project: projects.Project, base: str, progress: Progress, log: Path) -> Foundation:
-    with project.commit(None) as commit, progress.step("dependencies") as step:
-        settings = project.image_settings(commit)
+def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foundation:
+    with progress.step("dependencies") as step:
         ground = foundation(
-            commit, settings, project=project.name, published=base, on_line=step.update, log=log
+            asked.commit,
+            asked.settings,
+            project=asked.project.name,
+            published=base,
+            on_line=step.update,
+            log=log,
         )
-        step.done(f"{settings.requirements}, {ground.dependencies.layer.size_bytes / 1e6:.0f} MB")
+        size_bytes = ground.dependencies.layer.size_bytes
+        step.done(f"{asked.settings.requirements}, {size_bytes / 1e6:.0f} MB")
         return ground
 
 
@@ -149,8 +182,7 @@ def _send(image: Image, node: str, progress: Progress) -> None:
         step.done(f"{sent.load_bytes / 1e6:.0f} MB sent" if sent.load_bytes else "there already")
 
 
-def _template(attached: Attached, ground: Foundation, progress: Progress) -> None:
+def _template(attached: Attached, name: str, image: Image, progress: Progress) -> None:
     with progress.step("database template") as step:
-        name = template.template_name(ground.dependencies.migrations)
-        template.ensure(attached.api, attached.server, name, ground.image.reference, on_change=step.update)
+        template.ensure(attached.api, attached.server, name, image.reference, on_change=step.update)
         step.done(name)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 import pytest
-from doubles import Clock, Kubernetes, items
+from doubles import Clock, Kubernetes
 
 from harness.airflow import release
 from harness.cluster.database import Credentials
@@ -54,17 +53,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def pod(*containers: dict[str, Any], **status: object) -> dict[str, Any]:
-    return items(
-        {"metadata": {"name": "airflow-0"}, "status": {"containerStatuses": list(containers), **status}}
-    )
-
-
-def container(ready: bool = False, waiting: dict[str, str] | None = None) -> dict[str, Any]:
-    state = {"waiting": waiting} if waiting else {"running": {}}
-    return {"name": "airflow", "image": "harness.local/churn:a", "ready": ready, "state": state}
-
-
 class TestMaking:
     def test_namespace(self) -> None:
         api = Kubernetes()
@@ -95,68 +83,6 @@ class TestMaking:
         with pytest.raises(HarnessError, match="no version") as caught:
             release.login_of(Kubernetes(), SPACE)
         assert caught.value.cause is CauseCode.USAGE
-
-
-class TestWaiting:
-    def wait(self, api: Kubernetes) -> list[str]:
-        seen: list[str] = []
-        release.wait_ready(api, SPACE, deadline_s=10, on_change=seen.append)
-        return seen
-
-    def test_until_ready(self, clock: Clock) -> None:
-        states = [items(), pod(), pod(container()), pod(container()), pod(container(ready=True))]
-        seen = self.wait(Kubernetes({("GET", PODS): states}))
-        assert seen == ["no pod yet", "the pod is being started", "waiting for airflow"]
-
-    def test_as_long_as_something_moves(self, clock: Clock) -> None:
-        """Each state lasts nearly as long as the deadline: a busy machine is waited for."""
-        began_s = clock.now_s
-        states = [items(), pod(), pod(container()), pod(container(ready=True))]
-        api = Kubernetes({("GET", PODS): lambda: states[min(3, int((clock.now_s - began_s) // 9))]})
-        self.wait(api)
-        assert sum(clock.slept) == pytest.approx(27, abs=1)
-
-    @pytest.mark.parametrize(
-        ("stuck", "reason"),
-        [
-            (items(), "no pod yet"),
-            (
-                pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "no room"}]),
-                "no room",
-            ),
-            (pod(container()), "waiting for airflow"),
-        ],
-    )
-    def test_not_when_nothing_moves(self, clock: Clock, stuck: object, reason: str) -> None:
-        warning = {
-            "metadata": {"creationTimestamp": "x"},
-            "involvedObject": {"name": "p"},
-            "message": "slow disk",
-        }
-        api = Kubernetes({("GET", PODS): stuck, ("GET", f"{PATH}/events"): items(warning)})
-        with pytest.raises(HarnessError, match=f"made no progress for 10 s: {reason}") as caught:
-            self.wait(api)
-        assert caught.value.cause is CauseCode.DEPLOY_TIMEOUT
-        assert caught.value.evidence == ("p: slow disk",)
-        assert 10 <= sum(clock.slept) < 11
-
-    @pytest.mark.parametrize("reason", ["ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName"])
-    def test_not_for_an_image_that_is_not_there(self, clock: Clock, reason: str) -> None:
-        api = Kubernetes(
-            {("GET", PODS): pod(container(waiting={"reason": reason, "message": "not present"}))}
-        )
-        with pytest.raises(HarnessError, match=f"harness.local/churn:a: {reason} not present") as caught:
-            self.wait(api)
-        assert caught.value.cause is CauseCode.IMAGE_NOT_STARTABLE
-        assert clock.slept == []
-
-    def test_not_for_what_crashes(self, clock: Clock) -> None:
-        api = Kubernetes({("GET", PODS): pod(container(waiting={"reason": "CrashLoopBackOff"}))})
-        api.logs[f"{PODS}/airflow-0/log#airflow"] = "starting\nImportError: plugin"
-        with pytest.raises(HarnessError, match="airflow does not start: ImportError: plugin") as caught:
-            self.wait(api)
-        assert caught.value.cause is CauseCode.DEPLOY_FAILED
-        assert caught.value.evidence == ("starting", "ImportError: plugin")
 
 
 class TestRemoving:

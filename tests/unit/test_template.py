@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,19 @@ class Server:
 
     def finish_template(self, name: str) -> None:
         self.done.append("finish")
+
+    def dump(self, name: str) -> str:
+        return f"-- {name}"
+
+    def restore(self, name: str, dump: str) -> None:
+        self.done.append(f"restore {dump}")
+        if dump != f"-- {name}":
+            raise HarnessError(CauseCode.DATABASE_FAILED, "syntax error")
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
 
 
 @pytest.fixture
@@ -153,3 +167,20 @@ def test_the_claim_of_a_killed_client_expires_in_every_time_zone(
 def test_a_refused_claim(clock: Clock) -> None:
     with pytest.raises(HarnessError, match="status 403"):
         ensure(Kubernetes({("POST", SECRETS): refusal(403)}), Server())
+
+
+def test_migrated_once_for_all_clusters(clock: Clock) -> None:
+    ensure(Kubernetes({("GET", POD): phase("Succeeded")}), Server())
+    other, server = Kubernetes(), Server()
+    ensure(other, server)
+    assert server.done == ["begin", "restore -- template_0123", "finish"]
+    assert other.asked("POST", PODS) == []
+
+
+def test_what_was_kept_and_is_refused_is_made_again(clock: Clock) -> None:
+    ensure(Kubernetes({("GET", POD): phase("Succeeded")}), Server())
+    template.kept("template_0123").write_text("torn")
+    server = Server()
+    ensure(Kubernetes({("GET", POD): phase("Succeeded")}), server)
+    assert server.done == ["begin", "restore torn", "begin", "finish"]
+    assert template.kept("template_0123").read_text() == "-- template_0123"

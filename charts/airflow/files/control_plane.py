@@ -45,6 +45,11 @@ COMPONENTS = {
     "dag-processor": (("airflow.jobs.dag_processor_job_runner",), ("dag-processor",)),
 }
 FIRST = "api-server"
+NEED_CODE = ("scheduler", "dag-processor")
+# Once told to rest (SIGUSR1), these run only while there is a DAG run, and start again by themselves.
+NEED_RUNS = ("execution-api", "scheduler", "dag-processor")
+REST_AFTER_S = 20.0
+LOOK_INTERVAL_S = 2.0
 RESTART_AFTER_S = 1.0
 MOST_FAILURES = 5  # of one component; then the container ends, and the cluster shows it as crashing
 
@@ -75,7 +80,7 @@ def become(component: str) -> None:
         importlib.import_module(name)
     gc.freeze()
     gc.enable()
-    if component == "dag-processor":
+    if component in NEED_CODE:
         wait_for_code()
     if component == "execution-api":
         threading.Thread(target=warm_up, args=(processors,), daemon=True).start()
@@ -92,7 +97,7 @@ def wait_for_code() -> None:
     """Return when the DAGs are there: at once, unless this control plane was started before they were known."""
     handed_over = os.environ.get("HARNESS_HANDED_OVER")
     while handed_over and not pathlib.Path(handed_over).exists():
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def warm_up(processors: set[int]) -> None:
@@ -107,10 +112,45 @@ def warm_up(processors: set[int]) -> None:
     os.sched_setaffinity(os.getpid(), processors)
 
 
+class Demand:
+    """Whether there is a DAG run to be seen to, asked of the database now and then."""
+
+    def __init__(self) -> None:
+        import sqlalchemy
+        from airflow.configuration import conf
+
+        url = conf.get("database", "sql_alchemy_conn")
+        # Nothing stays open: a connection must not be there when a component is forked.
+        self.engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+        self.query = sqlalchemy.text(
+            "SELECT EXISTS (SELECT FROM dag_run WHERE state IN ('queued', 'running'))"
+            " OR EXISTS (SELECT FROM asset_dag_run_queue)"
+        )
+        self.asked_s = self.seen_s = time.monotonic()
+
+    def there_is(self) -> bool:
+        now_s = time.monotonic()
+        if now_s - self.asked_s >= LOOK_INTERVAL_S:
+            self.asked_s = now_s
+            if self.ask():
+                self.seen_s = now_s
+        return now_s - self.seen_s < REST_AFTER_S
+
+    def ask(self) -> bool:
+        try:
+            with self.engine.connect() as connection:
+                return bool(connection.execute(self.query).scalar())
+        except Exception as error:  # the database may be away: rather run than rest
+            print(f"[control-plane] can't tell whether anything runs: {error}", flush=True)
+            return True
+
+
 class Supervisor:
     """The parent: components by process id, and the pipes that bring their lines."""
 
     def __init__(self) -> None:
+        self.demand: Demand | None = None  # once told to rest
+        self.put_to_rest: set[str] = set()
         self.running: dict[int, str] = {}
         self.selector = selectors.DefaultSelector()
         self.failures = dict.fromkeys(COMPONENTS, 0)
@@ -119,12 +159,14 @@ class Supervisor:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
+        signal.signal(signal.SIGUSR1, self.may_rest)
         for component in COMPONENTS:
             self.start(component)
         while self.running or self.selector.get_map():
             for key, _ in self.selector.select(timeout=1.0):
                 self.forward(key)
             self.reap()
+            self.rest_or_wake()
 
     def start(self, component: str) -> None:
         reading, writing = os.pipe()
@@ -140,7 +182,7 @@ class Supervisor:
     def child(self, component: str, reading: int, writing: int) -> None:
         status = 1
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
                 signal.signal(number, signal.SIG_DFL)
             os.close(reading)
             for key in list(self.selector.get_map().values()):
@@ -188,6 +230,9 @@ class Supervisor:
             component = self.running.pop(pid, None)
             if component is None or self.stopping:
                 continue
+            if component in self.put_to_rest:
+                self.put_to_rest.remove(component)
+                continue
             how = os.waitstatus_to_exitcode(status)
             self.failures[component] += 1
             if self.failures[component] >= MOST_FAILURES:
@@ -196,6 +241,22 @@ class Supervisor:
             print(f"[control-plane] {component} ended with {how}; starting it again", flush=True)
             time.sleep(RESTART_AFTER_S)
             self.start(component)
+
+    def may_rest(self, *_: object) -> None:
+        self.demand = self.demand or Demand()
+
+    def rest_or_wake(self) -> None:
+        """Let what only DAG runs need end when there is none, and start it when there is one."""
+        if self.demand is None or self.stopping:
+            return
+        wanted, running = self.demand.there_is(), {name: pid for pid, name in self.running.items()}
+        for component in NEED_RUNS:
+            pid = running.get(component)
+            if wanted and pid is None:
+                self.start(component)
+            elif not wanted and pid is not None and component not in self.put_to_rest:
+                self.put_to_rest.add(component)
+                os.kill(pid, signal.SIGTERM)
 
     def stop(self, *_: object) -> None:
         self.stopping = True
