@@ -95,8 +95,25 @@ def archived(path: Path, members: Mapping[str, str | bytes]) -> Path:
 
 
 REQUEST = json.dumps(
-    {"format": 1, "commit": "a" * 40, "dirty": None, "tests": ["tiny"], "logical_dates": {}, "image": None}
+    {
+        "format": 1,
+        "commit": "a" * 40,
+        "dirty": None,
+        "tests": ["tiny"],
+        "logical_dates": {},
+        "image_digest": None,
+    }
 )
+
+
+def test_what_is_read_again_is_not_masked_by_a_name() -> None:
+    bundle = Bundle(Redactor(["s3cr3t-value"]))
+    for exact in (True, False):
+        bundle.add(
+            f"{exact}.json", lambda: '{"no_such_secret": "2026-11-22", "x": "s3cr3t-value"}', exact=exact
+        )
+    assert bundle.files["True.json"] == '{"no_such_secret": "2026-11-22", "x": "***"}'
+    assert bundle.files["False.json"] == '{"no_such_secret": "***", "x": "***"}'
 
 
 class TestRepro:
