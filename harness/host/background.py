@@ -28,11 +28,15 @@ class Work:
     def start(self, begin: Callable[[], Popen[bytes]]) -> Popen[bytes]:
         """What `begin` starts. Raises HarnessError(INTERRUPTED) when the work was stopped."""
         with self._lock:
-            if self._stopped:
-                raise HarnessError(CauseCode.INTERRUPTED, "stopped, because what it was done for ended")
+            self.check()
             process = begin()
             self._running.add(process)
             return process
+
+    def check(self) -> None:
+        """Raises HarnessError(INTERRUPTED) when the work was stopped."""
+        if self._stopped:
+            raise HarnessError(CauseCode.INTERRUPTED, "stopped, because what it was done for ended")
 
     def inside(self, inner: Work) -> None:
         """Stop `inner` too when this work is stopped."""
@@ -57,6 +61,13 @@ _OURS: ContextVar[Work | None] = ContextVar("work", default=None)
 def of_this_thread() -> Work | None:
     """The work that the thread belongs to; None in the main thread."""
     return _OURS.get()
+
+
+def check() -> None:
+    """For long work that runs no program: raises HarnessError(INTERRUPTED) in a thread whose work was stopped."""
+    work = _OURS.get()
+    if work is not None:
+        work.check()
 
 
 @contextmanager

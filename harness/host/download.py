@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import ca_bundle
+from harness.host import background, ca_bundle
 
 if TYPE_CHECKING:
     import httpx
@@ -55,7 +55,7 @@ def fetch(
     """Write what `url` gives into `target`, which is there only when its SHA-256 is the pinned one.
 
     `on_bytes` is told how many bytes have come, and of how many (0 where the server does not say). Raises
-    HarnessError: SOURCE_UNREACHABLE, CHECKSUM_MISMATCH.
+    HarnessError: SOURCE_UNREACHABLE, CHECKSUM_MISMATCH, INTERRUPTED.
     """
     import httpx
 
@@ -68,6 +68,7 @@ def fetch(
             total = int(answer.headers.get("content-length") or 0)
             with partial.open("wb") as file:
                 for chunk in answer.iter_raw(CHUNK_BYTES):
+                    background.check()
                     file.write(chunk)
                     digest.update(chunk)
                     done += len(chunk)

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,17 @@ from release_server import Server, serving, sha256, tar_of
 
 from harness.cluster import supply
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache, mirrors, pins, release_hosts, release_tools, sources, tool_checks
+from harness.host import (
+    cache,
+    download,
+    mirrors,
+    pins,
+    process,
+    release_hosts,
+    release_tools,
+    sources,
+    tool_checks,
+)
 from harness.host.machine import architecture
 from harness.host.pins import Reference, ToolPin
 from harness.image import published, registry
@@ -105,6 +116,31 @@ class TestFiles:
         assert caught.value.cause is CauseCode.SOURCE_UNREACHABLE
         assert caught.value.hint
         assert left(tmp_path / "cache") == []
+
+    def test_ctrl_c_ends_it(self, server: Server, tmp_path: Path) -> None:
+        content = bytes(8 << 20)
+        server.publish("/big", content)
+        begun, goes_on = threading.Event(), threading.Event()
+
+        def fetch() -> None:
+            def on_bytes(*_: int) -> None:
+                begun.set()
+                goes_on.wait(10)
+
+            with download.client() as http:
+                download.fetch(
+                    http, f"{server.url}/big", tmp_path / "big", sha256(content), on_bytes=on_bytes
+                )
+
+        with pytest.raises(KeyboardInterrupt), process.beside(1) as aside:
+            running = aside.submit(fetch)
+            assert begun.wait(10)
+            threading.Timer(0.2, goes_on.set).start()
+            raise KeyboardInterrupt
+        error = running.exception()
+        assert isinstance(error, HarnessError)
+        assert error.cause is CauseCode.INTERRUPTED
+        assert left(tmp_path) == []
 
     def test_a_platform_without_a_pin(self, server: Server) -> None:
         pinned = ToolPin(version="v1", url="https://github.com/kind", sha256={"plan9-amd64": "0" * 64})
