@@ -48,7 +48,7 @@ def read(bundle: Path, start: Path) -> Recipe:
         dates = {
             name: datetime.fromisoformat(date) for name, date in request["logical_dates"].items() if date
         }
-        digest = (request["image"] or {}).get("digest")
+        digest = request["image_digest"]
         written_as = request["format"]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _no_bundle(bundle, f"{REQUEST} in it can't be used: {error}") from error

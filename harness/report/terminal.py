@@ -57,6 +57,8 @@ def _version(version: VersionResult, style: Style) -> list[str]:
         lines.append(f"image      {version.image.name}{_GAP}{format.digest(version.image.digest)}")
     if version.namespace is not None:
         lines.append(f"namespace  {version.namespace}{_GAP + 'kept' if version.kept else ''}")
+    if version.bundle is not None:
+        lines.append(f"bundle     {version.bundle}")
     for test in version.tests:
         lines += ["", *_test(test, style)]
     phases = format.all_phases(version)
