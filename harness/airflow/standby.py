@@ -31,6 +31,7 @@ ROLE = "standby"
 UNFINISHED = "standby-unfinished"  # its release is being installed
 LEFTOVER = "leftover"
 UNFINISHED_S = 300.0  # after that whoever was making it is gone
+MOST = 2  # on a cluster: each holds half a gigabyte for a project that may not come back
 KEY = "harness.local/standby"  # label: what a version must want to be able to use it
 CODE_LIMIT_BYTES = 64 << 20  # more is quicker read from the image by a control plane of its own
 # What Airflow reads when it starts, which a control plane that has started will not see.
@@ -81,6 +82,11 @@ def make(api: KubernetesApi, helm: Helm, server: Server, wanted: Release, depend
     api.patch(f"/api/v1/namespaces/{blank.namespace}", {"metadata": {"labels": {labels.ROLE: ROLE}}})
 
 
+def is_any(api: KubernetesApi) -> bool:
+    """Whether a control plane stands by on the cluster, for whichever project."""
+    return bool(_namespaces(api, f"{labels.ROLE} in ({ROLE},{UNFINISHED})"))
+
+
 def claim(api: KubernetesApi, wanted: Release, dependencies: str) -> Standby | None:
     """Make a control plane that stands by this version's; None when there is none that fits."""
     for namespace in _namespaces(api, f"{labels.ROLE}={ROLE},{KEY}={key(wanted, dependencies)}"):
@@ -120,15 +126,25 @@ def hand_over(
 
 
 def _remove_unusable(api: KubernetesApi, server: Server, project: str, wanted_key: str) -> None:
-    """Remove a project's control planes that have other dependencies, and what killed clients left of some."""
-    roles = f"{labels.ROLE} in ({ROLE},{UNFINISHED},{LEFTOVER})"
-    for namespace in _namespaces(api, f"{roles},{labels.PROJECT}={project}"):
-        known, metadata = namespace["metadata"]["labels"], namespace["metadata"]
-        age_s = time.time() - datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()
-        usable = known[KEY] == wanted_key and known[labels.ROLE] == ROLE
-        unfinished = known[labels.ROLE] == UNFINISHED and age_s < UNFINISHED_S
-        if not (usable or unfinished) and _change(api, namespace, {"labels": {labels.ROLE: LEFTOVER}}):
-            release.remove(api, server, metadata["name"], wait=False)
+    """Remove a project's control planes that have other dependencies, those that nobody took for longest, and
+    what killed clients left of some."""
+    others = []
+    for namespace in _namespaces(api, f"{labels.ROLE} in ({ROLE},{UNFINISHED},{LEFTOVER})"):
+        known, created = namespace["metadata"]["labels"], namespace["metadata"]["creationTimestamp"]
+        age_s = time.time() - datetime.fromisoformat(created).timestamp()
+        if known[labels.ROLE] == LEFTOVER or (known[labels.ROLE] == UNFINISHED and age_s > UNFINISHED_S):
+            _give_up(api, server, namespace)
+        elif known[labels.PROJECT] != project:
+            others.append(namespace)
+        elif known[labels.ROLE] == ROLE and known.get(KEY) != wanted_key:
+            _give_up(api, server, namespace)
+    for namespace in others[: -(MOST - 1)]:
+        _give_up(api, server, namespace)
+
+
+def _give_up(api: KubernetesApi, server: Server, namespace: Manifest) -> None:
+    if _change(api, namespace, {"labels": {labels.ROLE: LEFTOVER}}):
+        release.remove(api, server, namespace["metadata"]["name"], wait=False)
 
 
 def _namespaces(api: KubernetesApi, selector: str) -> list[Manifest]:

@@ -33,7 +33,7 @@ class Deployment:
     """One version's way onto the cluster.
 
     `namespace` is what there is to remove, from its first moment on; `phases` are the seconds that each step
-    took, `load_bytes` what the node lacked of the image.
+    took, `load_bytes` what the node lacked of the image, `stood_by` whether its Airflow did.
     """
 
     attached: Attached
@@ -41,6 +41,7 @@ class Deployment:
     phases: dict[str, float] = field(default_factory=dict)
     namespace: str | None = None
     load_bytes: int = 0
+    stood_by: bool = False
 
     def run(self, wanted: Release, ground: Foundation, image: Image, code: Sequence[str]) -> AirflowApi:
         """The version's Airflow, ready for its tests; `code` are the paths that the image has below /opt/airflow.
@@ -83,7 +84,9 @@ class Deployment:
                     deadline_s=READY_DEADLINE_S,
                     on_change=step.update,
                 )
-                return self._ready(found.release, found.login, step, WITHOUT_CODE)
+                airflow = self._ready(found.release, found.login, step, WITHOUT_CODE)
+                self.stood_by = True
+                return airflow
         except HarnessError as error:
             self.progress.note(f"{taken} stood by and can't be used, a new one is made: {error.message}")
             with suppress(HarnessError):

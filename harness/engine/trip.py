@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from harness.airflow import control_plane, release
+from harness.airflow import control_plane, release, standby
 from harness.airflow.api import AirflowApi
 from harness.airflow.watch import ClusterPods
 from harness.cluster import kind, labels
@@ -244,9 +244,12 @@ class Trip:
 
     def _stand_by(self) -> None:
         """Start what the next test of the same dependencies will take; without it that one is only slower."""
-        if self._successor is not None:
-            wanted, ground, code = self._successor
-            with suppress(HarnessError):
+        if self._successor is None:
+            return
+        wanted, ground, code = self._successor
+        with suppress(HarnessError):
+            # Projects take turns on a cluster: one whose test came alone may not come back.
+            if self.deployment.stood_by or not standby.is_any(self.attached.api):
                 load(ground.image, self.attached.cluster.node)
                 stand_by(self.attached, wanted, ground, code)
 

@@ -123,6 +123,63 @@ class TestClaiming:
         assert standby.claim(Kubernetes({("GET", SPACE): items()}), WANTED, DEPENDENCIES) is None
 
 
+class TestMaking:
+    class Server:
+        dropped: list[str]
+
+        def __init__(self) -> None:
+            self.dropped = []
+
+        def drop(self, database: str) -> None:
+            self.dropped.append(database)
+
+    def made(self, *there: dict[str, Any]) -> tuple[Kubernetes, Server]:
+        """What is asked of a cluster on which `there` stands by, the first of them for what is wanted."""
+        answers: dict[tuple[str, str], Any] = {("GET", SPACE): items(*there)}
+        for each in there:
+            answers["GET", f"{SPACE}/{each['metadata']['name']}"] = {
+                "metadata": {"labels": {"harness.local/created-by": "harness"}}
+            }
+        api, server = Kubernetes(answers), self.Server()
+        standby.make(api, None, server, WANTED, DEPENDENCIES)  # type: ignore[arg-type]
+        return api, server
+
+    def standing(self, name: str, role: str = standby.ROLE, **marks: str) -> dict[str, Any]:
+        found = namespace(name)
+        key = standby.key(WANTED, DEPENDENCIES)
+        found["metadata"]["labels"] = {
+            "harness.local/role": role,
+            "harness.local/project": marks.get("project", "churn"),
+            standby.KEY: marks.get("key", key),
+        }
+        return found
+
+    def test_one_is_enough(self) -> None:
+        api, server = self.made(self.standing("churn-aaaaaaaa"))
+        assert api.asked("POST") == []
+        assert server.dropped == []
+
+    def test_one_with_other_dependencies_goes(self) -> None:
+        _, server = self.made(self.standing("churn-aaaaaaaa"), self.standing("churn-bbbbbbbb", key="old"))
+        assert server.dropped == ["v_churn_bbbbbbbb"]
+
+    def test_what_a_killed_client_left_goes(self) -> None:
+        _, server = self.made(
+            self.standing("churn-aaaaaaaa"),
+            self.standing("churn-bbbbbbbb", role=standby.UNFINISHED),
+            self.standing("other-cccccccc", role=standby.LEFTOVER, project="other"),
+        )
+        assert server.dropped == ["v_churn_bbbbbbbb", "v_other_cccccccc"]
+
+    def test_of_other_projects_the_newest_stays(self) -> None:
+        _, server = self.made(
+            self.standing("churn-aaaaaaaa"),
+            self.standing("one-bbbbbbbb", project="one"),
+            self.standing("two-cccccccc", project="two"),
+        )
+        assert server.dropped == ["v_one_bbbbbbbb"]
+
+
 class TestHandingOver:
     """What standby sends, as charts/airflow/files/hand_over.py takes it."""
 
