@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -39,8 +40,9 @@ class LogKeeper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for thread in self._threads.values():
-            thread.join(timeout=LAST_LINES_S if kind is None else 0.0)
+        until = time.monotonic() + (LAST_LINES_S if kind is None else 0.0)
+        for thread in self._threads.values():  # what is still written then is not waited for
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def see(self, pods: Iterable[Pod]) -> None:
         """Begin to follow those that have started; called again and again with the pods of the run."""
