@@ -230,6 +230,13 @@ TASKS = (
         evidence="into native code",
     ),
     Broken(
+        "segfault",
+        one("segfault", "import ctypes\nprint('into native code')\nctypes.string_at(0)"),
+        "task_failed",
+        ("task work", "SIGSEGV"),
+        evidence="into native code",
+    ),
+    Broken(
         "killed", one("killed", "import os\nos.kill(os.getpid(), 9)"), "task_failed", ("task work", "SIGKILL")
     ),
     Broken(

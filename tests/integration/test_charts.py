@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -325,3 +329,21 @@ def test_a_control_plane_that_stands_by_has_no_code_of_an_image(render: Render) 
     template = variables(objects, container)["AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE"]
     assert mounts["/opt/airflow"] == "code"
     assert mounts[str(Path(template).parent)] == "handed-over"
+
+
+@pytest.mark.parametrize(("hook", "status"), [(True, -signal.SIGSEGV), (False, None)])
+def test_a_crash_in_native_code_ends_a_task(hook: bool, status: int | None) -> None:
+    """Airflow's handler of SIGSEGV would have it spin for ever; without the hook it does."""
+    crash = "import ctypes, signal\nsignal.signal(signal.SIGSEGV, lambda *_: None)\nctypes.string_at(0)"
+    folder = Path(__file__).parents[2] / "charts/airflow/files"
+    started = subprocess.Popen(
+        [sys.executable, "-c", crash], env={**os.environ, "PYTHONPATH": str(folder) if hook else ""}
+    )
+    try:
+        ended = started.wait(timeout=10 if hook else 2)
+    except subprocess.TimeoutExpired:
+        ended = None
+    finally:
+        started.kill()
+        started.wait()
+    assert ended == status
