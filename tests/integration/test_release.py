@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from release_server import Server, serving, sha256, tar_of
 
+from harness import versions
 from harness.cluster import supply
 from harness.errors import CauseCode, HarnessError
 from harness.host import (
@@ -384,6 +385,14 @@ class TestPins:
         for tool in (found.kind, found.helm, found.kubectl):
             assert sorted(tool.sha256) == ["darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64"]
             assert tool.url.format(version=tool.version, os="linux", arch="arm64").startswith("https://")
+
+    def test_both_sources_give_the_same_kubernetes(self) -> None:
+        found = pins.load()
+        assert found.kind.version == versions.KIND
+        assert found.kubectl.version == versions.KUBERNETES
+        assert Reference.parse(found.images.node).tag == versions.KUBERNETES
+        assert found.helm.version.split(".")[:2] == versions.HELM.split(".")[:2]
+        assert Reference.parse(found.images.python).tag.startswith(f"{versions.DEBIAN_PYTHON}.")
 
     def test_another_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         import harness

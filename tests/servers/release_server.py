@@ -179,7 +179,11 @@ def serving(token: str = "") -> Iterator[Server]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client may go away whenever it likes."""
+
+    with Quiet(("127.0.0.1", 0), Handler) as http:
         server.url = f"http://127.0.0.1:{http.server_port}"
         threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
         try:
