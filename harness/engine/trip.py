@@ -19,6 +19,7 @@ from harness.engine.deployment import Deployment, release_of, stand_by
 from harness.engine.evidence import Evidence
 from harness.engine.look import KEPT_S, versions
 from harness.engine.plan import Plan, Request
+from harness.engine.receipt import Canaries, cause_of
 from harness.engine.version import image_result
 from harness.errors import CauseCode, HarnessError
 from harness.host import disk, process
@@ -26,6 +27,7 @@ from harness.image.build import DOMAIN, Foundation, foundation, image_of
 from harness.image.node import load, prune
 from harness.image.oci import Image
 from harness.progress import Progress
+from harness.report import format
 from harness.report.model import Cause, TestResult, VersionResult
 
 REMOVAL_DEADLINE_S = 600.0  # a busy cluster takes its time, and the verdict is known
@@ -56,6 +58,7 @@ class Trip:
             self.attached, self.plan.project.configuration, self.progress, self.request.bundle
         )
         self._ticket: Ticket | None = None
+        self._measured_now: dict[str, TestResult] = {}
 
     @property
     def namespace(self) -> str | None:
@@ -115,9 +118,11 @@ class Trip:
         made: dict[str, TestResult] = {}
         if missing:
             airflow = self._deployed(ground, image)
-            with airflow:
+            with airflow, process.beside(1) as aside:
+                planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
                 made = self._tested(airflow, missing)
-            measured.keep(self.attached.server, made)
+                self._check_isolation(planting.result(), list(made.values()))
+            self._measured_now = made if self.found.cause is None else {}
         else:
             first = next(iter(kept.values()))
             self.progress.note(f"measured before, at {first.kept_at}: --no-cache measures again")
@@ -206,6 +211,19 @@ class Trip:
                         failed.add(each.test)
         return made
 
+    def _check_isolation(self, canaries: Canaries, runs: Sequence[TestResult]) -> None:
+        """The version's receipt; when it failed, that is the version's cause."""
+        assert self.found.image is not None  # noqa: S101  it was deployed
+        with self.deployment.phase("receipt_s"), self.progress.step("isolation receipt") as step:
+            receipt = canaries.receipt(
+                self.found.image,
+                [run.run_id for run in runs if run.run_id],
+                [task for run in runs for task in run.tasks],
+                all(run.verdict == "passed" for run in runs),
+            )
+            step.done(format.receipt(receipt))
+        self.found = self.found.model_copy(update={"receipt": receipt, "cause": cause_of(receipt)})
+
     def _judged(self, runs: comparison.Runs, base: comparison.Runs) -> tuple[TestResult, ...]:
         return tuple(
             comparison.judged(settings, runs[name], base.get(name, ()), self.plan.base_gates.get(name, {}))
@@ -225,6 +243,7 @@ class Trip:
                 lifetime.keep(self.attached.api, namespace, self.request.kept_s or KEPT_S)
                 control_plane.rest(self.attached.api, self.attached.server, namespace)
             self._say_how_to_look(namespace)
+            measured.keep(self.attached.server, self._measured_now)
             self._stand_by()
             return found.model_copy(update={"kept": True})
         try:
@@ -233,6 +252,7 @@ class Trip:
                 self.progress.step(f"removing {namespace}"),
                 process.beside(1) as aside,
             ):
+                aside.submit(measured.keep, self.attached.server, self._measured_now)
                 aside.submit(self._stand_by)
                 release.remove(
                     self.attached.api, self.attached.server, namespace, deadline_s=REMOVAL_DEADLINE_S

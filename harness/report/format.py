@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from harness.report.model import MetricResult, Result, TaskResult, TestResult, VersionResult
+    from harness.report.model import MetricResult, Receipt, Result, TaskResult, TestResult, VersionResult
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _UNPRINTABLE = re.compile(
@@ -186,6 +186,18 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def receipt(found: Receipt) -> str:
+    """An isolation receipt in one line."""
+    failed = [check for check in found.checks if check.verdict == "failed"]
+    if failed:
+        return f"failed: {failed[0].name}: {failed[0].message}"
+    if not found.beside:
+        return "not exercised: no other version was there"
+    open_ones = [check for check in found.checks if check.verdict == "not exercised"]
+    rest = f"; not exercised: {', '.join(check.name for check in open_ones)}" if open_ones else ""
+    return f"passed beside {plural(len(found.beside), 'version')}{rest}"
+
+
 def all_phases(version: VersionResult) -> dict[str, float]:
     """Where a version's time went, in order: its own phases, then those of its tests, in seconds.
 
@@ -234,6 +246,28 @@ def metric_change(metric: MetricResult) -> str:
     if metric.value is None or metric.base is None:
         return "-"
     return signed(float(Decimal(repr(metric.value)) - Decimal(repr(metric.base))))
+
+
+def metric_interval(metric: MetricResult) -> str:
+    """Where the true change lies with 95 % confidence: "-0.01 to +0.002"; "-" after a single run."""
+    if metric.interval is None:
+        return "-"
+    low, high = metric.interval
+    return signed(low) if low == high else f"{signed(low)} to {signed(high)}"
+
+
+def noise(test: TestResult) -> str:
+    """What several runs tell of the changes against the base, or that one run tells nothing; empty without base."""
+    compared = {name: metric for name, metric in test.metrics.items() if metric.base is not None}
+    if not compared:
+        return ""
+    if not test.repetitions:
+        return "one run of each: --repeat 5 tells a change from noise"
+    real = [name for name, metric in compared.items() if metric.within_noise is False]
+    small = [name for name, metric in compared.items() if metric.within_noise]
+    told = [f"more than the noise: {', '.join(real)}"] if real else []
+    told += [f"less than the noise: {', '.join(small)}"] if small else []
+    return f"{plural(len(test.repetitions), 'run')} of each; {'; '.join(told)}"
 
 
 def metric_gate(metric: MetricResult) -> str:

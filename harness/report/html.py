@@ -81,6 +81,10 @@ def _facts(version: VersionResult) -> Markup:
         }
     if version.load_bytes is not None:
         facts["sent"] = f"{format.size(version.load_bytes)} into the cluster"
+    if version.role is not None:
+        facts["role"] = version.role
+    if version.receipt is not None:
+        facts["isolation"] = format.receipt(version.receipt)
     if version.namespace is not None:
         facts["namespace"] = version.namespace + (" (kept)" if version.kept else "")
     return _list(facts.items())
@@ -111,6 +115,8 @@ def _test(test: TestResult) -> list[Markup]:
         parts.append(_cause(test.cause))
     if test.metrics:
         parts += [element("h4", "metrics"), _metrics(test.metrics)]
+        if noise := format.noise(test):
+            parts.append(element("p", noise, class_="dim"))
     if test.tasks:
         parts.append(element("h4", "task instances: queued, then running"))
         plot = plots.timeline(test.tasks)
@@ -121,19 +127,25 @@ def _test(test: TestResult) -> list[Markup]:
 
 def _metrics(metrics: dict[str, MetricResult]) -> Markup:
     compared = any(metric.base is not None for metric in metrics.values())
+    repeated = any(metric.interval is not None for metric in metrics.values())
     rows = []
     for name, metric in metrics.items():
-        compare = [format.metric_base(metric), format.metric_change(metric)] if compared else []
+        numbers = [format.metric_value(metric)]
+        if compared:
+            numbers = [format.metric_base(metric), *numbers, format.metric_change(metric)]
+        if repeated:
+            numbers.append(format.metric_interval(metric))
         cells = [element("td", element("code", name))]
-        cells += [element("td", text, class_="right") for text in (format.metric_value(metric), *compare)]
+        cells += [element("td", text, class_="right") for text in numbers]
         cells += [
             element("td", format.metric_gate(metric), class_="gate"),
             element("td", plots.gate_bar(name, metric)),
             element("td", format.metric_verdict(metric), class_=metric.verdict, title=metric.message or None),
         ]
         rows.append(element("tr", *cells))
-    head = ("metric", "value", *(("base", "change") if compared else ()), "gate", "", "verdict")
-    table = _table(head, rows, right=(1, 2, 3) if compared else (1,))
+    changed = ("change", *(("95 % sure",) if repeated else ()))
+    head = ("metric", *(("base", "head", *changed) if compared else ("value",)), "gate", "", "verdict")
+    table = _table(head, rows, right=tuple(range(1, len(head) - 3)))
     if not compared:
         return table
     return joined(

@@ -34,6 +34,8 @@ def _version(root: ElementTree.Element, version: VersionResult) -> None:
         "commit": version.commit,
         "dirty": version.dirty,
         "namespace": version.namespace,
+        "role": version.role,
+        "isolation": version.receipt.verdict if version.receipt else None,
     }
     if version.image is not None:
         facts |= {f"image.{name}": value for name, value in version.image.model_dump().items()}

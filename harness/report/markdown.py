@@ -42,12 +42,15 @@ def code(value: str) -> str:
 
 
 def _version(version: VersionResult) -> list[str]:
-    blocks = [f"### {_MARKS[version.verdict]} {code(version.ref)} · {code(format.commit(version))}"]
+    role = f" ({version.role})" if version.role else ""
+    blocks = [f"### {_MARKS[version.verdict]} {code(version.ref)}{role} · {code(format.commit(version))}"]
     facts = []
     if version.image is not None:
         facts.append(f"image {code(version.image.name)} {code(format.digest(version.image.digest))}")
     if version.namespace is not None:
         facts.append(f"namespace {code(version.namespace)}")
+    if version.receipt is not None:
+        facts.append(f"isolation: {text(format.receipt(version.receipt))}")
     if facts:
         blocks.append(" · ".join(facts))
     if version.cause is not None:
@@ -80,6 +83,8 @@ def _test(test: TestResult) -> list[str]:
         blocks += _cause(test.cause, told=True)
     if test.metrics:
         blocks.append(_metrics(test.metrics))
+    if noise := format.noise(test):
+        blocks.append(text(noise))
     if test.tasks:
         blocks.append(_tasks(test))
     return blocks
@@ -87,16 +92,22 @@ def _test(test: TestResult) -> list[str]:
 
 def _metrics(metrics: dict[str, MetricResult]) -> str:
     compared = any(metric.base is not None for metric in metrics.values())
+    repeated = any(metric.interval is not None for metric in metrics.values())
     shown = format.most(metrics, _MOST_ROWS)
     rows = []
     for name, metric in shown.items():
         mark = f"{_MARKS[metric.verdict]} " if metric.verdict else ""
-        compare = [format.metric_base(metric), format.metric_change(metric)] if compared else []
+        numbers = [format.metric_value(metric)]
+        if compared:
+            numbers = [format.metric_base(metric), *numbers, format.metric_change(metric)]
+        if repeated:
+            numbers.append(format.metric_interval(metric))
         gate = format.metric_gate(metric)
-        cells = [format.metric_value(metric), *compare, code(gate) if gate != "-" else gate]
+        cells = [*numbers, code(gate) if gate != "-" else gate]
         rows.append([code(name), *cells, mark + format.metric_verdict(metric)])
-    head = ["metric", "value", *(("base", "change") if compared else ()), "gate", "verdict"]
-    table = _table(head, rows, right=range(1, 4 if compared else 2))
+    changed = ["change", "95 % sure"] if repeated else ["change"]
+    head = ["metric", *(["base", "head", *changed] if compared else ["value"]), "gate", "verdict"]
+    table = _table(head, rows, right=range(1, len(head) - 2))
     hidden = len(metrics) - len(shown)
     return f"{table}\n\nand {format.plural(hidden, 'more metric')} without a gate" if hidden else table
 

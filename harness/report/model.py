@@ -169,6 +169,32 @@ class EnvironmentResult(Model):
     digests: dict[str, str] = Field(default_factory=dict)
 
 
+ReceiptVerdict = Literal["passed", "failed", "not exercised"]
+
+
+class ReceiptCheck(Model):
+    """One thing that keeps a version apart from others, and whether it did."""
+
+    name: str
+    verdict: ReceiptVerdict
+    message: str = ""
+
+
+class Receipt(Model):
+    """What was found of a version's isolation, `beside` the versions that were there at the same time."""
+
+    verdict: ReceiptVerdict
+    checks: tuple[ReceiptCheck, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, checks: tuple[ReceiptCheck, ...], *, beside: tuple[str, ...]) -> Receipt:
+        """The receipt with the verdict that follows: alone on the cluster nothing was exercised."""
+        failed = any(check.verdict == "failed" for check in checks)
+        verdict: ReceiptVerdict = "failed" if failed else "passed" if beside else "not exercised"
+        return cls(verdict=verdict, checks=checks, beside=beside)
+
+
 class VersionResult(Model):
     """One commit's Airflow and the tests that ran in it. `phases` are seconds.
 
@@ -186,6 +212,7 @@ class VersionResult(Model):
     kept: bool = False
     bundle: str | None = None
     tests: tuple[TestResult, ...] = ()
+    receipt: Receipt | None = None
     cause: Cause | None = None
 
     @property

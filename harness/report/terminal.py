@@ -51,6 +51,7 @@ def _version(version: VersionResult, style: Style) -> list[str]:
     if version.cause is not None and version.image is None and not version.tests:
         return _cause(version.cause, style)  # nothing was begun; the verdict's line names the ref
     ref, commit = version.ref, format.commit(version)
+    ref = f"{ref} ({version.role})" if version.role else ref
     title = ref if ref == commit else f"{ref}{_GAP}{commit}"
     lines = [style.paint(title, "bold")]
     if version.image is not None:
@@ -59,6 +60,8 @@ def _version(version: VersionResult, style: Style) -> list[str]:
         lines.append(f"namespace  {version.namespace}{_GAP + 'kept' if version.kept else ''}")
     if version.bundle is not None:
         lines.append(f"bundle     {version.bundle}")
+    if version.receipt is not None:
+        lines.append(f"isolation  {format.receipt(version.receipt)}")
     for test in version.tests:
         lines += ["", *_test(test, style)]
     phases = format.all_phases(version)
@@ -73,17 +76,21 @@ def _version(version: VersionResult, style: Style) -> list[str]:
 def _test(test: TestResult, style: Style) -> list[str]:
     details = [f"DAG {test.dag_id}"] if test.dag_id != test.name else []
     details += [text for text in (test.run_id, f"run {test.state}" if test.state else None) if text]
+    details += [f"measured before, {test.kept_at}"] if test.kept_at else []
     rest = style.fit(_GAP.join(details), max(0, style.width - len(test.name) - len(_GAP)))
     lines = [f"{style.paint(test.name, 'bold')}{_GAP}{rest}".rstrip()]
     if test.tasks:
         lines += ["", *_tasks(test, style)]
     if test.metrics:
         lines += ["", *_metrics(test.metrics, style)]
+    if noise := format.noise(test):
+        lines.append(f"  {style.paint(noise, 'dim')}")
     return lines
 
 
 def _tasks(test: TestResult, style: Style) -> list[str]:
     rows = []
+    compared = any(task.base_duration_s is not None for task in test.tasks)
     for task in test.tasks[:_MOST_TASKS]:
         state = task.state or "-"
         tries = f"{state} (try {task.try_number})" if task.try_number > 1 else state
@@ -94,15 +101,16 @@ def _tasks(test: TestResult, style: Style) -> list[str]:
                 task.pod or "-",
                 format.seconds(task.queued_s),
                 format.seconds(task.duration_s),
+                *((format.seconds(task.base_duration_s),) if compared else ()),
             )
         )
     verdicts = {"success": "passed", "failed": "failed", "upstream_failed": "failed"}
     colours = [verdicts.get(task.state or "") for task in test.tasks]
     lines = _table(
-        ("task", "state", "pod", "queued", "ran"),
+        ("task", "state", "pod", "queued", "ran", *(("base ran",) if compared else ())),
         rows,
         style,
-        right=(3, 4),
+        right=(3, 4, 5),
         shrink=(2, 0),
         paint=(1, colours),
     )
@@ -112,16 +120,18 @@ def _tasks(test: TestResult, style: Style) -> list[str]:
 
 def _metrics(metrics: dict[str, MetricResult], style: Style) -> list[str]:
     compared = any(metric.base is not None for metric in metrics.values())
+    repeated = any(metric.interval is not None for metric in metrics.values())
     rows, verdicts = [], []
     shown = format.most(metrics, _MOST_METRICS)
     for name, metric in shown.items():
-        row = [name, format.metric_value(metric)]
+        row = [name, *([format.metric_base(metric)] if compared else []), format.metric_value(metric)]
         if compared:
-            row += [format.metric_base(metric), format.metric_change(metric)]
+            row += [format.metric_change(metric), *([format.metric_interval(metric)] if repeated else [])]
         verdicts.append(metric.verdict)
         rows.append((*row, format.metric_gate(metric), format.metric_verdict(metric)))
-    head = ("metric", "value", *(("base", "change") if compared else ()), "gate", "verdict")
-    right = (1, 2, 3) if compared else (1,)
+    changed = ("change", *(("95 % sure",) if repeated else ()))
+    head = ("metric", *(("base", "head", *changed) if compared else ("value",)), "gate", "verdict")
+    right = range(1, len(head) - 2)
     lines = _table(head, rows, style, right=right, shrink=(0, len(head) - 2), paint=(len(head) - 1, verdicts))
     hidden = len(metrics) - len(shown)
     return [*lines, f"  and {format.plural(hidden, 'more metric')} without a gate"] if hidden else lines

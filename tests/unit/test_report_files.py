@@ -112,7 +112,7 @@ class TestMarkdown:
         text = markdown.render(samples.gate_failed())
         assert text.startswith("## ❌ failed\n")
         assert "accuracy 0.9123 is below its minimum 0.93" in text
-        assert "| `accuracy` | 0.9123 | 0.9561 | -0.04379 | `>= 0.93, drop <= 0.01` | ❌ failed |" in text
+        assert "| `accuracy` | 0.9561 | 0.9123 | -0.04379 | `>= 0.93, drop <= 0.01` | ❌ failed |" in text
         assert "hint: `harness up`" in markdown.render(samples.no_cluster())
 
     @pytest.mark.parametrize("render", [markdown.render, html.render])

@@ -24,6 +24,7 @@ VERSION = {
     "load_bytes",
     "kept",
     "tests",
+    "receipt",
     "cause",
 }
 IMAGE = {"name", "digest", "config_digest", "base_digest", "python", "lock", "layers", "base_packages"}

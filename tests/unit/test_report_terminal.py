@@ -53,7 +53,7 @@ def test_shows_what_ran_and_where_the_time_went():
         "10.2 kB sent",
     ):
         assert part in text
-    assert re.search(r"accuracy +0\.9123 +0\.9561 +-0\.04379 +>= 0\.93, drop <= 0\.01 +failed", text)
+    assert re.search(r"accuracy +0\.9561 +0\.9123 +-0\.04379 +>= 0\.93, drop <= 0\.01 +failed", text)
     assert re.search(r"prepare +success +breast-cancer-prepare-k3x9w2ab +2\.4 s +3\.1 s", text)
 
 

@@ -1,0 +1,182 @@
+"""Looking from inside the cluster whether versions are apart: their databases, accounts, files and network."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.cluster.api import KubernetesApi
+from harness.cluster.database import Server
+from harness.cluster.services import NAMESPACE
+from harness.errors import CauseCode, HarnessError
+from harness.host import process
+
+TABLE = "harness_canary"  # in each version's database: one row, which nobody but the harness writes
+ACCOUNTS = ("airflow", "worker")
+READS = (("get", "secrets"), ("list", "pods"), ("get", "pods/log"))
+EXECUTION_PORT = 8081  # of the control plane; only pods of its own namespace have business there
+Network = Literal["enforced", "open", "unknown"]
+_SAFE = re.compile(r"[A-Za-z0-9_.+:=@-]{1,250}")
+_QUERY = """\
+PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
+ask() { # name role database statement
+  psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host=/tmp \\
+    --username="$2" --dbname="$3" --command="$4" 2>&1 | sed "s/^/$1|$3|/"
+}
+"""
+
+
+@dataclass(frozen=True)
+class DatabaseView:
+    """What a version's role and the server's owner see. Names are those of databases.
+
+    `row` is the canary in the version's own database, None when it is not there; `xcoms` the XComs of its runs
+    there. `rows_elsewhere` and `xcoms_elsewhere`: other versions' databases that hold these; `reached`: those that
+    the version's role could connect to; `asked`: those that could be looked into.
+    """
+
+    row: str | None
+    xcoms: int
+    asked: frozenset[str]
+    rows_elsewhere: frozenset[str]
+    xcoms_elsewhere: frozenset[str]
+    reached: frozenset[str]
+    network: Network
+
+
+def plant(server: Server, database: str, token: str) -> None:
+    """Write the version's row, as its own role. Raises HarnessError(DATABASE_FAILED)."""
+    server.query(
+        f"""
+        CREATE TABLE {TABLE} (token text NOT NULL);
+        ALTER TABLE {TABLE} OWNER TO {_safe(database)};
+        \\c {_safe(database)} {_safe(database)} /tmp
+        INSERT INTO {TABLE} VALUES ('{_safe(token)}');
+        """,
+        database,
+    )
+
+
+def look(
+    server: Server, namespace: str, database: str, token: str, run_ids: Iterable[str], others: Iterable[str]
+) -> DatabaseView:
+    """Look for a version's canaries in its own database and in `others`, and try to get from one to the other."""
+    listed = ", ".join(f"'{_safe(run_id)}'" for run_id in run_ids) or "''"
+    row = f"SELECT token FROM {TABLE}"
+    row_here = f"SELECT count(*) FROM {TABLE} WHERE token = '{_safe(token)}'"
+    xcoms = f"SELECT count(*) FROM xcom WHERE run_id IN ({listed})"
+    lines = [_ask("row", database, database, row), _ask("xcoms", database, database, xcoms)]
+    for other in others:
+        lines += [
+            _ask("rows", "postgres", other, row_here),
+            _ask("xcoms", "postgres", other, xcoms),
+            _ask("connect", database, other, "SELECT 'reached'"),
+        ]
+    host = f"airflow.{_safe(namespace)}.svc"
+    lines.append(f"timeout 2 bash -c '</dev/tcp/{host}/{EXECUTION_PORT}' 2>/dev/null; echo \"network||$?\"")
+    argv: list[str | Path] = [
+        server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
+        "deployment/postgres", "--", "sh", "-s",
+    ]  # fmt: skip
+    done = process.run(argv, input_text=_QUERY + "\n".join(lines) + "\n", check=False, timeout_s=120)
+    if "network||" not in done.stdout:
+        raise HarnessError(
+            CauseCode.DATABASE_FAILED,
+            "the databases could not be asked whether versions are apart",
+            evidence=[*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-5:]],
+            hint="harness up",
+        )
+    return read(done.stdout, database)
+
+
+def read(printed: str, database: str) -> DatabaseView:
+    """What `look`'s script printed: lines of `question|database|answer`."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for line in printed.splitlines():
+        question, _, rest = line.partition("|")
+        name, _, answer = rest.partition("|")
+        found.setdefault((question, name), []).append(answer)
+
+    def holds(question: str) -> frozenset[str]:
+        return frozenset(
+            name
+            for (asked, name), answers in found.items()
+            if asked == question and name != database and answers[0].isdigit() and int(answers[0]) > 0
+        )
+
+    row = found.get(("row", database), [])
+    own = found.get(("xcoms", database), ["0"])[0]
+    status = found.get(("network", ""), ["1"])[0]
+    network: Network = "open" if status == "0" else "enforced" if status == "124" else "unknown"
+    return DatabaseView(
+        row=None if not row or "ERROR:" in row[0] else "\n".join(row),
+        xcoms=int(own) if own.isdigit() else 0,
+        asked=frozenset(
+            name
+            for (asked, name), answers in found.items()
+            if asked == "xcoms" and name != database and answers[0].isdigit()
+        ),
+        rows_elsewhere=holds("rows"),
+        xcoms_elsewhere=holds("xcoms"),
+        reached=frozenset(
+            name for (asked, name), answers in found.items() if asked == "connect" and answers == ["reached"]
+        ),
+        network=network,
+    )
+
+
+def files(server: Server, namespace: str, run_ids: Collection[str]) -> tuple[str, ...] | None:
+    """Files on a version's volume that belong to these runs; None when the version can't be asked any more."""
+    tests = " -o ".join(f"-path {shlex.quote(f'*{_safe(run_id)}*')}" for run_id in run_ids)
+    argv: list[str | Path] = [
+        server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--namespace", namespace,
+        "deployment/airflow", "--container", "control-plane", "--", "sh", "-c",
+        f"find /opt/airflow/artifacts /opt/airflow/logs -type f \\( {tests} \\) | head -n 100",
+    ]  # fmt: skip
+    done = process.run(argv, check=False, timeout_s=60)
+    return tuple(done.stdout.splitlines()) if done.returncode == 0 else None
+
+
+def allowed(api: KubernetesApi, namespace: str, other: str) -> list[str]:
+    """What the service accounts of one namespace may read in another; nothing, if all is well."""
+    found = []
+    for account in ACCOUNTS:
+        for verb, resource in READS:
+            kind, _, part = resource.partition("/")
+            attributes = {"namespace": other, "verb": verb, "resource": kind} | (
+                {"subresource": part} if part else {}
+            )
+            review = api.create(
+                "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+                {
+                    "apiVersion": "authorization.k8s.io/v1",
+                    "kind": "SubjectAccessReview",
+                    "spec": {
+                        "user": f"system:serviceaccount:{namespace}:{account}",
+                        "groups": [
+                            "system:serviceaccounts",
+                            f"system:serviceaccounts:{namespace}",
+                            "system:authenticated",
+                        ],
+                        "resourceAttributes": attributes,
+                    },
+                },
+            )
+            if review["status"].get("allowed"):
+                found.append(f"{account} may {verb} {resource} in {other}")
+    return found
+
+
+def _ask(question: str, role: str, database: str, statement: str) -> str:
+    return f"ask {question} {_safe(role)} {_safe(database)} {shlex.quote(statement)}"
+
+
+def _safe(text: str) -> str:
+    """The text itself, which goes into a script as it is; raises ValueError for one that would need quotes."""
+    if not _SAFE.fullmatch(text):
+        raise ValueError(f"{text!r} is no plain name")
+    return text

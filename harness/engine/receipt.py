@@ -1,0 +1,197 @@
+"""The isolation receipt of a version: canaries that it alone may see, and what it must not reach."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.airflow.api import AirflowApi
+from harness.airflow.release import database_name, login_of
+from harness.cluster import isolation, services
+from harness.engine.attached import Attached
+from harness.engine.look import Version, versions
+from harness.errors import CauseCode, HarnessError
+from harness.host import process
+from harness.report.model import Cause, ImageResult, Receipt, ReceiptCheck, TaskResult
+
+VARIABLE = "harness_canary"
+MOST_OTHERS = 8  # versions that are looked into; more would cost more than they tell
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """What a version's receipt looks for: a Variable and a row that hold `token`."""
+
+    attached: Attached
+    airflow: AirflowApi
+    namespace: str
+    token: str
+
+    @classmethod
+    def plant(cls, attached: Attached, airflow: AirflowApi, namespace: str) -> Canaries:
+        """Write the Variable by the version's own API, and the row by its own role."""
+        token = secrets.token_hex(16)
+        airflow.json("POST", "variables", deadline_s=None, body={"key": VARIABLE, "value": token})
+        isolation.plant(attached.server, database_name(namespace), token)
+        return cls(attached, airflow, namespace, token)
+
+    def receipt(
+        self, image: ImageResult, runs: Iterable[str], tasks: Sequence[TaskResult], passed: bool
+    ) -> Receipt:
+        """What was found, beside all versions that are on the cluster now.
+
+        `runs` are the version's run ids, which its task pods put into their XComs and files; `passed`: whether
+        they all came to their end.
+        """
+        attached, run_ids = self.attached, sorted(runs)
+        others = [each for each in versions(attached) if each.namespace != self.namespace and _there(each)]
+        others = others[-MOST_OTHERS:]
+        with process.beside(1) as aside:
+            looking = aside.submit(
+                isolation.look,
+                attached.server,
+                self.namespace,
+                database_name(self.namespace),
+                self.token,
+                run_ids,
+                [database_name(each.namespace) for each in others],
+            )
+            own_files = isolation.files(attached.server, self.namespace, run_ids) if run_ids else ()
+            view = looking.result()
+        asked = [each for each in others if database_name(each.namespace) in view.asked]
+        checks = (
+            _images(image, tasks),
+            self._variable(asked),
+            self._row(view, asked),
+            self._xcoms(view, asked, passed),
+            self._files(run_ids, own_files, asked),
+            _role(view, asked),
+            self._accounts(asked),
+            _network(view),
+        )
+        return Receipt.of(checks, beside=tuple(each.namespace for each in asked))
+
+    def _variable(self, others: Sequence[Version]) -> ReceiptCheck:
+        found = self.airflow.find(f"variables/{VARIABLE}", deadline_s=None)
+        value = None if found is None else found.get("value")
+        name = f"Variable {VARIABLE}"
+        if value != self.token:
+            return _failed(name, f"it is {value!r} in {self.namespace}, and {self.token!r} was written")
+        for other in others:
+            if self._variable_of(other) == self.token:
+                return _failed(name, f"{other.namespace} sees the one of {self.namespace}")
+        return _apart(name, others)
+
+    def _variable_of(self, other: Version) -> str | None:
+        try:
+            login = login_of(self.attached.api, other.namespace)
+            base_url = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
+            host = other.url.removeprefix("http://")
+            with AirflowApi(base_url, host, login.username, login.password) as airflow:
+                found = airflow.find(f"variables/{VARIABLE}", deadline_s=5.0)
+        except HarnessError:
+            return None  # it is starting, or going
+        return None if found is None else str(found.get("value"))
+
+    def _row(self, view: isolation.DatabaseView, others: Sequence[Version]) -> ReceiptCheck:
+        name = "database row"
+        where = f"row of table {isolation.TABLE} in database {database_name(self.namespace)}"
+        if view.row is None:
+            return _failed(name, f"the {where} is gone")
+        if view.row != self.token:
+            return _failed(name, f"the {where} is {view.row!r}, and {self.token!r} was written")
+        if view.rows_elsewhere:
+            return _failed(name, f"the {where} is in {', '.join(sorted(view.rows_elsewhere))} too")
+        return _apart(name, others)
+
+    def _xcoms(self, view: isolation.DatabaseView, others: Sequence[Version], passed: bool) -> ReceiptCheck:
+        name = "XCom"
+        if view.xcoms_elsewhere:
+            where = ", ".join(sorted(view.xcoms_elsewhere))
+            return _failed(name, f"{where} holds what the tasks of {self.namespace} handed over")
+        if not view.xcoms:
+            return _not_exercised(
+                name, "no task handed anything over" if passed else "the run did not end well"
+            )
+        return _apart(name, others)
+
+    def _files(
+        self, run_ids: Sequence[str], own: tuple[str, ...] | None, others: Sequence[Version]
+    ) -> ReceiptCheck:
+        name = "artifact"
+        if not own:
+            return _not_exercised(name, "no file of a task pod was found on the version's volume")
+        for other in others:
+            found = isolation.files(self.attached.server, other.namespace, run_ids)
+            if found:
+                return _failed(
+                    name, f"{found[0]} of {self.namespace} lies on the volume of {other.namespace}"
+                )
+        return _apart(name, others)
+
+    def _accounts(self, others: Sequence[Version]) -> ReceiptCheck:
+        name = "service accounts"
+        for other in (services.NAMESPACE, *(each.namespace for each in others[:1])):
+            if found := isolation.allowed(self.attached.api, self.namespace, other):
+                return _failed(name, "; ".join(found))
+        return ReceiptCheck(name=name, verdict="passed")
+
+
+def cause_of(receipt: Receipt) -> Cause | None:
+    """Why a receipt failed; None when it did not."""
+    failed = [check for check in receipt.checks if check.verdict == "failed"]
+    if not failed:
+        return None
+    return Cause(
+        code=CauseCode.ISOLATION_FAILED.code,
+        message=f"the version was not apart from others: {failed[0].name}: {failed[0].message}",
+        evidence=tuple(f"{check.name}: {check.message}" for check in failed) if len(failed) > 1 else (),
+        hint="harness status; do not trust these metrics",
+    )
+
+
+def _there(version: Version) -> bool:
+    return version.state not in {"going", "starting"}
+
+
+def _images(image: ImageResult, tasks: Sequence[TaskResult]) -> ReceiptCheck:
+    name = "image of each task pod"
+    known = [task for task in tasks if task.image_digest is not None]
+    wrong = [task for task in known if task.image_digest not in {image.digest, image.config_digest}]
+    if wrong:
+        return _failed(name, f"pod {wrong[0].pod} ran {wrong[0].image_digest}, not {image.digest}")
+    if not known:
+        return _not_exercised(name, "no task pod ran")
+    return ReceiptCheck(name=name, verdict="passed", message=f"{len(known)} of {len(tasks)}")
+
+
+def _role(view: isolation.DatabaseView, others: Sequence[Version]) -> ReceiptCheck:
+    if view.reached:
+        return _failed("database role", f"it could connect to {', '.join(sorted(view.reached))}")
+    return _apart("database role", others)
+
+
+def _network(view: isolation.DatabaseView) -> ReceiptCheck:
+    told = {
+        "enforced": "",
+        "open": "the cluster's network plugin does not enforce NetworkPolicies",
+        "unknown": "whether the cluster's network plugin enforces NetworkPolicies could not be found out",
+    }
+    if view.network == "enforced":
+        return ReceiptCheck(name="NetworkPolicies", verdict="passed")
+    return _not_exercised("NetworkPolicies", told[view.network])
+
+
+def _apart(name: str, others: Sequence[Version]) -> ReceiptCheck:
+    if not others:
+        return _not_exercised(name, "no other version was there")
+    return ReceiptCheck(name=name, verdict="passed")
+
+
+def _failed(name: str, message: str) -> ReceiptCheck:
+    return ReceiptCheck(name=name, verdict="failed", message=message)
+
+
+def _not_exercised(name: str, message: str) -> ReceiptCheck:
+    return ReceiptCheck(name=name, verdict="not exercised", message=message)
