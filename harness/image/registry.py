@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+LOGIN_S = 60.0
 _PAIR = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -91,7 +93,7 @@ class _Registry:
         self._host = parts.netloc
         self._url = f"{parts.scheme}://{parts.netloc}/v2{parts.path.rstrip('/')}/{reference.repository}"
         self._headers: dict[str, str] = {}
-        self._is_known = False
+        self._login_until_s = 0.0
 
     def manifest(self, architecture: str) -> tuple[str, Mapping[str, Any]]:
         """Digest and content of the manifest for the platform."""
@@ -158,10 +160,10 @@ class _Registry:
         return answer.content
 
     def _login(self, url: str) -> None:
-        """Get the token that the registry asks for, once; most give one to anybody."""
+        """Get the token that the registry asks for; most give one to anybody, and take it for some minutes."""
         import httpx
 
-        if self._is_known:
+        if time.monotonic() < self._login_until_s:
             return
         try:
             answer = self._http.head(url)
@@ -169,7 +171,7 @@ class _Registry:
                 self._headers.update(self._authorization(answer.headers.get("www-authenticate", "")))
         except httpx.HTTPError as error:
             raise download.unreachable(url, error) from error
-        self._is_known = True
+        self._login_until_s = time.monotonic() + LOGIN_S
 
     def _authorization(self, challenge: str) -> dict[str, str]:
         login = registry_login.basic(self._host)

@@ -212,6 +212,19 @@ class TestImages:
         assert told
         assert ("GET /token" in server.requests) == bool(token)
 
+    def test_a_token_that_has_expired_is_renewed(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(registry, "LOGIN_S", 0.0)
+        server.token = "1"
+        digest = server.push("library/python", layers(), {})
+
+        def expire(_: str) -> None:
+            server.token += "1"
+
+        assert registry.pull(reference(digest), architecture(), tmp_path, on_line=expire).layers
+        assert server.requests.count("GET /token") > 1
+
     def test_layers_that_are_there_are_not_fetched_again(self, server: Server, tmp_path: Path) -> None:
         first = server.push("library/python", layers(), {})
         registry.pull(reference(first), architecture(), tmp_path, on_line=lambda _: None)
