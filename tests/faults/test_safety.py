@@ -19,6 +19,8 @@ from harness.host import process
 
 from .broken import Broken, one, repository
 from .conftest import Cluster
+from .helpers import Watcher
+from .running import Running
 
 ASKS_KUBERNETES = """
 import os, ssl, urllib.request, urllib.error
@@ -38,7 +40,7 @@ return {"asked": 1}
 
 @pytest.fixture(scope="module")
 def kept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A version that passed and was kept, and its repository."""
+    """A version that passed and was kept, its repository, and the arguments of all programs that it took."""
     case = Broken(
         "asks_kubernetes", one("asks_kubernetes", ASKS_KUBERNETES), None, toml='metrics = { task = "work" }'
     )
@@ -46,10 +48,12 @@ def kept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Any:
     file = made.root.parent / "result.json"
     config = Path.home() / ".kube" / "config"
     before = config.read_bytes() if config.exists() else None
-    done = cluster.harness(made.root, "test", "--keep", "always", "--json", file)
-    assert done.returncode == 0, explained(done)
+    arguments = ("test", "--keep", "always", "--json", file, "--name", cluster.name)
+    with Running(made.root, arguments) as running, Watcher(running.process.pid) as watcher:
+        code, said = running.end()
+    assert code == 0, said
     assert (config.read_bytes() if config.exists() else None) == before
-    return made, only_version(loaded(file))["namespace"]
+    return made, only_version(loaded(file))["namespace"], watcher.seen
 
 
 def test_task_pods_cannot_read_the_kubernetes_api(kept: Any) -> None:
@@ -58,7 +62,7 @@ def test_task_pods_cannot_read_the_kubernetes_api(kept: Any) -> None:
 
 
 def test_pod_security_restricted_is_enforced(cluster: Cluster, kept: Any) -> None:
-    _, namespace = kept
+    _, namespace, _ = kept
     privileged = client.V1Pod(
         metadata=client.V1ObjectMeta(name="privileged"),
         spec=client.V1PodSpec(
@@ -73,15 +77,27 @@ def test_pod_security_restricted_is_enforced(cluster: Cluster, kept: Any) -> Non
         cluster.api.create_namespaced_pod(namespace, privileged)
 
 
+def test_no_secret_is_in_the_arguments_of_a_program(cluster: Cluster, kept: Any) -> None:
+    _, namespace, seen = kept
+    assert any("kubectl" in words for words in seen), "nothing was seen"
+    secret = cluster.api.read_namespaced_secret("airflow", namespace)
+    values = [base64.b64decode(each).decode() for each in secret.data.values()]
+    passwords = [word for value in values if value.startswith("{") for word in json.loads(value).values()]
+    logins = [
+        value.partition("://")[2].partition(":")[2].partition("@")[0] for value in values if "://" in value
+    ]
+    assert [word[:3] for word in [*values, *passwords, *logins] if any(word in words for words in seen)] == []
+
+
 def test_each_version_has_a_password_of_its_own(cluster: Cluster, kept: Any) -> None:
-    made, namespace = kept
+    made, namespace, _ = kept
     shown = cluster.harness(made.root, "ui", namespace, "--json")
     assert shown.returncode == 0, explained(shown)
     assert len(json.loads(shown.stdout)["password"]) >= 20
 
 
 def test_no_secret_is_in_helms_values_or_releases(cluster: Cluster, kept: Any) -> None:
-    _, namespace = kept
+    _, namespace, _ = kept
     helm = attach(cluster.name).helm
     secret = cluster.api.read_namespaced_secret("airflow", namespace)
     words = {form for each in secret.data.values() for form in (each, base64.b64decode(each).decode())}
@@ -108,7 +124,7 @@ def test_the_kubeconfig_is_private_and_not_the_users(cluster: Cluster) -> None:
 
 
 def test_down_leaves_what_is_not_ours(cluster: Cluster, kept: Any) -> None:
-    made, _ = kept
+    made, _, _ = kept
     name = "somebody-elses"
     foreign = client.V1Namespace(metadata=client.V1ObjectMeta(name=name))
     cluster.api.create_namespace(foreign)
