@@ -42,6 +42,21 @@ def parse_log(text: str) -> tuple[LogRecord, ...]:
     return tuple(_record(line) for line in text.splitlines() if line.strip())
 
 
+def readable(text: str) -> str:
+    """The log for people: time, level and text of each line, and exceptions as Python shows them."""
+    lines: list[str] = []
+    for record in parse_log(text):
+        head = f"{record.time[11:19]} {record.level:<8} " if record.time else ""
+        lines.append(head + record.text)
+        for number, raised in enumerate(reversed(record.raised)):
+            if number:
+                lines += ["", "The above exception was the direct cause of the following exception:", ""]
+            lines.append("Traceback (most recent call last):")
+            lines += [f'  File "{frame.file}", line {frame.line}, in {frame.name}' for frame in raised.frames]
+            lines.append(str(raised))
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _record(line: str) -> LogRecord:
     try:
         data = json.loads(line)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from harness.airflow.log_keeper import kept_logs
+from harness.airflow.task_log import readable
 from harness.engine import look, records
 from harness.engine.attached import attach
 from harness.engine.look import Log
@@ -38,7 +39,7 @@ def logs(cluster: str, wanted: str, *, task: str = "") -> Iterator[Log]:
     try:
         for log in look.logs(attached, version, task=task):
             there.add(log.name)
-            yield log
+            yield Log(log.name, readable(log.text))
     except HarnessError:
         if not gone:
             raise
@@ -65,4 +66,4 @@ def _kept(kept: records.Record, task: str, *, beside: set[str]) -> Iterator[Log]
             hint="harness logs",
         )
     for each in found:
-        yield Log(f"{each.label} ({each.pod}, gone)", each.text or "(nothing was logged)\n")
+        yield Log(f"{each.label} ({each.pod}, gone)", readable(each.text) or "(nothing was logged)\n")

@@ -16,7 +16,7 @@ from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Container, Pod, Resources
 from harness.airflow.redaction import redact
-from harness.airflow.task_log import parse_log
+from harness.airflow.task_log import parse_log, readable
 from harness.cluster.kernel_log import OomKill
 from harness.report.model import Cause
 
@@ -414,3 +414,21 @@ json_values = st.recursive(
 def test_logs_of_any_shape_can_be_read(signal: object, detail: object, event: object) -> None:
     (record,) = parse_log(json.dumps({"event": event, "signal": signal, "error_detail": [detail]}))
     assert isinstance(record.text, str)
+
+
+def test_a_log_for_people() -> None:
+    said = {"timestamp": "2026-11-22T19:43:04.55Z", "event": "epoch 1", "level": "info"}
+    text = json.dumps(said) + "\nno JSON\n" + json.dumps(raised(error("KeyError", "'x'", BOOM)))
+    assert readable(text).splitlines() == [
+        "19:43:04 info     epoch 1",
+        "no JSON",
+        "Task failed with exception",
+        "Traceback (most recent call last):",
+        '  File "/opt/airflow/dags/bad_run.py", line 12, in boom',
+        "KeyError: 'x'",
+    ]
+
+
+@given(st.text())
+def test_any_log_can_be_shown(text: str) -> None:
+    assert readable(text).endswith("\n") or not text.strip()
