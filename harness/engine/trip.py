@@ -121,7 +121,11 @@ class Trip:
             with airflow, process.beside(1) as aside:
                 planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
                 made = self._tested(airflow, missing)
-                self._check_isolation(planting.result(), list(made.values()))
+                try:
+                    self._check_isolation(planting.result(), list(made.values()))
+                except HarnessError as error:  # what was measured is told all the same
+                    self._check_stopped()
+                    self.found = self.found.model_copy(update={"cause": Cause.of(error)})
             self._measured_now = made if self.found.cause is None else {}
         else:
             first = next(iter(kept.values()))

@@ -1,0 +1,289 @@
+"""Whose turn it is on a cluster, for one client and for several that only share its claims."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from doubles import Kubernetes, items, refusal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.airflow.pods import parse_quantity
+from harness.cluster.leases import DURATION_S, PATH, Claim, Leases
+from harness.engine import capacity as capacities
+from harness.engine.admission import Admission, why_wait
+from harness.engine.capacity import NEED, NOTHING, Capacity, Room, capacity, requests
+from harness.errors import CauseCode, HarnessError
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+
+
+def claim(name: str, state: str = "waiting", *, second: int = 0, version: str = "", **changes: Any) -> Claim:
+    made = NOW + timedelta(seconds=second)
+    new = Claim.new(made, cpu=NEED.cpu, memory_bytes=NEED.memory_bytes, image="i", ref=name)
+    return replace(new, name=name, state=state, version=version, **changes)
+
+
+def cluster(cpu: float = 2.0, memory_gb: float = 24.0, used: float = 0.9) -> Capacity:
+    return Capacity(Room(cpu, memory_gb * 1e9), {"kube-system": Room(used, 5e8)})
+
+
+class TestWhyWait:
+    def test_alone_it_enters(self) -> None:
+        assert why_wait("a", [claim("a")], cluster) == ("", False)
+
+    def test_those_before_it_go_first_and_nobody_asks_the_cluster(self) -> None:
+        def look() -> Capacity:
+            raise AssertionError("only the first in the queue looks")
+
+        claims = [claim("a"), claim("b", second=1), claim("c", second=2)]
+        assert why_wait("c", claims, look) == ("2 versions before it", False)
+
+    def test_one_start_at_a_time_on_two_processors(self) -> None:
+        claims = [claim("a", "starting"), claim("b", second=1)]
+        assert why_wait("b", claims, cluster)[0] == "a starting"
+        assert why_wait("b", claims, lambda: cluster(cpu=8.0)) == ("", False)
+
+    def test_three_versions_at_once_on_two_processors_and_no_fourth(self) -> None:
+        claims = [claim("a", "running"), claim("b", "running"), claim("c")]
+        assert why_wait("c", claims, cluster) == ("", False)
+        claims = [*claims[:2], claim("c", "running"), claim("d")]
+        reason, hopeless = why_wait("d", claims, cluster)
+        assert "beside 3 versions at work" in reason
+        assert not hopeless
+
+    def test_what_nobody_at_work_holds_will_not_come_free(self) -> None:
+        reason, hopeless = why_wait("a", [claim("a")], lambda: cluster(used=1.9))
+        assert hopeless
+        assert "0.1 CPU" in reason
+
+    def test_memory_counts_too(self) -> None:
+        reason, _ = why_wait("a", [claim("a")], lambda: cluster(memory_gb=1.0))
+        assert reason
+
+    def test_a_version_at_work_counts_as_claimed_not_as_what_its_pods_were_promised(self) -> None:
+        found = Capacity(Room(2, 24e9), {"kube-system": Room(0.9, 0), "v-1": Room(0.6, 0)})
+        claims = [claim("a", "running", version="v-1"), claim("b", "running"), claim("c")]
+        assert why_wait("c", claims, lambda: found) == ("", False)
+        claims[0] = claim("a", "running")
+        assert why_wait("c", claims, lambda: found)[0]
+
+    @given(
+        st.lists(st.sampled_from(["waiting", "starting", "running"]), min_size=1, max_size=12),
+        st.floats(0.1, 16.0),
+        st.floats(0.0, 2.0),
+    )
+    def test_at_most_one_of_all_may_enter_and_never_beyond_what_there_is(
+        self, states: list[str], cpu: float, used: float
+    ) -> None:
+        claims = [claim(f"c{index}", state, second=index) for index, state in enumerate(states)]
+        found = cluster(cpu=cpu, used=used)
+        waiting = [each for each in claims if each.state == "waiting"]
+        entering = [each for each in waiting if why_wait(each.name, claims, lambda: found)[0] == ""]
+        assert len(entering) <= 1
+        if entering:
+            assert entering[0] is waiting[0]
+            admitted = [each for each in claims if each.state != "waiting"]
+            assert sum(each.cpu for each in [*admitted, entering[0]]) + used <= cpu + 1e-5
+            assert sum(each.state == "starting" for each in admitted) < found.starts
+
+
+class TestCapacity:
+    def test_what_a_version_needs_is_what_the_chart_requests(self) -> None:
+        values = yaml.safe_load((ROOT / "charts/airflow/values.yaml").read_text())
+        control = values["controlPlane"]["resources"]["requests"]
+        worker = values["worker"]["resources"]["requests"]
+        assert parse_quantity(control["cpu"]) + parse_quantity(worker["cpu"]) == NEED.cpu
+        assert parse_quantity(control["memory"]) + parse_quantity(worker["memory"]) == NEED.memory_bytes
+
+    def test_of_the_cluster(self) -> None:
+        def pod(namespace: str, cpu: str) -> dict[str, Any]:
+            container = {"resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}}
+            return {"metadata": {"namespace": namespace}, "spec": {"containers": [container]}}
+
+        node = {"spec": {}, "status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}}
+        drained = {"spec": {"unschedulable": True}, "status": {"allocatable": {"cpu": "8", "memory": "4Gi"}}}
+        api = Kubernetes(
+            {
+                ("GET", "/api/v1/nodes"): items(node, drained),
+                ("GET", "/api/v1/pods"): items(pod("a", "500m"), pod("a", "250m"), pod("spare", "1")),
+                ("GET", "/api/v1/namespaces"): items({"metadata": {"name": "spare"}}),
+            }
+        )
+        found = capacity(api)
+        assert found.total == Room(2.0, 4 * 2**30)
+        assert found.promised == {"a": Room(0.75, 2 * 2**30)}
+        assert found.free([], []) == Room(1.25, 2 * 2**30)
+        assert found.free([NEED], ["a"]) == found.total - NEED
+
+    @given(st.lists(st.integers(0, 2000), max_size=4), st.lists(st.integers(0, 2000), max_size=3))
+    def test_requests_of_a_pod(self, milli: list[int], init: list[int]) -> None:
+        def containers(found: list[int]) -> list[dict[str, Any]]:
+            return [{"resources": {"requests": {"cpu": f"{each}m"}}} for each in found]
+
+        found = requests({"containers": containers(milli), "initContainers": containers(init)})
+        assert found.cpu == pytest.approx(max([sum(milli), *init]) / 1000)
+        assert requests({"containers": [{}]}) == NOTHING
+
+    def test_starts(self) -> None:
+        assert [Capacity(Room(cpu, 0), {}).starts for cpu in (0.5, 2, 3.9, 4, 16)] == [1, 1, 1, 2, 8]
+        assert capacities.CPUS_PER_START == 2
+
+
+class Store(Kubernetes):
+    """Leases that are kept, as the API server would."""
+
+    def __init__(self, clock: list[datetime]) -> None:
+        super().__init__()
+        self.clock = clock
+        self.leases: dict[str, dict[str, Any]] = {}
+        self.version = 0
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        name = path.rpartition("/")[2]
+        if path == PATH and method == "GET":
+            return items(*self.leases.values())
+        if path == PATH and method == "POST":
+            stored = {
+                **body,
+                "metadata": {**body["metadata"], **self._stamp(), "creationTimestamp": self._now()},
+            }
+            if not (options.get("query") or {}).get("dryRun"):
+                self.leases[body["metadata"]["name"]] = stored
+            return stored
+        if name in self.leases and method == "PATCH":
+            lease = self.leases[name]
+            notes = lease["metadata"]["annotations"] | body["metadata"]["annotations"]
+            lease["metadata"] |= {"annotations": notes, **self._stamp()}
+            lease["spec"] |= body["spec"]
+            return lease
+        if name in self.leases and method == "DELETE":
+            seen = (body.get("preconditions") or {}).get("resourceVersion")
+            if seen not in (None, self.leases[name]["metadata"]["resourceVersion"]):
+                raise refusal(409)
+            return self.leases.pop(name)
+        raise refusal(404)
+
+    def _stamp(self) -> dict[str, str]:
+        self.version += 1
+        return {"resourceVersion": str(self.version)}
+
+    def _now(self) -> str:
+        return self.clock[0].strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class TestLeases:
+    def make(self, leases: Leases, ref: str = "main") -> Claim:
+        return leases.make(cpu=0.3, memory_bytes=8e8, image="image", ref=ref)
+
+    def test_a_claim_is_what_it_was(self) -> None:
+        clock = [NOW]
+        leases = Leases(Store(clock), lambda: clock[0])
+        made = self.make(leases, "größer/x")
+        (found,) = leases.claims()
+        assert found == made
+        assert (found.state, found.ref, found.cpu, found.memory_bytes) == ("waiting", "größer/x", 0.3, 8e8)
+        leases.release(made)
+        leases.release(made)
+        assert leases.claims() == []
+
+    def test_in_the_order_they_were_made_also_within_a_second(self) -> None:
+        clock = [NOW]
+        leases = Leases(Store(clock), lambda: clock[0])
+        names = []
+        for _ in range(5):
+            names.append(self.make(leases).name)
+            clock[0] += timedelta(milliseconds=300)
+        assert [each.name for each in leases.claims()] == names
+
+    def test_one_that_nobody_renews_is_gone(self) -> None:
+        clock = [NOW]
+        leases = Leases(Store(clock), lambda: clock[0])
+        dead, alive = self.make(leases), self.make(leases)
+        clock[0] += timedelta(seconds=DURATION_S - 5)
+        alive = leases.renew(alive)
+        assert len(leases.living(leases.claims())) == 2
+        clock[0] += timedelta(seconds=10)
+        assert [each.name for each in leases.living(leases.claims())] == [alive.name]
+        assert [each.name for each in leases.claims()] == [alive.name]
+        again = leases.renew(replace(dead, state="running"))  # it was only slow
+        assert again.state == "running"
+        assert {each.name for each in leases.claims()} == {dead.name, alive.name}
+
+    def test_one_that_is_renewed_at_this_moment_stays(self) -> None:
+        clock = [NOW]
+        leases = Leases(Store(clock), lambda: clock[0])
+        made = self.make(leases)
+        clock[0] += timedelta(seconds=DURATION_S + 5)
+        seen = leases.claims()
+        leases.renew(made)
+        assert [each.name for each in leases.living(seen)] == [made.name]
+        assert len(leases.claims()) == 1
+
+    @pytest.mark.parametrize("shift_s", [-3600, -30, -1, 0, 1, 30, 3600])
+    def test_a_clock_that_is_wrong_kills_nobodys_claim(self, shift_s: int) -> None:
+        server = [NOW]
+        store = Store(server)
+        here, there = (
+            Leases(store, lambda: server[0]),
+            Leases(store, lambda: server[0] + timedelta(seconds=shift_s)),
+        )
+        mine, theirs = self.make(here), self.make(there)
+        server[0] += timedelta(seconds=DURATION_S - 10)
+        for leases in (here, there):
+            assert {each.name for each in leases.living(leases.claims())} == {mine.name, theirs.name}
+
+
+class TestTicket:
+    def test_two_clients_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = [NOW]
+        store = Store(clock)
+        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: cluster())
+        first = Admission(store, Leases(store, lambda: clock[0]))
+        second = Admission(store, Leases(store, lambda: clock[0]))
+        a = first.ask(image="i", ref="a")
+        clock[0] += timedelta(seconds=1)
+        b = second.ask(image="i", ref="b")
+        assert b.enter() == "1 version before it"
+        assert a.enter() == ""
+        assert b.enter() == "a starting"
+        a.started()
+        assert b.enter() == ""
+        a.release()
+        a.release()
+        a.renew()  # too late: nothing comes back
+        assert [each.ref for each in Leases(store).claims()] == ["b"]
+
+    def test_what_a_killed_client_claimed_is_served_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = [NOW]
+        store = Store(clock)
+        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: cluster())
+        killed = Admission(store, Leases(store, lambda: clock[0])).ask(image="i", ref="a")
+        assert killed.enter() == ""
+        clock[0] += timedelta(seconds=1)
+        waits = Admission(store, Leases(store, lambda: clock[0])).ask(image="i", ref="b")
+        assert waits.enter() == "a starting"
+        clock[0] += timedelta(seconds=DURATION_S)
+        waits.renew()
+        assert waits.enter() == ""
+
+    def test_a_full_cluster_is_told_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock, now_s = [NOW], [0.0]
+        store = Store(clock)
+        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: cluster(used=1.95))
+        monkeypatch.setattr("harness.engine.admission.time.monotonic", lambda: now_s[0])
+        ticket = Admission(store, Leases(store, lambda: clock[0])).ask(image="i", ref="a")
+        assert ticket.enter()
+        now_s[0] = 59.0
+        assert ticket.enter()
+        now_s[0] = 61.0
+        with pytest.raises(HarnessError, match="no room") as caught:
+            ticket.enter()
+        assert caught.value.cause is CauseCode.CLUSTER_FULL
+        assert "harness down" in caught.value.hint
