@@ -325,10 +325,15 @@ def test_a_control_plane_that_stands_by_has_no_code_of_an_image(render: Render) 
     objects = render(VALUES | {"standby": True, "controlPlane": {"image": "demo/dependencies:1"}})
     (container,) = named(objects, "Deployment", "airflow")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "demo/dependencies:1"
-    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    mounts = {
+        mount["mountPath"]: (mount["name"], mount.get("subPath")) for mount in container["volumeMounts"]
+    }
     template = variables(objects, container)["AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE"]
-    assert mounts["/opt/airflow"] == "code"
-    assert mounts[str(Path(template).parent)] == "handed-over"
+    # what is handed over outlives the pod, and no task pod mounts it
+    assert mounts["/opt/airflow"] == ("version", "standby/code")
+    assert mounts[str(Path(template).parent)] == ("version", "standby/handed-over")
+    (task,) = worker(objects)["spec"]["containers"]
+    assert not any((mount.get("subPath") or "").startswith("standby") for mount in task["volumeMounts"])
 
 
 @pytest.mark.parametrize(("hook", "status"), [(True, -signal.SIGSEGV), (False, None)])
