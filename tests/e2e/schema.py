@@ -119,14 +119,40 @@ _TEST = _mapping(
         "cause": _optional(_CAUSE),
     }
 )
+_IMAGE = _mapping(
+    {
+        "name": _TEXT,
+        "digest": _DIGEST,
+        "config_digest": _DIGEST,
+        "base_digest": _DIGEST,
+        "python": _optional(_TEXT),
+        "lock": _optional(_mapping({"path": _TEXT, "digest": _DIGEST, "airflow": _optional(_TEXT)})),
+        "layers": _list_of(
+            _mapping(
+                {
+                    "kind": _matching("a kind", lambda value: value in ("base", "dependencies", "code")),
+                    "digest": _DIGEST,
+                }
+            )
+        ),
+        "base_packages": _each_value(_TEXT),
+    }
+)
+_ENVIRONMENT = _mapping(
+    {
+        "platform": _TEXT,
+        "source": _optional(_TEXT),
+        "node_image": _optional(_TEXT),
+        "versions": _each_value(_TEXT),
+        "digests": _each_value(_DIGEST),
+    }
+)
 _VERSION = _mapping(
     {
         "ref": _TEXT,
         "commit": _matching("a commit", lambda value: bool(re.fullmatch(r"[0-9a-f]{40}", value))),
         "dirty": _optional(_TEXT),
-        "image": _optional(
-            _mapping({"name": _TEXT, "digest": _DIGEST, "config_digest": _DIGEST, "base_digest": _DIGEST})
-        ),
+        "image": _optional(_IMAGE),
         "namespace": _optional(
             _matching(
                 "<project>-<8 random>", lambda value: bool(re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{8}", value))
@@ -143,6 +169,7 @@ _RESULT = _mapping(
         "schema": _matching("1", lambda value: value == 1),
         "verdict": _VERDICT,
         "versions": _list_of(_VERSION),
+        "environment": _optional(_ENVIRONMENT),
         "cause": _optional(_CAUSE),
     }
 )

@@ -102,6 +102,17 @@ def test_an_observer_saw_the_same_pods_made_by_the_kubernetes_executor(job: Job)
         assert {image_id.rpartition("@")[2] for image_id in pod.image_ids} == {digests[pod.name]}
 
 
+def test_the_result_names_what_went_in(job: Job) -> None:
+    environment, image = job.document["environment"], job.version["image"]
+    assert {"harness", "docker", "kubernetes", "containerd", "kind", "helm"} <= environment["versions"].keys()
+    assert {"node image", "airflow chart", "cluster chart"} <= environment["digests"].keys()
+    kinds = [layer["kind"] for layer in image["layers"]]
+    assert kinds[:2] == ["base", "dependencies"]
+    assert set(kinds[2:]) == {"code"}
+    assert image["lock"]["airflow"].startswith("3.")
+    assert {"libc6", "python3.11"} <= image["base_packages"].keys()
+
+
 def test_helm_listed_the_versions_release_while_tasks_ran(job: Job) -> None:
     assert [state for namespace, _, state in job.releases if namespace == job.version["namespace"]] == [
         "deployed"
