@@ -58,6 +58,8 @@ def _all(
                     return tuple(each.result() for each in running)
                 except BaseException:
                     admission.closed.set()
+                    for trip in trips:  # all of them first: removing one takes its time
+                        trip.stopped.set()
                     for trip in trips:
                         trip.stop()
                     raise

@@ -19,6 +19,7 @@ from harness.engine import origin
 from harness.engine import project as projects
 from harness.engine.attached import Attached, locked, log_file
 from harness.engine.deployment import release_of, stand_by
+from harness.engine.lifetime import remove_expired
 from harness.errors import HarnessError
 from harness.host import process
 from harness.host.sources import Sources
@@ -52,8 +53,11 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
         log = log_file(name)
         release = origin.chosen(name, sources, progress, log)
         if asked is None:
-            return _cluster(name, release, progress, log, on_node=lambda: None)
-        return _with_dependencies(name, asked, release, progress, log)
+            attached = _cluster(name, release, progress, log, on_node=lambda: None)
+        else:
+            attached = _with_dependencies(name, asked, release, progress, log)
+        remove_expired(attached, progress)
+        return attached
 
 
 @dataclass(frozen=True)
