@@ -73,13 +73,18 @@ def make(api: KubernetesApi, helm: Helm, server: Server, wanted: Release, depend
     """
     wanted_key = key(wanted, dependencies)
     _remove_unusable(api, server, wanted.project, wanted_key)
-    if _namespaces(api, f"{labels.ROLE} in ({ROLE},{UNFINISHED}),{KEY}={wanted_key}"):
+    if is_there(api, wanted_key) or is_there(api, wanted_key, UNFINISHED):
         return
     blank = replace(wanted, image=dependencies, commit="", ref="", tag="")
     release.create_namespace(api, blank, role=UNFINISHED, extra={KEY: wanted_key})
     release.prepare(api, blank, server)
     release.install(helm, blank, standby=dependencies)
     api.patch(f"/api/v1/namespaces/{blank.namespace}", {"metadata": {"labels": {labels.ROLE: ROLE}}})
+
+
+def is_there(api: KubernetesApi, wanted_key: str, role: str = ROLE) -> bool:
+    """Whether one stands by that `key` gives this key for."""
+    return bool(_namespaces(api, f"{labels.ROLE}={role},{KEY}={wanted_key}"))
 
 
 def is_any(api: KubernetesApi) -> bool:

@@ -175,3 +175,8 @@ def stand_by(attached: Attached, wanted: Release, ground: Foundation, code: Sequ
     if standby.fits(wanted, code, ()):
         blank = release.in_namespace(wanted, release.new_namespace(wanted.project))
         standby.make(attached.api, attached.helm, attached.server, blank, ground.image.reference)
+
+
+def stands_by(attached: Attached, wanted: Release, ground: Foundation) -> bool:
+    """Whether a control plane for a version like `wanted` is there already."""
+    return standby.is_there(attached.api, standby.key(wanted, ground.image.reference))

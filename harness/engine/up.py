@@ -18,7 +18,7 @@ from harness.config import ImageSettings
 from harness.engine import origin
 from harness.engine import project as projects
 from harness.engine.attached import Attached, locked, log_file
-from harness.engine.deployment import release_of, stand_by
+from harness.engine.deployment import release_of, stand_by, stands_by
 from harness.engine.lifetime import remove_expired
 from harness.errors import HarnessError
 from harness.host import process
@@ -86,6 +86,9 @@ def _with_dependencies(
             send()
         ground = building.result()
         wanted = release_of(attached, asked.commit, asked.settings, ground, asked.project.name, ground.image)
+        if stands_by(attached, wanted, ground):  # made from the template, which is never dropped
+            sending[0].result()
+            return attached
         if not template.kept(wanted.template).exists():  # then the image has to migrate it
             sending[0].result()
         _template(attached, wanted.template, ground.image, progress)
