@@ -105,14 +105,22 @@ def leftovers(name: str, before: dict[str, str]) -> list[str]:
     return left + helpers.programs_about(name)
 
 
-def run(count: int, name: str, seed: int) -> list[Trial]:
-    """`count` kills on a cluster `name`, which is removed in the end; returns those that went wrong."""
+def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
+    """`count` kills on a cluster `name`, which is removed in the end; returns those that went wrong.
+
+    After `most_s` no further one is begun.
+    """
+    until = time.monotonic() + most_s
+    made = 0
     helpers.log(f"{count} kills on cluster {name}, seed {seed}")
     before = remains.docker_objects(name)
     wrong: list[Trial] = []
     with tempfile.TemporaryDirectory(prefix="harness-kills-") as folder:
         session = Session(scratch.tiny(Path(folder) / "tiny").root, name, random.Random(seed))
         for number in range(1, count + 1):
+            if time.monotonic() > until:
+                break
+            made = number
             trial = session.kill(number, session.random.choice(COMMANDS))
             session.check(trial)
             helpers.log(str(trial))
@@ -123,7 +131,7 @@ def run(count: int, name: str, seed: int) -> list[Trial]:
             last = Trial(count + 1, "down", 0.0, failures=[f"exit {down.returncode}, left {left}"])
             helpers.log(str(last))
             wrong.append(last)
-    helpers.log(f"{count} kills, {len(wrong)} failures, seed {seed}")
+    helpers.log(f"{made} kills, {len(wrong)} failures, seed {seed}")
     return wrong
 
 
@@ -134,9 +142,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--name", default="harness-kills")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument(
+        "--most-s", type=float, default=float("inf"), help="begin no kill after so many seconds"
+    )
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
-    return 1 if run(options.count, options.name, seed) else 0
+    return 1 if run(options.count, options.name, seed, options.most_s) else 0
 
 
 if __name__ == "__main__":
