@@ -175,6 +175,15 @@ class Pod:
         return self.base.ended_at if self.base else None
 
     @property
+    def waits_for(self) -> str:
+        """Why it does not start, where that is out of the ordinary; else nothing."""
+        if self.phase != "Pending" or self.deleted:
+            return ""
+        usual = {"", "ContainerCreating", "PodInitializing"}
+        reasons = (container.waiting_reason for container in self.containers)
+        return self.unschedulable or next((reason for reason in reasons if reason not in usual), "")
+
+    @property
     def ended(self) -> bool:
         return self.phase in {"Succeeded", "Failed"}
 

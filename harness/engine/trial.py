@@ -61,7 +61,7 @@ def run(trial: Trial, progress: Progress) -> TestResult:
                 run_id,
                 timeout_s=trial.settings.timeout,
                 on_task=lambda task, pod: _tell(progress, step, task, pod),
-                on_pods=trial.keeper.see if trial.keeper else lambda _: None,
+                on_pods=lambda pods: _look(trial, step, pods),
                 on_deferred=lambda: _start_triggerer(trial, progress),
                 sleep=trial.sleep,
             )
@@ -97,6 +97,15 @@ def _tell(progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -
         return
     seconds = "" if task.duration_s is None else f"  {task.duration_s:.1f} s"
     progress.note(f"    {task.label}: {task.state}{seconds}  {pod.name if pod else 'no pod'}")
+
+
+def _look(trial: Trial, step: Step, pods: tuple[Pod, ...]) -> None:
+    """Keep the logs of what runs, and say what a pod that does not start waits for."""
+    if trial.keeper is not None:
+        trial.keeper.see(pods)
+    waiting = next((pod for pod in pods if pod.waits_for), None)
+    if waiting is not None:
+        step.update(f"{waiting.task_id} waits: {waiting.waits_for}")
 
 
 def _start_triggerer(trial: Trial, progress: Progress) -> None:

@@ -510,3 +510,19 @@ def test_shown_bytes_stay_close(number: int) -> None:
 def test_durations_as_people_write_them() -> None:
     shown = [shown_duration(seconds) for seconds in (0.4, 45, 60, 552, 3600, 3900)]
     assert shown == ["0s", "45s", "1m", "9m12s", "1h", "1h05m"]
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (
+            pod("fit", phase="Pending", unschedulable="0/1 nodes: Insufficient cpu"),
+            "0/1 nodes: Insufficient cpu",
+        ),
+        (pod("fit", phase="Pending", containers=waiting("ImagePullBackOff")), "ImagePullBackOff"),
+        (pod("fit", phase="Pending", containers=waiting("ContainerCreating")), ""),
+        (pod("fit", phase="Running"), ""),
+    ],
+)
+def test_what_a_pod_waits_for(found: Pod, reason: str) -> None:
+    assert found.waits_for == reason
