@@ -143,9 +143,7 @@ class Gate(Settings):
     def _consistent(self) -> Gate:
         regression = self.max_regression is not None or self.max_relative_regression is not None
         if self.min is None and self.max is None and not regression:
-            raise ValueError(
-                "a gate needs at least one of min, max, max_regression, max_relative_regression"
-            )
+            raise ValueError("a gate needs at least one of min, max, max_regression, max_relative_regression")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing can pass")
         if regression and self.better is None:
