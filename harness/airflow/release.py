@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -109,12 +110,28 @@ def _labels(release: Release, role: str = "version") -> dict[str, str]:
     return labels.ours(project=release.project, commit=release.commit[:40], role=role)
 
 
-def install(helm: Helm, release: Release, *, standby: str = "", again: bool = False) -> None:
+def install(helm: Helm, release: Release, *, standby: str = "") -> None:
     """Install the chart; returns when the objects exist, not when they are ready.
 
-    `standby` names the image, without code, of a control plane that is started before its version is known;
-    `again` makes an installed release be that version's.
+    `standby` names the image, without code, of a control plane that is started before its version is known.
     """
+    helm.install(RELEASE, chart("airflow"), release.namespace, _values(release, standby))
+
+
+def change(helm: Helm, release: Release, *, standby: str) -> None:
+    """Make the installed release of a control plane that stood by be this one."""
+    helm.change(RELEASE, chart("airflow"), release.namespace, _values(release, standby))
+
+
+def pod_template(helm: Helm, release: Release, *, standby: str) -> str:
+    """The file from which the executor makes task pods, as the chart has it for this release."""
+    values = _values(release, standby)
+    rendered = helm.rendered(RELEASE, chart("airflow"), release.namespace, values, "pod-template.yaml")
+    _, _, content = rendered.partition("pod.yaml: |\n")
+    return textwrap.dedent(content)
+
+
+def _values(release: Release, standby: str) -> dict[str, Any]:
     values: dict[str, Any] = {
         "image": release.image,
         "labels": {"project": release.project, "commit": release.commit[:40], "createdBy": "harness"},
@@ -130,8 +147,7 @@ def install(helm: Helm, release: Release, *, standby: str = "", again: bool = Fa
         values["caBundle"] = {"configMap": "ca-bundle"}
     if standby:
         values |= {"standby": True, "controlPlane": {"image": standby}}
-    change = helm.change if again else helm.install
-    change(RELEASE, chart("airflow"), release.namespace, values)
+    return values
 
 
 def remove(

@@ -2,18 +2,18 @@
 
 Starting takes Airflow about ten seconds, none of which need the commit: only the dag-processor and the task pods
 read code. So one namespace stands by with all else running. A version claims it by changing the namespace under
-the resource version that it saw, which the API server grants to one of several; then Helm makes the release that
-commit's, and the code and the pod template are handed over to the running pod.
+the resource version that it saw, which the API server grants to one of several; then the code and the pod template
+are handed over to the running pod, and Helm makes the release that commit's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import posixpath
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -114,20 +114,26 @@ def hand_over(
     deadline_s: float,
     on_change: Callable[[str], None],
 ) -> None:
-    """Give the claimed control plane its code and pod template, and make its Helm release the commit's.
+    """Give the claimed control plane its pod template and its code, whereupon its scheduler and dag-processor begin.
 
-    The dag-processor begins when the code is there. Raises HarnessError(DEPLOY_FAILED, DEPLOY_TIMEOUT).
+    Raises HarnessError(DEPLOY_FAILED, DEPLOY_TIMEOUT).
     """
+    template = release.pod_template(helm, taken, standby=dependencies)
     pod = _running_pod(api, taken.namespace, deadline_s=deadline_s, on_change=on_change)
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        sending = aside.submit(control_plane.execute, server, taken.namespace, pod, _HAND_OVER, _code(layers))
-        release.install(helm, taken, standby=dependencies, again=True)
-        template = api.get(f"/api/v1/namespaces/{taken.namespace}/configmaps/pod-template") or {}
-        content = template["data"]["pod.yaml"].encode()
-        control_plane.execute(server, taken.namespace, pod, _HAND_OVER, _file("pod.yaml", content))
-        path = f"/api/v1/namespaces/{taken.namespace}/pods/{pod}"
+    archive = itertools.chain(_file("pod.yaml", template.encode()), _code(layers))
+    control_plane.execute(server, taken.namespace, pod, _HAND_OVER, archive)
+
+
+def finish(api: KubernetesApi, helm: Helm, taken: Release, dependencies: str) -> None:
+    """Make all that Helm and Kubernetes know of a claimed control plane the commit's; before its first DAG run.
+
+    Raises ProgramError(DEPLOY_FAILED).
+    """
+    release.change(helm, taken, standby=dependencies)
+    pod = control_plane.find(api, taken.namespace)
+    if pod is not None:
+        path = f"/api/v1/namespaces/{taken.namespace}/pods/{pod['metadata']['name']}"
         api.patch(path, {"metadata": {"labels": {labels.COMMIT: taken.commit[:40]}}})
-        sending.result()
 
 
 def _remove_unusable(api: KubernetesApi, server: Server, project: str, wanted_key: str) -> None:

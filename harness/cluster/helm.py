@@ -44,6 +44,14 @@ class Helm:
         with _values_file(values) as file:
             self._run("install", release, chart_path, "--namespace", namespace, "--values", file)
 
+    def rendered(
+        self, release: str, chart_path: Path, namespace: str, values: Mapping[str, Any], file: str
+    ) -> str:
+        """One template of a chart as the values make it; no cluster is asked. Raises ProgramError(DEPLOY_FAILED)."""
+        with _values_file(values) as path:
+            argv: list[str | Path] = [release, chart_path, "--namespace", namespace, "--values", path]
+            return self._run("template", *argv, "--show-only", f"templates/{file}")
+
     def change(self, release: str, chart_path: Path, namespace: str, values: Mapping[str, Any]) -> None:
         """Make an installed release be as the values say. Raises ProgramError(DEPLOY_FAILED)."""
         with _values_file(values) as file:

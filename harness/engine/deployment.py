@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -42,26 +42,34 @@ class Deployment:
     namespace: str | None = None
     load_bytes: int = 0
     stood_by: bool = False
+    _pending: list[Future[None]] = field(default_factory=list)
 
-    def run(self, wanted: Release, ground: Foundation, image: Image, code: Sequence[str]) -> AirflowApi:
-        """The version's Airflow, ready for its tests; `code` are the paths that the image has below /opt/airflow.
+    def run(
+        self, wanted: Release, ground: Foundation, image: Image, code: Sequence[str], aside: Executor
+    ) -> AirflowApi:
+        """The version's Airflow; `code` are the paths that the image has below /opt/airflow.
 
-        The image is sent to the node meanwhile.
+        It parses DAGs when this returns. What a DAG run needs besides is done by threads of `aside`: `settled`
+        waits for it.
         """
         layers = image.layers[len(ground.image.layers) :]
-        with ThreadPoolExecutor(max_workers=1) as aside:
-            loading = aside.submit(self._load, image)
-            airflow = None
-            if standby.fits(wanted, code, layers):
-                airflow = self._claimed(wanted, ground, layers)
-            if airflow is None:
-                login = self._prepared(wanted, ground)
-                loading.result()
-                airflow = self._installed(wanted, login)
-            loading.result()
-        return airflow
+        self._pending = [aside.submit(self._load, image)]
+        if standby.fits(wanted, code, layers):
+            airflow = self._claimed(wanted, ground, layers, aside)
+            if airflow is not None:
+                return airflow
+        login = self._prepared(wanted, ground)
+        self.settled()
+        return self._installed(wanted, login)
 
-    def _claimed(self, wanted: Release, ground: Foundation, layers: Sequence[Layer]) -> AirflowApi | None:
+    def settled(self) -> None:
+        """Return when DAGs can run: the node has the image, and Helm knows the release."""
+        for each in self._pending:
+            each.result()
+
+    def _claimed(
+        self, wanted: Release, ground: Foundation, layers: Sequence[Layer], aside: Executor
+    ) -> AirflowApi | None:
         """The Airflow that stood by, made this version's; None when there is none, or it turns out to be broken."""
         attached, dependencies = self.attached, ground.image.reference
         with self.phase("prepare_s"):
@@ -84,15 +92,19 @@ class Deployment:
                     deadline_s=READY_DEADLINE_S,
                     on_change=step.update,
                 )
+                finishing = aside.submit(
+                    standby.finish, attached.api, attached.helm, found.release, dependencies
+                )
                 airflow = self._ready(found.release, found.login, step, WITHOUT_CODE)
-                self.stood_by = True
-                return airflow
         except HarnessError as error:
             self.progress.note(f"{taken} stood by and can't be used, a new one is made: {error.message}")
             with suppress(HarnessError):
                 release.remove(attached.api, attached.server, taken, wait=False)
             self.namespace = None
             return None
+        self._pending.append(finishing)
+        self.stood_by = True
+        return airflow
 
     def _prepared(self, wanted: Release, ground: Foundation) -> Login:
         """Namespace, database and Secret; the template they need is made first where there is none yet."""

@@ -42,6 +42,7 @@ class Trial:
     read_source: Callable[[str], str | None]  # of a file relative to the DAGs folder, at this commit
     sleep: Callable[[float], None] = time.sleep
     keeper: LogKeeper | None = None
+    before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
 
 
 def run(trial: Trial, progress: Progress) -> TestResult:
@@ -50,6 +51,7 @@ def run(trial: Trial, progress: Progress) -> TestResult:
     run_id = f"harness-{secrets.token_hex(4)}"
     try:
         _parse(trial, progress, phases)
+        trial.before_run()
         started_s = time.monotonic()
         trial.api.unpause(trial.settings.dag)
         trial.api.trigger(trial.settings.dag, trial.settings.conf, trial.logical_date, run_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -117,8 +117,7 @@ class Trip:
         missing = [each for each in wanted if each.key not in kept]
         made: dict[str, TestResult] = {}
         if missing:
-            airflow = self._deployed(ground, image)
-            with airflow, process.beside(1) as aside:
+            with process.beside(3) as aside, self._deployed(ground, image, aside) as airflow:
                 planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
                 made = self._tested(airflow, missing)
                 try:
@@ -151,17 +150,14 @@ class Trip:
         )
         return ground, image
 
-    def _deployed(self, ground: Foundation, image: Image) -> AirflowApi:
-        """The commit's Airflow, ready, once it is its turn."""
+    def _deployed(self, ground: Foundation, image: Image, aside: Executor) -> AirflowApi:
+        """The commit's Airflow, once it is its turn."""
         commit, project = self.plan.commit, self.plan.project
         settings = project.image_settings(commit)
         wanted = release_of(self.attached, commit, settings, ground, project.name, image)
         self._successor = (wanted, ground, settings.code)
         self._enter(image)
-        try:
-            self._airflow = self.deployment.run(wanted, ground, image, settings.code)
-        finally:
-            self.found = self.found.model_copy(update={"load_bytes": self.deployment.load_bytes})
+        self._airflow = self.deployment.run(wanted, ground, image, settings.code, aside)
         self._mark("running")
         if self._ticket is not None:
             self._ticket.started()
@@ -209,6 +205,7 @@ class Trip:
                         read_source,
                         self.pause,
                         keeper,
+                        self.deployment.settled,
                     )
                     made[each.key] = trial.run(wanted, self.progress)
                     if made[each.key].verdict != "passed":
@@ -237,7 +234,8 @@ class Trip:
 
     def _settled(self, found: VersionResult) -> VersionResult:
         namespace, phases = self.namespace, self.deployment.phases
-        found = found.model_copy(update={"namespace": namespace, "phases": dict(phases)})
+        sent = self.deployment.load_bytes
+        found = found.model_copy(update={"namespace": namespace, "phases": dict(phases), "load_bytes": sent})
         if namespace is None:
             return found
         found = self._evidence.after(found, namespace, self.plan.commit.tag)

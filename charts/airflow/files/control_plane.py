@@ -10,6 +10,7 @@ import gc
 # Importing makes objects that stay: collecting garbage meanwhile is a third of the CPU time and finds none.
 gc.disable()
 
+import contextlib  # noqa: E402
 import importlib  # noqa: E402
 import os  # noqa: E402
 import pathlib  # noqa: E402
@@ -37,13 +38,26 @@ COMPONENTS = {
     "execution-api": (("airflow.api_fastapi.main",), ("api-server", "--apps", "execution", "--port", "8081")),
     "scheduler": (
         (
+            "airflow.cli.commands.scheduler_command",
             "airflow.jobs.scheduler_job_runner",
             "airflow.providers.cncf.kubernetes.executors.kubernetes_executor",
         ),
         ("scheduler", "--skip-serve-logs"),
     ),
-    "dag-processor": (("airflow.jobs.dag_processor_job_runner",), ("dag-processor",)),
+    "dag-processor": (
+        ("airflow.cli.commands.dag_processor_command", "airflow.jobs.dag_processor_job_runner"),
+        ("dag-processor",),
+    ),
 }
+# What most DAG files import, where it is installed: each file is parsed in a fork of the dag-processor.
+LIKELY = (
+    "airflow.sdk.definitions.dag",
+    "airflow.sdk.definitions.decorators",
+    "airflow.sdk.definitions.taskgroup",
+    "airflow.sdk.io",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.operators.python",
+)
 FIRST = "api-server"
 NEED_CODE = ("scheduler", "dag-processor")
 # Once told to rest (SIGUSR1), these run only while there is a DAG run, and start again by themselves.
@@ -78,18 +92,21 @@ def become(component: str) -> None:
         os.environ["AIRFLOW_API_APPS"] = arguments[arguments.index("--apps") + 1]  # read by what is imported
     for name in imports:
         importlib.import_module(name)
-    gc.freeze()
-    gc.enable()
-    if component in NEED_CODE:
-        wait_for_code()
-    if component == "execution-api":
-        threading.Thread(target=warm_up, args=(processors,), daemon=True).start()
-    else:
-        os.sched_setaffinity(0, processors)
+    for name in LIKELY if component == "dag-processor" else ():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     from airflow.cli import cli_parser
 
     sys.argv = ["airflow", *arguments]
     options = cli_parser.get_parser().parse_args(list(arguments))
+    gc.freeze()
+    gc.enable()
+    if component == "execution-api":
+        threading.Thread(target=warm_up, args=(processors,), daemon=True).start()
+    else:
+        os.sched_setaffinity(0, processors)
+    if component in NEED_CODE:
+        wait_for_code()
     options.func(options)
 
 
