@@ -118,7 +118,13 @@ class TestMarkdown:
     @pytest.mark.parametrize("render", [markdown.render, html.render])
     def test_names_every_version_and_digest(self, render):
         text = render(samples.passed())
-        for part in ("v1.37.0", "linux/amd64", "harness.local/node:0123456789ab", "3.3.2", "requirements.lock"):
+        for part in (
+            "v1.37.0",
+            "linux/amd64",
+            "harness.local/node:0123456789ab",
+            "3.3.2",
+            "requirements.lock",
+        ):
             assert part in text
         for seed in ("40de", "c4a7", "10c4", "ba5e", "deb5", "c0de"):
             assert samples.digest(seed)[:19] in text
