@@ -35,10 +35,10 @@ class Labelled:
         self._label = label
 
     def step(self, title: str) -> AbstractContextManager[Step]:
-        return self._progress.step(f"{self._label}  {title}")
+        return self._progress.step(f"{self._label}: {title}")
 
     def note(self, text: str) -> None:
-        self._progress.note(f"  {self._label}  {text.strip()}")
+        self._progress.note(f"  {self._label}: {text.strip()}")
 
 
 class SilentStep:

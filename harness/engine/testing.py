@@ -70,7 +70,7 @@ def _all(
 
 
 def labels_of(made: list[Plan]) -> list[str]:
-    """What each version's lines begin with: its ref, of one width, and told apart."""
+    """What each version's lines begin with: its ref, cut where it is long, and told apart."""
     names: list[str] = []
     for plan in made:
         ref = (
@@ -83,5 +83,4 @@ def labels_of(made: list[Plan]) -> list[str]:
             number += 1
             name = f"{ref} #{number}"
         names.append(name)
-    width = max(map(len, names))
-    return [name.ljust(width) for name in names]
+    return names

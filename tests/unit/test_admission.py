@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from harness.airflow.pods import parse_quantity
 from harness.cluster.leases import DURATION_S, PATH, Claim, Leases
-from harness.engine import capacity as capacities
 from harness.engine.admission import Admission, why_wait
 from harness.engine.capacity import NEED, NOTHING, Capacity, Room, capacity, requests
 from harness.errors import CauseCode, HarnessError
@@ -28,6 +27,10 @@ def claim(name: str, state: str = "waiting", *, second: int = 0, version: str = 
     made = NOW + timedelta(seconds=second)
     new = Claim.new(made, cpu=NEED.cpu, memory_bytes=NEED.memory_bytes, image="i", ref=name)
     return replace(new, name=name, state=state, version=version, **changes)
+
+
+def one_processor() -> Capacity:
+    return cluster(cpu=1.9)
 
 
 def cluster(cpu: float = 2.0, memory_gb: float = 24.0, used: float = 0.9) -> Capacity:
@@ -45,10 +48,11 @@ class TestWhyWait:
         claims = [claim("a"), claim("b", second=1), claim("c", second=2)]
         assert why_wait("c", claims, look) == ("2 versions before it", False)
 
-    def test_one_start_at_a_time_on_two_processors(self) -> None:
-        claims = [claim("a", "starting"), claim("b", second=1)]
-        assert why_wait("b", claims, cluster)[0] == "a starting"
-        assert why_wait("b", claims, lambda: cluster(cpu=8.0)) == ("", False)
+    def test_two_start_at_a_time_on_two_processors(self) -> None:
+        claims = [claim("a", "starting"), claim("b", "starting", second=1), claim("c", second=2)]
+        assert why_wait("c", claims, cluster)[0] == "a and b starting"
+        assert why_wait("c", [*claims[:1], claims[2]], cluster) == ("", False)
+        assert why_wait("c", claims, lambda: cluster(cpu=8.0)) == ("", False)
 
     def test_three_versions_at_once_on_two_processors_and_no_fourth(self) -> None:
         claims = [claim("a", "running"), claim("b", "running"), claim("c")]
@@ -132,8 +136,7 @@ class TestCapacity:
         assert requests({"containers": [{}]}) == NOTHING
 
     def test_starts(self) -> None:
-        assert [Capacity(Room(cpu, 0), {}).starts for cpu in (0.5, 2, 3.9, 4, 16)] == [1, 1, 1, 2, 8]
-        assert capacities.CPUS_PER_START == 2
+        assert [Capacity(Room(cpu, 0), {}).starts for cpu in (0.5, 2, 3.9, 4, 16)] == [1, 2, 3, 4, 16]
 
 
 class Store(Kubernetes):
@@ -244,7 +247,7 @@ class TestTicket:
     def test_two_clients_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [NOW]
         store = Store(clock)
-        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: cluster())
+        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: one_processor())
         first = Admission(store, Leases(store, lambda: clock[0]))
         second = Admission(store, Leases(store, lambda: clock[0]))
         a = first.ask(image="i", ref="a")
@@ -263,7 +266,7 @@ class TestTicket:
     def test_what_a_killed_client_claimed_is_served_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [NOW]
         store = Store(clock)
-        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: cluster())
+        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: one_processor())
         killed = Admission(store, Leases(store, lambda: clock[0])).ask(image="i", ref="a")
         assert killed.enter() == ""
         clock[0] += timedelta(seconds=1)

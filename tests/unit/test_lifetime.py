@@ -134,7 +134,7 @@ def test_a_version_in_use_is_renewed_now_and_then(cluster: Cluster, monkeypatch:
     assert datetime.fromisoformat(until) > datetime.now(UTC) + timedelta(minutes=9)
 
 
-def test_labels_tell_versions_apart_in_one_width() -> None:
+def test_labels_tell_versions_apart() -> None:
     class Plan:
         def __init__(self, ref: str) -> None:
             self.found = type("Found", (), {"ref": ref})
@@ -142,8 +142,7 @@ def test_labels_tell_versions_apart_in_one_width() -> None:
     refs = ["main", "main", "a-very-long-name-of-a-branch"]
     found = labels_of([Plan(ref) for ref in refs])  # type: ignore[misc]
     assert len(set(found)) == 3
-    assert len({len(label) for label in found}) == 1
-    assert found[1].strip() == "main #2"
+    assert found[:2] == ["main", "main #2"]
     assert found[2].endswith("…")
 
 
@@ -158,7 +157,7 @@ def test_each_line_begins_with_its_label() -> None:
             told.append(title)
             return super().step(title)
 
-    progress = Labelled(Progress(), "main ")
+    progress = Labelled(Progress(), "main")
     with progress.step("deploy"):
         progress.note("    train: success")
-    assert told == ["main   deploy", "  main   train: success"]
+    assert told == ["main: deploy", "  main: train: success"]
