@@ -45,7 +45,9 @@ class Canaries:
         they all came to their end.
         """
         attached, run_ids = self.attached, sorted(runs)
-        others = [each for each in versions(attached) if each.namespace != self.namespace and _there(each)]
+        others = [
+            each for each in versions(attached) if each.namespace != self.namespace and each.state != "going"
+        ]
         others = others[-MOST_OTHERS:]
         with process.beside(1) as aside:
             looking = aside.submit(
@@ -60,12 +62,13 @@ class Canaries:
             own_files = isolation.files(attached.server, self.namespace, run_ids) if run_ids else ()
             view = looking.result()
         asked = [each for each in others if database_name(each.namespace) in view.asked]
+        ready = [each for each in asked if each.state != "starting"]
         checks = (
             _images(image, tasks),
-            self._variable(asked),
+            self._variable(ready),
             self._row(view, asked),
             self._xcoms(view, asked, passed),
-            self._files(run_ids, own_files, asked),
+            self._files(run_ids, own_files, ready),
             _role(view, asked),
             self._accounts(asked),
             _network(view),
@@ -151,10 +154,6 @@ def cause_of(receipt: Receipt) -> Cause | None:
     )
 
 
-def _there(version: Version) -> bool:
-    return version.state not in {"going", "starting"}
-
-
 def _images(image: ImageResult, tasks: Sequence[TaskResult]) -> ReceiptCheck:
     name = "image of each task pod"
     known = [task for task in tasks if task.image_digest is not None]
@@ -185,7 +184,7 @@ def _network(view: isolation.DatabaseView) -> ReceiptCheck:
 
 def _apart(name: str, others: Sequence[Version]) -> ReceiptCheck:
     if not others:
-        return _not_exercised(name, "no other version was there")
+        return _not_exercised(name, "no other version was there to look into")
     return ReceiptCheck(name=name, verdict="passed")
 
 
