@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import secrets
 import textwrap
@@ -127,8 +128,11 @@ def pod_template(helm: Helm, release: Release, *, standby: str) -> str:
     """The file from which the executor makes task pods, as the chart has it for this release."""
     values = _values(release, standby)
     rendered = helm.rendered(RELEASE, chart("airflow"), release.namespace, values, "pod-template.yaml")
-    _, _, content = rendered.partition("pod.yaml: |\n")
-    return textwrap.dedent(content)
+    _, _, rest = rendered.partition("\n  pod.yaml: |\n")
+    block = itertools.takewhile(
+        lambda line: line.startswith("    ") or not line.strip(), rest.splitlines(True)
+    )
+    return textwrap.dedent("".join(block)).rstrip() + "\n"
 
 
 def _values(release: Release, standby: str) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cluster.helm import chart
+from harness.airflow import release
+from harness.cluster.helm import Helm, chart
 from harness.cluster.node_image.program import built
 from harness.host import pins, process, release_tools
 
@@ -352,3 +353,30 @@ def test_a_crash_in_native_code_ends_a_task(hook: bool, status: int | None) -> N
         started.kill()
         started.wait()
     assert ended == status
+
+
+def test_the_pod_template_that_is_handed_over_is_the_charts(
+    render: Render, helm: Path, tmp_path: Path
+) -> None:
+    wanted = release.Release(
+        namespace="demo-1a2b3c4d",
+        project="demo",
+        commit="a1b2c3d4e5f6",
+        ref="main",
+        tag="a1b2c3d4e5f6",
+        image="demo:a1b2c3d4e5f6",
+        template="template_0",
+        dags_folder="dags",
+        base_url="http://demo-1a2b3c4d.localhost:8080",
+        ca_bundle="PEM",
+    )
+    kubeconfig = tmp_path / "none"
+    kubeconfig.write_text("{}")
+    handed_over = release.pod_template(Helm(helm, kubeconfig), wanted, standby="demo/dependencies:1")
+    values = VALUES | {
+        "standby": True,
+        "controlPlane": {"image": "demo/dependencies:1"},
+        "caBundle": {"configMap": "ca-bundle"},
+        "baseUrl": wanted.base_url,
+    }
+    assert yaml.safe_load(handed_over) == worker(render(values))
