@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -38,6 +39,9 @@ class Observer:
     def __init__(self, kubeconfig: Path, helm: Path) -> None:
         self.pods: dict[tuple[str, str], ObservedPod] = {}
         self.releases: set[tuple[str, str, str]] = set()
+        # Of each version: from its first pod to its last.
+        self.spans: dict[str, tuple[datetime, datetime]] = {}
+        self._began = datetime.now(UTC)
         self._api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
         self._helm = [helm, "list", "--all-namespaces", "--output", "json", "--kubeconfig", kubeconfig]
         self._stop = threading.Event()
@@ -68,6 +72,13 @@ class Observer:
 
     def _look(self) -> set[str]:
         """Note what is there; returns the namespaces in which a task's container runs right now."""
+        for pod in self._api.list_pod_for_all_namespaces(label_selector="harness.local/project").items:
+            for status in pod.status.container_statuses or []:
+                if status.state.running:
+                    # One that stood by was not at work before somebody watched.
+                    started, now = max(status.state.running.started_at, self._began), datetime.now(UTC)
+                    first, _ = self.spans.get(pod.metadata.namespace, (started, now))
+                    self.spans[pod.metadata.namespace] = (min(first, started), now)
         running = set()
         for pod in self._api.list_pod_for_all_namespaces(label_selector="kubernetes_executor").items:
             key = (pod.metadata.namespace, pod.metadata.name)
