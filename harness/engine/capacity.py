@@ -11,8 +11,9 @@ from harness.airflow.pods import parse_quantity, shown_bytes
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
 
-# What the chart requests (charts/airflow/values.yaml): a version is there for a control plane and one task pod at
-# least. Further task pods wait for room in Kubernetes' own queue, so that versions share what is left.
+# What a version takes while it is at work: a control plane and one task pod at least. Its pods request no more than
+# that (charts/airflow/values.yaml), and less of the CPU: a version that rests needs hardly any. Further task pods
+# wait for room in Kubernetes' own queue, so that versions share what is left.
 CONTROL_PLANE_CPU, CONTROL_PLANE_MEMORY = "200m", "512Mi"
 WORKER_CPU, WORKER_MEMORY = "100m", "256Mi"
 # A control plane that starts keeps about one processor busy: 13 CPU seconds in 15.

@@ -178,9 +178,7 @@ def docker_archive(image: Image) -> Iterator[bytes]:
     manifest = json.dumps([{"Config": config, "RepoTags": [image.reference], "Layers": names}]).encode()
     contents: dict[str, tuple[int, Iterable[bytes]]] = {
         config: (len(image.config), [image.config]),
-        **{
-            name: (layer.size_bytes, _Chunks(layer)) for name, layer in zip(names, image.layers, strict=True)
-        },
+        **{name: (layer.size_bytes, _Chunks(layer)) for name, layer in zip(names, image.layers, strict=True)},
         "manifest.json": (len(manifest), [manifest]),
     }
     for name, (size_bytes, chunks) in contents.items():

@@ -114,9 +114,9 @@ def test_the_result_names_what_went_in(job: Job) -> None:
 
 
 def test_helm_listed_the_versions_release_while_tasks_ran(job: Job) -> None:
-    assert [state for namespace, _, state in job.releases if namespace == job.version["namespace"]] == [
-        "deployed"
-    ]
+    states = {state for namespace, _, state in job.releases if namespace == job.version["namespace"]}
+    assert "deployed" in states
+    assert states <= {"deployed", "pending-install", "pending-upgrade"}  # caught while Helm was at it
 
 
 def test_nothing_of_it_is_left(job: Job, cluster: Cluster) -> None:

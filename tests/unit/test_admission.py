@@ -99,12 +99,19 @@ class TestWhyWait:
 
 
 class TestCapacity:
-    def test_what_a_version_needs_is_what_the_chart_requests(self) -> None:
+    def test_a_version_at_work_is_promised_no_more_than_it_claims(self) -> None:
         values = yaml.safe_load((ROOT / "charts/airflow/values.yaml").read_text())
         control = values["controlPlane"]["resources"]["requests"]
         worker = values["worker"]["resources"]["requests"]
-        assert parse_quantity(control["cpu"]) + parse_quantity(worker["cpu"]) == NEED.cpu
+        assert parse_quantity(control["cpu"]) + parse_quantity(worker["cpu"]) <= NEED.cpu
         assert parse_quantity(control["memory"]) + parse_quantity(worker["memory"]) == NEED.memory_bytes
+
+    def test_one_more_runs_beside_seven_that_rest(self) -> None:
+        values = yaml.safe_load((ROOT / "charts/airflow/values.yaml").read_text())
+        resting = parse_quantity(values["controlPlane"]["resources"]["requests"]["cpu"])
+        promised = {"kube-system": Room(0.9, 0)} | {f"v-{number}": Room(resting, 0) for number in range(7)}
+        found = Capacity(Room(2.0, 24e9), promised)
+        assert why_wait("a", [claim("a")], lambda: found) == ("", False)
 
     def test_of_the_cluster(self) -> None:
         def pod(namespace: str, cpu: str) -> dict[str, Any]:

@@ -247,6 +247,8 @@ class Supervisor:
             component = self.running.pop(pid, None)
             if component is None or self.stopping:
                 continue
+            with contextlib.suppress(ProcessLookupError):  # a scheduler's watchers may outlive it
+                os.killpg(pid, signal.SIGKILL)
             if component in self.put_to_rest:
                 self.put_to_rest.remove(component)
                 continue

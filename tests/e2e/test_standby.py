@@ -1,0 +1,103 @@
+"""A control plane that stands by becomes one version; a version that is kept rests, and wakes for a DAG run."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import explained, loaded, only_version
+from conftest import Cluster
+from scratch import Scratch
+
+from harness.airflow.api import AirflowApi
+from harness.airflow.run import follow
+from harness.airflow.watch import ClusterPods
+from harness.cluster.api import KubernetesApi
+
+REST_DEADLINE_S = 120.0
+
+
+def standing_by(cluster: Cluster, project: str) -> list[str]:
+    selector = f"harness.local/role=standby,harness.local/project={project}"
+    listed = cluster.kind.kubectl("get", "namespaces", "--selector", selector, "--output", "json")
+    return [item["metadata"]["name"] for item in json.loads(listed)["items"]]
+
+
+def control_plane(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    selector = "app.kubernetes.io/component=control-plane"
+    listed = cluster.kind.kubectl(
+        "get", "pods", "--namespace", namespace, "--selector", selector, "--output", "json"
+    )
+    (pod,) = json.loads(listed)["items"]
+    return dict(pod)
+
+
+PROGRAMS = """
+import pathlib, os
+for path in pathlib.Path("/proc").iterdir():
+    if path.name.isdigit() and int(path.name) != os.getpid():
+        print((path / "stat").read_text())
+"""
+
+
+def programs(cluster: Cluster, namespace: str) -> list[str]:
+    """The control plane's processes, as the kernel tells of each."""
+    pod = control_plane(cluster, namespace)["metadata"]["name"]
+    printed = cluster.kind.kubectl("exec", "--namespace", namespace, pod, "--", "python", "-c", PROGRAMS)
+    return [line[:80] for line in printed.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def taken(cluster: Cluster, tiny: Scratch, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The version that a test made of the control plane that stood by, and that control plane before."""
+    made = cluster.harness(tiny.root, "up")
+    assert made.returncode == 0, explained(made)
+    (namespace,) = standing_by(cluster, "tiny")
+    before = control_plane(cluster, namespace)["metadata"]["uid"]
+    file = tmp_path_factory.mktemp("standby") / "result.json"
+    command = cluster.harness(tiny.root, "test", "--keep", "always", "--json", file)
+    assert command.returncode == 0, explained(command)
+    return {"namespace": namespace, "uid": before, "version": only_version(loaded(file))}
+
+
+def test_the_version_is_what_stood_by(cluster: Cluster, taken: dict[str, Any]) -> None:
+    assert taken["version"]["namespace"] == taken["namespace"]
+    pod = control_plane(cluster, taken["namespace"])
+    assert pod["metadata"]["uid"] == taken["uid"]
+    assert pod["metadata"]["labels"]["harness.local/commit"] == taken["version"]["commit"][:40]
+
+
+def test_its_tasks_ran_the_commits_image(taken: dict[str, Any]) -> None:
+    image = taken["version"]["image"]
+    (test,) = taken["version"]["tests"]
+    assert {task["image_digest"] for task in test["tasks"]} <= {image["digest"], image["config_digest"]}
+    assert test["metrics"]["accuracy"]["value"] == 0.83  # the working tree's
+
+
+def test_the_next_one_stands_by(cluster: Cluster, taken: dict[str, Any]) -> None:
+    assert standing_by(cluster, "tiny") not in ([], [taken["namespace"]])
+
+
+def test_a_kept_version_rests_and_wakes_for_a_run(
+    cluster: Cluster, tiny: Scratch, taken: dict[str, Any], tmp_path: Path
+) -> None:
+    namespace = taken["namespace"]
+    until = time.monotonic() + REST_DEADLINE_S
+    while len(running := programs(cluster, namespace)) > 2:  # the program itself and the api-server
+        assert time.monotonic() < until, f"these still run: {running}"
+        time.sleep(1.0)
+    printed = cluster.harness(tiny.root, "ui", namespace, "--json")
+    access = json.loads(printed.stdout)
+    host = access["url"].removeprefix("http://")
+    port = host.rpartition(":")[2]
+    with AirflowApi(f"http://127.0.0.1:{port}", host, access["username"], access["password"]) as airflow:
+        airflow.trigger("tiny", {}, None, "by-hand")
+        pods = ClusterPods(KubernetesApi(cluster.kubeconfig), namespace)
+        outcome = follow(airflow, pods, "tiny", "by-hand", timeout_s=180)
+    assert outcome.succeeded, outcome.error
+    removed = cluster.harness(tiny.root, "down", namespace)
+    assert removed.returncode == 0, explained(removed)
+    assert cluster.left_of_version(namespace) == set()
