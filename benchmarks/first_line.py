@@ -26,6 +26,8 @@ def main() -> None:
     totals: list[float] = []
     phases: dict[str, list[float]] = {}
     with repository() as made:
+        process.run([PROGRAM, "up", "--name", given.name], cwd=made.root)
+        time.sleep(given.pause)
         for number in range(1, given.runs + 1):
             if number > 1:
                 time.sleep(given.pause)  # a person reads the result; what stands by gets ready

@@ -87,11 +87,6 @@ def is_there(api: KubernetesApi, wanted_key: str, role: str = ROLE) -> bool:
     return bool(_namespaces(api, f"{labels.ROLE}={role},{KEY}={wanted_key}"))
 
 
-def is_any(api: KubernetesApi) -> bool:
-    """Whether a control plane stands by on the cluster, for whichever project."""
-    return bool(_namespaces(api, f"{labels.ROLE} in ({ROLE},{UNFINISHED})"))
-
-
 def claim(api: KubernetesApi, wanted: Release, dependencies: str) -> Standby | None:
     """Make a control plane that stands by this version's; None when there is none that fits."""
     for namespace in _namespaces(api, f"{labels.ROLE}={ROLE},{KEY}={key(wanted, dependencies)}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -30,6 +31,7 @@ class Request:
     `base`: the ref to compare with. `reuse`: a base that was measured before is not run again; `reuse_head`:
     nor is the other side. `kept_s`: how long a version lives that stays; None is the usual time. `bundle`: the
     folder for bundles of what failed; `project`: what to test instead of what is configured around the start.
+    `stand_by`: an Airflow is started for the next test, also when none stood by for this one; a CI job has no next.
     """
 
     names: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Request:
     kept_s: float | None = None
     bundle: Path | None = None
     project: Project | None = None
+    stand_by: bool = field(default_factory=lambda: not os.environ.get("CI"))
 
 
 @dataclass(frozen=True)

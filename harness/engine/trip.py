@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from harness.airflow import control_plane, release, standby
+from harness.airflow import control_plane, release
 from harness.airflow.api import AirflowApi
 from harness.airflow.watch import ClusterPods
 from harness.cluster import kind, labels
@@ -270,8 +270,7 @@ class Trip:
             return
         wanted, ground, code = self._successor
         with suppress(HarnessError):
-            # Projects take turns on a cluster: one whose test came alone may not come back.
-            if self.deployment.stood_by or not standby.is_any(self.attached.api):
+            if self.request.stand_by or self.deployment.stood_by:
                 load(ground.image, self.attached.cluster.node)
                 stand_by(self.attached, wanted, ground, code)
 

@@ -16,7 +16,14 @@ from harness.host import process
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "harness"
 # Fixed, so that the same lines are printed on every machine; a scratch run is no part of a CI job's summary.
-ENVIRONMENT = {"COLUMNS": "160", "NO_COLOR": "1", "GITHUB_ACTIONS": "", "GITHUB_STEP_SUMMARY": ""}
+# In CI no Airflow is started for a next test: few scratch repositories have one.
+ENVIRONMENT = {
+    "CI": "true",
+    "COLUMNS": "160",
+    "NO_COLOR": "1",
+    "GITHUB_ACTIONS": "",
+    "GITHUB_STEP_SUMMARY": "",
+}
 DEADLINE_S = 900.0
 
 
