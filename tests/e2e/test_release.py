@@ -25,6 +25,7 @@ from harness.host import debian, mirrors, pins, process, release_tools
 from harness.host.machine import architecture
 from harness.image import base
 
+pytestmark = pytest.mark.slow  # eight minutes, and a third cluster on the machine
 NAME = "harness-release"
 VERSIONS = {"kind": "v0.33.0", "helm": "v4.3.0", "kubectl": "v1.37.0"}
 PINNED = """\
