@@ -105,7 +105,7 @@ def overlapping(spans: Iterable[tuple[datetime, datetime]]) -> int:
 
 @pytest.fixture(scope="module")
 def asked(
-    self, cluster: Cluster, several: Scratch, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster, several: Scratch, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, Any], process.Completed, list[tuple[datetime, datetime]]]:
     file = tmp_path_factory.mktemp("several-results") / "result.json"
     refs = ["main", "better", "sleepy", "sleepier", "broken"]
