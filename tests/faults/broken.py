@@ -439,7 +439,7 @@ ENDLESS_IMPORT = (
         "endless_import",
         "import time\n\nwhile True:\n    time.sleep(0.1)\n\n" + one("endless_import", "return 1"),
         "dag_import_error",
-        ("dags/endless_import.py", "seconds"),
+        ("dags/endless_import.py", "import timeout", "after 50"),
         deadline_s=90.0,
     ),
 )
