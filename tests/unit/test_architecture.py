@@ -243,3 +243,8 @@ def test_no_module_changes_global_state() -> None:
 
 def test_every_layer_names_something_that_exists() -> None:
     assert [name for name in LAYER_OF if name not in MODULES] == []
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names)), "pytest imports them by name: together they can't be collected"

@@ -14,7 +14,7 @@ from harness.errors import CauseCode
 from harness.host import cache, go, process
 from harness.host.machine import architecture
 
-FORMAT = 1  # raise when what _build() does changes
+FORMAT = 2  # raise when what _build() does changes
 NODE_ROLES = ("kubeadm", "kubectl", "kubelet", "coredns")
 POD_ROLES = (
     "coredns",
@@ -26,6 +26,8 @@ POD_ROLES = (
     "local-provisioner",
 )
 CLIENT_ROLES = ("helm", "kind", "kubectl")
+# Folders of the module, and the names that their programs get.
+OWN_PROGRAMS = {"entrypoint": "entrypoint", "pause": "pause", "program": "node"}
 CONTAINERD_PROGRAMS = ("containerd", "ctr", "containerd-shim-runc-v2")
 
 
@@ -74,7 +76,7 @@ def programs(*, on_line: Callable[[str], None], log: Path) -> Programs:
 
 
 def _key(source: Path) -> str:
-    digest = hashlib.sha256(repr([FORMAT, versions.KUBERNETES, versions.CONTAINERD, architecture()]).encode())
+    digest = hashlib.sha256(repr([FORMAT, versions.KUBERNETES, architecture()]).encode())
     for path in sorted(source.rglob("*")):
         if path.is_file():
             digest.update(f"{path.relative_to(source).as_posix()}\0{path.stat().st_size}\0".encode())
@@ -84,56 +86,37 @@ def _key(source: Path) -> str:
 
 def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path) -> None:
     compiler = go.find(on_line)
-    environment = {
-        "CGO_ENABLED": "0",
-        "GOOS": "linux",
-        "GOARCH": architecture(),
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-        "GOFLAGS": "-mod=readonly -buildvcs=false",
-    }
-
-    # -v names each package as it is compiled: the only sign of progress the compiler gives.
-    def compile_(title: str, *arguments: str, cwd: Path | None = None, **extra: str) -> None:
-        on_line(title)
-        process.stream(
-            [compiler, *arguments],
-            on_line=lambda line: on_line(f"{title}: {line}"),
-            env={**environment, **extra},
-            cwd=cwd,
-            log=log,
-            cause=CauseCode.BUILD_FAILED,
-            hint=f"less {log}",
-        )
-
-    module = (
-        folder / "source"
-    )  # Go wants to be able to write beside go.mod; an installed wheel may be read-only
+    # Go wants to be able to write beside go.mod; an installed wheel may be read-only.
+    module = folder / "source"
     shutil.copytree(source, module)
-    small = ["-trimpath", "-ldflags", "-s -w"]
-    stamped = ["-trimpath", "-ldflags", f"-s -w {_version_flags()}"]
-    for name in ("entrypoint", "pause"):
-        compile_(f"compiling {name}", "build", *small, "-o", str(folder / name), f"./{name}", cwd=module)
-    containerd = [
-        f"github.com/containerd/containerd/v2/cmd/{name}@{versions.CONTAINERD}"
-        for name in CONTAINERD_PROGRAMS
-    ]
-    binaries = folder / "gobin"
-    # `go install` of another architecture refuses GOBIN; that of this one needs it.
-    compile_(
-        f"compiling containerd {versions.CONTAINERD}",
-        "install",
-        "-v",
-        *small,
-        *containerd,
-        GOBIN=str(binaries),
-        GOFLAGS="-buildvcs=false",
+    binaries = folder / "binaries"
+    # -v names each package as it is compiled: the only sign of progress the compiler gives. All in one go, since
+    # Kubernetes and containerd share hundreds of packages and linking one leaves a processor to compile another.
+    title = f"compiling Kubernetes {versions.KUBERNETES} and containerd {versions.CONTAINERD}"
+    on_line(title)
+    process.stream(
+        [compiler, "build", "-v", "-trimpath", "-ldflags", f"-s -w {_version_flags()}"]
+        + ["-o", f"{binaries}/", *(f"./{name}" for name in OWN_PROGRAMS)]
+        + [f"github.com/containerd/containerd/v2/cmd/{name}" for name in CONTAINERD_PROGRAMS],
+        on_line=lambda line: on_line(f"{title}: {line}"),
+        env={
+            "CGO_ENABLED": "0",
+            "GOOS": "linux",
+            "GOARCH": architecture(),
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+            "GOFLAGS": "-mod=readonly -buildvcs=false",
+        },
+        cwd=module,
+        log=log,
+        cause=CauseCode.BUILD_FAILED,
+        hint=f"less {log}",
     )
+    for name, kept in OWN_PROGRAMS.items():
+        (binaries / name).rename(folder / kept)
     for name in CONTAINERD_PROGRAMS:
         (binaries / name).rename(folder / name)
     binaries.rmdir()
-    title = f"compiling Kubernetes {versions.KUBERNETES}"
-    compile_(title, "build", "-v", *stamped, "-o", str(folder / "node"), "./program", cwd=module)
     shutil.rmtree(module)
     (folder / "roles").mkdir()
     for name in CLIENT_ROLES:
@@ -149,4 +132,6 @@ def _version_flags() -> str:
         "gitTreeState": "clean",
     }
     packages = ("k8s.io/client-go/pkg/version", "k8s.io/component-base/version")
-    return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())
+    flags = [f"-X {package}.{name}={value}" for package in packages for name, value in values.items()]
+    flags.append(f"-X github.com/containerd/containerd/v2/version.Version={versions.CONTAINERD}")
+    return " ".join(flags)
