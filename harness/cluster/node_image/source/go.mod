@@ -325,6 +325,8 @@ require (
 )
 
 replace (
+	// The one that containerd names: Kubernetes' is newer, and renamed what containerd uses.
+	github.com/containerd/containerd/api => github.com/containerd/containerd/api v1.10.0
 	k8s.io/api => k8s.io/api v0.37.0
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.37.0
 	k8s.io/apimachinery => k8s.io/apimachinery v0.37.0

@@ -1,0 +1,72 @@
+"""SIGKILL after every step of `up` and of `test`: the next command finishes or undoes what was begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import remains
+import scratch
+from command import Harness, explained
+
+from harness.cluster import kind
+
+from .conftest import NAME, Cluster
+from .helpers import programs_about
+from .running import Running, eventually
+
+OTHER = f"{NAME}-3"
+PASSED, FAILED = "✓ ", "✗ "  # how the line of a step that has ended begins
+MOST_STEPS = 20
+
+
+def killed_after_each_step(cwd: Path, *arguments: str) -> tuple[list[str], int, str]:
+    """Run a command again and again, killed after its first step, its second and so on, until it gets to its end.
+
+    Returns the titles of the steps that it was killed after, and how the last one ended: exit code and output.
+    """
+    titles: list[str] = []
+    for number in range(1, MOST_STEPS + 1):
+        with Running(cwd, arguments) as running:
+            ended = 0
+            lines = []
+            for line in running.process.stdout or ():
+                lines.append(line)
+                ended += line.startswith((PASSED, FAILED))
+                if ended == number:
+                    running.process.kill()
+                    titles.append(line.removeprefix(PASSED).split("  ")[0])
+                    break
+            else:
+                return titles, running.process.wait(timeout=60), "".join(lines)
+            failed = [each for each in lines if each.startswith(FAILED)]
+            assert not failed, f"after a kill that followed {titles[-2:]}: {''.join(lines)}"
+    raise AssertionError(f"more than {MOST_STEPS} steps: {titles}")
+
+
+def test_a_test_killed_after_each_of_its_steps(cluster: Cluster, tiny: scratch.Scratch) -> None:
+    before = set(cluster.versions())
+    titles, code, said = killed_after_each_step(tiny.root, "test", "--keep", "never", "--name", cluster.name)
+    assert code == 0, said
+    assert "Traceback" not in said
+    assert len(titles) >= 5, titles
+    collected = cluster.harness(tiny.root, "gc")
+    assert collected.returncode == 0, explained(collected)
+    eventually(
+        lambda: set(cluster.versions()) <= before, what="what the killed commands left is gone", deadline_s=60.0
+    )
+
+
+def test_an_up_killed_after_each_of_its_steps(disposable: Cluster, tiny: scratch.Scratch) -> None:
+    other = Harness(OTHER)
+    before = remains.docker_objects(OTHER)
+    titles, code, said = killed_after_each_step(tiny.root, "up", "--name", OTHER)
+    assert code == 0, said
+    assert "Traceback" not in said
+    assert any("kind cluster" in title for title in titles), titles
+    passed = other(tiny.root, "test", "--keep", "never")
+    assert passed.returncode == 0, explained(passed)
+    down = other(tiny.root, "down", "--force")
+    assert down.returncode == 0, explained(down)
+    assert [name for key, name in remains.docker_objects(OTHER).items() if key not in before] == []
+    assert not kind.state_folder(OTHER).exists()
+    assert programs_about(OTHER) == []
