@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sysconfig
 import time
-from pathlib import Path
 
+from benchmarks.commands import PROGRAM
 from benchmarks.repositories import Repository, repository
 from harness.host import process
 
-PROGRAM = Path(sysconfig.get_path("scripts")) / "harness"
 PHASES = ("check_s", "image_s", "load_s", "prepare_s", "deploy_s")
 
 

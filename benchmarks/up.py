@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sysconfig
 import time
-from pathlib import Path
 
+from benchmarks.commands import PROGRAM
 from benchmarks.repositories import Repository, repository
 from harness.host import process
-
-PROGRAM = Path(sysconfig.get_path("scripts")) / "harness"
 
 
 def main() -> None:
