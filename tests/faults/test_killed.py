@@ -52,7 +52,9 @@ def test_a_test_killed_after_each_of_its_steps(cluster: Cluster, tiny: scratch.S
     collected = cluster.harness(tiny.root, "gc")
     assert collected.returncode == 0, explained(collected)
     eventually(
-        lambda: set(cluster.versions()) <= before, what="what the killed commands left is gone", deadline_s=60.0
+        lambda: set(cluster.versions()) <= before,
+        what="what the killed commands left is gone",
+        deadline_s=60.0,
     )
 
 

@@ -247,4 +247,6 @@ def test_every_layer_names_something_that_exists() -> None:
 
 def test_no_two_test_modules_have_one_name() -> None:
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
-    assert sorted(names) == sorted(set(names)), "pytest imports them by name: together they can't be collected"
+    assert sorted(names) == sorted(set(names)), (
+        "pytest imports them by name: together they can't be collected"
+    )

@@ -94,10 +94,11 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
     # Kubernetes and containerd share hundreds of packages and linking one leaves a processor to compile another.
     title = f"compiling Kubernetes {versions.KUBERNETES} and containerd {versions.CONTAINERD}"
     on_line(title)
+    own = [f"./{name}" for name in OWN_PROGRAMS]
+    theirs = [f"github.com/containerd/containerd/v2/cmd/{name}" for name in CONTAINERD_PROGRAMS]
+    flags = ["-v", "-trimpath", "-ldflags", f"-s -w {_version_flags()}"]
     process.stream(
-        [compiler, "build", "-v", "-trimpath", "-ldflags", f"-s -w {_version_flags()}"]
-        + ["-o", f"{binaries}/", *(f"./{name}" for name in OWN_PROGRAMS)]
-        + [f"github.com/containerd/containerd/v2/cmd/{name}" for name in CONTAINERD_PROGRAMS],
+        [compiler, "build", *flags, "-o", f"{binaries}/", *own, *theirs],
         on_line=lambda line: on_line(f"{title}: {line}"),
         env={
             "CGO_ENABLED": "0",
