@@ -151,13 +151,13 @@ def check_reference(name: str, tag: str) -> None:
         raise HarnessError(CauseCode.USAGE, f"{tag!r} is no image tag", hint="letters, digits, '_', '.', '-'")
 
 
-def archive(image: Image, *, omit: frozenset[str] = frozenset()) -> Iterator[bytes]:
-    """The image as an OCI layout in a tar stream, in pieces of at most 1 MiB.
+def archive(*images: Image, omit: frozenset[str] = frozenset()) -> Iterator[bytes]:
+    """Images as one OCI layout in a tar stream, in pieces of at most 1 MiB.
 
     Blobs whose digest is in `omit` are left out: containerd's importer takes what its content store has.
     Raises HarnessError(IMAGE_LOAD_FAILED) when a layer's file is gone or incomplete.
     """
-    for name, size_bytes, chunks in _members(image, omit):
+    for name, size_bytes, chunks in _members(images, omit):
         yield tar.header(name, tar.FILE, mode=0o644, size_bytes=size_bytes)
         yield from chunks
         if padding := tar.padding(size_bytes):
@@ -167,7 +167,9 @@ def archive(image: Image, *, omit: frozenset[str] = frozenset()) -> Iterator[byt
 
 def archive_bytes(image: Image, *, omit: frozenset[str] = frozenset()) -> int:
     """How many bytes `archive` gives, without reading a layer."""
-    members = (tar.BLOCK_BYTES + tar.content_bytes(size_bytes) for _, size_bytes, _ in _members(image, omit))
+    members = (
+        tar.BLOCK_BYTES + tar.content_bytes(size_bytes) for _, size_bytes, _ in _members((image,), omit)
+    )
     return sum(members) + len(tar.END)
 
 
@@ -188,18 +190,18 @@ def docker_archive(image: Image) -> Iterator[bytes]:
     yield tar.END
 
 
-def _members(image: Image, omit: frozenset[str]) -> Iterator[tuple[str, int, Iterable[bytes]]]:
+def _members(images: Sequence[Image], omit: frozenset[str]) -> Iterator[tuple[str, int, Iterable[bytes]]]:
     for name, content in (
         ("oci-layout", _canonical({"imageLayoutVersion": "1.0.0"})),
-        ("index.json", _index(image)),
+        ("index.json", _index(images)),
     ):
         yield name, len(content), [content]
-    blobs: dict[str, tuple[int, Iterable[bytes]]] = {
-        image.digest: (len(image.manifest), [image.manifest]),
-        image.config_digest: (len(image.config), [image.config]),
-    }
-    for layer in image.layers:
-        blobs[layer.digest] = (layer.size_bytes, _Chunks(layer))
+    blobs: dict[str, tuple[int, Iterable[bytes]]] = {}
+    for image in images:
+        blobs[image.digest] = (len(image.manifest), [image.manifest])
+        blobs[image.config_digest] = (len(image.config), [image.config])
+        for layer in image.layers:
+            blobs[layer.digest] = (layer.size_bytes, _Chunks(layer))
     for digest, (size_bytes, chunks) in blobs.items():
         if digest not in omit:
             yield f"blobs/{digest.replace(':', '/')}", size_bytes, chunks
@@ -234,14 +236,20 @@ def _broken(path: Path, why: str) -> HarnessError:
     )
 
 
-def _index(image: Image) -> bytes:
-    parts = _PLATFORM.fullmatch(image.platform)
-    manifest = {
-        **_descriptor(MANIFEST_TYPE, image.digest, len(image.manifest)),
-        "platform": {key: value for key, value in (parts.groupdict() if parts else {}).items() if value},
-        "annotations": {NAME_ANNOTATION: image.reference, TAG_ANNOTATION: image.tag},
-    }
-    return _canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [manifest]})
+def _index(images: Sequence[Image]) -> bytes:
+    manifests = []
+    for image in images:
+        parts = _PLATFORM.fullmatch(image.platform)
+        manifests.append(
+            {
+                **_descriptor(MANIFEST_TYPE, image.digest, len(image.manifest)),
+                "platform": {
+                    key: value for key, value in (parts.groupdict() if parts else {}).items() if value
+                },
+                "annotations": {NAME_ANNOTATION: image.reference, TAG_ANNOTATION: image.tag},
+            }
+        )
+    return _canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
 
 
 def _variables(env: Mapping[str, str]) -> list[str]:

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
@@ -22,9 +22,9 @@ from harness.host.debian import EPOCH_S, RootfsRecipe, rootfs
 from harness.host.machine import architecture
 from harness.image.base import measured_layer
 from harness.image.layer import layer_from_directory
-from harness.image.oci import BaseImage, archive, assemble
+from harness.image.oci import BaseImage, Image, archive, assemble
 
-FORMAT = 1  # raise when what _assemble() does changes
+FORMAT = 2  # raise when what _assemble() does changes
 REPOSITORY = "harness.local/node"
 SYSTEM_IMAGE = "harness.local/system"
 
@@ -148,12 +148,13 @@ def _assemble(
                     text = text.replace(mark, value)
                 _add_bytes(tar, path.relative_to(static).as_posix(), text.encode())
         _add_bytes(tar, "kind/version", versions.KUBERNETES.encode())
-        for index, chunks in enumerate(_pod_images(folder, built, system, names, pause, system_image)):
-            path = folder / "images.tar"
-            with path.open("wb") as file:
-                file.writelines(chunks)
-            _add_file(tar, f"kind/images/{index:02}.tar", path, mode=0o644)
-            path.unlink()
+        path = folder / "images.tar"
+        with path.open("wb") as file:
+            file.writelines(archive(*_pod_images(folder, built, system, names, pause, system_image)))
+        _add_file(tar, "kind/images/images.tar", path, mode=0o644)
+        path.unlink()
+    for name in ("program", "layers"):
+        shutil.rmtree(folder / name)
 
 
 def _role(built: Programs, folder: Path, role: str, *arguments: str) -> str:
@@ -167,8 +168,8 @@ def _role(built: Programs, folder: Path, role: str, *arguments: str) -> str:
 
 def _pod_images(
     folder: Path, built: Programs, system: Path, names: list[str], pause: str, system_image: str
-) -> Iterator[Iterable[bytes]]:
-    """Archives of the images that kubeadm, the chart and the node name; later ones need the first's layers."""
+) -> Iterator[Image]:
+    """The images that kubeadm, the chart and the node name, all of the same two layers."""
     tree = folder / "program" / "usr" / "local" / "bin"
     tree.mkdir(parents=True)
     (tree / "harness-node").hardlink_to(built.node)
@@ -178,7 +179,6 @@ def _pod_images(
     program = layer_from_directory(folder / "program", "", store=folder / "layers")
     rootfs_layer = measured_layer(system)
     entrypoints = {name: ("coredns",) for name in names if "/coredns:" in name} | {pause: ("pause",)}
-    sent: frozenset[str] = frozenset()
     for name in (system_image, *names):
         base = BaseImage(
             layers=(rootfs_layer,),
@@ -187,14 +187,10 @@ def _pod_images(
             entrypoint=entrypoints.get(name, ()),
         )
         repository, _, tag = name.rpartition(":")
-        image = assemble(
+        yield assemble(
             base, [program], name=repository, tag=tag, platform=f"linux/{architecture()}",
             env={"PATH": base.path}, user="", workdir="/", labels={},
         )  # fmt: skip
-        yield archive(image, omit=sent)
-        sent |= {layer.digest for layer in image.layers}
-    shutil.rmtree(folder / "program")
-    shutil.rmtree(folder / "layers")
 
 
 def _copy_tar(source: Path, target: tarfile.TarFile) -> None:

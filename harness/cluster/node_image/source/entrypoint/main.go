@@ -17,6 +17,7 @@ import (
 const (
 	ready        = "Reached target Multi-User System." // kind waits for this line
 	imagesFolder = "/kind/images"
+	importLock   = "/run/harness-import.lock"         // as in harness/image/node.py
 	imported     = "/var/lib/harness/images-imported" // on the volume that holds containerd's store
 )
 
@@ -45,10 +46,15 @@ func main() {
 	supervisor.keep("containerd", func() *exec.Cmd { return exec.Command("containerd") })
 	go func() {
 		waitFor("containerd to answer", func() bool { return supervisor.run("ctr", "version") == nil })
+		unlock, err := lockImports()
+		if err != nil {
+			log.Fatalf("locking imports: %v", err)
+		}
+		fmt.Println(ready) // what kubeadm does first needs no images: only the kubelet does
 		if err := importImages(supervisor); err != nil {
 			log.Fatalf("importing the images: %v", err)
 		}
-		fmt.Println(ready)
+		unlock()
 		waitFor("kubeadm's kubelet configuration", kubeletConfigured)
 		supervisor.keep("kubelet", kubeletCommand)
 	}()
@@ -65,6 +71,16 @@ func waitFor(what string, condition func() bool) {
 	for !condition() {
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// lockImports keeps clients, which begin as soon as the node is ready, from importing at the same time: containerd
+// takes in the index of every archive under one name.
+func lockImports() (func() error, error) {
+	file, err := os.OpenFile(importLock, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return file.Close, syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
 }
 
 func importImages(supervisor *supervisor) error {
