@@ -12,6 +12,8 @@ Manifest = Mapping[str, Any]
 
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>m|k|[KMGTPE]i?|[eE]\d+)?")
 _UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+# What files/sitecustomize.py of the chart writes, after whatever the task's own code has written before.
+_PEAK_MEMORY = re.compile(r'^\{"peak_memory_bytes": (?P<bytes>[1-9][0-9]{0,14})\}\s*\Z', re.MULTILINE)
 _BINARY_UNITS = {f"{letter}i": 1024.0 ** (power + 1) for power, letter in enumerate("KMGTPE")}
 
 
@@ -66,9 +68,18 @@ def shown_bytes(number: float) -> str:
     return f"{number:.0f}"
 
 
+def peak_memory_bytes(message: str) -> int | None:
+    """What a task took of memory at most, from its container's termination message; None for any other message."""
+    found = _PEAK_MEMORY.search(message)
+    return int(found["bytes"]) if found else None
+
+
 @dataclass(frozen=True)
 class Container:
-    """A container's latest state. `exit_code` is None until it has ended."""
+    """A container's latest state. `exit_code` is None until it has ended.
+
+    `peak_memory_bytes`: the most that its largest process held, where its first process came to tell it.
+    """
 
     name: str
     image: str = ""
@@ -78,6 +89,7 @@ class Container:
     ended_reason: str = ""
     ended_message: str = ""
     exit_code: int | None = None
+    peak_memory_bytes: int | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -95,6 +107,7 @@ class Container:
             ended_reason=ended.get("reason") or "",
             ended_message=ended.get("message") or "",
             exit_code=ended.get("exitCode"),
+            peak_memory_bytes=peak_memory_bytes(ended.get("message") or ""),
             started_at=_time(started),
             ended_at=_time(ended.get("finishedAt")),
         )
@@ -173,6 +186,10 @@ class Pod:
     @property
     def ended_at(self) -> datetime | None:
         return self.base.ended_at if self.base else None
+
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        return self.base.peak_memory_bytes if self.base else None
 
     @property
     def waits_for(self) -> str:

@@ -247,6 +247,20 @@ def test_airflow_makes_task_pods_from_the_template(objects: list[Manifest], tmp_
     assert pod.metadata.labels["app.kubernetes.io/component"] == "worker"
 
 
+def test_a_task_pods_first_process_is_python_and_writes_the_termination_message(
+    objects: list[Manifest],
+) -> None:
+    spec = worker(objects)["spec"]
+    (container,) = spec["containers"]
+    assert "command" not in container  # the executor's arguments are the program: python
+    assert "shareProcessNamespace" not in spec
+    assert "terminationMessagePath" not in container  # Kubernetes' own default
+    code = named(objects, "ConfigMap", "python")["data"]["sitecustomize.py"]
+    assert 'TERMINATION_LOG = "/dev/termination-log"' in code
+    assert "/etc/harness/python" in variables(objects, container)["PYTHONPATH"].split(":")
+    assert "/etc/harness/python" in [mount["mountPath"] for mount in container["volumeMounts"]]
+
+
 def test_the_users_variables_win(render: Render) -> None:
     objects = render(FULL)
     for pod in pods(objects):
