@@ -62,10 +62,15 @@ def judged(
 
 
 def beside(tasks: Sequence[TaskResult], base: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
-    """Tasks with what the same ones took in the base version."""
+    """Tasks with the time and memory that the same ones took in the base version."""
     known = {(task.task_id, task.map_index): task for task in base}
     return tuple(
-        task.model_copy(update={"base_duration_s": other.duration_s})
+        task.model_copy(
+            update={
+                "base_duration_s": other.duration_s,
+                "base_peak_memory_bytes": other.peak_memory_bytes,
+            }
+        )
         if (other := known.get((task.task_id, task.map_index))) is not None
         else task
         for task in tasks

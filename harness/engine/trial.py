@@ -265,6 +265,7 @@ def _task(run: DagRun, task: TaskInstance, pod: Pod | None) -> TaskResult:
         queued_s=task.queued_s,
         duration_s=task.duration_s,
         offset_s=_offset_s(run, task),
+        peak_memory_bytes=pod.peak_memory_bytes if pod else None,
     )
 
 

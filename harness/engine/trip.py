@@ -12,7 +12,7 @@ from harness.airflow import control_plane, release
 from harness.airflow.api import AirflowApi
 from harness.airflow.watch import ClusterPods
 from harness.cluster import kind, labels
-from harness.engine import comparison, lifetime, measured, trial
+from harness.engine import comparison, lifetime, measured, memory, trial
 from harness.engine.admission import Admission, Ticket
 from harness.engine.attached import Attached
 from harness.engine.deployment import Deployment, release_of, stand_by
@@ -125,6 +125,9 @@ class Trip:
                 except HarnessError as error:  # what was measured is told all the same
                     self._check_stopped()
                     self.found = self.found.model_copy(update={"cause": Cause.of(error)})
+                made = memory.completed(
+                    made, ClusterPods(self.attached.api, self.namespace or ""), self.pause
+                )
             self._measured_now = made if self.found.cause is None else {}
         else:
             first = next(iter(kept.values()))

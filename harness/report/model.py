@@ -78,7 +78,8 @@ class MetricResult(Model):
 class TaskResult(Model):
     """One task instance. `queued_s`: from queued to started; `duration_s`: from started to ended.
 
-    `offset_s`: from the run's start until the task was queued. `base_…`: the same task in the base version.
+    `offset_s`: from the run's start until the task was queued. `peak_memory_bytes`: the most that its largest
+    process held. `base_…`: the same task in the base version.
     """
 
     task_id: str
@@ -90,7 +91,9 @@ class TaskResult(Model):
     queued_s: float | None = None
     duration_s: float | None = None
     offset_s: float | None = None
+    peak_memory_bytes: int | None = None
     base_duration_s: float | None = None
+    base_peak_memory_bytes: int | None = None
 
 
 class Repetition(Model):

@@ -103,6 +103,7 @@ _TASK = _mapping(
         "image_digest": _optional(_DIGEST),
         "queued_s": _optional(_SECONDS),
         "duration_s": _optional(_SECONDS),
+        "peak_memory_bytes": _optional(_COUNT),
     }
 )
 _TEST = _mapping(

@@ -33,6 +33,7 @@ OF_ONE_RUN = {
     "queued_s",
     "duration_s",
     "offset_s",
+    "peak_memory_bytes",
     "receipt",
 }
 NOTHING = 'runs:\n  using: composite\n  steps:\n    - run: "true"\n      shell: bash\n'

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cluster.results import KeptResult
 from harness.config import Gate, MetricsSource, TestSettings
 from harness.engine import comparison, measured
 from harness.engine.plan import Plan
@@ -17,7 +20,14 @@ from harness.report.model import Cause, MetricResult, TaskResult, TestResult, Ve
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def run(metrics: dict[str, float], *, duration_s: float = 1.0, cause: Cause | None = None) -> TestResult:
+def run(
+    metrics: dict[str, float],
+    *,
+    duration_s: float = 1.0,
+    peak: int | None = None,
+    cause: Cause | None = None,
+) -> TestResult:
+    task = TaskResult(task_id="train", state="success", duration_s=duration_s, peak_memory_bytes=peak)
     return TestResult(
         name="t",
         dag_id="d",
@@ -25,7 +35,7 @@ def run(metrics: dict[str, float], *, duration_s: float = 1.0, cause: Cause | No
         state="failed" if cause else "success",
         verdict=cause.verdict if cause else "passed",
         metrics={name: MetricResult(value=value) for name, value in metrics.items()},
-        tasks=(TaskResult(task_id="train", state="success", duration_s=duration_s),),
+        tasks=(task,),
         phases={"run_s": 2.0},
         cause=cause,
     )
@@ -90,6 +100,13 @@ class TestOneRunOfEach:
             settings(), [run({"accuracy": 0.9}, duration_s=3.0)], [run({"accuracy": 0.9}, duration_s=2.0)]
         )
         assert (found.tasks[0].duration_s, found.tasks[0].base_duration_s) == (3.0, 2.0)
+
+    @pytest.mark.parametrize(("head", "base"), [(300, 200), (300, None), (None, 200)])
+    def test_so_does_memory(self, head: int | None, base: int | None) -> None:
+        found = comparison.judged(
+            settings(), [run({"accuracy": 0.9}, peak=head)], [run({"accuracy": 0.9}, peak=base)]
+        )
+        assert (found.tasks[0].peak_memory_bytes, found.tasks[0].base_peak_memory_bytes) == (head, base)
 
     def test_another_gate_of_the_base_is_shown(self) -> None:
         found = comparison.judged(
@@ -189,6 +206,18 @@ class TestMeasuredBefore:
         assert several[0].key == alone[0].key
         assert [each.settings.conf["seed"] for each in several] == [7, 8, 9]
         assert len({each.key for each in several}) == 3
+
+    def test_one_that_was_kept_before_memory_was_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        (each,) = measured.wanted(self.plan(settings()), self.DIGEST)
+        document = json.loads(run({"accuracy": 0.9}).model_dump_json())
+        for task in document["tasks"]:
+            del task["peak_memory_bytes"], task["base_peak_memory_bytes"]
+        there = {each.key: KeptResult(json.dumps(document), "2026-03-01T00:00:00+00:00")}
+        monkeypatch.setattr(measured, "Results", lambda _: SimpleNamespace(find=lambda _: there))
+        found = measured.kept(None, [each])[each.key]  # type: ignore[arg-type]
+        assert found.kept_at == "2026-03-01T00:00:00+00:00"
+        assert (found.tasks[0].duration_s, found.tasks[0].peak_memory_bytes) == (1.0, None)
+        assert comparison.judged(settings(), [run({"accuracy": 0.9}, peak=3)], [found]).verdict == "passed"
 
     def test_in_the_order_of_their_seeds(self) -> None:
         several = measured.wanted(self.plan(settings(), 3), self.DIGEST)

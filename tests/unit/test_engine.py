@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.airflow.models import DagRun, TaskInstance
+from harness.airflow.pods import Container, Pod
 from harness.airflow.run import RunOutcome
 from harness.cluster.kind import KindCluster
 from harness.config import Gate, MetricsSource, TestSettings
@@ -170,13 +171,14 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         gates: dict[str, Gate] | None = None,
         metrics: MetricsSource | None = MetricsSource(task="evaluate"),  # noqa: B008
         error: HarnessError | None = None,
+        pods: tuple[Pod, ...] = (),
     ) -> TestResult:
         instances = tuple(
             TaskInstance(name, index, "success", 1, 0, NOW, NOW + timedelta(seconds=2))
             for name, index in tasks
         )
         run = DagRun("churn", "run-1", "success", None, queued_at=NOW)
-        outcome = RunOutcome(run=run, tasks=instances, pods=(), error=error)
+        outcome = RunOutcome(run=run, tasks=instances, pods=pods, error=error)
         monkeypatch.setattr(trial, "follow", lambda *_, **__: outcome)
         settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
         wanted = trial.Trial(
@@ -200,6 +202,15 @@ class TestTrial:
         assert (found.verdict, found.cause, found.metrics["accuracy"].value) == ("passed", None, 0.9)
         assert airflow.asked == [("churn", "run-1", "evaluate", "return_value")]
         assert found.phases["first_task_s"] == 2.0
+
+    def test_memory_is_what_the_pod_of_the_last_try_told(self, judge: Callable[..., TestResult]) -> None:
+        def told(try_number: int, peak: int) -> Pod:
+            container = Container("base", exit_code=0, peak_memory_bytes=peak)
+            return Pod(f"train-{try_number}", task_id="train", try_number=try_number, containers=(container,))
+
+        found = judge(Airflow(), ("train", -1), ("load", -1), metrics=None, pods=(told(0, 9), told(1, 5)))
+        peaks = {task.task_id: task.peak_memory_bytes for task in found.tasks}
+        assert peaks == {"train": 5, "load": None}
 
     def test_below_its_gate(self, judge: Callable[..., TestResult]) -> None:
         found = judge(Airflow({"accuracy": 0.7}), ("evaluate", -1), gates={"accuracy": Gate(min=0.8)})

@@ -56,7 +56,9 @@ TASK = {
     "queued_s",
     "duration_s",
     "offset_s",
+    "peak_memory_bytes",
     "base_duration_s",
+    "base_peak_memory_bytes",
 }
 CAUSE = {"code", "message", "task_id", "hint", "evidence"}
 
