@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.resources import files
 
-from harness.report import format, ingredients, plots
+from harness.report import format, ingredients, plots, task_numbers
 from harness.report.markup import Markup, element, joined
 from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
 
@@ -160,6 +160,7 @@ def _metrics(metrics: dict[str, MetricResult]) -> Markup:
 
 def _tasks(test: TestResult) -> Markup:
     colours = {"success": "passed", "failed": "failed", "upstream_failed": "failed"}
+    numbers = task_numbers.columns(test.tasks)
     rows = [
         element(
             "tr",
@@ -167,12 +168,12 @@ def _tasks(test: TestResult) -> Markup:
             element("td", task.state or "-", class_=colours.get(task.state or "")),
             element("td", task.try_number, class_="right"),
             element("td", element("code", task.pod or "-")),
-            element("td", format.seconds(task.queued_s), class_="right"),
-            element("td", format.seconds(task.duration_s), class_="right"),
+            *(element("td", column.cell(task), class_="right") for column in numbers),
         )
         for task in test.tasks
     ]
-    return _table(("task", "state", "try", "pod", "queued", "ran"), rows, right=(2, 4, 5))
+    head = ("task", "state", "try", "pod", *(column.head for column in numbers))
+    return _table(head, rows, right=(2, *range(4, len(head))))
 
 
 def _table(head: tuple[str, ...], rows: list[Markup], *, right: tuple[int, ...]) -> Markup:

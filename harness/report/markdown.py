@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from harness.report import format, ingredients
+from harness.report import format, ingredients, task_numbers
 from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
 
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
@@ -113,18 +113,19 @@ def _metrics(metrics: dict[str, MetricResult]) -> str:
 
 
 def _tasks(test: TestResult) -> str:
+    numbers = task_numbers.columns(test.tasks)
     rows = [
         [
             code(format.task(task)),
             text(task.state or "-"),
             str(task.try_number),
             code(task.pod) if task.pod else "-",
-            format.seconds(task.queued_s),
-            format.seconds(task.duration_s),
+            *(column.cell(task) for column in numbers),
         ]
         for task in test.tasks[:_MOST_ROWS]
     ]
-    table = _table(["task", "state", "try", "pod", "queued", "ran"], rows, right=(2, 4, 5))
+    head = ["task", "state", "try", "pod", *(column.head for column in numbers)]
+    table = _table(head, rows, right=(2, *range(4, len(head))))
     hidden = len(test.tasks) - _MOST_ROWS
     more = f"\n\nand {format.plural(hidden, 'more task')}" if hidden > 0 else ""
     return _folded(format.plural(len(test.tasks), "task instance"), table + more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.report import format
+from harness.report import format, task_numbers
 from harness.report.style import Style
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ _BAR_COLUMNS = 30
 _MOST_TASKS = 60
 _MOST_METRICS = 40
 _NARROWEST_COLUMN = 12
+_ROOM_FOR_PODS = 100
 _GAP = "  "
 
 
@@ -90,7 +91,8 @@ def _test(test: TestResult, style: Style) -> list[str]:
 
 def _tasks(test: TestResult, style: Style) -> list[str]:
     rows = []
-    compared = any(task.base_duration_s is not None for task in test.tasks)
+    numbers = task_numbers.columns(test.tasks)
+    with_pods = len(numbers) < 5 or style.width >= _ROOM_FOR_PODS  # of a comparison the numbers tell more
     for task in test.tasks[:_MOST_TASKS]:
         state = task.state or "-"
         tries = f"{state} (try {task.try_number})" if task.try_number > 1 else state
@@ -98,20 +100,19 @@ def _tasks(test: TestResult, style: Style) -> list[str]:
             (
                 format.task(task),
                 tries,
-                task.pod or "-",
-                format.seconds(task.queued_s),
-                format.seconds(task.duration_s),
-                *((format.seconds(task.base_duration_s),) if compared else ()),
+                *((task.pod or "-",) if with_pods else ()),
+                *(column.cell(task) for column in numbers),
             )
         )
     verdicts = {"success": "passed", "failed": "failed", "upstream_failed": "failed"}
     colours = [verdicts.get(task.state or "") for task in test.tasks]
+    head = ("task", "state", *(("pod",) if with_pods else ()), *(column.head for column in numbers))
     lines = _table(
-        ("task", "state", "pod", "queued", "ran", *(("base ran",) if compared else ())),
+        head,
         rows,
         style,
-        right=(3, 4, 5),
-        shrink=(2, 0),
+        right=range(len(head) - len(numbers), len(head)),
+        shrink=(2, 0) if with_pods else (0,),
         paint=(1, colours),
     )
     hidden = len(test.tasks) - _MOST_TASKS

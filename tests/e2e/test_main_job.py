@@ -90,6 +90,14 @@ def test_every_task_instance_has_a_pod_of_its_own_from_the_commits_image(job: Jo
     assert {task["image_digest"] for task in tasks} <= {image["digest"], image["config_digest"]}
 
 
+def test_every_task_pod_told_what_memory_it_took(job: Job) -> None:
+    for task in job.test["tasks"]:
+        assert 50e6 < task["peak_memory_bytes"] < 2 * 2**30, (
+            task
+        )  # Airflow alone takes more, and 2 GiB is its limit
+    assert re.search(r"^ +task +state +pod +queued +ran +memory$", job.command.stdout, re.MULTILINE)
+
+
 def test_an_observer_saw_the_same_pods_made_by_the_kubernetes_executor(job: Job) -> None:
     reported = {(task["task_id"], task["map_index"]): task["pod"] for task in job.test["tasks"]}
     assert {pod.instance: pod.name for pod in job.pods} == reported

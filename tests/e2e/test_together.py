@@ -168,6 +168,10 @@ class TestDifference:
             assert metric["verdict"] == "failed"
             assert metric["base"] == versions["main"]["tests"][0]["metrics"]["accuracy"]["value"]
             assert metric["value"] < metric["base"] - 0.05
+            for task in versions["worse"]["tests"][0]["tasks"]:
+                assert task["base_duration_s"] is not None
+                assert task["peak_memory_bytes"] > 50e6
+                assert task["base_peak_memory_bytes"] > 50e6
             assert "accuracy" in done.stdout.splitlines()[-1]
         assert again_s < took_s / 2
         assert by_ref(loaded(tmp_path / "2.json"))["main"]["tests"][0]["kept_at"]

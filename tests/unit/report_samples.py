@@ -119,6 +119,27 @@ def gate_failed() -> Result:
     return Result.of((base, head))
 
 
+def memory_compared() -> Result:
+    """Long times and large figures, and a task whose pod was gone before it told any."""
+    peaks = {"prepare": 214_000_000, "train": 1_071_000_000, "evaluate": None}
+    measured = tuple(
+        task.model_copy(update={"peak_memory_bytes": peaks[task.task_id], "duration_s": 725.0})
+        for task in tasks()
+    )
+    beside = tuple(
+        task.model_copy(
+            update={
+                "base_duration_s": 608.0,
+                "base_peak_memory_bytes": task.peak_memory_bytes and task.peak_memory_bytes // 2,
+            }
+        )
+        for task in measured
+    )
+    base = run_of(BASE).model_copy(update={"tasks": measured})
+    head = run_of(BASE, BASE).model_copy(update={"tasks": beside})
+    return Result.of((version("main", "a1b2c3d4e5f6" + "0" * 28, base), version("HEAD", "0" * 40, head)))
+
+
 def out_of_memory() -> Result:
     why = Cause(
         code=CauseCode.TASK_OUT_OF_MEMORY.code,
@@ -172,4 +193,4 @@ def hostile() -> Result:
     return Result.of((version(HOSTILE, HOSTILE, test, namespace=HOSTILE, phases={HOSTILE: 2.0}),))
 
 
-ALL = (passed, gate_failed, out_of_memory, no_cluster, load_failed, hostile)
+ALL = (passed, gate_failed, memory_compared, out_of_memory, no_cluster, load_failed, hostile)

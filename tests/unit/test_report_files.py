@@ -131,6 +131,13 @@ class TestMarkdown:
         assert "libgomp1" in text
         assert "12.2.0-14" in text
 
+    def test_memory_lies_beside_that_of_the_base(self):
+        text = markdown.render(samples.memory_compared())
+        assert "| task | state | try | pod | queued | ran | memory |\n" in text
+        assert "| queued | ran | in base | memory | in base |\n" in text
+        assert "| 2.2 s | 12 min 5 s | 10 min 8 s | 1.07 GB | 536 MB |\n" in text
+        assert "memory" not in markdown.render(samples.passed())
+
     def test_stays_under_the_limit_of_a_summary(self):
         tasks = tuple(TaskResult(task_id="t", map_index=i, state="success") for i in range(5000))
         judged = judge({f"metric_{i}": i / 7 for i in range(1000)}, {})
@@ -181,6 +188,16 @@ class TestHtml:
     def test_hostile_text_comes_back_as_text(self):
         page = Page(html.render(samples.hostile()))
         assert SHOWN in page.texts
+
+    def test_memory_lies_beside_that_of_the_base(self):
+        page = Page(html.render(samples.memory_compared()))
+        assert [text for text in page.texts if text in {"ran", "in base", "memory"}] == [
+            *("ran", "memory"),
+            *("ran", "in base", "memory", "in base"),
+        ]
+        at = page.texts.index("536 MB")
+        assert page.texts[at - 4 : at] == ["2.2 s", "12 min 5 s", "10 min 8 s", "1.07 GB"]
+        assert "memory" not in Page(html.render(samples.passed())).texts
 
     def test_plots_are_well_formed(self):
         plots = re.findall(r"<svg.*?</svg>", html.render(samples.gate_failed()))

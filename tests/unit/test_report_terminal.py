@@ -57,6 +57,25 @@ def test_shows_what_ran_and_where_the_time_went():
     assert re.search(r"prepare +success +breast-cancer-prepare-k3x9w2ab +2\.4 s +3\.1 s", text)
 
 
+@pytest.mark.parametrize(("width", "pod"), [(74, ""), (80, ""), (100, r"breast-cancer-t\S* +")])
+def test_times_and_memory_lie_beside_those_of_the_base(width, pod):
+    head = render(samples.memory_compared(), Style(width=width)).partition("\nHEAD ")[2]
+    assert re.search(r"queued +ran +in base +memory +in base$", head, re.MULTILINE)
+    assert re.search(
+        rf"train\[0\] +success +{pod}2\.2 s +12 min 5 s +10 min 8 s +1\.07 GB +536 MB$", head, re.MULTILINE
+    )
+    assert re.search(r"evaluate .* 12 min 5 s +10 min 8 s +- +-$", head, re.MULTILINE)
+
+
+def test_memory_is_a_column_where_it_is_known():
+    base = render(samples.memory_compared(), Style(width=80)).partition("\nHEAD ")[0]
+    assert re.search(r"task +state +pod +queued +ran +memory$", base, re.MULTILINE)
+    assert re.search(
+        r"prepare +success +breast-cancer-pre\S+ +2\.4 s +12 min 5 s +214 MB$", base, re.MULTILINE
+    )
+    assert "memory" not in render(samples.passed())
+
+
 def test_evidence_is_indented_under_its_cause():
     lines = render(samples.out_of_memory()).split("\n")
     at = next(index for index, line in enumerate(lines) if line.startswith("cause:"))
