@@ -12,10 +12,12 @@ from harness.image.oci import Image, archive, archive_bytes
 
 _CTR = ("ctr", "--namespace", "k8s.io")
 _LOADED_AT = "harness.local/loaded-at"  # nanoseconds; containerd itself does not tell an image's age
-# containerd takes in the index of every archive under one name, so two imports at once disturb each other.
+# From a file, since ctr takes a pipe's content in pieces too small to be quick. containerd takes in the index of
+# every archive under one name, so two imports at once disturb each other.
 _IMPORT = (
-    f"flock /run/harness-import.lock {' '.join(_CTR)} images import --local - >/dev/null && "
-    f'exec {" ".join(_CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
+    'set -e; file=$(mktemp /var/tmp/harness-image.XXXXXX); trap \'rm -f "$file"\' EXIT; cat >"$file"; '
+    f'flock /run/harness-import.lock {" ".join(_CTR)} images import --local "$file" >/dev/null; '
+    f'{" ".join(_CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
 )
 KEPT_IMAGES = 8
 

@@ -28,6 +28,8 @@ func main() {
 		name string
 		do   func() error
 	}{
+		{"suppressing sync", suppressSync},
+		{"looking for a crash of the machine", noticeCrash},
 		{"sharing the mounts", shareMounts},
 		{"preparing the cgroups", prepareCgroups},
 		{"naming the machine", nameMachine},
@@ -62,6 +64,9 @@ func main() {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	<-stop
 	log.Print("stopping")
+	if err := noteStop(); err != nil {
+		log.Print(err)
+	}
 	supervisor.stop()
 }
 
