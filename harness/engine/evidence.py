@@ -109,7 +109,7 @@ class Evidence:
     def _begun(self, found: VersionResult, namespace: str, tag: str) -> Record:
         if self.record is None:
             cluster = self.attached.cluster.name
-            self.record = begin(cluster, namespace, ref=found.ref, commit=found.commit, tag=tag)
+            self.record = begin(cluster, namespace, ref=found.ref, commit=found.commit or "", tag=tag)
         return self.record
 
     def _redactor(self, namespace: str) -> Redactor:

@@ -170,7 +170,7 @@ def _checked(
     project: Project, ref: str | None, role: Literal["base", "head"] | None, opened: ExitStack
 ) -> tuple[Commit | None, VersionResult]:
     """The commit of a ref, open, and its result so far: with a cause when no image can be made of it."""
-    found = VersionResult(ref=ref or WORKING_TREE, commit="", role=role)
+    found = VersionResult(ref=ref or WORKING_TREE, commit=None, role=role)
     commit = None
     started_s = time.monotonic()
     try:

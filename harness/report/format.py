@@ -168,6 +168,8 @@ def digest(value: str | None) -> str:
 
 def commit(version: VersionResult) -> str:
     """The commit's first 12 digits, with "-dirty-…" when there were uncommitted changes."""
+    if version.commit is None:
+        return "no commit"
     return version.commit[:12] + (f"-dirty-{version.dirty[:8]}" if version.dirty else "")
 
 

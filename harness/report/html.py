@@ -70,9 +70,8 @@ def _version(version: VersionResult) -> Markup:
 
 
 def _facts(version: VersionResult) -> Markup:
-    facts = {
-        "commit": version.commit + (f" with uncommitted changes {version.dirty[:8]}" if version.dirty else "")
-    }
+    dirty = f" with uncommitted changes {version.dirty[:8]}" if version.dirty else ""
+    facts = {"commit": (version.commit or "none") + dirty}
     if version.image is not None:
         facts |= {
             "image": version.image.name,

@@ -201,11 +201,12 @@ class Receipt(Model):
 class VersionResult(Model):
     """One commit's Airflow and the tests that ran in it. `phases` are seconds.
 
+    `commit`: None where the ref names none.
     `role`: its side of a comparison. `bundle`: the file with all that is known of its failure.
     """
 
     ref: str
-    commit: str
+    commit: str | None
     dirty: str | None = None
     image: ImageResult | None = None
     namespace: str | None = None

@@ -151,7 +151,7 @@ _ENVIRONMENT = _mapping(
 _VERSION = _mapping(
     {
         "ref": _TEXT,
-        "commit": _matching("a commit", lambda value: bool(re.fullmatch(r"[0-9a-f]{40}", value))),
+        "commit": _optional(_matching("a commit", lambda value: bool(re.fullmatch(r"[0-9a-f]{40}", value)))),
         "dirty": _optional(_TEXT),
         "image": _optional(_IMAGE),
         "namespace": _optional(
