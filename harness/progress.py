@@ -23,6 +23,9 @@ class Progress(Protocol):
     def step(self, title: str) -> AbstractContextManager[Step]:
         """Show `title` until the block ends, then its seconds; a block that raises is shown as failed."""
 
+    def waiting(self, title: str) -> AbstractContextManager[Step]:
+        """A step for what is mostly done at once: shown only where it takes its time."""
+
     def note(self, text: str) -> None:
         """One line for the person who watches."""
 
@@ -36,6 +39,9 @@ class Labelled:
 
     def step(self, title: str) -> AbstractContextManager[Step]:
         return self._progress.step(f"{self._label}: {title}")
+
+    def waiting(self, title: str) -> AbstractContextManager[Step]:
+        return self._progress.waiting(f"{self._label}: {title}")
 
     def note(self, text: str) -> None:
         self._progress.note(f"  {self._label}: {text.strip()}")
@@ -53,6 +59,10 @@ class Silent:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:  # noqa: ARG002
+        yield SilentStep()
+
+    @contextmanager
+    def waiting(self, title: str) -> Iterator[Step]:  # noqa: ARG002
         yield SilentStep()
 
     def note(self, text: str) -> None: ...

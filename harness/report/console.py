@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.report.model import Result
 
 FIRST_SIGN_S = 10.0
+QUIET_S = 2.0  # on a terminal, until a step is drawn that is mostly done at once
 SIGN_EVERY_S = 15.0
 _MOST_LINES = 12
 
@@ -29,9 +30,10 @@ _MOST_LINES = 12
 class ConsoleStep:
     """A step on the console; `update` and `done` may come from any thread."""
 
-    def __init__(self, title: str, started_s: float) -> None:
+    def __init__(self, title: str, started_s: float, *, is_quiet: bool = False) -> None:
         self.title = title
         self.started_s = started_s
+        self.is_quiet = is_quiet
         self.detail = ""
         self.next_sign_s = started_s + FIRST_SIGN_S
 
@@ -42,6 +44,10 @@ class ConsoleStep:
     def done(self, detail: str) -> None:
         """What to show beside the step once it has ended."""
         self.detail = format.one_line(detail)
+
+    def is_seen(self, now_s: float) -> bool:
+        """Whether a terminal draws it by now."""
+        return not self.is_quiet or now_s - self.started_s >= QUIET_S
 
 
 class Console:
@@ -87,10 +93,16 @@ class Console:
                 self._end(step, False, "interrupted")
             self._stop_live()
 
-    @contextmanager
-    def step(self, title: str) -> Iterator[ConsoleStep]:
+    def step(self, title: str) -> AbstractContextManager[ConsoleStep]:
         """Show `title` until the block ends, then its seconds; a block that raises is shown as failed."""
-        step = ConsoleStep(format.one_line(title), self._clock())
+        return self._shown(ConsoleStep(format.one_line(title), self._clock()))
+
+    def waiting(self, title: str) -> AbstractContextManager[ConsoleStep]:
+        """A step for what is mostly done at once: shown only where it takes its time."""
+        return self._shown(ConsoleStep(format.one_line(title), self._clock(), is_quiet=True))
+
+    @contextmanager
+    def _shown(self, step: ConsoleStep) -> Iterator[ConsoleStep]:
         self._begin(step)
         try:
             yield step
@@ -143,9 +155,16 @@ class Console:
             self.data(encodable(self._harmless(text), stream))
 
     def tick(self) -> None:
-        """On a plain stream: one line for each step that has run for long since its last one."""
+        """On a plain stream: one line for each step that has run for long since its last one.
+
+        On a terminal: begin to draw a quiet step that takes its time.
+        """
         with self._lock:
             now_s = self._clock()
+            if self._is_live:
+                if self._live is None and any(step.is_seen(now_s) for step in self._running):
+                    self._live = self._start_live()
+                return
             for step in self._running:
                 if now_s >= step.next_sign_s:
                     step.next_sign_s = now_s + SIGN_EVERY_S
@@ -156,9 +175,9 @@ class Console:
     def _begin(self, step: ConsoleStep) -> None:
         with self._lock:
             self._running.append(step)
-            if self._is_live and self._live is None:
-                self._live = self._start_live()
-            elif not self._is_live and self._watch is None:
+            if self._is_live and not step.is_quiet:
+                self._live = self._live or self._start_live()
+            elif self._watch is None:
                 self._watch = threading.Thread(target=self._watch_steps, daemon=True, name="progress")
                 self._watch.start()
 
@@ -171,6 +190,8 @@ class Console:
                 self._stop_live()
             elif self._live is not None:
                 self._live.refresh()  # the ended step's line must not be drawn once more
+            if step.is_quiet and self._clock() - step.started_s < FIRST_SIGN_S:
+                return
             signs = self.style.signs
             sign = (
                 self.style.paint(signs.passed, "green") if passed else self.style.paint(signs.failed, "red")
@@ -241,7 +262,8 @@ class Console:
         frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if self.style.signs.passed == "✓" else "|/-\\"
         frame = frames[int(now_s * 8) % len(frames)]
         lines = []
-        for step in list(self._running)[:_MOST_LINES]:
+        running = [step for step in list(self._running) if step.is_seen(now_s)]
+        for step in running[:_MOST_LINES]:
             elapsed_s = int(now_s - step.started_s)
             took = format.seconds(elapsed_s) if elapsed_s >= 10 else f"{elapsed_s} s"
             line = Text(f"{frame} ", style="cyan", no_wrap=True, overflow="ellipsis")
@@ -249,7 +271,7 @@ class Console:
             line.append(f"  {took}", style="dim")
             line.append(f"  {encodable(step.detail, self._err)}" if step.detail else "", style="dim")
             lines.append(line)
-        hidden = len(self._running) - _MOST_LINES
+        hidden = len(running) - _MOST_LINES
         if hidden > 0:
             lines.append(Text(f"  and {hidden} more", style="dim"))
         return Group(*lines)

@@ -81,6 +81,22 @@ class TestPlain:
             "✓ create cluster  waiting for the node  43 s",
         ]
 
+    def test_what_is_mostly_done_at_once_is_told_where_it_is_not(self, plain, clock):
+        with plain.waiting("asking the cluster"):
+            clock.now_s += 9
+            plain.tick()
+        with pytest.raises(HarnessError), plain.waiting("asking Docker"):
+            raise HarnessError(CauseCode.DOCKER_MISSING, "no")
+        assert lines(plain) == []
+        with plain.waiting("asking the cluster") as step:
+            step.update("who is there")
+            clock.now_s += 11
+            plain.tick()
+        assert lines(plain) == [
+            "… asking the cluster: who is there (11 s)",
+            "✓ asking the cluster  who is there  11 s",
+        ]
+
     def test_steps_of_several_threads(self, plain):
         def work(number: int) -> None:
             for turn in range(20):
@@ -208,6 +224,25 @@ class TestLive:
         assert drawn.index("✓ inner  2.0 s") < drawn.index("a note") < drawn.index("✓ outer")
         assert drawn.rstrip().endswith("7.0 s")
         assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")  # the cursor is back
+
+    def test_what_is_mostly_done_at_once_is_drawn_after_a_moment(self, clock):
+        screen = Terminal()
+        with Console(stdout=io.StringIO(), stderr=screen, environ={}, clock=clock) as console:
+            with console.waiting("at once"):
+                console.tick()
+                assert console._live is None
+            assert screen.getvalue() == ""
+            with console.step("outer"), console.waiting("beside it"):
+                clock.now_s += 1
+                console._live.refresh()
+            assert "beside it" not in screen.getvalue()
+            with console.waiting("not at once"):
+                clock.now_s += 3
+                console.tick()
+                console._live.refresh()
+            assert console._live is None
+        assert "not at once" in screen.getvalue()
+        assert "✓ not at once" not in screen.getvalue()
 
     def test_ctrl_c_gives_the_terminal_back(self, clock):
         screen = Terminal()
