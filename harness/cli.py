@@ -40,11 +40,13 @@ def doctor(
 
     def command(console: Console) -> int:
         wanted = sources.asked()
-        report = doctors.examine(sources=wanted)
+        with console.waiting("looking at this machine, Docker and the hosts that releases come from"):
+            report = doctors.examine(sources=wanted)
         if fix:
             for line in fixes.fix(report, console):
                 console.note(line)
-            report = doctors.examine(sources=wanted)
+            with console.waiting("looking at what was fixed"):
+                report = doctors.examine(sources=wanted)
         if json:
             console.data(report.to_json())
         else:
@@ -71,6 +73,7 @@ def up(
 
     def command(console: Console) -> int:
         from harness.engine.up import up as run
+        from harness.hints import option
 
         attached = run(name, here(), console, sources=sources)
         if json:
@@ -83,10 +86,10 @@ def up(
                 }
             )
         else:
-            console.note(f"cluster {name} is up; next: harness test")
+            console.note(f"cluster {name} is up; next: harness test{option(name)}")
         return 0
 
-    _run(command)
+    _run(command, name)
 
 
 @app.command()
@@ -109,7 +112,7 @@ def down(
             downs.down(name, console, force=force)
         return 0
 
-    _run(command)
+    _run(command, name)
 
 
 @app.command()
@@ -120,11 +123,12 @@ def version(name: ClusterName = "harness", json: AsJson = False) -> None:
         from harness.engine.version import known
         from harness.report import ingredients
 
-        found = known(here(), name)
+        with console.waiting(f"asking Docker and cluster {name}"):
+            found = known(here(), name)
         console.data(found.model_dump_json(indent=2) + "\n" if json else ingredients.render(found))
         return 0
 
-    _run(command)
+    _run(command, name)
 
 
 @app.callback(invoke_without_command=True)
@@ -142,15 +146,19 @@ def _options(
         raise typer.Exit(2)
 
 
-def _run(command: Callable[[Console], int]) -> None:
-    sys.exit(_exit_code(command))
+def _run(command: Callable[[Console], int], cluster: str = "") -> None:
+    sys.exit(_exit_code(command, cluster))
 
 
-def _exit_code(command: Callable[[Console], int]) -> int:
-    """Run a command; whatever it raises becomes a message and an exit code."""
+def _exit_code(command: Callable[[Console], int], cluster: str = "") -> int:
+    """Run a command; whatever it raises becomes a message and an exit code.
+
+    `cluster`: where the commands go that hints name; empty where none was asked for.
+    """
     import os
 
     from harness.errors import HarnessError
+    from harness.hints import for_cluster
     from harness.host import disk, signals
     from harness.report.console import Console
     from harness.report.crash import crash_report
@@ -161,6 +169,7 @@ def _exit_code(command: Callable[[Console], int]) -> int:
             with disk.explained():
                 code = command(console)
         except HarnessError as error:
+            error.hint = for_cluster(error.hint, cluster) if cluster else error.hint
             console.error(error)
             code = error.exit_code
         except KeyboardInterrupt:

@@ -27,12 +27,13 @@ def register(app: typer.Typer, run: Run) -> None:
             from harness.engine.usage import usage
             from harness.report import status as renderer
 
-            attached = attach(name)
-            found, used = versions(attached), usage(attached.api)
+            with console.waiting(f"asking cluster {name}"):
+                attached = attach(name)
+                found, used = versions(attached), usage(attached.api)
             console.data(renderer.to_json(found, used) if json else renderer.render(found, used))
             return 0
 
-        run(command)
+        run(command, name)
 
     @app.command()
     def logs(
@@ -45,11 +46,15 @@ def register(app: typer.Typer, run: Run) -> None:
         def command(console: Console) -> int:
             from harness.engine.logs import logs as found
 
-            for log in found(name, version, task=task):
+            coming = found(name, version, task=task)
+            while True:
+                with console.waiting(f"asking cluster {name} for logs"):
+                    log = next(coming, None)
+                if log is None:
+                    return 0
                 console.data(f"==> {log.name} <==\n{log.text}")
-            return 0
 
-        run(command)
+        run(command, name)
 
     @app.command()
     def ui(version: VersionName = "", name: ClusterName = "harness", json: AsJson = False) -> None:
@@ -59,15 +64,16 @@ def register(app: typer.Typer, run: Run) -> None:
             from harness.engine import look
             from harness.engine.attached import attach
 
-            attached = attach(name)
-            access = look.access(attached, look.find_version(attached, version))
+            with console.waiting(f"asking cluster {name}"):
+                attached = attach(name)
+                access = look.access(attached, look.find_version(attached, version))
             if json:
                 console.json({"url": access.url, "username": access.username, "password": access.password})
             else:
                 console.data(f"{access.url}\nusername: {access.username}\npassword: {access.password}\n")
             return 0
 
-        run(command)
+        run(command, name)
 
     @app.command()
     def gc(
@@ -88,4 +94,4 @@ def register(app: typer.Typer, run: Run) -> None:
             console.note(f"{len(gone)} removed" if gone else "nothing to remove")
             return 0
 
-        run(command)
+        run(command, name)

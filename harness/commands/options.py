@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness import hints
+
 if TYPE_CHECKING:
     from harness.report.console import Console
 
-# Runs a command with a console, and ends the program with the exit code that it returns.
-Run = Callable[[Callable[["Console"], int]], None]
+# Runs a command for a cluster with a console, and ends the program with the exit code that it returns.
+Run = Callable[[Callable[["Console"], int], str], None]
 
 
 class Keep(StrEnum):
@@ -25,7 +27,7 @@ class Keep(StrEnum):
 
 
 ClusterName = Annotated[
-    str, typer.Option("--name", envvar="HARNESS_CLUSTER", help="Which cluster.", metavar="NAME")
+    str, typer.Option("--name", envvar=hints.VARIABLE, help="Which cluster.", metavar="NAME")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 KeepWhen = Annotated[Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")]

@@ -79,7 +79,7 @@ def register(app: typer.Typer, run: Run) -> None:
             )
             return _tested(request, Targets(json=json, junit=junit, markdown=markdown, html=html), console)
 
-        run(command)
+        run(command, name)
 
     @app.command()
     def diff(
@@ -124,7 +124,7 @@ def register(app: typer.Typer, run: Run) -> None:
             )
             return _tested(request, Targets(json=json, junit=junit, markdown=markdown, html=html), console)
 
-        run(command)
+        run(command, name)
 
     @app.command()
     def repro(
@@ -148,7 +148,7 @@ def register(app: typer.Typer, run: Run) -> None:
             files.write(targets, result, console)
             return result.exit_code
 
-        run(command)
+        run(command, name)
 
 
 def _tested(request: Request, targets: Targets, console: Console) -> int:

@@ -51,22 +51,23 @@ def attach(name: str) -> Attached:
     """The cluster that `up` made. Raises HarnessError(CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED)."""
     kind.check_name(name)
     cluster = kind.find(name)
-    again = "harness up" if name == kind.DEFAULT_NAME else f"harness up --name {name}"
     if cluster is None:
-        raise HarnessError(CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint=again)
+        raise HarnessError(
+            CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint="harness up"
+        )
     made = services.recorded(cluster.api())
     if "services" not in made:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING,
             f"the cluster {name!r} is not finished: an `up` was stopped",
-            hint=again,
+            hint="harness up",
         )
     tools = supply.present_tools(made)
     if tools is None:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING,
             f"the tools that cluster {name!r} was made with are not on this machine any more",
-            hint=again,
+            hint="harness up",
         )
     return Attached.to(cluster, tools, made.get("base", ""))
 

@@ -9,6 +9,7 @@ from harness.cluster import kind, supply
 from harness.cluster.node_image.image import REPOSITORY
 from harness.cluster.supply import Supply
 from harness.errors import CauseCode, HarnessError
+from harness.hints import for_cluster
 from harness.host import sources
 from harness.host.sources import Sources
 from harness.progress import Progress
@@ -33,7 +34,7 @@ def chosen(name: str, option: Sources | None, progress: Progress, log: Path) -> 
     container = kind.node_container(name)
     made = _made_from(container) if container else None
     if made is not None and wanted not in {Sources.AUTO, made}:
-        again = f"harness down && harness up --sources {wanted}"
+        again = for_cluster(f"harness down && harness up --sources {wanted}", name)
         progress.note(f"sources: {made}, as cluster {name} was made from; to change that: {again}")
     if made is Sources.PACKAGES:
         return None

@@ -127,5 +127,5 @@ def _no_bundle(bundle: Path, why: str) -> HarnessError:
     return HarnessError(
         CauseCode.USAGE,
         f"{bundle} is no bundle of harness: {why}",
-        hint="give the .tar.gz that a failed `harness test` named",
+        hint="give the .tar.gz that a failed test named",
     )

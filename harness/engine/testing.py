@@ -13,6 +13,7 @@ from harness.engine.plan import Plan, Request, plans
 from harness.engine.trip import Trip
 from harness.engine.version import environment
 from harness.errors import HarnessError
+from harness.hints import for_cluster
 from harness.host import disk, process
 from harness.progress import Labelled, Progress
 from harness.report.model import Cause, Result, VersionResult
@@ -25,6 +26,11 @@ def test(start: Path, request: Request, progress: Progress) -> Result:
 
     What the repository alone can tell is found out before the cluster is asked for anything.
     """
+    found = _tested(start, request, progress)
+    return found.with_hints(lambda hint: for_cluster(hint, request.cluster))
+
+
+def _tested(start: Path, request: Request, progress: Progress) -> Result:
     with ExitStack() as opened:
         try:
             kind.check_name(request.cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -254,6 +255,25 @@ class Result(Model):
         for version in self.versions:
             found += [version.cause, *(test.cause for test in version.tests)]
         return tuple(cause for cause in found if cause is not None)
+
+    def with_hints(self, change: Callable[[str], str]) -> Result:
+        """The result with the hint of every cause as `change` makes it."""
+
+        def told(cause: Cause | None) -> Cause | None:
+            return cause and cause.model_copy(update={"hint": change(cause.hint)})
+
+        versions = tuple(
+            version.model_copy(
+                update={
+                    "cause": told(version.cause),
+                    "tests": tuple(
+                        test.model_copy(update={"cause": told(test.cause)}) for test in version.tests
+                    ),
+                }
+            )
+            for version in self.versions
+        )
+        return self.model_copy(update={"versions": versions, "cause": told(self.cause)})
 
     @property
     def exit_code(self) -> int:

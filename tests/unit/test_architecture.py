@@ -18,7 +18,7 @@ MOST_LINES = 300
 # The story, from what everything may know to what nothing may: a module imports from its own layer or from
 # those above it in this list. A name counts for all below it that have no entry of their own.
 LAYERS = (
-    ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.noise"),
+    ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.noise", "harness.hints"),
     ("harness.report.model", "harness.report.format"),  # the words of a result, that steps speak
     ("harness.host",),
     ("harness.config", "harness.working_tree", "harness.commit", "harness.metrics"),

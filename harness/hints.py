@@ -1,0 +1,38 @@
+"""The commands in hints, as they are to be typed for the cluster that was meant."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+
+VARIABLE = "HARNESS_CLUSTER"
+DEFAULT_CLUSTER = "harness"
+COMMANDS = (
+    "diff",
+    "down",
+    "gc",
+    "logs",
+    "repro",
+    "status",
+    "test",
+    "ui",
+    "up",
+    "version",
+)  # that take --name
+# Neither a path's end nor a longer word; up to the next command it must not name a cluster already.
+_COMMAND = re.compile(
+    rf"(?<![\w./-])harness (?:{'|'.join(COMMANDS)})(?![\w/-]|\.\w)(?![^;&|`\n]*--name\b)", re.ASCII
+)
+
+
+def option(cluster: str) -> str:
+    """` --name CLUSTER`, or nothing where commands go to that cluster anyway."""
+    usual = os.environ.get(VARIABLE) or DEFAULT_CLUSTER
+    return "" if cluster == usual else f" --name {shlex.quote(cluster)}"
+
+
+def for_cluster(text: str, cluster: str) -> str:
+    """`text` with each `harness COMMAND` in it going to the cluster; what is no command stays as it is."""
+    added = option(cluster)
+    return _COMMAND.sub(lambda found: found[0] + added, text) if added else text
