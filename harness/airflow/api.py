@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from harness.airflow.models import AuditEvent, Dag, DagImportError, DagRun, TaskInstance
 from harness.airflow.session import Session, checked, detail
 from harness.errors import CauseCode, HarnessError
+from harness.host import background
 
 HEALTH_INTERVAL_S = 0.3
 CONTROL_PLANE = ("metadatabase", "scheduler", "dag_processor")
@@ -20,8 +21,14 @@ WITHOUT_CODE = CONTROL_PLANE[:1]  # what is healthy before there are DAGs
 class AirflowApi(Session):
     """What the harness asks of one version's Airflow."""
 
-    def wait_healthy(self, deadline_s: float, components: Sequence[str] = CONTROL_PLANE) -> None:
-        """Return once the api-server answers and the components are healthy.
+    def wait_healthy(
+        self,
+        deadline_s: float,
+        components: Sequence[str] = CONTROL_PLANE,
+        *,
+        on_change: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Return once the api-server answers and the components are healthy; `on_change` is told which are not.
 
         Raises HarnessError(API_SERVER_LOST) when it never answers, HarnessError(DEPLOY_TIMEOUT) naming the
         component that is not healthy when the deadline is over.
@@ -41,6 +48,8 @@ class AirflowApi(Session):
                     f"after {deadline_s:.0f} s Airflow's {' and its '.join(ill)}",
                     hint="harness logs",
                 )
+            on_change(f"its {' and its '.join(ill)}")
+            background.check()
             time.sleep(HEALTH_INTERVAL_S)
 
     def dag(self, dag_id: str, *, deadline_s: float | None = None) -> Dag | None:

@@ -20,6 +20,7 @@ SLOW_INTERVAL_S = 1.0
 SLOW_AFTER_S = 60.0
 # How long the api-server or the cluster may be away: their processes restart, and a machine may be busy.
 LOST_S = 180.0
+SILENT_S = 5.0  # until that is told
 
 OnTask = Callable[[TaskInstance, Pod | None], None]
 OnPods = Callable[[tuple[Pod, ...]], None]
@@ -57,17 +58,19 @@ def follow(
     on_task: OnTask = lambda _task, _pod: None,
     on_pods: OnPods = lambda _pods: None,
     on_deferred: Callable[[], None] = lambda: None,
+    on_lost: Callable[[str], None] = lambda _text: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> RunOutcome:
     """Poll a run until it ends, cannot go on, or `timeout_s` (seconds) is over.
 
     `on_task` is called once for each state of each try of a task, `on_pods` each time with all pods so far,
-    `on_deferred` once when the first task waits for the triggerer. A pod that can never start ends it in
-    seconds, where Airflow waits for minutes.
-    Raises HarnessError(API_SERVER_LOST) when the api-server does not come back.
+    `on_deferred` once when the first task waits for the triggerer, `on_lost` once when the cluster does not tell of
+    its pods, and once when it does again. A pod that can never start ends it in seconds, where Airflow waits for
+    minutes.
+    Raises HarnessError(API_SERVER_LOST, CLUSTER_FAILED) when the api-server or the cluster's does not come back.
     """
-    view = _View(watch, on_task, on_deferred, clock)
+    view = _View(watch, on_task, on_deferred, on_lost, clock)
     start_s = clock()
     run = _run(api, dag_id, run_id)
     while True:
@@ -106,18 +109,21 @@ class _View:
         watch: PodWatch,
         on_task: OnTask,
         on_deferred: Callable[[], None],
+        on_lost: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
         self.tasks: tuple[TaskInstance, ...] = ()
         self._watch = watch
         self._on_task = on_task
         self._on_deferred = on_deferred
+        self._on_lost = on_lost
         self._clock = clock
         self._pods: dict[str, Pod] = {}
         self._told: set[tuple[str, int, int, str]] = set()
         self._deferred = False
         self._troubled_s: dict[tuple[str, CauseCode], float] = {}
-        self._blind_s: float | None = None
+        self._blind_since_s: float | None = None
+        self._told_lost = False
         self._room: Resources | None = None
 
     @property
@@ -126,21 +132,35 @@ class _View:
 
     def look_at_pods(self) -> None:
         """Keep the latest of each pod; one that vanished before its end was deleted."""
+        asked_s = self._clock()
         try:
             found = {pod.name: pod for pod in self._watch.pods()}
-        except HarnessError:
-            now_s = self._clock()
-            self._blind_s = now_s if self._blind_s is None else self._blind_s
-            if now_s - self._blind_s > LOST_S:
-                raise
+        except HarnessError as error:
+            self._blind(error, asked_s)
             return
-        self._blind_s = None
+        if self._told_lost:
+            self._on_lost("the cluster tells of its pods again")
+        self._blind_since_s, self._told_lost = None, False
         for name, pod in self._pods.items():
             if name not in found and not pod.ended:
                 found[name] = replace(pod, deleted=True)
             else:
                 found.setdefault(name, pod)
         self._pods = found
+
+    def _blind(self, error: HarnessError, asked_s: float) -> None:
+        self._blind_since_s = asked_s if self._blind_since_s is None else self._blind_since_s
+        blind_s = self._clock() - self._blind_since_s
+        if blind_s > LOST_S:
+            raise HarnessError(
+                error.cause,
+                f"the cluster told nothing of its pods for {LOST_S:.0f} s: {error.message}",
+                hint=error.hint,
+                evidence=error.evidence,
+            ) from error
+        if blind_s >= SILENT_S and not self._told_lost:
+            self._told_lost = True
+            self._on_lost(f"{error.message}: waiting for it, {LOST_S:.0f} s at most")
 
     def tell(self) -> None:
         """Report each new state once."""
@@ -157,6 +177,8 @@ class _View:
 
     def hopeless(self) -> HarnessError | None:
         """The trouble of a task's pod, once it has lasted and Airflow has not dealt with it."""
+        if self._blind_since_s is not None:
+            return None  # what was seen last may be over
         now_s = self._clock()
         present: set[tuple[str, CauseCode]] = set()
         for task in self.tasks:

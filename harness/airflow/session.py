@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from harness.airflow.silence import Silence
 from harness.errors import CauseCode, HarnessError
+from harness.host import background
 
 if TYPE_CHECKING:
     import httpx
@@ -40,8 +42,12 @@ class Session:
         *,
         deadline_s: float = DEFAULT_DEADLINE_S,
         transport: httpx.BaseTransport | None = None,
+        on_silence: Callable[[str], None] | None = None,
     ) -> None:
-        """`base_url` is where to connect (http://127.0.0.1:PORT); `host_header` chooses the version."""
+        """`base_url` is where to connect (http://127.0.0.1:PORT); `host_header` chooses the version.
+
+        `on_silence` is told, by any thread, when nothing is answered for some seconds, and when something is again.
+        """
         import httpx
 
         self._client = httpx.Client(
@@ -55,6 +61,12 @@ class Session:
         self._deadline_s = deadline_s
         self._token: str | None = None
         self._token_lock = threading.Lock()
+        self._closed = threading.Event()
+        self._silence = Silence("Airflow's api-server", on_silence or (lambda _: None))
+        if on_silence is not None:
+            threading.Thread(
+                target=self._silence.watch, args=(self._closed,), daemon=True, name="silence"
+            ).start()
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +78,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connections."""
+        self._closed.set()
         self._client.close()
 
     def get(self, path: str, *, deadline_s: float | None = None) -> dict[str, Any]:
@@ -120,16 +133,19 @@ class Session:
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         end_s = time.monotonic() + limit_s
         pause_s = 0.1
-        while True:
-            try:
-                return self._once(method, path, params, body, accept)
-            except _NotNow as error:
-                if time.monotonic() + pause_s > end_s:
-                    raise HarnessError(
-                        CauseCode.API_SERVER_LOST,
-                        f"Airflow's api-server did not answer for {limit_s:.0f} s: {error}",
-                        hint="harness logs",
-                    ) from error
+        with self._silence.request(limit_s):
+            while True:
+                try:
+                    return self._once(method, path, params, body, accept)
+                except _NotNow as error:
+                    if time.monotonic() + pause_s > end_s:
+                        raise HarnessError(
+                            CauseCode.API_SERVER_LOST,
+                            f"Airflow's api-server did not answer for {limit_s:.0f} s: {error}",
+                            hint="harness logs",
+                        ) from error
+                    self._silence.failed(str(error))
+                background.check()
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
 

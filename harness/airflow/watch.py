@@ -10,6 +10,7 @@ from harness.cluster.api import KubernetesApi
 
 TASK_PODS = "kubernetes_executor=True"
 SILENCE_S = 3600.0  # a task may say nothing for long
+PODS_TIMEOUT_S = 10.0  # asked again and again: an answer that takes longer is as good as none
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class ClusterPods:
 
     def pods(self) -> tuple[Pod, ...]:
         """The task pods that exist now."""
-        return tuple(Pod.of(item) for item in self.api.list(self._path("pods"), labelSelector=TASK_PODS))
+        query = {"labelSelector": TASK_PODS}
+        found = self.api.request("GET", self._path("pods"), query=query, timeout_s=PODS_TIMEOUT_S)
+        return tuple(Pod.of(item) for item in found["items"] or ())
 
     def events(self, pod: str) -> tuple[str, ...]:
         """The messages of a pod's warnings, oldest first."""

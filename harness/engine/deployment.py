@@ -133,8 +133,15 @@ class Deployment:
         )
         gateway = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
         host = deployed.base_url.removeprefix("http://")
-        airflow = AirflowApi(gateway, host, login.username, login.password)
-        airflow.wait_healthy(HEALTHY_DEADLINE_S, components)
+        # Not to the step: the api-server is spoken to long after this one has ended, by several threads.
+        airflow = AirflowApi(
+            gateway,
+            host,
+            login.username,
+            login.password,
+            on_silence=lambda text: self.progress.note(f"    {text}"),
+        )
+        airflow.wait_healthy(HEALTHY_DEADLINE_S, components, on_change=step.update)
         step.done(deployed.base_url)
         return airflow
 

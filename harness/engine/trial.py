@@ -65,13 +65,15 @@ def run(trial: Trial, progress: Progress) -> TestResult:
                 on_task=lambda task, pod: _tell(progress, step, task, pod),
                 on_pods=lambda pods: _look(trial, step, pods),
                 on_deferred=lambda: _start_triggerer(trial, progress),
+                on_lost=lambda text: _lost(progress, step, text),
                 sleep=trial.sleep,
             )
             step.done(outcome.run.state)
         phases["run_s"] = time.monotonic() - started_s
     except HarnessError as error:
         return _result(trial, None, phases, {}, Cause.of(error), run_id=None)
-    return _judged(trial, outcome, phases)
+    with progress.waiting(f"judging {trial.name}"):
+        return _judged(trial, outcome, phases)
 
 
 def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
@@ -108,6 +110,11 @@ def _look(trial: Trial, step: Step, pods: tuple[Pod, ...]) -> None:
     waiting = next((pod for pod in pods if pod.waits_for), None)
     if waiting is not None:
         step.update(f"{waiting.task_id} waits: {waiting.waits_for}")
+
+
+def _lost(progress: Progress, step: Step, text: str) -> None:
+    step.update(text)
+    progress.note(f"    {text}")
 
 
 def _start_triggerer(trial: Trial, progress: Progress) -> None:

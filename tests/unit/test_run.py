@@ -402,8 +402,41 @@ def test_timeout_says_who_was_running_and_for_how_long() -> None:
 
 def test_a_cluster_that_stays_away_is_an_error() -> None:
     running = Running([("running", [task("fit", "running")], [])], cluster_is_away=True)
-    with pytest.raises(HarnessError, match="does not answer"):
+    with pytest.raises(HarnessError, match="told nothing of its pods for 180 s: the cluster does not answer"):
         followed(running)
+
+
+def test_a_cluster_that_is_away_for_a_while_is_told_once_and_judged_by_nothing() -> None:
+    stuck = pod("fit", phase="Pending", containers=waiting("ErrImageNeverPull"))
+    clock, told = Clock(), list[tuple[float, str]]()
+
+    class Away(Running):
+        def pods(self) -> tuple[Pod, ...]:
+            if 1000.5 < clock.now_s < 1020.0:
+                raise HarnessError(CauseCode.CLUSTER_FAILED, "the cluster does not answer")
+            return tuple(self.frame[2]) if clock.now_s < 1001.0 else ()
+
+        def events(self, name: str) -> tuple[str, ...]:
+            assert not 1000.5 < clock.now_s < 1020.0, "nobody answers"
+            return ()
+
+    queued = ("running", [task("fit", "queued")], [stuck])
+    running = Away([*[queued] * 40, ("success", [task("fit", "success")], [])])
+    outcome = follow(
+        cast(AirflowApi, running),
+        running,
+        "good",
+        "harness-1",
+        timeout_s=600.0,
+        on_lost=lambda text: told.append((clock.now_s - 1000.0, text)),
+        clock=clock,
+        sleep=clock.sleep,
+    )
+    assert outcome.succeeded
+    assert told == [
+        (6.0, "the cluster does not answer: waiting for it, 180 s at most"),
+        (20.0, "the cluster tells of its pods again"),
+    ]
 
 
 MANIFEST = {
