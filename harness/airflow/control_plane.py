@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.cluster.api import KubernetesApi, Manifest
 from harness.cluster.database import Server
 from harness.errors import CauseCode, HarnessError
-from harness.host import process
+from harness.host import background, process
 
 _WAITING_FOR_GOOD = {
     "CrashLoopBackOff",
@@ -33,25 +33,30 @@ def wait_ready(
 ) -> None:
     """Return when every container of the control plane is ready.
 
-    `deadline_s` counts from the last progress that was seen, so a busy machine is waited for and a stuck one is
-    not. Raises HarnessError: IMAGE_NOT_STARTABLE, DEPLOY_FAILED with the log of what crashed, DEPLOY_TIMEOUT.
+    `deadline_s` counts from the last state that was new, so a busy machine is waited for, and neither a stuck one
+    nor one that goes in circles. Raises HarnessError: IMAGE_NOT_STARTABLE, DEPLOY_FAILED with the log of what
+    crashed, DEPLOY_TIMEOUT.
     """
     until = time.monotonic() + deadline_s
-    last = ""
+    last, seen = "", set[str]()
     while True:
+        background.check()
         pod = find(api, namespace)
-        state = _state(pod)
-        if state is None:
+        found = state(pod)
+        if found is None:
             return
         if pod is not None:
             raise_if_hopeless(api, namespace, pod)
-        if state != last:
-            last, until = state, time.monotonic() + deadline_s
-            on_change(state)
+        if found != last:
+            last = found
+            on_change(found)
+        if found not in seen:
+            seen.add(found)
+            until = time.monotonic() + deadline_s
         if time.monotonic() > until:
             raise HarnessError(
                 CauseCode.DEPLOY_TIMEOUT,
-                f"Airflow in {namespace} made no progress for {deadline_s:.0f} s: {state}",
+                f"Airflow in {namespace} made no progress for {deadline_s:.0f} s: {found}",
                 evidence=events(api, namespace),
                 hint=f"harness logs {namespace}",
             )
@@ -120,7 +125,7 @@ def events(api: KubernetesApi, namespace: str) -> list[str]:
     return [f"{item['involvedObject'].get('name', '')}: {item.get('message', '')}" for item in found[-8:]]
 
 
-def _state(pod: Manifest | None) -> str | None:
+def state(pod: Manifest | None) -> str | None:
     """What the control plane waits for, in a few words; None when it is ready."""
     if pod is None:
         return "no pod yet"

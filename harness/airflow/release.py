@@ -8,7 +8,7 @@ import json
 import secrets
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from harness.cluster.api import KubernetesApi, Manifest
 from harness.cluster.database import Credentials, Server
 from harness.cluster.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
+from harness.host import background
 
 RELEASE = "airflow"
 USER = "harness"
@@ -155,11 +156,17 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
 
 
 def remove(
-    api: KubernetesApi, server: Server, namespace: str, *, deadline_s: float = 120.0, wait: bool = True
+    api: KubernetesApi,
+    server: Server,
+    namespace: str,
+    *,
+    deadline_s: float = 120.0,
+    wait: bool = True,
+    on_change: Callable[[str], None] = lambda _: None,
 ) -> bool:
     """Remove a version whole: its namespace with all that is in it, its database and role.
 
-    Without `wait` the cluster is left to do the rest.
+    Without `wait` the cluster is left to do the rest; `on_change` is told what is still there.
 
     False when there was nothing of it. Raises HarnessError(CLUSTER_FAILED) when the namespace does not go.
     """
@@ -177,19 +184,29 @@ def remove(
             api.delete(f"/apis/apps/v1/namespaces/{namespace}/{owner}", propagationPolicy="Background")
         api.delete(f"{path}/pods", gracePeriodSeconds=0)
         api.delete(path)
+    on_change("its database")
     server.drop(database_name(namespace))
     until = time.monotonic() + deadline_s
-    while wait and (left := api.get(path)) is not None:
+    while wait and (namespaced := api.get(path)) is not None:
+        left = _left(namespaced)
         if time.monotonic() > until:
-            conditions = left.get("status", {}).get("conditions") or []
             raise HarnessError(
                 CauseCode.CLUSTER_FAILED,
-                f"namespace {namespace} was not gone after {deadline_s:.0f} s",
-                evidence=[condition.get("message", "") for condition in conditions],
+                f"namespace {namespace} was not gone after {deadline_s:.0f} s: {left[0]}",
+                evidence=left,
                 hint=f"harness down {namespace}",
             )
+        on_change(left[0])
+        background.check()
         time.sleep(0.2)
     return found is not None
+
+
+def _left(namespace: Manifest) -> list[str]:
+    """What keeps a namespace from going, as Kubernetes tells it."""
+    conditions = namespace.get("status", {}).get("conditions") or []
+    told = [each["message"] for each in conditions if each.get("status") != "False" and each.get("message")]
+    return told or ["Kubernetes has not said what is left in it"]
 
 
 def login_of(api: KubernetesApi, namespace: str) -> Login:

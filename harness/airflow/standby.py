@@ -24,6 +24,7 @@ from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 from harness.cluster.database import Server
 from harness.cluster.helm import Helm, chart, fingerprint
 from harness.errors import CauseCode, HarnessError
+from harness.host import background
 from harness.image import tar
 from harness.image.layer import CHUNK_BYTES, Layer
 
@@ -115,6 +116,7 @@ def hand_over(
     """
     template = release.pod_template(helm, taken, standby=dependencies)
     pod = _running_pod(api, taken.namespace, deadline_s=deadline_s, on_change=on_change)
+    on_change("its code and pod template are handed over")
     archive = itertools.chain(_file("pod.yaml", template.encode()), _code(layers))
     control_plane.execute(server, taken.namespace, pod, _HAND_OVER, archive)
 
@@ -178,7 +180,9 @@ def _running_pod(
     """The control plane's pod once its container runs: it may have been started a moment ago."""
     until = time.monotonic() + deadline_s
     while True:
+        background.check()
         pod = control_plane.find(api, namespace)
+        found = control_plane.state(pod) or "its container is being started"
         if pod is not None:
             control_plane.raise_if_hopeless(api, namespace, pod)
             statuses = pod["status"].get("containerStatuses") or []
@@ -187,11 +191,11 @@ def _running_pod(
         if time.monotonic() > until:
             raise HarnessError(
                 CauseCode.DEPLOY_TIMEOUT,
-                f"the control plane in {namespace} did not start within {deadline_s:.0f} s",
+                f"the control plane in {namespace} did not start within {deadline_s:.0f} s: {found}",
                 evidence=control_plane.events(api, namespace),
                 hint=f"harness logs {namespace}",
             )
-        on_change("the pod is being started")
+        on_change(found)
         time.sleep(0.2)
 
 

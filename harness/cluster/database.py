@@ -13,6 +13,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import process
 
 HOST = f"postgres.{NAMESPACE}.svc"
+DEADLINE_S = 120.0
 OWNER = "harness_template"  # owns what migrations make, until a copy gets an owner of its own
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SERVER = ("--host=/tmp", "--username=postgres")
@@ -140,7 +141,13 @@ class Server:
             "deployment/postgres", "--", "sh", "-c",
             'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" exec "$@"', "sh", *argv,
         ]  # fmt: skip
-        done = process.run(inside, input_text=text, check=False, timeout_s=120)
+        done = process.run(inside, input_text=text, check=False, timeout_s=DEADLINE_S)
+        if done.timed_out:
+            raise HarnessError(
+                CauseCode.DATABASE_FAILED,
+                f"PostgreSQL on the cluster did not do within {DEADLINE_S:.0f} s what it was asked to",
+                hint="harness status",
+            )
         if done.returncode != 0:
             lines = [line for line in done.stderr.splitlines() if line.strip() and "PASSWORD" not in line]
             kind = TemplateMissingError if "template database" in done.stderr else HarnessError

@@ -19,11 +19,13 @@ import platformdirs
 from harness.cluster.api import KubernetesApi
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
+from harness.hints import DEFAULT_CLUSTER
 from harness.host import process
 
-DEFAULT_NAME = "harness"
 GATEWAY_NODE_PORT = 30080
 STATE_VARIABLE = "HARNESS_STATE_DIR"
+ASKING_S = 30.0  # Docker tells at once, unless it hangs
+DOING_S = 300.0  # a node's volumes hold gigabytes
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
 
 
@@ -56,7 +58,7 @@ def check_name(name: str) -> str:
         raise HarnessError(
             CauseCode.USAGE,
             f"{name!r} is no name of a cluster: use lower-case letters, digits, '-' and '.', 50 at most",
-            hint=f"harness up --name {DEFAULT_NAME}",
+            hint=f"harness up --name {DEFAULT_CLUSTER}",
         )
     return name
 
@@ -80,13 +82,20 @@ def network(name: str) -> str:
 
 def node_container(name: str) -> NodeContainer | None:
     """The node as Docker knows it, or None. Raises HarnessError(DOCKER_MISSING) when Docker does not answer."""
-    found = process.run(["docker", "container", "inspect", node_name(name)], check=False)
+    argv = ["docker", "container", "inspect", node_name(name)]
+    found = process.run(argv, check=False, timeout_s=ASKING_S)
     if found.returncode != 0:
         if "No such container" in found.stderr:
             return None
         from harness.host.docker_client import connect
 
         connect()  # says what is wrong with Docker, and what helps
+        if found.timed_out:
+            raise HarnessError(
+                CauseCode.CLUSTER_FAILED,
+                f"Docker answers, and did not tell of the container {node_name(name)} within {ASKING_S:.0f} s",
+                hint=" ".join(argv),
+            )
         return None
     details = json.loads(found.stdout)[0]
     if (details["Config"]["Labels"] or {}).get("io.x-k8s.kind.cluster") != name:
@@ -165,18 +174,19 @@ def create(
 
 def start(name: str) -> None:
     """Start the node container of a cluster that was stopped, by a reboot for instance."""
-    process.run(["docker", "start", node_name(name)], cause=CauseCode.CLUSTER_FAILED, hint="harness down")
+    _docker("start", node_name(name), hint="harness down")
 
 
 def delete(name: str) -> bool:
     """Remove the node with its volumes, the network and the cluster's files; False when there was nothing."""
     removed = False
     if node_container(name) is not None:
-        process.run(["docker", "rm", "--force", "--volumes", node_name(name)], cause=CauseCode.CLUSTER_FAILED)
+        _docker("rm", "--force", "--volumes", node_name(name))
         removed = True
     own_network = network(name)
-    if process.run(["docker", "network", "inspect", own_network], check=False).returncode == 0:
-        process.run(["docker", "network", "rm", own_network], cause=CauseCode.CLUSTER_FAILED)
+    asked = process.run(["docker", "network", "inspect", own_network], check=False, timeout_s=ASKING_S)
+    if asked.returncode == 0:
+        _docker("network", "rm", own_network)
         removed = True
     folder = state_folder(name)
     if folder.exists():
@@ -188,7 +198,9 @@ def delete(name: str) -> bool:
     return removed
 
 
-def wait_answering(cluster: KindCluster, *, deadline_s: float = 120.0) -> None:
+def wait_answering(
+    cluster: KindCluster, *, deadline_s: float = 120.0, on_change: Callable[[str], None] = lambda _: None
+) -> None:
     """Return when the API server is ready. Raises HarnessError(CLUSTER_FAILED) with what was last seen."""
     until = time.monotonic() + deadline_s
     while True:
@@ -199,11 +211,18 @@ def wait_answering(cluster: KindCluster, *, deadline_s: float = 120.0) -> None:
             if time.monotonic() > until:
                 raise HarnessError(
                     CauseCode.CLUSTER_FAILED,
-                    f"the API server of cluster {cluster.name} was not ready within {deadline_s:.0f} s",
+                    f"the API server of cluster {cluster.name} was not ready within {deadline_s:.0f} s: "
+                    f"{error.message}",
                     hint="harness down && harness up",
-                    evidence=[error.message, *error.evidence],
+                    evidence=error.evidence,
                 ) from error
+            on_change(error.message)
         time.sleep(0.3)
+
+
+def _docker(*arguments: str, hint: str = "docker info") -> None:
+    argv = ["docker", *arguments]
+    process.run(argv, cause=CauseCode.CLUSTER_FAILED, hint=hint, timeout_s=DOING_S)
 
 
 def _keep_kubeconfig(exported: Path, kept: Path, kubectl: Path) -> None:

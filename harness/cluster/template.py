@@ -13,9 +13,10 @@ from harness.cluster.api import KubernetesApi, KubernetesError
 from harness.cluster.database import Credentials, Server
 from harness.cluster.services import NAMESPACE
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache
+from harness.host import background, cache
 
 CLAIM_S = 180.0
+DEADLINE_S = 2 * CLAIM_S + 60.0  # the last moment of a claim that was given up, and a migration of our own
 _PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 
@@ -30,17 +31,19 @@ def ensure(
 ) -> None:
     """Make the template with `image`'s Airflow unless it is there; of several that want it one makes it.
 
-    Raises HarnessError(DATABASE_FAILED) with the migration's last lines.
+    Raises HarnessError(DATABASE_FAILED) with the migration's last lines, or what the others did that were waited for.
     """
     name = template.replace("_", "-")
+    until = time.monotonic() + DEADLINE_S
     while not server.template_exists(template):
         if not _claim(api, name):
-            on_change("somebody else migrates it")
-            time.sleep(1.0)  # until it is there, or whoever makes it gives up: then it is our turn
+            _wait_for_others(api, template, name, until, on_change)
             continue
         try:
             if server.template_exists(template):  # finished between the look and the claim
                 return
+            if kept(template).exists():
+                on_change("filling it with what was migrated before")
             if not _restored(server, template):
                 credentials = server.begin_template(template)
                 _run_migration(api, name, image, credentials, on_change)
@@ -49,6 +52,23 @@ def ensure(
         finally:
             api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
             api.delete(f"{_SECRETS}/{name}")
+
+
+def _wait_for_others(
+    api: KubernetesApi, template: str, name: str, until_s: float, on_change: Callable[[str], None]
+) -> None:
+    """A moment for whoever migrates it: then it is there, or they gave up and it is our turn."""
+    phase = _phase(api, name)
+    state = f"their pod is {phase}" if phase else "they have no pod"
+    if time.monotonic() > until_s:
+        raise HarnessError(
+            CauseCode.DATABASE_FAILED,
+            f"others had not migrated the database template {template} after {DEADLINE_S:.0f} s: {state}",
+            hint="harness up",
+        )
+    on_change(f"others migrate it: {state}")
+    background.check()
+    time.sleep(1.0)
 
 
 def kept(template: str) -> Path:
@@ -109,8 +129,7 @@ def _run_migration(
     api.create(_PODS, _pod(name, image))
     until = time.monotonic() + CLAIM_S
     while True:
-        pod = api.get(f"{_PODS}/{name}")
-        phase = pod["status"]["phase"] if pod else "gone"
+        phase = _phase(api, name) or "gone"
         on_change(f"airflow db migrate: {phase}")
         if phase == "Succeeded":
             return
@@ -122,7 +141,13 @@ def _run_migration(
                 evidence=lines,
                 hint="harness up",
             )
+        background.check()
         time.sleep(0.3)
+
+
+def _phase(api: KubernetesApi, name: str) -> str:
+    pod = api.get(f"{_PODS}/{name}")
+    return str(pod["status"]["phase"]) if pod else ""
 
 
 def _pod(name: str, image: str) -> dict[str, object]:

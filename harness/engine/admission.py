@@ -114,6 +114,7 @@ class Ticket:
     def wait(self, on_change: Callable[[str], None]) -> None:
         """Return when the version has entered; `on_change` is told what it waits for.
 
+        There is no deadline: those before it have theirs, and the claims of clients that are gone expire.
         Raises HarnessError: CLUSTER_FULL, INTERRUPTED when the admission was closed meanwhile.
         """
         while reason := self.enter():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from harness.cluster.helm import Helm
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
+from harness.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,15 @@ def attach(name: str) -> Attached:
 
 
 @contextmanager
-def locked(name: str, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a cluster for `up` or `down`: of two at the same time one does it, the other waits."""
+def locked(name: str, progress: Progress) -> Iterator[None]:
+    """Hold a cluster for `up` or `down`: of two at the same time one does it, the other waits and says so."""
     folder = disk.folder(cache.root() / "locks", variable=cache.ROOT_VARIABLE)
-    with cache.locked(folder / name, on_wait):
+    with ExitStack() as held:
+        with ExitStack() as waiting:
+
+            def tell() -> None:
+                progress.note(f"another `harness` works on cluster {name}: waiting for it")
+                waiting.enter_context(progress.step(f"waiting for the other `harness` on cluster {name}"))
+
+            held.enter_context(cache.locked(folder / name, tell))
         yield

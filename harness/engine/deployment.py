@@ -63,16 +63,17 @@ class Deployment:
         return self._installed(wanted, login)
 
     def settled(self) -> None:
-        """Return when DAGs can run: the node has the image, and Helm knows the release."""
-        for each in self._pending:
-            each.result()
+        """Return when DAGs can run: the node has the image, and Helm knows the release; both have deadlines."""
+        with self.progress.waiting("waiting until the node has the image and Helm knows the release"):
+            for each in self._pending:
+                each.result()
 
     def _claimed(
         self, wanted: Release, ground: Foundation, layers: Sequence[Layer], aside: Executor
     ) -> AirflowApi | None:
         """The Airflow that stood by, made this version's; None when there is none, or it turns out to be broken."""
         attached, dependencies = self.attached, ground.image.reference
-        with self.phase("prepare_s"):
+        with self.phase("prepare_s"), self.progress.waiting("looking for an Airflow that stands by"):
             found = standby.claim(attached.api, wanted, dependencies)
         if found is None:
             return None
@@ -115,15 +116,17 @@ class Deployment:
         ):
             self.namespace = wanted.namespace
             release.create_namespace(api, wanted)
+            step.update("copying the database template")
             try:
                 return release.prepare(api, wanted, server)
             except TemplateMissingError:
-                load(ground.image, self.attached.cluster.node)
+                load(ground.image, self.attached.cluster.node, on_change=step.update)
                 template.ensure(api, server, wanted.template, ground.image.reference, on_change=step.update)
                 return release.prepare(api, wanted, server)
 
     def _installed(self, wanted: Release, login: Login) -> AirflowApi:
         with self.phase("deploy_s"), self.progress.step(f"Airflow of {wanted.tag}") as step:
+            step.update("Helm installs it")
             release.install(self.attached.helm, wanted)
             return self._ready(wanted, login, step, CONTROL_PLANE)
 
@@ -147,7 +150,7 @@ class Deployment:
 
     def _load(self, image: Image) -> None:
         with self.phase("load_s"), self.progress.step("image into the node") as step:
-            self.load_bytes = load(image, self.attached.cluster.node).load_bytes
+            self.load_bytes = load(image, self.attached.cluster.node, on_change=step.update).load_bytes
             step.done(f"{self.load_bytes:,} bytes sent" if self.load_bytes else "there already")
 
     @contextmanager

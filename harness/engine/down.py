@@ -16,10 +16,12 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
     Raises HarnessError(USAGE) while versions of other people are on it, unless `force`.
     """
     kind.check_name(name)
-    kind.node_container(name)  # without Docker, or when it is no cluster: nothing is begun
-    with locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")):
+    with progress.waiting("asking Docker"):
+        kind.node_container(name)  # without Docker, or when it is no cluster: nothing is begun
+    with locked(name, progress):
         if not force:
-            _refuse_others(name)
+            with progress.waiting("looking whose versions are on it"):
+                _refuse_others(name)
         with progress.step(f"removing cluster {name}") as step:
             removed = kind.delete(name)
             step.done("removed" if removed else "there was none")
@@ -28,10 +30,12 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
 
 def down_version(name: str, wanted: str, progress: Progress) -> Version:
     """Remove the version that `wanted` (its namespace, ref or commit) names; returns what it was."""
-    attached = attach(name)
-    version = find_version(attached, wanted)
-    with progress.step(f"removing version {version.namespace}"):
-        release.remove(attached.api, attached.server, version.namespace)
+    with progress.waiting(f"asking cluster {name}"):
+        attached = attach(name)
+        version = find_version(attached, wanted)
+    with progress.step(f"removing version {version.namespace}") as step:
+        release.remove(attached.api, attached.server, version.namespace, on_change=step.update)
+        step.done("")
     return version
 
 

@@ -45,6 +45,7 @@ class Bundle:
     files: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     until_s: float = field(default_factory=lambda: time.monotonic() + DEADLINE_S)
+    on_change: Callable[[str], None] = lambda _: None
 
     def add(self, name: str, content: Callable[[], str], *, exact: bool = False) -> None:
         """Put in what `content` returns; what it raises is noted instead.
@@ -54,6 +55,7 @@ class Bundle:
         if time.monotonic() > self.until_s:
             self.missing.append(f"{name}: no time was left for it")
             return
+        self.on_change(name)
         try:
             self.files[name] = (self.redact.known if exact else self.redact)(content())
         except (HarnessError, OSError, LookupError, TypeError, ValueError) as error:
@@ -99,7 +101,7 @@ class Evidence:
         found = found.model_copy(update={"namespace": namespace})
         try:
             with self.progress.step("keeping what is known of the failure") as step:
-                path = self._collected(self._begun(found, namespace, tag), found)
+                path = self._collected(self._begun(found, namespace, tag), found, step.update)
                 step.done(str(path))
         except (HarnessError, OSError) as error:
             self.progress.note(f"no bundle could be written: {error}")
@@ -115,10 +117,10 @@ class Evidence:
     def _redactor(self, namespace: str) -> Redactor:
         return Redactor(_known_secrets(self.attached, namespace))
 
-    def _collected(self, record: Record, found: VersionResult) -> Path:
+    def _collected(self, record: Record, found: VersionResult, on_change: Callable[[str], None]) -> Path:
         """The bundle, written. What can't be had, from a cluster that is gone for instance, is named in it."""
         attached, namespace, api = self.attached, record.namespace, self.attached.api
-        bundle = Bundle(self._redactor(namespace))
+        bundle = Bundle(self._redactor(namespace), on_change=on_change)
         bundle.add(REPORT, lambda: Result.of((found,)).to_json())
         bundle.add(REQUEST, lambda: _json(_request(found)), exact=True)
         bundle.add(CONFIGURATION, lambda: self.configuration.model_dump_json(indent=2) + "\n")

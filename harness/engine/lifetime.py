@@ -13,6 +13,8 @@ from harness.cluster.leases import DURATION_S, Claim, Leases
 from harness.engine.attached import Attached, attach
 from harness.engine.look import IN_USE, KEPT_S, USED_S, Version, versions
 from harness.errors import HarnessError
+from harness.image.build import DOMAIN
+from harness.image.node import prune
 from harness.progress import Progress
 from harness.report import format
 
@@ -44,7 +46,7 @@ def keep(api: KubernetesApi, namespace: str, seconds: float = KEPT_S) -> None:
 
 def remove_expired(attached: Attached, progress: Progress) -> None:
     """Remove versions whose time to live is over; what fails now is tried by the next command."""
-    with suppress(HarnessError):
+    with suppress(HarnessError), progress.waiting("looking for versions whose time to live is over"):
         for version in versions(attached):
             if version.left_s < 0 and version.state != "going":
                 progress.note(f"{version.namespace} ({version.ref}) is removed: its time to live is over")
@@ -52,12 +54,22 @@ def remove_expired(attached: Attached, progress: Progress) -> None:
                     release.remove(attached.api, attached.server, version.namespace, wait=False)
 
 
+def remove_images(attached: Attached, project: str, leases: Leases) -> None:
+    """Take from the node a project's images that no version on the cluster uses any more, but for the newest."""
+    repository = f"{DOMAIN}/{project}"
+    with suppress(HarnessError):  # the next test tries again
+        in_use = {f"{repository}:{version.tag}" for version in versions(attached)}
+        in_use |= {claim.image for claim in leases.claims()}
+        prune(attached.cluster.node, repository, frozenset(in_use))
+
+
 def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -> tuple[Version, ...]:
     """Remove what nobody uses: expired versions, those whose client is gone, and kept ones older than asked.
 
     A version whose client lives stays, however old it is. Returns what was removed.
     """
-    attached = attach(cluster)
+    with progress.waiting(f"asking cluster {cluster}"):
+        attached = attach(cluster)
     claimed = _claimed(attached, progress)
     doomed = [
         version
@@ -68,8 +80,10 @@ def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -
     ]
     for version in doomed:
         age = format.seconds(version.age_s)
-        with progress.step(f"removing {version.namespace} ({version.ref}, {version.state}, {age} old)"):
-            release.remove(attached.api, attached.server, version.namespace)
+        title = f"removing {version.namespace} ({version.ref}, {version.state}, {age} old)"
+        with progress.step(title) as step:
+            release.remove(attached.api, attached.server, version.namespace, on_change=step.update)
+            step.done("")
     return tuple(doomed)
 
 
@@ -79,7 +93,10 @@ def _is_rubbish(version: Version, older_than_s: float | None) -> bool:
 
 
 def _claimed(attached: Attached, progress: Progress) -> set[str]:
-    """The versions whose clients live. Whether one does is seen when it renews its claim, or does not."""
+    """The versions whose clients live. Whether one does is seen when it renews its claim, or does not.
+
+    It ends by itself: a claim that is not renewed expires after DURATION_S, and a version is as old by then.
+    """
     leases = Leases(attached.api)
     first = {claim.name: claim for claim in leases.claims()}
     with progress.step("looking whose clients live") as step:
@@ -97,7 +114,8 @@ def _claimed(attached: Attached, progress: Progress) -> set[str]:
             ]
             if not unsure and not young:
                 return alive
-            step.update(f"{format.plural(len(unsure) + len(young), 'version')} at work")
+            several = format.plural(len(unsure) + len(young), "version")
+            step.update(f"waiting for those of {several} to renew their claims, {DURATION_S} s at most")
             time.sleep(LOOK_EVERY_S)
 
 

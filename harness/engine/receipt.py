@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.airflow.api import AirflowApi
@@ -37,7 +37,13 @@ class Canaries:
         return cls(attached, airflow, namespace, token)
 
     def receipt(
-        self, image: ImageResult, runs: Iterable[str], tasks: Sequence[TaskResult], passed: bool
+        self,
+        image: ImageResult,
+        runs: Iterable[str],
+        tasks: Sequence[TaskResult],
+        passed: bool,
+        *,
+        on_change: Callable[[str], None] = lambda _: None,
     ) -> Receipt:
         """What was found, beside all versions that are on the cluster now.
 
@@ -49,6 +55,7 @@ class Canaries:
             each for each in versions(attached) if each.namespace != self.namespace and each.state != "going"
         ]
         others = others[-MOST_OTHERS:]
+        on_change("looking into its own database and those of others")
         with process.beside(1) as aside:
             looking = aside.submit(
                 isolation.look,
@@ -68,7 +75,7 @@ class Canaries:
             self._variable(ready),
             self._row(view, asked),
             self._xcoms(view, asked, passed),
-            self._files(run_ids, own_files, ready),
+            self._files(run_ids, own_files, ready, on_change),
             _role(view, asked),
             self._accounts(asked),
             _network(view),
@@ -120,12 +127,17 @@ class Canaries:
         return _apart(name, others)
 
     def _files(
-        self, run_ids: Sequence[str], own: tuple[str, ...] | None, others: Sequence[Version]
+        self,
+        run_ids: Sequence[str],
+        own: tuple[str, ...] | None,
+        others: Sequence[Version],
+        on_change: Callable[[str], None],
     ) -> ReceiptCheck:
         name = "artifact"
         if not own:
             return _not_exercised(name, "no file of a task pod was found on the version's volume")
         for other in others:
+            on_change(f"looking at the volume of {other.namespace}")
             found = isolation.files(self.attached.server, other.namespace, run_ids)
             if found:
                 return _failed(

@@ -34,16 +34,18 @@ def _tested(start: Path, request: Request, progress: Progress) -> Result:
     with ExitStack() as opened:
         try:
             kind.check_name(request.cluster)
-            with disk.explained():
+            with disk.explained(), progress.waiting("reading the commits"):
                 made, refused = plans(start, request, opened, progress)
             if refused:
                 return Result.of(tuple(refused))
-            attached = attach(request.cluster)
+            with progress.waiting(f"asking cluster {request.cluster}"):
+                attached = attach(request.cluster)
         except HarnessError as error:
             return Result.of((), Cause.of(error))
         remove_expired(attached, progress)
         versions = _all(attached, made, request, progress)
-        return Result.of(versions, environment=environment(attached))
+        with progress.waiting("asking which versions of programs took part"):
+            return Result.of(versions, environment=environment(attached))
 
 
 def _all(
@@ -70,8 +72,9 @@ def _all(
                         trip.stop()
                     raise
         except BaseException:
-            for trip in trips:
-                trip.remove(wait=True)
+            with progress.waiting("removing what was begun") as step:
+                for trip in trips:
+                    trip.remove(wait=True, on_change=step.update)
             raise
 
 

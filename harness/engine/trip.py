@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,20 +11,21 @@ from dataclasses import dataclass, field
 from harness.airflow import control_plane, release
 from harness.airflow.api import AirflowApi
 from harness.airflow.watch import ClusterPods
-from harness.cluster import kind, labels
+from harness.cluster import labels
 from harness.engine import comparison, lifetime, measured, memory, trial
 from harness.engine.admission import Admission, Ticket
 from harness.engine.attached import Attached
 from harness.engine.deployment import Deployment, release_of, stand_by
 from harness.engine.evidence import Evidence
-from harness.engine.look import KEPT_S, versions
+from harness.engine.look import KEPT_S
 from harness.engine.plan import Plan, Request
 from harness.engine.receipt import Canaries, cause_of
 from harness.engine.version import image_result
 from harness.errors import CauseCode, HarnessError
+from harness.hints import option
 from harness.host import disk, process
-from harness.image.build import DOMAIN, Foundation, foundation, image_of
-from harness.image.node import load, prune
+from harness.image.build import Foundation, foundation, image_of
+from harness.image.node import load
 from harness.image.oci import Image
 from harness.progress import Progress
 from harness.report import format
@@ -79,7 +80,7 @@ class Trip:
         finally:
             self.runs.set_result(measured_runs)
             self._give_way()
-        judged = self._judged(measured_runs, base.runs.result() if base else {})
+        judged = self._judged(measured_runs, self._runs_of(base))
         self._check_stopped()
         return self._settled(self.found.model_copy(update={"tests": judged}))
 
@@ -90,13 +91,12 @@ class Trip:
             self._airflow.close()
         self.remove(wait=False)
 
-    def remove(self, *, wait: bool) -> None:
+    def remove(self, *, wait: bool, on_change: Callable[[str], None] = lambda _: None) -> None:
         """Remove what there is of the version, as far as that can be done."""
         if self.namespace is not None:
+            api, server = self.attached.api, self.attached.server
             with suppress(HarnessError):
-                release.remove(
-                    self.attached.api, self.attached.server, self.namespace, deadline_s=20.0, wait=wait
-                )
+                release.remove(api, server, self.namespace, deadline_s=20.0, wait=wait, on_change=on_change)
 
     def pause(self, seconds: float) -> None:
         """Sleep. Raises HarnessError(INTERRUPTED) when stopped meanwhile."""
@@ -113,7 +113,8 @@ class Trip:
         wanted = measured.wanted(self.plan, image.digest)
         kept: dict[str, TestResult] = {}
         if self.plan.reuse:
-            kept = measured.kept(self.attached.server, wanted)
+            with self.progress.waiting("asking the cluster what was measured before"):
+                kept = measured.kept(self.attached.server, wanted)
         missing = [each for each in wanted if each.key not in kept]
         made: dict[str, TestResult] = {}
         if missing:
@@ -121,7 +122,7 @@ class Trip:
                 planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
                 made = self._tested(airflow, missing)
                 try:
-                    self._check_isolation(planting.result(), list(made.values()))
+                    self._check_isolation(planting, list(made.values()))
                 except HarnessError as error:  # what was measured is told all the same
                     self._check_stopped()
                     self.found = self.found.model_copy(update={"cause": Cause.of(error)})
@@ -215,18 +216,27 @@ class Trip:
                         failed.add(each.test)
         return made
 
-    def _check_isolation(self, canaries: Canaries, runs: Sequence[TestResult]) -> None:
+    def _check_isolation(self, planting: Future[Canaries], runs: Sequence[TestResult]) -> None:
         """The version's receipt; when it failed, that is the version's cause."""
         assert self.found.image is not None  # noqa: S101  it was deployed
         with self.deployment.phase("receipt_s"), self.progress.step("isolation receipt") as step:
-            receipt = canaries.receipt(
+            step.update("its canaries are planted")
+            receipt = planting.result().receipt(
                 self.found.image,
                 [run.run_id for run in runs if run.run_id],
                 [task for run in runs for task in run.tasks],
                 all(run.verdict == "passed" for run in runs),
+                on_change=step.update,
             )
             step.done(format.receipt(receipt))
         self.found = self.found.model_copy(update={"receipt": receipt, "cause": cause_of(receipt)})
+
+    def _runs_of(self, base: Trip | None) -> comparison.Runs:
+        """What the base's tests measured: it tells that at its end, and each of its steps has a deadline."""
+        if base is None:
+            return {}
+        with self.progress.waiting(f"waiting for the runs of {base.found.ref}"):
+            return base.runs.result()
 
     def _judged(self, runs: comparison.Runs, base: comparison.Runs) -> tuple[TestResult, ...]:
         return tuple(
@@ -236,6 +246,7 @@ class Trip:
         )
 
     def _settled(self, found: VersionResult) -> VersionResult:
+        api, server = self.attached.api, self.attached.server
         namespace, phases = self.namespace, self.deployment.phases
         sent = self.deployment.load_bytes
         found = found.model_copy(update={"namespace": namespace, "phases": dict(phases), "load_bytes": sent})
@@ -244,25 +255,27 @@ class Trip:
         found = self._evidence.after(found, namespace, self.plan.commit.tag)
         if self.request.keep == "always" or (self.request.keep == "on-failure" and found.verdict != "passed"):
             self._mark(found.verdict)
-            with suppress(HarnessError):
-                lifetime.keep(self.attached.api, namespace, self.request.kept_s or KEPT_S)
-                control_plane.rest(self.attached.api, self.attached.server, namespace)
-            self._say_how_to_look(namespace)
-            measured.keep(self.attached.server, self._measured_now)
-            self._stand_by()
+            where = f"{namespace}{option(self.request.cluster)}"
+            self.progress.note(f"{namespace} is kept. Look: harness ui {where}, harness logs {where}")
+            self.progress.note(f"Remove: harness down {where}")
+            with self.progress.waiting(f"letting {namespace} rest, and starting what the next test takes"):
+                with suppress(HarnessError):
+                    lifetime.keep(api, namespace, self.request.kept_s or KEPT_S)
+                    control_plane.rest(api, server, namespace)
+                measured.keep(server, self._measured_now)
+                self._stand_by()
             return found.model_copy(update={"kept": True})
         try:
-            with (
-                self.deployment.phase("remove_s"),
-                self.progress.step(f"removing {namespace}"),
-                process.beside(1) as aside,
-            ):
-                aside.submit(measured.keep, self.attached.server, self._measured_now)
-                aside.submit(self._stand_by)
-                release.remove(
-                    self.attached.api, self.attached.server, namespace, deadline_s=REMOVAL_DEADLINE_S
-                )
-                self._prune()
+            with self.deployment.phase("remove_s"), self.progress.step(f"removing {namespace}") as step:
+                with process.beside(1) as aside:
+                    aside.submit(measured.keep, server, self._measured_now)
+                    aside.submit(self._stand_by)
+                    release.remove(
+                        api, server, namespace, deadline_s=REMOVAL_DEADLINE_S, on_change=step.update
+                    )
+                    lifetime.remove_images(self.attached, self.plan.project.name, self.admission.leases)
+                    step.update("it is gone; starting what the next test takes")
+                step.done("")
         except HarnessError as error:
             found = found.model_copy(update={"cause": found.cause or Cause.of(error), "kept": True})
         return found.model_copy(update={"phases": dict(phases)})
@@ -276,20 +289,6 @@ class Trip:
             if self.request.stand_by or self.deployment.stood_by:
                 load(ground.image, self.attached.cluster.node)
                 stand_by(self.attached, wanted, ground, code)
-
-    def _prune(self) -> None:
-        """Take from the node the images that no version on the cluster uses any more, but for the newest."""
-        repository = f"{DOMAIN}/{self.plan.project.name}"
-        with suppress(HarnessError):  # the next test tries again
-            in_use = {f"{repository}:{version.tag}" for version in versions(self.attached)}
-            in_use |= {claim.image for claim in self.admission.leases.claims()}
-            prune(self.attached.cluster.node, repository, frozenset(in_use))
-
-    def _say_how_to_look(self, namespace: str) -> None:
-        name = self.request.cluster
-        where = namespace if name == kind.DEFAULT_NAME else f"{namespace} --name {name}"
-        self.progress.note(f"{namespace} is kept. Look: harness ui {where}, harness logs {where}")
-        self.progress.note(f"Remove: harness down {where}")
 
     def _mark(self, state: str) -> None:
         with suppress(HarnessError):  # for `harness status` alone

@@ -40,16 +40,17 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     """
     kind.check_name(name)
     project = projects.find(start)
-    with (
-        locked(name, lambda: progress.note(f"another `harness` works on cluster {name}: waiting for it")),
-        ExitStack() as opened,
-    ):
-        kind.node_container(name)  # Docker, or a container of that name which is none of kind's: said first
+    with locked(name, progress), ExitStack() as opened:
+        with progress.waiting("asking Docker"):
+            kind.node_container(
+                name
+            )  # Docker, or a container of that name which is none of kind's: said first
         asked = None
         if project is not None:
-            commit = opened.enter_context(project.commit(None))
-            asked = _Asked(project, commit, project.image_settings(commit))
-            check(commit, asked.settings)
+            with progress.waiting("reading the working tree"):
+                commit = opened.enter_context(project.commit(None))
+                asked = _Asked(project, commit, project.image_settings(commit))
+                check(commit, asked.settings)
         log = log_file(name)
         release = origin.chosen(name, sources, progress, log)
         if asked is None:
@@ -110,13 +111,14 @@ def _cluster(
             found = kind.create(
                 name, supply.node_image, supply.tools, on_line=step.update, on_node=on_node, log=log
             )
-            kind.wait_answering(found, deadline_s=READY_DEADLINE_S)
+            kind.wait_answering(found, deadline_s=READY_DEADLINE_S, on_change=step.update)
             step.done(f"http://127.0.0.1:{found.gateway_port}")
     attached = Attached.to(found, supply.tools, supply.base)
     with progress.step("PostgreSQL and gateway") as step:
         for image in supply.images:
             step.update(f"{image.reference} into the node")
             load(image, found.node)
+        step.update("Helm installs what has changed")
         services.install(attached.api, attached.helm, supply.services, origin=supply.origin)
         services.wait_ready(attached.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
         step.done("ready")
@@ -133,10 +135,10 @@ def _running(name: str, progress: Progress) -> kind.KindCluster | None:
             kind.start(name)
     cluster = kind.find(name)
     if cluster is not None:
+        deadline_s = READY_DEADLINE_S if container.status != "running" else 30.0
         try:
-            kind.wait_answering(
-                cluster, deadline_s=READY_DEADLINE_S if container.status != "running" else 30.0
-            )
+            with progress.waiting(f"waiting for cluster {name}") as step:
+                kind.wait_answering(cluster, deadline_s=deadline_s, on_change=step.update)
         except HarnessError as error:
             progress.note(f"cluster {name} does not answer and is made anew: {error.message}")
         else:
@@ -185,7 +187,7 @@ def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foun
 
 def _send(image: Image, node: str, progress: Progress) -> None:
     with progress.step("dependencies into the node") as step:
-        sent = load(image, node)
+        sent = load(image, node, on_change=step.update)
         step.done(f"{sent.load_bytes / 1e6:.0f} MB sent" if sent.load_bytes else "there already")
 
 

@@ -58,7 +58,7 @@ def _install(packages: Sequence[str], step: Step) -> None:
 
 def _apt(arguments: list[str], step: Step) -> None:
     def show(line: str) -> None:
-        if line.startswith(("Get:", "Setting up", "Unpacking")):
+        if line.startswith(("Get:", "Setting up", "Unpacking", "Waiting for")):
             step.update(line[:80])
 
     process.stream(

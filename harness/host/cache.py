@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from harness.host import background
+
 ROOT_VARIABLE = "HARNESS_CACHE_DIR"
+LOOK_EVERY_S = 1.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}")
 
 
@@ -35,17 +38,17 @@ def entry(kind: str, key: str) -> Path:
 
 
 @contextmanager
-def build(kind: str, key: str, *, on_wait: Callable[[], None] | None = None) -> Iterator[Path | None]:
+def build(kind: str, key: str, *, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[Path | None]:
     """Give an empty folder to build in, which becomes the entry when the block succeeds.
 
     Gives None when the entry is there already, also when another process built it while we waited (`on_wait`
-    is called once before waiting). What a killed build left behind is removed by the next one.
+    is told so, once, before). What a killed build left behind is removed by the next one.
     """
     target = entry(kind, key)
     if target.exists():
         yield None
         return
-    with locked(target, on_wait):
+    with locked(target, lambda: on_wait(f"the same ({kind}) is being made already: waiting for it")):
         # Who holds the lock is the only builder: whatever else lies here belongs to a dead one.
         for leftover in target.parent.glob(f".{key}.*.building"):
             _remove(leftover)
@@ -67,7 +70,7 @@ def obtain(
     key: str,
     make: Callable[[Path], None],
     *,
-    on_wait: Callable[[], None] | None = None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """The entry, built by `make(folder)` when it is not there yet; whatever `make` raises passes through."""
     with build(kind, key, on_wait=on_wait) as folder:
@@ -81,7 +84,7 @@ def discard(kind: str, key: str) -> None:
     target = entry(kind, key)
     if not target.exists():
         return
-    with locked(target, None):
+    with locked(target):
         doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{key}.", suffix=".building"))
         try:
             target.rename(doomed / "entry")
@@ -90,8 +93,11 @@ def discard(kind: str, key: str) -> None:
 
 
 @contextmanager
-def locked(target: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
-    """Hold `target`, by a file beside it; `on_wait` is called once when another process holds it."""
+def locked(target: Path, on_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold `target`, by a file beside it; `on_wait` is called once when another process holds it.
+
+    There is no deadline: the other one may compile for many minutes, and the system takes its lock when it ends.
+    """
     import filelock
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,9 +105,11 @@ def locked(target: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        if on_wait is not None:
-            on_wait()
-        lock.acquire()
+        on_wait()
+        while not lock.is_locked:
+            background.check()
+            with suppress(filelock.Timeout):
+                lock.acquire(timeout=LOOK_EVERY_S)
     try:
         yield
     finally:

@@ -84,7 +84,7 @@ def rootfs(recipe: RootfsRecipe, *, on_line: Callable[[str], None], log: Path) -
             argv, on_line=on_line, env=environment, log=log, cause=CauseCode.BUILD_FAILED, hint=f"less {log}"
         )
 
-    return _tar(cache.obtain("rootfs", f"{recipe.name}-{recipe.key}", make))
+    return _tar(cache.obtain("rootfs", f"{recipe.name}-{recipe.key}", make, on_wait=on_line))
 
 
 def built(recipe: RootfsRecipe) -> Path | None:

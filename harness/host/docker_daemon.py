@@ -23,6 +23,7 @@ LOG = Path("/var/log/dockerd.log")
 RUNTIME = Path("/usr/local/libexec/harness-runtime")
 RUNTIME_NAME = "harness"
 START_TIMEOUT_S = 60.0
+SYSTEMD_TIMEOUT_S = 180.0  # its own is 90 s for each unit that must start
 
 # File that holds a process id -> the program it must belong to. One left by a killed daemon or by the boot
 # before may name some other process by now: then the daemon refuses to start, or waits for a stranger.
@@ -116,11 +117,13 @@ def start(step: Step, *, ready: Callable[[], bool] = is_listening) -> str:
     Raises HarnessError(DOCKER_MISSING) with the end of its log.
     """
     if runs_systemd():
+        step.update("waiting for systemctl enable --now docker")
         process.run(["systemctl", "reset-failed", "docker"], check=False)
         process.run(
             ["systemctl", "enable", "--now", "docker"],
             cause=CauseCode.DOCKER_MISSING,
             hint="journalctl -u docker -n 50",
+            timeout_s=SYSTEMD_TIMEOUT_S,
         )
         _wait(lambda: True, ready, step)
         return "started Docker (systemctl enable --now docker)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -30,7 +31,10 @@ def fix(report: Report, progress: Progress) -> tuple[str, ...]:
 
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     done: list[str] = []
-    with filelock.FileLock(LOCK):
+    with ExitStack() as held:
+        # No deadline: the other one installs packages, and the system takes its lock when it ends.
+        with progress.waiting("waiting for another `harness doctor --fix` on this machine"):
+            held.enter_context(filelock.FileLock(LOCK))
         for title, action in _actions(report):
             with progress.step(title) as step:
                 lines = action(step)

@@ -61,7 +61,8 @@ def find(on_line: Callable[[str], None] | None = None) -> Path:
     found = on_path()
     if found is not None and found[1] >= MINIMUM:
         return found[0]
-    return _program(cache.obtain("go", _key(), lambda folder: _install(folder, on_line or (lambda _: None))))
+    tell = on_line or (lambda _: None)
+    return _program(cache.obtain("go", _key(), lambda folder: _install(folder, tell), on_wait=tell))
 
 
 def _install(folder: Path, on_line: Callable[[str], None]) -> None:

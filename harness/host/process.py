@@ -25,12 +25,13 @@ TAIL_LINES = 20
 
 @dataclass(frozen=True)
 class Completed:
-    """A program that ended: its argv, exit status and output as text."""
+    """A program that ended, or was ended for taking too long: its argv, exit status and output as text."""
 
     argv: tuple[str, ...]
     returncode: int
     stdout: str
     stderr: str
+    timed_out: bool = False
 
 
 class ProgramError(HarnessError):
@@ -74,8 +75,9 @@ def run(
         cwd=cwd,
         timeout_s=timeout_s,
     )
-    completed = Completed(data.argv, data.returncode, data.stdout.decode(errors="replace"), data.stderr)
-    if check and completed.returncode != 0:
+    text = data.stdout.decode(errors="replace")
+    completed = Completed(data.argv, data.returncode, text, data.stderr, data.timed_out)
+    if check and (completed.returncode != 0 or completed.timed_out):
         raise ProgramError(completed, cause, hint=hint)
     return completed
 
@@ -88,6 +90,7 @@ class CompletedBytes:
     returncode: int
     stdout: bytes
     stderr: str
+    timed_out: bool = False
 
 
 def run_bytes(
@@ -100,11 +103,13 @@ def run_bytes(
 ) -> CompletedBytes:
     """Run a program, feeding it `stdin` chunk by chunk, and return its output whatever its status."""
     words = tuple(str(word) for word in argv)
+    timed_out = False
     with spawn(words, stdin=stdin is not None, env=env, cwd=cwd) as process:
         feeder = _Feeder(process, stdin) if stdin is not None else None
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
+            timed_out = True
             stop(process)
             stdout, stderr = process.communicate()
             stderr += f"\nstopped after {timeout_s:.0f} s".encode()
@@ -113,7 +118,7 @@ def run_bytes(
             raise
         if feeder is not None:
             feeder.finish()
-    return CompletedBytes(words, process.returncode, stdout, stderr.decode(errors="replace"))
+    return CompletedBytes(words, process.returncode, stdout, stderr.decode(errors="replace"), timed_out)
 
 
 def stream(
@@ -128,6 +133,8 @@ def stream(
 ) -> None:
     """Run a long program, passing each line it prints (stdout and stderr together) to `on_line` and to `log`.
 
+    There is no deadline: how long a compiler or a download takes depends on the machine, and those that are run so
+    give up on silent servers by themselves.
     Raises ProgramError with `cause` and the last lines when its status is not 0.
     """
     words = tuple(str(word) for word in argv)

@@ -117,7 +117,7 @@ def download_tool(name: str, pin: ToolPin, on_line: Callable[[str], None]) -> To
         (folder / name).chmod(0o755)
 
     key = _key(name, pin, sha256)
-    return Tool(name, cache.obtain("release", key, make) / name, pin.version, key)
+    return Tool(name, cache.obtain("release", key, make, on_wait=on_line) / name, pin.version, key)
 
 
 def _unpack(archive: Path, member: str, target: Path) -> None:

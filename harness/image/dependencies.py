@@ -58,7 +58,7 @@ def dependencies(
     check_lock(lock, origin)
     key = _key(lock, base, python, architecture)
     store = _store()
-    with cache.build("dependencies", key, on_wait=lambda: on_line("waiting for another process")) as target:
+    with cache.build("dependencies", key, on_wait=on_line) as target:
         if target is not None:
             on_line("installing the lock file's packages")
             _install(lock, origin, target / "packages", python, architecture, log)

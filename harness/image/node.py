@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.errors import CauseCode, HarnessError
@@ -12,12 +13,13 @@ from harness.image.oci import Image, archive, archive_bytes
 
 _CTR = ("ctr", "--namespace", "k8s.io")
 _LOADED_AT = "harness.local/loaded-at"  # nanoseconds; containerd itself does not tell an image's age
-# From a file, since ctr takes a pipe's content in pieces too small to be quick. containerd takes in the index of
-# every archive under one name, so two imports at once disturb each other.
+# What no import should take, those before it included: an image has a gigabyte or two.
+DEADLINE_S = 1800.0
+ASKING_S = 120.0
+# containerd takes in the index of every archive under one name, so two imports at once disturb each other.
 _IMPORT = (
-    'set -e; file=$(mktemp /var/tmp/harness-image.XXXXXX); trap \'rm -f "$file"\' EXIT; cat >"$file"; '
-    f'flock /run/harness-import.lock {" ".join(_CTR)} images import --local "$file" >/dev/null; '
-    f'{" ".join(_CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
+    f"flock /run/harness-import.lock {' '.join(_CTR)} images import --local - >/dev/null && "
+    f'exec {" ".join(_CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
 )
 KEPT_IMAGES = 8
 
@@ -29,18 +31,18 @@ class Loaded:
     load_bytes: int
 
 
-def load(image: Image, node: str) -> Loaded:
+def load(image: Image, node: str, *, on_change: Callable[[str], None] = lambda _: None) -> Loaded:
     """Make the node have the image under its name. Raises HarnessError(IMAGE_LOAD_FAILED)."""
     present = _present(node)
     if image.blobs | {image.reference} <= present:
         return Loaded(0)
     try:
-        return _send(image, node, present)
+        return _send(image, node, present, on_change)
     except HarnessError:
         if not present & image.blobs:
             raise
     # A blob that was there a moment ago may have been collected since; then the whole image must go.
-    return _send(image, node, frozenset())
+    return _send(image, node, frozenset(), on_change)
 
 
 def prune(node: str, repository: str, in_use: frozenset[str], *, kept: int = KEPT_IMAGES) -> tuple[str, ...]:
@@ -51,6 +53,7 @@ def prune(node: str, repository: str, in_use: frozenset[str], *, kept: int = KEP
     listed = process.run(
         ["docker", "exec", node, *_CTR, "images", "ls", f"name~=^{repository}:"],
         cause=CauseCode.IMAGE_LOAD_FAILED,
+        timeout_s=ASKING_S,
     )
     ages: dict[str, int] = {}
     for line in listed.stdout.splitlines()[1:]:
@@ -64,12 +67,14 @@ def prune(node: str, repository: str, in_use: frozenset[str], *, kept: int = KEP
             ["docker", "exec", node, *_CTR, "images", "rm", *doomed],
             cause=CauseCode.IMAGE_LOAD_FAILED,
             check=False,
+            timeout_s=ASKING_S,
         )
     return doomed
 
 
-def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
+def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[[str], None]) -> Loaded:
     omitted = present & frozenset(layer.digest for layer in image.layers)
+    size_bytes = archive_bytes(image, omit=omitted)
     done = process.run_bytes(
         [
             "docker",
@@ -83,7 +88,8 @@ def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
             image.reference,
             str(time.time_ns()),
         ],
-        stdin=archive(image, omit=omitted),
+        stdin=_told(archive(image, omit=omitted), size_bytes, on_change),
+        timeout_s=DEADLINE_S,
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
@@ -96,7 +102,19 @@ def _send(image: Image, node: str, present: frozenset[str]) -> Loaded:
             if full
             else f"docker logs --tail 20 {node}",
         )
-    return Loaded(archive_bytes(image, omit=omitted))
+    return Loaded(size_bytes)
+
+
+def _told(chunks: Iterable[bytes], size_bytes: int, on_change: Callable[[str], None]) -> Iterator[bytes]:
+    """The archive as it is sent. A node that imports another image takes no more than what its pipe holds."""
+    sent = 0
+    for chunk in chunks:
+        on_change(
+            f"{sent / 1e6:.0f} of {size_bytes / 1e6:.0f} MB sent; the node takes in one image at a time"
+        )
+        yield chunk
+        sent += len(chunk)
+    on_change("sent; the node takes it in, one image at a time")
 
 
 def _present(node: str) -> frozenset[str]:
@@ -106,6 +124,9 @@ def _present(node: str) -> frozenset[str]:
     """
     listing = f"{' '.join(_CTR)} content ls --quiet && {' '.join(_CTR)} images ls --quiet"
     done = process.run(
-        ["docker", "exec", node, "sh", "-c", listing], cause=CauseCode.IMAGE_LOAD_FAILED, hint="harness up"
+        ["docker", "exec", node, "sh", "-c", listing],
+        cause=CauseCode.IMAGE_LOAD_FAILED,
+        hint="harness up",
+        timeout_s=ASKING_S,
     )
     return frozenset(done.stdout.split())

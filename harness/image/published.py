@@ -31,7 +31,7 @@ def published_base(
     Raises what `pull` raises, and HarnessError(CONFIG_INVALID) when its Python is another than `python`.
     """
     with_user = _pulled(reference, architecture, on_line, user=True)
-    there, site_directory = _python_of(with_user)
+    there, site_directory = _python_of(with_user, on_line)
     if there != python:
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
@@ -95,7 +95,7 @@ def _pulled(
         }
         (folder / "image.json").write_text(json.dumps(record), encoding="utf-8")
 
-    base = _read(cache.obtain("published", key, make), architecture)
+    base = _read(cache.obtain("published", key, make, on_wait=on_line), architecture)
     if not all(layer.path.is_file() for layer in base.layers):  # the store was emptied since
         cache.discard("published", key)
         return _pulled(reference, architecture, on_line, user=user)
@@ -127,15 +127,17 @@ def _read(folder: Path, architecture: str) -> BaseImage:
     )
 
 
-def _python_of(base: BaseImage) -> tuple[str, str]:
+def _python_of(base: BaseImage, on_line: Callable[[str], None]) -> tuple[str, str]:
     """The version of the base's own Python and where it finds packages, as it says itself; asked once."""
 
     def make(folder: Path) -> None:
+        on_line("giving the base image to Docker, and asking it for its Python")
         argv = ["docker", "run", "--rm", "--network", "none", base_image.in_docker(base)]
         said = process.run([*argv, "python3", "-c", _ASK_PYTHON], cause=CauseCode.IMAGE_NOT_STARTABLE)
         (folder / "python").write_text(said.stdout.strip(), encoding="utf-8")
 
-    said = (cache.obtain("python-of", _python_key(base), make) / "python").read_text(encoding="utf-8")
+    folder = cache.obtain("python-of", _python_key(base), make, on_wait=on_line)
+    said = (folder / "python").read_text(encoding="utf-8")
     version, _, directory = said.partition(" ")
     return version, directory.strip("/")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.host import cache
+from harness.errors import HarnessError
+from harness.host import background, cache
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +67,8 @@ def test_two_builders_build_once() -> None:
         (folder / "file").touch()
 
     def second() -> None:
-        def on_wait() -> None:
-            waited.append(True)
+        def on_wait(text: str) -> None:
+            waited.append(text)
             waiting.set()
 
         cache.obtain("tools", "kind-1", lambda _: built.append("second"), on_wait=on_wait)
@@ -76,7 +77,29 @@ def test_two_builders_build_once() -> None:
     other = threading.Thread(target=second)
     cache.obtain("tools", "kind-1", slow)
     other.join(10)
-    assert (built, waited) == (["first"], [True])
+    assert built == ["first"]
+    assert waited == ["the same (tools) is being made already: waiting for it"]
+
+
+def test_who_waits_for_a_lock_can_be_stopped() -> None:
+    waiting, ended = threading.Event(), list[str]()
+
+    def wait() -> None:
+        try:
+            with cache.locked(cache.entry("tools", "kind-1"), waiting.set):
+                ended.append("held")
+        except HarnessError as error:
+            ended.append(error.cause.code)
+
+    def stop_once_it_waits() -> None:
+        with background.threads(1, lambda _: None) as pool:
+            pool.submit(wait)
+            assert waiting.wait(10)
+            raise KeyError
+
+    with cache.locked(cache.entry("tools", "kind-1")), pytest.raises(KeyError):
+        stop_once_it_waits()
+    assert ended == ["interrupted"]
 
 
 def test_discarding_lets_it_be_built_again() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from doubles import Clock, Kubernetes, items
 
 from harness.airflow import control_plane
 from harness.errors import CauseCode, HarnessError
+from harness.host import background
 
 SPACE = "churn-01234567"
 PATH = f"/api/v1/namespaces/{SPACE}"
@@ -75,6 +78,41 @@ class TestWaiting:
         assert caught.value.cause is CauseCode.DEPLOY_TIMEOUT
         assert caught.value.evidence == ("p: slow disk",)
         assert 10 <= sum(clock.slept) < 11
+
+    def test_not_when_it_goes_in_circles(self, clock: Clock) -> None:
+        states = [items(), pod(), pod(container())]
+        turns = iter(range(10_000))
+        api = Kubernetes({("GET", PODS): lambda: states[next(turns) % 3]})
+        with pytest.raises(HarnessError, match="made no progress for 10 s"):
+            self.wait(api)
+        assert 10 <= sum(clock.slept) < 12
+
+    def test_not_once_it_was_stopped(self, clock: Clock) -> None:
+        """After Ctrl-C its namespace goes, and with it the pod that is waited for."""
+        begun, ended = threading.Event(), list[str]()
+
+        def asked() -> dict[str, Any]:
+            begun.set()
+            time.sleep(0.01)
+            return items()
+
+        def wait() -> None:
+            try:
+                control_plane.wait_ready(
+                    Kubernetes({("GET", PODS): asked}), SPACE, deadline_s=1e6, on_change=lambda _: None
+                )
+            except HarnessError as error:
+                ended.append(error.cause.code)
+
+        def interrupted() -> None:
+            with background.threads(1, lambda _: None) as pool:
+                pool.submit(wait)
+                assert begun.wait(10)
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            interrupted()
+        assert ended == ["interrupted"]
 
     @pytest.mark.parametrize("reason", ["ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName"])
     def test_not_for_an_image_that_is_not_there(self, clock: Clock, reason: str) -> None:

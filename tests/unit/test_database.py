@@ -57,6 +57,13 @@ def test_no_password_in_any_argv(programs: Programs) -> None:
         assert not any(password in word for password in passwords for word in argv)
 
 
+def test_one_that_hangs_has_refused_nothing(programs: Programs) -> None:
+    programs.answer = lambda words: Completed(tuple(words), -15, "", "stopped after 120 s", timed_out=True)
+    with pytest.raises(HarnessError, match="did not do within 120 s") as caught:
+        server().databases()
+    assert caught.value.cause is CauseCode.DATABASE_FAILED
+
+
 @given(st.text().filter(lambda text: not database._NAME.fullmatch(text)))
 def test_names_that_need_quotes(name: str) -> None:
     one = server()  # whose programs do not exist: none may be run

@@ -13,6 +13,7 @@ from doubles import Clock, Programs
 from harness.cluster import kind
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
+from harness.host import docker_client
 from harness.host.process import Completed
 
 TOOLS = Tools(Path("/tools/kind"), Path("/tools/helm"), Path("/tools/kubectl"))
@@ -81,6 +82,14 @@ class TestNode:
                 ask("churn")
             assert caught.value.cause is CauseCode.CLUSTER_FAILED
         assert all("rm" not in words for words in double.commands)
+
+    def test_a_docker_that_hangs_is_no_missing_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        programs(monkeypatch, container=Completed((), -15, "", "stopped after 30 s", timed_out=True))
+        monkeypatch.setattr(docker_client, "connect", lambda: None)
+        with pytest.raises(
+            HarnessError, match="did not tell of the container churn-control-plane within 30 s"
+        ):
+            kind.node_container("churn")
 
 
 class TestFind:
@@ -189,10 +198,11 @@ class TestCreate:
 
 class TestAnswering:
     def test_it_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        clock, cluster = Clock(), Answering(after=3)
+        clock, cluster, told = Clock(), Answering(after=3), list[str]()
         monkeypatch.setattr(kind, "time", clock)
-        kind.wait_answering(cluster, deadline_s=10)
+        kind.wait_answering(cluster, deadline_s=10, on_change=told.append)
         assert cluster.asked == 4
+        assert told == ["the API server does not answer"] * 3
         assert sum(clock.slept) < 1
 
     def test_not_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +211,7 @@ class TestAnswering:
         with pytest.raises(HarnessError, match="was not ready within 10 s") as caught:
             kind.wait_answering(Answering(after=1000), deadline_s=10)
         assert caught.value.cause is CauseCode.CLUSTER_FAILED
-        assert "does not answer" in caught.value.evidence[0]
+        assert caught.value.message.endswith("the API server does not answer")
         assert "connection refused" in caught.value.evidence
         assert 10 <= sum(clock.slept) < 11
 

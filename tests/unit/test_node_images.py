@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from doubles import Programs
 
+from harness.errors import CauseCode, HarnessError
 from harness.host.process import CompletedBytes
 from harness.image import node
 from harness.image.layer import Layer
@@ -68,7 +69,7 @@ def test_what_the_node_has_is_not_sent(
     made = image(tmp_path)
     sent: list[int] = []
 
-    def take(argv: list[str], *, stdin: list[bytes]) -> CompletedBytes:
+    def take(argv: list[str], *, stdin: list[bytes], **_: object) -> CompletedBytes:
         sent.append(sum(map(len, stdin)))
         return CompletedBytes(tuple(argv), 0, b"", "")
 
@@ -81,3 +82,20 @@ def test_what_the_node_has_is_not_sent(
     assert node.load(made, "n").load_bytes == 0
     assert sent == [whole, rest]
     assert whole - rest == 4096 + 512
+
+
+def test_what_is_sent_is_told_and_has_a_deadline(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    def take(argv: list[str], *, stdin: list[bytes], timeout_s: float) -> CompletedBytes:
+        assert sum(map(len, stdin)) > 4096
+        return CompletedBytes(tuple(argv), -15, b"", f"stopped after {timeout_s:.0f} s", timed_out=True)
+
+    monkeypatch.setattr(node.process, "run_bytes", take)
+    with pytest.raises(HarnessError, match=r"did not take the image .*: stopped after 1800 s") as caught:
+        node.load(image(tmp_path), "n", on_change=told.append)
+    assert caught.value.cause is CauseCode.IMAGE_LOAD_FAILED
+    assert told[0].startswith("0 of 0 MB sent")
+    assert told[-1] == "sent; the node takes it in, one image at a time"

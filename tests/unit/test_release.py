@@ -109,9 +109,17 @@ class TestRemoving:
         assert server.dropped == ["v_churn_01234567"]  # what a killed client may have left
 
     def test_one_that_does_not_go(self, clock: Clock) -> None:
-        stuck = {**OURS, "status": {"conditions": [{"message": "finalizers remain"}]}}
+        conditions = [
+            {"status": "False", "message": "all is well with this"},
+            {"status": "True", "message": "finalizers remain"},
+        ]
+        stuck, told = {**OURS, "status": {"conditions": conditions}}, list[str]()
         with pytest.raises(HarnessError, match="not gone after 5 s") as caught:
-            release.remove(Kubernetes({("GET", PATH): stuck}), Server(), SPACE, deadline_s=5)
+            release.remove(
+                Kubernetes({("GET", PATH): stuck}), Server(), SPACE, deadline_s=5, on_change=told.append
+            )
         assert caught.value.cause is CauseCode.CLUSTER_FAILED
+        assert caught.value.message.endswith(": finalizers remain")
+        assert told[:2] == ["its database", "finalizers remain"]
         assert caught.value.evidence == ("finalizers remain",)
         assert 5 <= sum(clock.slept) < 6

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import Kubernetes, items, refusal
+from doubles import Clock, Kubernetes, items, refusal
 
 from harness.airflow import release, standby
 from harness.cluster.helm import chart
+from harness.errors import CauseCode, HarnessError
 from harness.image.layer import Layer, Member, write_layer
 
 SPACE = "/api/v1/namespaces"
@@ -30,6 +31,7 @@ WANTED = release.Release(
     dags_folder="dags",
     base_url="http://churn-00000000.localhost:1",
 )
+RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 SECRET = {"data": {"passwords.json": "eyJoYXJuZXNzIjogInBhc3MifQ=="}}
 
 
@@ -178,6 +180,31 @@ class TestMaking:
             self.standing("two-cccccccc", project="two"),
         )
         assert server.dropped == ["v_one_bbbbbbbb"]
+
+
+class TestWaitingForItsPod:
+    def pod(self, **status: object) -> dict[str, Any]:
+        found = namespace("airflow-0")
+        return found | {"status": {"phase": "Pending", **status}}
+
+    def wait(self, monkeypatch: pytest.MonkeyPatch, *states: dict[str, Any]) -> tuple[str, list[str]]:
+        clock, told = Clock(), list[str]()
+        monkeypatch.setattr(standby, "time", clock)
+        api = Kubernetes({("GET", f"{SPACE}/churn-1a2b3c4d/pods"): [items(*each) for each in states]})
+        found = standby._running_pod(api, "churn-1a2b3c4d", deadline_s=10, on_change=told.append)
+        return found, told
+
+    def test_until_its_container_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        running = self.pod(containerStatuses=[{"name": "airflow", "ready": False, "state": RUNNING}])
+        found, told = self.wait(monkeypatch, [], [self.pod()], [running])
+        assert found == "airflow-0"
+        assert told == ["no pod yet", "the pod is being started"]
+
+    def test_what_was_seen_last_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        full = {"type": "PodScheduled", "status": "False", "message": "no room"}
+        with pytest.raises(HarnessError, match="did not start within 10 s: no room") as caught:
+            self.wait(monkeypatch, [self.pod(conditions=[full])])
+        assert caught.value.cause is CauseCode.DEPLOY_TIMEOUT
 
 
 class TestHandingOver:

@@ -120,6 +120,17 @@ def test_somebody_else_makes_it(clock: Clock) -> None:
     assert len(clock.slept) == 4
 
 
+def test_somebody_else_is_not_waited_for_for_ever(clock: Clock) -> None:
+    """Each claim is new when it is looked at: one is given up, and somebody quicker has the next."""
+    told: list[str] = []
+    api = Kubernetes({("GET", SECRET): lambda: claimed(clock, 1), ("GET", POD): phase("Pending")})
+    with pytest.raises(HarnessError, match=r"template_0123 after 420 s: their pod is Pending") as caught:
+        ensure(api, Server(), told.append)
+    assert caught.value.cause is CauseCode.DATABASE_FAILED
+    assert set(told) == {"others migrate it: their pod is Pending"}
+    assert template.DEADLINE_S <= sum(clock.slept) < template.DEADLINE_S + 2
+
+
 def test_somebody_else_is_quicker_with_the_claim(clock: Clock) -> None:
     api, server = Kubernetes({("POST", SECRETS): refusal(409)}), Server(there_from=3)
     ensure(api, server)

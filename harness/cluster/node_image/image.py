@@ -91,7 +91,7 @@ def node_image(*, on_line: Callable[[str], None], log: Path) -> NodeImage:
             on_line("putting the node image together")
             _assemble(folder, built, node, system, static, image.system_image)
 
-        tar = cache.obtain("node-image", key, make) / "node.tar"
+        tar = cache.obtain("node-image", key, make, on_wait=on_line) / "node.tar"
     on_line("giving the node image to Docker")
     entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint"]'
     process.run(

@@ -70,9 +70,11 @@ def programs(*, on_line: Callable[[str], None], log: Path) -> Programs:
     Raises HarnessError(BUILD_FAILED) with the compiler's last lines.
     """
     with as_file(files("harness.cluster.node_image") / "source") as source:
-        return Programs(
-            cache.obtain("programs", _key(source), lambda folder: _build(source, folder, on_line, log))
-        )
+
+        def make(folder: Path) -> None:
+            _build(source, folder, on_line, log)
+
+        return Programs(cache.obtain("programs", _key(source), make, on_wait=on_line))
 
 
 def _key(source: Path) -> str:
