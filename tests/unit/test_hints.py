@@ -13,6 +13,7 @@ from harness import cli
 from harness.errors import CauseCode, HarnessError
 from harness.hints import COMMANDS as FOR_A_CLUSTER
 from harness.hints import VARIABLE, for_cluster, option
+from harness.host import signals
 from harness.report.model import Cause, Result, TestResult, VersionResult
 
 PACKAGE = Path(__file__).parents[2] / "harness"
@@ -119,7 +120,11 @@ def test_every_command_in_a_hint_is_found(place: str, text: str) -> None:
     assert for_cluster(text, "foo").count("--name foo") == len(named) - text.count("--name"), place
 
 
-def test_an_error_of_a_command_is_shown_with_the_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_a_command_is_shown_with_the_cluster(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "heed", lambda _: None)  # pytest's own stay
+
     def command(_: object) -> int:
         raise HarnessError(CauseCode.CLUSTER_MISSING, "there is no cluster", hint="harness up")
 
