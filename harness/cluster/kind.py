@@ -20,7 +20,8 @@ from harness.cluster.api import KubernetesApi
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.hints import DEFAULT_CLUSTER
-from harness.host import process
+from harness.host import cache, process
+from harness.image.node import CACHE_ON_NODE
 
 GATEWAY_NODE_PORT = 30080
 STATE_VARIABLE = "HARNESS_STATE_DIR"
@@ -136,6 +137,7 @@ def create(
     """
     folder = state_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
+    cache.root().mkdir(parents=True, exist_ok=True)
     configuration = folder / "kind.json"
     configuration.write_text(json.dumps(_configuration(name, image)), encoding="utf-8")
     exported = folder / "kubeconfig.yaml"
@@ -265,6 +267,9 @@ def _configuration(name: str, image: str) -> dict[str, object]:
                 "image": image,
                 "extraPortMappings": [
                     {"containerPort": GATEWAY_NODE_PORT, "hostPort": 0, "listenAddress": "127.0.0.1"}
+                ],
+                "extraMounts": [
+                    {"hostPath": str(cache.root()), "containerPath": CACHE_ON_NODE, "readOnly": True}
                 ],
                 "kubeadmConfigPatches": [json.dumps(kubelet)],
             }
