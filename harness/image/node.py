@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.image.layer import Layer
-from harness.image.oci import Image, archive, archive_bytes
+from harness.image.oci import Image, archive_bytes, archive_parts, content
 
 _CTR = ("ctr", "--namespace", "k8s.io")
 _LOADED_AT = "harness.local/loaded-at"  # nanoseconds; containerd itself does not tell an image's age
@@ -25,18 +26,9 @@ _IMPORT = (
 )
 KEPT_IMAGES = 8
 
-# Where a node has this machine's cache, to read large layers from: a stream through Docker takes twice as long.
+# Where a node has this machine's cache, to read large layers from: to stream them through Docker takes twice the CPU.
 CACHE_ON_NODE = "/harness-cache"
 LARGE_BYTES = 1 << 20
-_PROTECTED = "containerd.io/gc.root"  # label of content that no image names yet
-# Arguments: digest, size and path of each layer. Prints the digests of those that it found and took in.
-_INGEST = f"""\
-exec 9>/run/harness-import.lock; flock 9
-while [ $# -gt 0 ]; do
-  [ -f "$3" ] && {" ".join(_CTR)} content ingest --expected-size "$2" --expected-digest "$1" "$1" <"$3" >&2 &&
-    {" ".join(_CTR)} content label "$1" "{_PROTECTED}=harness" >&2 && echo "$1"
-  shift 3
-done"""
 
 
 @dataclass(frozen=True)
@@ -90,20 +82,14 @@ def prune(node: str, repository: str, in_use: frozenset[str], *, kept: int = KEP
 def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[[str], None]) -> Loaded:
     omitted = present & frozenset(layer.digest for layer in image.layers)
     lacking_bytes = archive_bytes(image, omit=omitted)
-    read = _read(node, [layer for layer in image.layers if layer.digest not in omitted], on_change)
-    argv = ["docker", "exec", "--interactive", node, "sh", "-c", _IMPORT, "sh"]
-    stream = archive(image, omit=omitted | read)
+    there = _on_node(node, [layer for layer in image.layers if layer.digest not in omitted])
+    script, sent = _spliced(archive_parts(image, omit=omitted), there)
+    argv = ["docker", "exec", "--interactive", node, "sh", "-c", script, "sh"]
     done = process.run_bytes(
         [*argv, image.reference, str(time.time_ns())],
-        stdin=_told(stream, archive_bytes(image, omit=omitted | read), on_change),
+        stdin=_told(sent, lacking_bytes - sum(layer.size_bytes for layer in there), on_change),
         timeout_s=DEADLINE_S,
     )
-    for digest in read:  # the image names it now, or it is of no use
-        process.run(
-            ["docker", "exec", node, *_CTR, "content", "label", digest, f"{_PROTECTED}="],
-            check=False,
-            timeout_s=ASKING_S,
-        )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         full = any("no space left" in line.lower() for line in lines)
@@ -118,21 +104,35 @@ def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[
     return Loaded(lacking_bytes)
 
 
-def _read(node: str, layers: Iterable[Layer], on_change: Callable[[str], None]) -> frozenset[str]:
-    """Let the node take large layers from this machine's cache; returns the digests of those that it has now."""
-    arguments: list[str] = []
+def _on_node(node: str, layers: Iterable[Layer]) -> dict[Layer, str]:
+    """Where the node itself can read large layers, of those that it can."""
     root = cache.root()
-    for layer in layers:
-        if layer.size_bytes >= LARGE_BYTES and layer.path.is_relative_to(root):
-            path = PurePosixPath(CACHE_ON_NODE, layer.path.relative_to(root).as_posix())
-            arguments += [layer.digest, str(layer.size_bytes), str(path)]
-    if not arguments:
-        return frozenset()
-    on_change("the node reads it from the cache, one image at a time")
-    done = process.run(
-        ["docker", "exec", node, "sh", "-c", _INGEST, "sh", *arguments], check=False, timeout_s=DEADLINE_S
-    )
-    return frozenset(done.stdout.split())
+    paths = {
+        layer: str(PurePosixPath(CACHE_ON_NODE, layer.path.relative_to(root).as_posix()))
+        for layer in layers
+        if layer.size_bytes >= LARGE_BYTES and layer.path.is_relative_to(root)
+    }
+    if not paths:
+        return {}
+    argv = ["docker", "exec", node, "stat", "--format", "%n %s", *paths.values()]
+    found = process.run(argv, check=False, timeout_s=ASKING_S).stdout.splitlines()
+    return {layer: path for layer, path in paths.items() if f"{path} {layer.size_bytes}" in found}
+
+
+def _spliced(parts: Iterable[bytes | Layer], there: Mapping[Layer, str]) -> tuple[str, Iterator[bytes]]:
+    """The script by which the node imports an archive whose layers it reads in part, and what it must be sent."""
+    commands: list[str] = []
+    pieces: list[bytes | Layer] = []
+    waiting_bytes = 0
+    for part in parts:
+        if isinstance(part, Layer) and part in there:
+            commands += [f"head -c {waiting_bytes}", f"cat {shlex.quote(there[part])}"]
+            waiting_bytes = 0
+        else:
+            waiting_bytes += part.size_bytes if isinstance(part, Layer) else len(part)
+            pieces.append(part)
+    sent = (chunk for piece in pieces for chunk in (content(piece) if isinstance(piece, Layer) else [piece]))
+    return (f"{{ {'; '.join([*commands, 'cat'])}; }} | {_IMPORT}" if commands else _IMPORT), sent
 
 
 def _told(chunks: Iterable[bytes], size_bytes: int, on_change: Callable[[str], None]) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -157,9 +157,18 @@ def archive(*images: Image, omit: frozenset[str] = frozenset()) -> Iterator[byte
     Blobs whose digest is in `omit` are left out: containerd's importer takes what its content store has.
     Raises HarnessError(IMAGE_LOAD_FAILED) when a layer's file is gone or incomplete.
     """
-    for name, size_bytes, chunks in _members(images, omit):
+    for part in archive_parts(*images, omit=omit):
+        if isinstance(part, Layer):
+            yield from content(part)
+        else:
+            yield part
+
+
+def archive_parts(*images: Image, omit: frozenset[str] = frozenset()) -> Iterator[bytes | Layer]:
+    """What `archive` gives, each layer standing for its content."""
+    for name, size_bytes, part in _members(images, omit):
         yield tar.header(name, tar.FILE, mode=0o644, size_bytes=size_bytes)
-        yield from chunks
+        yield part
         if padding := tar.padding(size_bytes):
             yield padding
     yield tar.END
@@ -178,54 +187,47 @@ def docker_archive(image: Image) -> Iterator[bytes]:
     names = [f"{layer.digest.removeprefix('sha256:')}.tar" for layer in image.layers]
     config = f"{image.config_digest.removeprefix('sha256:')}.json"
     manifest = json.dumps([{"Config": config, "RepoTags": [image.reference], "Layers": names}]).encode()
-    contents: dict[str, tuple[int, Iterable[bytes]]] = {
-        config: (len(image.config), [image.config]),
-        **{name: (layer.size_bytes, _Chunks(layer)) for name, layer in zip(names, image.layers, strict=True)},
-        "manifest.json": (len(manifest), [manifest]),
-    }
-    for name, (size_bytes, chunks) in contents.items():
+    parts: dict[str, bytes | Layer] = {config: image.config}
+    parts |= dict(zip(names, image.layers, strict=True))
+    parts["manifest.json"] = manifest
+    for name, part in parts.items():
+        size_bytes = part.size_bytes if isinstance(part, Layer) else len(part)
         yield tar.header(name, tar.FILE, mode=0o644, size_bytes=size_bytes)
-        yield from chunks
+        yield from content(part) if isinstance(part, Layer) else [part]
         yield tar.padding(size_bytes)
     yield tar.END
 
 
-def _members(images: Sequence[Image], omit: frozenset[str]) -> Iterator[tuple[str, int, Iterable[bytes]]]:
-    for name, content in (
+def _members(images: Sequence[Image], omit: frozenset[str]) -> Iterator[tuple[str, int, bytes | Layer]]:
+    for name, text in (
         ("oci-layout", _canonical({"imageLayoutVersion": "1.0.0"})),
         ("index.json", _index(images)),
     ):
-        yield name, len(content), [content]
-    blobs: dict[str, tuple[int, Iterable[bytes]]] = {}
+        yield name, len(text), text
+    blobs: dict[str, bytes | Layer] = {}
     for image in images:
-        blobs[image.digest] = (len(image.manifest), [image.manifest])
-        blobs[image.config_digest] = (len(image.config), [image.config])
-        for layer in image.layers:
-            blobs[layer.digest] = (layer.size_bytes, _Chunks(layer))
-    for digest, (size_bytes, chunks) in blobs.items():
+        blobs |= {image.digest: image.manifest, image.config_digest: image.config}
+        blobs |= {layer.digest: layer for layer in image.layers}
+    for digest, blob in blobs.items():
         if digest not in omit:
-            yield f"blobs/{digest.replace(':', '/')}", size_bytes, chunks
+            size_bytes = blob.size_bytes if isinstance(blob, Layer) else len(blob)
+            yield f"blobs/{digest.replace(':', '/')}", size_bytes, blob
 
 
-@dataclass(frozen=True)
-class _Chunks:
-    """A layer's content, opened when it is read."""
-
-    layer: Layer
-
-    def __iter__(self) -> Iterator[bytes]:
-        left = self.layer.size_bytes
-        try:
-            with self.layer.path.open("rb", buffering=0) as file:
-                for chunk in iter(partial(file.read, CHUNK_BYTES), b""):
-                    left -= len(chunk)
-                    if left < 0:
-                        break
-                    yield chunk
-        except OSError as error:
-            raise _broken(self.layer.path, error.strerror or "it cannot be read") from error
-        if left != 0:
-            raise _broken(self.layer.path, "it is not as long as it was")
+def content(layer: Layer) -> Iterator[bytes]:
+    """A layer's bytes, in pieces of at most 1 MiB. Raises HarnessError(IMAGE_LOAD_FAILED)."""
+    left = layer.size_bytes
+    try:
+        with layer.path.open("rb", buffering=0) as file:
+            for chunk in iter(partial(file.read, CHUNK_BYTES), b""):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                yield chunk
+    except OSError as error:
+        raise _broken(layer.path, error.strerror or "it cannot be read") from error
+    if left != 0:
+        raise _broken(layer.path, "it is not as long as it was")
 
 
 def _broken(path: Path, why: str) -> HarnessError:

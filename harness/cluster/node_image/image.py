@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
@@ -21,10 +21,10 @@ from harness.host import cache, process
 from harness.host.debian import EPOCH_S, RootfsRecipe, rootfs
 from harness.host.machine import architecture
 from harness.image.base import measured_layer
-from harness.image.layer import layer_from_directory
+from harness.image.layer import Layer, layer_from_directory
 from harness.image.oci import BaseImage, Image, archive, assemble
 
-FORMAT = 2  # raise when what _assemble() does changes
+FORMAT = 3  # raise when what _assemble() does changes
 REPOSITORY = "harness.local/node"
 SYSTEM_IMAGE = "harness.local/system"
 
@@ -57,6 +57,9 @@ SYSTEM = RootfsRecipe(
     ),
     unwanted=("/usr/lib/*/libLLVM*", f"/usr/lib/postgresql/{versions.DEBIAN_POSTGRESQL}/lib/bitcode/*"),
     commands=(
+        # Each new cluster unpacks this: what installing needed, and nothing that runs, is a third of it.
+        'rm -rf "$1"/usr/lib/*/perl "$1"/usr/lib/*/perl-base "$1"/usr/lib/*/libperl* "$1"/usr/share/perl*',
+        'rm -rf "$1"/usr/lib/*/libz3* "$1"/usr/lib/*/gconv "$1"/usr/share/i18n "$1"/var/lib/dpkg/info/*',
         # The package makes a cluster of its own, with keys of its own: neither belongs into an image.
         'sed -i -E "s/^(postgres:x:)[0-9]+:[0-9]+/\\1999:999/" "$1"/etc/passwd',
         'rm -rf "$1"/var/lib/postgresql/* "$1"/etc/postgresql/* "$1"/etc/ssl/private/* "$1"/etc/ssl/certs/ssl-cert*',
@@ -148,11 +151,14 @@ def _assemble(
                     text = text.replace(mark, value)
                 _add_bytes(tar, path.relative_to(static).as_posix(), text.encode())
         _add_bytes(tar, "kind/version", versions.KUBERNETES.encode())
-        path = folder / "images.tar"
-        with path.open("wb") as file:
-            file.writelines(archive(*_pod_images(folder, built, system, names, pause, system_image)))
-        _add_file(tar, "kind/images/images.tar", path, mode=0o644)
-        path.unlink()
+        # In the order of their names; the kubelet starts once the node has the first.
+        sets = _pod_images(folder, built, system, names, pause, system_image)
+        for index, images in enumerate(sets):
+            path = folder / "images.tar"
+            with path.open("wb") as file:
+                file.writelines(archive(*images))
+            _add_file(tar, f"kind/images/{index}.tar", path, mode=0o644)
+            path.unlink()
     for name in ("program", "layers"):
         shutil.rmtree(folder / name)
 
@@ -168,8 +174,9 @@ def _role(built: Programs, folder: Path, role: str, *arguments: str) -> str:
 
 def _pod_images(
     folder: Path, built: Programs, system: Path, names: list[str], pause: str, system_image: str
-) -> Iterator[Image]:
-    """The images that kubeadm, the chart and the node name, all of the same two layers."""
+) -> tuple[list[Image], list[Image]]:
+    """The images that kubeadm, the chart and the node name: first those of one program alone, as static pods are,
+    then those that need more around it."""
     tree = folder / "program" / "usr" / "local" / "bin"
     tree.mkdir(parents=True)
     (tree / "harness-node").hardlink_to(built.node)
@@ -177,20 +184,22 @@ def _pod_images(
     for role in POD_ROLES:
         (tree / role).symlink_to("harness-node")
     program = layer_from_directory(folder / "program", "", store=folder / "layers")
-    rootfs_layer = measured_layer(system)
-    entrypoints = {name: ("coredns",) for name in names if "/coredns:" in name} | {pause: ("pause",)}
-    for name in (system_image, *names):
-        base = BaseImage(
-            layers=(rootfs_layer,),
-            digest=rootfs_layer.digest,
-            site_directory="",
-            entrypoint=entrypoints.get(name, ()),
-        )
+    debian = measured_layer(system)
+
+    def image(name: str, below: tuple[Layer, ...], *entrypoint: str) -> Image:
+        base = BaseImage(layers=below, digest=debian.digest, site_directory="", entrypoint=entrypoint)
         repository, _, tag = name.rpartition(":")
-        yield assemble(
+        return assemble(
             base, [program], name=repository, tag=tag, platform=f"linux/{architecture()}",
             env={"PATH": base.path}, user="", workdir="/", labels={},
         )  # fmt: skip
+
+    entrypoints = {name: ("coredns",) for name in names if "/coredns:" in name} | {pause: ("pause",)}
+    proxies = [name for name in names if "/kube-proxy:" in name]
+    return (
+        [image(name, (), *entrypoints.get(name, ())) for name in names if name not in proxies],
+        [image(name, (debian,)) for name in (*proxies, system_image)],
+    )
 
 
 def _copy_tar(source: Path, target: tarfile.TarFile) -> None:

@@ -53,10 +53,14 @@ func main() {
 			log.Fatalf("locking imports: %v", err)
 		}
 		fmt.Println(ready) // what kubeadm does first needs no images: only the kubelet does
-		if err := importImages(supervisor); err != nil {
-			log.Fatalf("importing the images: %v", err)
-		}
-		unlock()
+		staticPods := make(chan struct{})
+		go func() {
+			if err := importImages(supervisor, staticPods); err != nil {
+				log.Fatalf("importing the images: %v", err)
+			}
+			_ = unlock()
+		}()
+		<-staticPods
 		waitFor("kubeadm's kubelet configuration", kubeletConfigured)
 		supervisor.keep("kubelet", kubeletCommand)
 	}()
@@ -88,18 +92,25 @@ func lockImports() (func() error, error) {
 	return file.Close, syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
 }
 
-func importImages(supervisor *supervisor) error {
-	if _, err := os.Stat(imported); err == nil {
-		return nil
-	}
+// importImages closes staticPods once there are the images that the kubelet starts with.
+func importImages(supervisor *supervisor, staticPods chan<- struct{}) error {
 	archives, err := filepath.Glob(imagesFolder + "/*.tar")
 	if err != nil {
 		return err
 	}
-	for _, archive := range archives {
+	if _, err := os.Stat(imported); err == nil {
+		archives = nil
+	}
+	for index, archive := range archives {
 		if err := supervisor.run("ctr", "-n", "k8s.io", "images", "import", "--local", archive); err != nil {
 			return fmt.Errorf("%s: %w", archive, err)
 		}
+		if index == 0 {
+			close(staticPods)
+		}
+	}
+	if len(archives) == 0 {
+		close(staticPods)
 	}
 	if err := os.MkdirAll(filepath.Dir(imported), 0o755); err != nil {
 		return err
