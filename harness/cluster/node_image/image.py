@@ -63,8 +63,9 @@ SYSTEM = RootfsRecipe(
         # The package makes a cluster of its own, with keys of its own: neither belongs into an image.
         'sed -i -E "s/^(postgres:x:)[0-9]+:[0-9]+/\\1999:999/" "$1"/etc/passwd',
         'rm -rf "$1"/var/lib/postgresql/* "$1"/etc/postgresql/* "$1"/etc/ssl/private/* "$1"/etc/ssl/certs/ssl-cert*',
-        f'ln -s ../lib/postgresql/{versions.DEBIAN_POSTGRESQL}/bin/postgres "$1"/usr/bin/postgres',
-        f'ln -s ../lib/postgresql/{versions.DEBIAN_POSTGRESQL}/bin/initdb "$1"/usr/bin/initdb',
+        # The programs themselves; Debian's wrappers of that name are in Perl.
+        f'for file in "$1"/usr/lib/postgresql/{versions.DEBIAN_POSTGRESQL}/bin/*; do '
+        'ln -sf "${file#"$1"}" "$1"/usr/bin/; done',
     ),
 )
 
