@@ -131,6 +131,8 @@ def read(printed: str, database: str) -> DatabaseView:
 
 def files(server: Server, namespace: str, run_ids: Collection[str]) -> tuple[str, ...] | None:
     """Files on a version's volume that belong to these runs; None when the version can't be asked any more."""
+    if not run_ids:
+        return ()
     tests = " -o ".join(f"-path {shlex.quote(f'*{_safe(run_id)}*')}" for run_id in run_ids)
     argv: list[str | Path] = [
         server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--namespace", namespace,

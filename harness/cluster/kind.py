@@ -210,6 +210,13 @@ def wait_answering(
             cluster.api().text("/readyz")
             return
         except HarnessError as error:
+            container = node_container(cluster.name)
+            if container is None or container.status not in {"running", "restarting"}:
+                raise HarnessError(
+                    CauseCode.CLUSTER_FAILED,
+                    f"the node of cluster {cluster.name} stopped",
+                    hint=f"docker logs --tail 20 {cluster.node}",
+                ) from error
             if time.monotonic() > until:
                 raise HarnessError(
                     CauseCode.CLUSTER_FAILED,

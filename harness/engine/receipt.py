@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.airflow.api import AirflowApi
@@ -13,10 +13,20 @@ from harness.engine.attached import Attached
 from harness.engine.look import Version, versions
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
+from harness.report import format
 from harness.report.model import Cause, ImageResult, Receipt, ReceiptCheck, TaskResult
 
 VARIABLE = "harness_canary"
+LOOKS_AT_ONCE = 4
 MOST_OTHERS = 8  # versions that are looked into; more would cost more than they tell
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What another version has under the canaries' names: its Variable, and files of this version's runs."""
+
+    variable: str | None
+    files: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -55,8 +65,8 @@ class Canaries:
             each for each in versions(attached) if each.namespace != self.namespace and each.state != "going"
         ]
         others = others[-MOST_OTHERS:]
-        on_change("looking into its own database and those of others")
-        with process.beside(1) as aside:
+        on_change(f"looking into its own database and {format.plural(len(others), 'other version')}")
+        with process.beside(LOOKS_AT_ONCE) as aside:
             looking = aside.submit(
                 isolation.look,
                 attached.server,
@@ -66,31 +76,43 @@ class Canaries:
                 run_ids,
                 [database_name(each.namespace) for each in others],
             )
-            own_files = isolation.files(attached.server, self.namespace, run_ids) if run_ids else ()
+            own = aside.submit(isolation.files, attached.server, self.namespace, run_ids)
+            seen = {
+                each.namespace: aside.submit(self._seen_by, each, run_ids)
+                for each in others
+                if each.state != "starting"
+            }
             view = looking.result()
-        asked = [each for each in others if database_name(each.namespace) in view.asked]
-        ready = [each for each in asked if each.state != "starting"]
+            asked = [each for each in others if database_name(each.namespace) in view.asked]
+            ready = {
+                each.namespace: seen[each.namespace].result() for each in asked if each.namespace in seen
+            }
         checks = (
             _images(image, tasks),
             self._variable(ready),
             self._row(view, asked),
             self._xcoms(view, asked, passed),
-            self._files(run_ids, own_files, ready, on_change),
+            self._files(own.result(), ready),
             _role(view, asked),
             self._accounts(asked),
             _network(view),
         )
         return Receipt.of(checks, beside=tuple(each.namespace for each in asked))
 
-    def _variable(self, others: Sequence[Version]) -> ReceiptCheck:
+    def _seen_by(self, other: Version, run_ids: Sequence[str]) -> Seen:
+        return Seen(
+            self._variable_of(other), isolation.files(self.attached.server, other.namespace, run_ids) or ()
+        )
+
+    def _variable(self, others: Mapping[str, Seen]) -> ReceiptCheck:
         found = self.airflow.find(f"variables/{VARIABLE}", deadline_s=None)
         value = None if found is None else found.get("value")
         name = f"Variable {VARIABLE}"
         if value != self.token:
             return _failed(name, f"it is {value!r} in {self.namespace}, and {self.token!r} was written")
-        for other in others:
-            if self._variable_of(other) == self.token:
-                return _failed(name, f"{other.namespace} sees the one of {self.namespace}")
+        for other, seen in others.items():
+            if seen.variable == self.token:
+                return _failed(name, f"{other} sees the one of {self.namespace}")
         return _apart(name, others)
 
     def _variable_of(self, other: Version) -> str | None:
@@ -126,23 +148,13 @@ class Canaries:
             )
         return _apart(name, others)
 
-    def _files(
-        self,
-        run_ids: Sequence[str],
-        own: tuple[str, ...] | None,
-        others: Sequence[Version],
-        on_change: Callable[[str], None],
-    ) -> ReceiptCheck:
+    def _files(self, own: Sequence[str] | None, others: Mapping[str, Seen]) -> ReceiptCheck:
         name = "artifact"
         if not own:
             return _not_exercised(name, "no file of a task pod was found on the version's volume")
-        for other in others:
-            on_change(f"looking at the volume of {other.namespace}")
-            found = isolation.files(self.attached.server, other.namespace, run_ids)
-            if found:
-                return _failed(
-                    name, f"{found[0]} of {self.namespace} lies on the volume of {other.namespace}"
-                )
+        for other, seen in others.items():
+            if seen.files:
+                return _failed(name, f"{seen.files[0]} of {self.namespace} lies on the volume of {other}")
         return _apart(name, others)
 
     def _accounts(self, others: Sequence[Version]) -> ReceiptCheck:
@@ -194,7 +206,7 @@ def _network(view: isolation.DatabaseView) -> ReceiptCheck:
     return _not_exercised("NetworkPolicies", told[view.network])
 
 
-def _apart(name: str, others: Sequence[Version]) -> ReceiptCheck:
+def _apart(name: str, others: Collection[object]) -> ReceiptCheck:
     if not others:
         return _not_exercised(name, "no other version was there to look into")
     return ReceiptCheck(name=name, verdict="passed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +11,32 @@ import pytest
 from command import explained, loaded, only_version
 
 from harness.errors import CauseCode
+from harness.host import process
 
 from .broken import GROUPS, Broken, repository
 from .conftest import Cluster
 
 
+@pytest.fixture(scope="module")
+def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Any]]]:
+    """All groups, each in a version of its own; two versions at a time, as they mostly wait."""
+
+    def run(group: str) -> tuple[process.Completed, dict[str, Any]]:
+        made = repository(tmp_path_factory.mktemp(f"broken-{group}") / group, GROUPS[group])
+        file: Path = made.root.parent / "result.json"
+        done = cluster.harness(made.root, "test", "--keep", "never", "--json", file)
+        return done, {test["name"]: test for test in only_version(loaded(file))["tests"]}
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {group: pool.submit(run, group) for group in GROUPS}
+
+
 @pytest.fixture(scope="module", params=GROUPS)
-def ran(request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def ran(request: pytest.FixtureRequest, runs: dict[str, Future[Any]]) -> Any:
     """All DAGs of a group in one version: the group's name, the command, and its tests by name."""
-    group = request.param
-    made = repository(tmp_path_factory.mktemp(f"broken-{group}") / group, GROUPS[group])
-    file: Path = made.root.parent / "result.json"
-    done = cluster.harness(made.root, "test", "--keep", "never", "--json", file)
-    tests = {test["name"]: test for test in only_version(loaded(file))["tests"]}
-    assert set(tests) == {case.name for case in GROUPS[group]}, explained(done)
-    return group, done, tests
+    done, tests = runs[request.param].result()
+    assert set(tests) == {case.name for case in GROUPS[request.param]}, explained(done)
+    return request.param, done, tests
 
 
 def told(case: Broken, test: dict[str, Any]) -> list[str]:

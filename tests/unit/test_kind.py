@@ -131,6 +131,7 @@ class TestCreate:
         """Make a cluster with a kind that prints `lines`; what it was told, and what happened in which order."""
         told: dict[str, Any] = {}
         order: list[str] = []
+        monkeypatch.setenv("HARNESS_CACHE_DIR", str(kind.state_folder("churn").parent / "cache"))
 
         def stream(argv: Sequence[str | Path], *, on_line: Any, env: dict[str, str], **_: Any) -> None:
             told.update(argv=[str(word) for word in argv], env=env)
@@ -162,6 +163,9 @@ class TestCreate:
         assert only["extraPortMappings"] == [
             {"containerPort": 30080, "hostPort": 0, "listenAddress": "127.0.0.1"}
         ]
+        (mount,) = only["extraMounts"]
+        assert mount["readOnly"] is True
+        assert Path(mount["hostPath"]).is_dir(), "or Docker would make it, for root"
         kubelet = json.loads(only["kubeadmConfigPatches"][0])
         assert kubelet["kind"] == "KubeletConfiguration"
         assert kubelet["failCgroupV1"] is False
@@ -197,17 +201,22 @@ class TestCreate:
 
 
 class TestAnswering:
-    def test_it_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        clock, cluster, told = Clock(), Answering(after=3), list[str]()
+    @pytest.fixture(autouse=True)
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        clock = Clock()
         monkeypatch.setattr(kind, "time", clock)
+        self.status = "running"
+        monkeypatch.setattr(kind, "node_container", lambda _: kind.NodeContainer(self.status, "i", "d", 1))
+        return clock
+
+    def test_it_is_waited_for(self, clock: Clock) -> None:
+        cluster, told = Answering(after=3), list[str]()
         kind.wait_answering(cluster, deadline_s=10, on_change=told.append)
         assert cluster.asked == 4
         assert told == ["the API server does not answer"] * 3
         assert sum(clock.slept) < 1
 
-    def test_not_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        clock = Clock()
-        monkeypatch.setattr(kind, "time", clock)
+    def test_not_for_ever(self, clock: Clock) -> None:
         with pytest.raises(HarnessError, match="was not ready within 10 s") as caught:
             kind.wait_answering(Answering(after=1000), deadline_s=10)
         assert caught.value.cause is CauseCode.CLUSTER_FAILED
@@ -215,11 +224,18 @@ class TestAnswering:
         assert "connection refused" in caught.value.evidence
         assert 10 <= sum(clock.slept) < 11
 
+    def test_not_where_the_node_has_ended(self, clock: Clock) -> None:
+        self.status = "exited"
+        with pytest.raises(HarnessError, match="the node of cluster churn stopped") as caught:
+            kind.wait_answering(Answering(after=1000), deadline_s=10)
+        assert "docker logs" in (caught.value.hint or "")
+        assert clock.slept == []
+
 
 class Answering:
     """A cluster whose API server answers after so many requests."""
 
-    name = "churn"
+    name, node = "churn", "churn-control-plane"
 
     def __init__(self, after: int) -> None:
         self.after, self.asked = after, 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles import Programs
@@ -11,7 +13,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.host.process import CompletedBytes
 from harness.image import node
 from harness.image.layer import Layer
-from harness.image.oci import BaseImage, Image, assemble
+from harness.image.oci import BaseImage, Image, archive, assemble
 
 HEAD = "REF TYPE DIGEST SIZE PLATFORMS LABELS"
 
@@ -82,6 +84,49 @@ def test_what_the_node_has_is_not_sent(
     assert node.load(made, "n").load_bytes == 0
     assert sent == [whole, rest]
     assert whole - rest == 4096 + 512
+
+
+def test_a_large_layer_is_read_by_the_node_and_the_stream_stays_whole(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(node, "LARGE_BYTES", 4096)
+    made = image(tmp_path)
+    on_node = f"{node.CACHE_ON_NODE}/layer.tar"
+    taken: dict[str, Any] = {}
+
+    def take(argv: list[str], *, stdin: Iterable[bytes], timeout_s: float) -> CompletedBytes:
+        taken.update(script=argv[6], sent=b"".join(stdin))
+        return CompletedBytes(tuple(argv), 0, b"", "")
+
+    monkeypatch.setattr(node.process, "run_bytes", take)
+    programs.answer = lambda words: f"{on_node} 4096\n" if "stat" in words else ""
+    told = node.load(made, "n").load_bytes
+    whole = b"".join(archive(made))
+    before = whole.index(b"x" * 4096)
+    assert f"{{ head -c {before}; cat {on_node}; cat; }} | flock" in taken["script"]
+    assert taken["sent"] == whole[:before] + whole[before + 4096 :]
+    assert told == len(whole), "what the node lacked, whichever way it came"
+
+
+@pytest.mark.parametrize("answer", ["", f"{node.CACHE_ON_NODE}/layer.tar 4095\n"])
+def test_a_layer_that_the_node_has_not_or_not_whole_is_sent(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(node, "LARGE_BYTES", 4096)
+    made = image(tmp_path)
+    sent: list[bytes] = []
+
+    def take(argv: list[str], *, stdin: Iterable[bytes], timeout_s: float) -> CompletedBytes:
+        sent.append(b"".join(stdin))
+        assert " cat" not in argv[6]
+        return CompletedBytes(tuple(argv), 0, b"", "")
+
+    monkeypatch.setattr(node.process, "run_bytes", take)
+    programs.answer = lambda words: answer if "stat" in words else ""
+    node.load(made, "n")
+    assert sent == [b"".join(archive(made))]
 
 
 def test_what_is_sent_is_told_and_has_a_deadline(
