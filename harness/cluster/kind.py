@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from pathlib import Path
 import platformdirs
 
 from harness.cluster.api import KubernetesApi
+from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, configuration
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.hints import DEFAULT_CLUSTER
 from harness.host import cache, process
-from harness.image.node import CACHE_ON_NODE
 
-GATEWAY_NODE_PORT = 30080
 STATE_VARIABLE = "HARNESS_STATE_DIR"
 ASKING_S = 30.0  # Docker tells at once, unless it hangs
 DOING_S = 300.0  # a node's volumes hold gigabytes
@@ -138,8 +136,8 @@ def create(
     folder = state_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     cache.root().mkdir(parents=True, exist_ok=True)
-    configuration = folder / "kind.json"
-    configuration.write_text(json.dumps(_configuration(name, image)), encoding="utf-8")
+    file = folder / "kind.json"
+    file.write_text(json.dumps(configuration(name, image)), encoding="utf-8")
     exported = folder / "kubeconfig.yaml"
     exported.unlink(missing_ok=True)
 
@@ -155,7 +153,7 @@ def create(
         "create",
         "cluster",
         "--config",
-        configuration,
+        file,
         "--kubeconfig",
         exported,
     ]
@@ -249,55 +247,3 @@ def _keep_kubeconfig(exported: Path, kept: Path, kubectl: Path) -> None:
 
 def _environment(name: str) -> dict[str, str]:
     return {"KIND_EXPERIMENTAL_DOCKER_NETWORK": network(name), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
-
-
-def _configuration(name: str, image: str) -> dict[str, object]:
-    kubelet = {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "failCgroupV1": False,
-        "oomScoreAdj": 0,
-        "maxOpenFiles": _open_files(),
-        "maxPods": 250,
-        "serializeImagePulls": False,
-    }
-    if not _has_systemd(image):
-        kubelet["cgroupDriver"] = "cgroupfs"
-    return {
-        "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "kind": "Cluster",
-        "name": name,
-        "networking": {"apiServerAddress": "127.0.0.1"},
-        "nodes": [
-            {
-                "role": "control-plane",
-                "image": image,
-                "extraPortMappings": [
-                    {"containerPort": GATEWAY_NODE_PORT, "hostPort": 0, "listenAddress": "127.0.0.1"}
-                ],
-                "extraMounts": [
-                    {"hostPath": str(cache.root()), "containerPath": CACHE_ON_NODE, "readOnly": True}
-                ],
-                "kubeadmConfigPatches": [json.dumps(kubelet)],
-            }
-        ],
-    }
-
-
-def _has_systemd(image: str) -> bool:
-    """Whether a node's first process is systemd, as in kind's own images; those we build have none."""
-    asked = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Config.Entrypoint}}", image], check=False
-    )
-    return asked.returncode != 0 or "/sbin/init" in asked.stdout
-
-
-def _open_files() -> int:
-    """The kubelet's limit, no higher than what this machine lets it raise its own to."""
-    most = 1_000_000
-    if sys.platform != "linux":  # the node is in a virtual machine, with the usual limit
-        return most
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return most if hard == resource.RLIM_INFINITY else min(most, hard)

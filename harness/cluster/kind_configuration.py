@@ -1,0 +1,64 @@
+"""What kind is told to make a cluster of."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from harness.host import cache, process
+from harness.image.node import CACHE_ON_NODE
+
+GATEWAY_NODE_PORT = 30080
+
+
+def configuration(name: str, image: str) -> dict[str, object]:
+    """A cluster of one node, in kind's own format; `image` is the node's."""
+    kubelet = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "failCgroupV1": False,
+        "oomScoreAdj": 0,
+        "maxOpenFiles": _open_files(),
+        "maxPods": 250,
+        "serializeImagePulls": False,
+    }
+    if not _has_systemd(image):
+        kubelet["cgroupDriver"] = "cgroupfs"
+    return {
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "kind": "Cluster",
+        "name": name,
+        "networking": {"apiServerAddress": "127.0.0.1"},
+        "nodes": [
+            {
+                "role": "control-plane",
+                "image": image,
+                "extraPortMappings": [
+                    {"containerPort": GATEWAY_NODE_PORT, "hostPort": 0, "listenAddress": "127.0.0.1"}
+                ],
+                "extraMounts": [
+                    {"hostPath": str(cache.root()), "containerPath": CACHE_ON_NODE, "readOnly": True}
+                ],
+                "kubeadmConfigPatches": [json.dumps(kubelet)],
+            }
+        ],
+    }
+
+
+def _has_systemd(image: str) -> bool:
+    """Whether a node's first process is systemd, as in kind's own images; those we build have none."""
+    asked = process.run(
+        ["docker", "image", "inspect", "--format", "{{.Config.Entrypoint}}", image], check=False
+    )
+    return asked.returncode != 0 or "/sbin/init" in asked.stdout
+
+
+def _open_files() -> int:
+    """The kubelet's limit, no higher than what this machine lets it raise its own to."""
+    most = 1_000_000
+    if sys.platform != "linux":  # the node is in a virtual machine, with the usual limit
+        return most
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return most if hard == resource.RLIM_INFINITY else min(most, hard)
