@@ -154,7 +154,7 @@ class TestConfiguration:
 
     def test_unknown_test(self, place: Place) -> None:
         said = place.run(place.repository(good()), "test", "tinny")
-        said.fails(2, "no test 'tinny'", "it has tiny", hint="harness test tiny")
+        said.fails(2, "no test 'tinny'", "it has tiny", hint=f"harness test --name {NOBODYS} tiny")
 
     def test_up_reads_it_before_it_asks_docker(self, place: Place) -> None:
         root = place.repository({**good(), "harness.toml": "[tests.tiny\n"})
