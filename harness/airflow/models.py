@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from harness.airflow.finding import in_a_line
+
+# Airflow adds to an import timeout where to read on.
+_DOCS = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
 RUN_END_STATES = frozenset({"success", "failed"})
 TASK_END_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
@@ -62,14 +66,20 @@ class DagImportError:
         return ours[-1] if ours else None
 
     @property
-    def message(self) -> str:
-        """The exception in one line, such as `ModuleNotFoundError: No module named 'x'`."""
+    def text(self) -> str:
+        """The exception with all lines of its message."""
         lines = [line for line in self.stack_trace.splitlines() if line.strip()]
         if not lines:
             return "import failed"
         last_frame = max((index for index, line in enumerate(lines) if _FRAME.match(line)), default=-1)
-        after = lines[last_frame + 1 :] if last_frame >= 0 else lines
-        return next((line.strip() for line in after if not line.startswith(" ")), lines[-1].strip())
+        after = lines[last_frame + 1 :]
+        begin = next((index for index, line in enumerate(after) if not line.startswith(" ")), None)
+        return "\n".join(after[begin:] if begin is not None else lines[-1:]).strip()
+
+    @property
+    def message(self) -> str:
+        """The exception in one line, such as `ModuleNotFoundError: No module named 'x'`."""
+        return in_a_line(_DOCS.sub("", self.text))
 
     @property
     def place(self) -> str:

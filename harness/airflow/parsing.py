@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from harness.airflow.api import AirflowApi
 from harness.airflow.exception_hints import missing_module
+from harness.airflow.finding import whole
 from harness.airflow.models import Dag, DagImportError, Frame
 from harness.errors import CauseCode, HarnessError
 
@@ -213,7 +214,7 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
             hint=_import_hint(error)
             or f"edit {frames[0].file if frames else error.path}; the DAG {dag_id!r} is "
             "not there until its file can be imported",
-            evidence=[error.message, *(f"  {frame}" for frame in frames)],
+            evidence=[whole(error.text), *(f"  {frame}" for frame in frames)],
         )
     return HarnessError(
         CauseCode.DAG_IMPORT_ERROR,

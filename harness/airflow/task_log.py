@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.airflow.models import Frame
+
+# Beginnings of what Airflow says around every task, which tells nothing about this one.
+_AIRFLOWS_OWN = (
+    "DAG bundles loaded",
+    "Executing workload",
+    "Filling up the DagBag",
+    "Secrets backends loaded",
+    "Task finished",
+    "Using Public CAs",
+    "Worker startup parse complete",
+    "Workload finished",
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,12 @@ def readable(text: str) -> str:
             lines += [f'  File "{frame.file}", line {frame.line}, in {frame.name}' for frame in raised.frames]
             lines.append(str(raised))
     return "".join(f"{line}\n" for line in lines)
+
+
+def last_texts(records: Sequence[LogRecord]) -> tuple[str, ...]:
+    """The last lines that are not Airflow's own."""
+    told = (record.text for record in records if not record.text.startswith(("::", *_AIRFLOWS_OWN)))
+    return tuple(told)[-4:]
 
 
 def _record(line: str) -> LogRecord:

@@ -4,78 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from task_samples import BOOM, FAILED, NOW, POD, RUN, RUNNER, TOKEN, cause_of, error, frame, log, raised
 
 from harness.airflow.autopsy import explain, last_pod, root_failure
-from harness.airflow.models import AuditEvent, DagRun, TaskInstance
+from harness.airflow.models import AuditEvent
 from harness.airflow.pod_trouble import trouble
-from harness.airflow.pods import Container, Pod, Resources
+from harness.airflow.pods import Container, Resources
 from harness.airflow.redaction import redact
 from harness.airflow.task_log import parse_log, readable
 from harness.cluster.kernel_log import OomKill
-from harness.report.model import Cause
-
-NOW = datetime(2026, 11, 22, 19, 43, tzinfo=UTC)
-RUN = DagRun("bad_run", "harness-1", "failed", "2026-01-01T00:00:00Z")
-FAILED = TaskInstance("boom", -1, "failed", 1, 0, started_at=NOW, ended_at=NOW, pod="bad-run-boom-x1")
-POD = Pod(
-    name="bad-run-boom-x1",
-    task_id="boom",
-    try_number=1,
-    phase="Succeeded",
-    node="n",
-    image="demo:abc",
-    limits=Resources(None, 2 * 2**30),
-)
-TOKEN = "eyJhbGciOiJIUzUxMiIsImtpZCI6Im5vdC11c2VkIn0.eyJzdWIiOiIwMWEyMDRjOCJ9.k3Ar-_9"
-
-
-def frame(filename: str, lineno: int, name: str) -> dict[str, Any]:
-    return {"filename": filename, "lineno": lineno, "name": name}
-
-
-def error(kind: str, value: str, *frames: dict[str, Any], cause: bool = False) -> dict[str, Any]:
-    return {
-        "exc_type": kind,
-        "exc_value": value,
-        "exc_notes": [],
-        "syntax_error": None,
-        "is_cause": cause,
-        "frames": list(frames),
-        "is_group": False,
-        "exceptions": [],
-    }
-
-
-RUNNER = frame("/usr/lib/python3.11/site-packages/airflow/sdk/execution_time/task_runner.py", 1579, "run")
-BOOM = frame("/opt/airflow/dags/bad_run.py", 12, "boom")
-
-
-def log(*entries: dict[str, Any]) -> str:
-    """A task's log as the REST API gives it: what Airflow puts around, and the entries."""
-    around: list[dict[str, Any]] = [
-        {"timestamp": None, "event": "::group::Log message source details"},
-        {
-            "timestamp": "2026-11-22T19:43:04.553122Z",
-            "event": "Worker startup parse complete",
-            "level": "info",
-        },
-        {"timestamp": "2026-11-22T19:43:04.650987Z", "event": "::group::Post Execute", "level": "info"},
-    ]
-    return "".join(json.dumps(entry) + "\n" for entry in [*around[:2], *entries, around[2]])
-
-
-def raised(*details: dict[str, Any]) -> dict[str, Any]:
-    return {"event": "Task failed with exception", "level": "error", "error_detail": list(details)}
-
-
-def cause_of(task: TaskInstance = FAILED, **more: Any) -> Cause:
-    return explain(RUN, task, tasks=more.pop("tasks", [task]), **more)
 
 
 def test_the_users_last_frames_come_first() -> None:

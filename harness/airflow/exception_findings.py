@@ -1,0 +1,77 @@
+"""What the exception that a task raised tells of its cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from harness.airflow.exception_hints import hint_for, missing_file, not_a_metric
+from harness.airflow.finding import Finding, in_a_line, whole
+from harness.airflow.models import TaskInstance
+from harness.airflow.task_log import LogRecord, Raised, last_texts
+from harness.airflow.user_frames import is_users, shortened, users_frames
+from harness.errors import CauseCode
+
+_TOKEN_REFUSED = re.compile(
+    r"ServerResponseError.*(?:Invalid auth token|Signature has expired|token.*expired)", re.DOTALL
+)
+
+
+def from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:
+    """A token that Airflow gave the task when it was queued, and refused when the task came with it."""
+    if not any(_TOKEN_REFUSED.search(str(entry)) for entry in raised):
+        return None
+    return Finding(
+        CauseCode.API_SERVER_LOST,
+        f"task {task.label}: its token had expired, so Airflow refused what it asked: it waited for too long",
+        "run the test again; harness status shows what else the cluster was doing",
+        tuple(whole(str(entry)) for entry in raised),
+    )
+
+
+def from_metrics(task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None) -> Finding | None:
+    """Numbers that Airflow itself refused to keep, which therefore never came to be read as metrics."""
+    wrong = next((found for entry in raised if (found := not_a_metric(entry))), None)
+    if wrong is None or task.task_id != metrics_task:
+        return None
+    return Finding(
+        CauseCode.METRICS_INVALID,
+        f"task {task.label}: {wrong}",
+        "harness logs: see where the training went wrong",
+        tuple(whole(str(entry)) for entry in raised),
+    )
+
+
+def from_exception(
+    task: TaskInstance,
+    records: Sequence[LogRecord],
+    raised: Sequence[Raised],
+    code_root: str,
+    has_earlier: bool,
+) -> Finding | None:
+    if not raised:
+        return None
+    first = raised[0]
+    ours = users_frames(first, code_root)
+    place = f" at {ours[0]}" if ours else ""
+    root = raised[-1]
+    because = f" (from {in_a_line(str(root))})" if len(raised) > 1 else ""
+    lost = next((path for entry in raised if (path := missing_file(entry))), None) if has_earlier else None
+    if lost is not None:
+        because += (
+            f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
+        )
+    evidence: list[str] = []
+    for entry in raised:
+        evidence.append(whole(str(entry)))
+        evidence += [f"  {frame}" for frame in users_frames(entry, code_root)[:4]]
+        if entry.frames and not is_users(entry.frames[-1], code_root):
+            evidence.append(f"  {shortened(entry.frames[-1], code_root)}")
+    if not ours:  # raised by an operator: what was printed before tells more than its frames
+        evidence += last_texts([record for record in records if not record.raised])
+    return Finding(
+        CauseCode.TASK_FAILED,
+        f"task {task.label} failed{place}: {in_a_line(str(first))}{because}",
+        next((hint for entry in raised if (hint := hint_for(entry, code_root))), ""),
+        tuple(evidence),
+    )

@@ -1,0 +1,52 @@
+"""What a raised exception is told as: in one line, by the task's own exception, with those that are inside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from task_samples import BOOM, FAILED, cause_of, error, log, raised
+
+from harness.airflow.models import DagImportError
+
+MANY_LINES = (
+    "2 validation errors for TrainingConfig\nlearning_rate\n  Input should be a number\nepochs\n  Too small"
+)
+
+
+def test_an_exception_of_many_lines_is_told_in_one() -> None:
+    text = log(raised(error("ValidationError", MANY_LINES, BOOM)))
+    cause = cause_of(replace(FAILED, try_number=2, max_tries=1), log=text)
+    assert cause.message == (
+        "task boom failed at dags/bad_run.py:12 in boom: ValidationError: 2 validation errors for TrainingConfig "
+        "learning_rate Input should be a number epochs Too small (try 2 of 2)"
+    )
+    assert cause.evidence[0] == f"ValidationError: {MANY_LINES}"
+
+
+def test_a_long_exception_is_cut_in_the_message_alone() -> None:
+    long = "no such column: " + "x" * 900
+    cause = cause_of(
+        replace(FAILED, try_number=2, max_tries=1), log=log(raised(error("KeyError", long, BOOM)))
+    )
+    assert len(cause.message) < 400
+    assert cause.message.endswith("x… (try 2 of 2)")
+    assert long in cause.evidence[0]
+
+
+def test_a_secret_is_masked_before_its_text_is_cut() -> None:
+    said = "x" * 280 + " postgresql://ml:hunter2secret@warehouse/db"
+    assert "hunter2" not in cause_of(log=log(raised(error("E", said, BOOM)))).model_dump_json()
+
+
+def test_an_import_error_of_many_lines_is_told_in_one() -> None:
+    trace = (
+        'Traceback (most recent call last):\n  File "/opt/airflow/dags/a.py", line 3, in <module>\n    x()\n'
+    )
+    found = DagImportError("a.py", f"{trace}E: {MANY_LINES}")
+    assert found.message == "E: " + " ".join(MANY_LINES.split())
+    assert found.text == f"E: {MANY_LINES}"
+
+
+def test_an_import_timeout_is_told_without_airflows_links() -> None:
+    said = "AirflowTaskTimeout: DagBag import timeout after 50.0s.\nPlease take a look at these docs\n* https://a, PID: 7"
+    assert DagImportError("a.py", said).message == said.splitlines()[0]
