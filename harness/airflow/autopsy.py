@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.airflow.audit_reasons import from_audit
-from harness.airflow.exception_findings import from_exception, from_metrics, from_token
+from harness.airflow.exception_findings import from_exception, from_metrics, from_token, raised_by_task
 from harness.airflow.finding import Finding, first_line
 from harness.airflow.killed import killed
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
@@ -51,7 +51,7 @@ def explain(
         return _no_failed_task(run, tasks)
     records = parse_log(log)
     pod = last_pod(pods, task)
-    raised = next((record.raised for record in reversed(records) if record.raised), ())
+    raised = raised_by_task(records)
     found = (
         _from_pod(task, pod, records, raised, room)
         or killed(task, pod, records, kills, last_texts(records))
@@ -73,6 +73,13 @@ def explain(
         hint=found.hint or "harness logs",
         evidence=tuple(redact(line) for line in found.evidence[:EVIDENCE_LINES]),
     )
+
+
+def telling_log(tail: str, kept: str) -> str:
+    """The end of a log, or all that is kept of it where its end has nothing that the task raised."""
+    if not tail or (kept and not raised_by_task(parse_log(tail)) and raised_by_task(parse_log(kept))):
+        return kept
+    return tail
 
 
 def last_said(log: str) -> tuple[str, ...]:

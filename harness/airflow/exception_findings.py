@@ -16,6 +16,25 @@ _TOKEN_REFUSED = re.compile(
     r"ServerResponseError.*(?:Invalid auth token|Signature has expired|token.*expired)", re.DOTALL
 )
 
+_TASK_FAILED = "Task failed with exception"
+# Beginnings of what Airflow says when something beside the task raised.
+_BESIDE_THE_TASK = (
+    "Early rendering of map_index_template failed",
+    "Failed to push an xcom",
+    "Failed to run task callback",
+    "Failed to send email notification",
+    "Failed to set rendered fields",
+    "Retry policy evaluation failed",
+    "error calling listener",
+)
+
+
+def raised_by_task(records: Sequence[LogRecord]) -> tuple[Raised, ...]:
+    """What ended the task, then what led to it; not what its callbacks and listeners raised."""
+    telling = [record for record in records if record.raised and not record.text.startswith(_BESIDE_THE_TASK)]
+    own = [record for record in telling if record.text == _TASK_FAILED]
+    return (own or telling)[-1].raised if telling else ()
+
 
 def from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:
     """A token that Airflow gave the task when it was queued, and refused when the task came with it."""

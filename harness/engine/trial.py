@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from harness import metrics
 from harness.airflow.api import AirflowApi
-from harness.airflow.autopsy import explain, last_said, root_failure
+from harness.airflow.autopsy import explain, last_said, root_failure, telling_log
 from harness.airflow.dag_ids import refuse_twice
 from harness.airflow.log_keeper import LogKeeper
 from harness.airflow.models import DagRun, TaskInstance
@@ -200,7 +200,7 @@ def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:
     if task is not None:
         pod = outcome.pod_of(task)
         log = trial.pods.log(pod.name, "base", tail_lines=LOG_TAIL_LINES) if pod and not pod.deleted else ""
-        log = log or (trial.keeper.text(pod) if pod and trial.keeper else "")
+        log = telling_log(log, trial.keeper.text(pod) if pod and trial.keeper else "")
         log = log or trial.api.task_log(
             trial.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
         )

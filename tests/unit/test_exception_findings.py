@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from task_samples import BOOM, FAILED, cause_of, error, log, raised
 
+from harness.airflow.autopsy import telling_log
 from harness.airflow.models import DagImportError
 
 MANY_LINES = (
@@ -48,5 +50,34 @@ def test_an_import_error_of_many_lines_is_told_in_one() -> None:
 
 
 def test_an_import_timeout_is_told_without_airflows_links() -> None:
-    said = "AirflowTaskTimeout: DagBag import timeout after 50.0s.\nPlease take a look at these docs\n* https://a, PID: 7"
+    said = "AirflowTaskTimeout: import timeout after 50.0s.\nPlease take a look at these docs\n* https://a, PID: 7"
     assert DagImportError("a.py", said).message == said.splitlines()[0]
+
+
+OWN = raised(error("ValueError", "the rate must be positive", BOOM))
+
+
+@pytest.mark.parametrize(
+    "event", ["Failed to run task callback", "error calling listener", "Failed to push an xcom for a link"]
+)
+def test_what_the_task_raised_is_told_rather_than_what_its_callbacks_did(event: str) -> None:
+    beside = {**raised(error("KeyError", "'SLACK_URL'", BOOM)), "event": event}
+    for text in (log(OWN, beside), log(beside, OWN)):
+        assert "ValueError: the rate must be positive" in cause_of(log=text).message
+    assert "KeyError" not in cause_of(log=log(beside)).message.partition(";")[0]
+
+
+def test_an_exception_in_another_record_is_told_without_the_tasks_own() -> None:
+    top = {**raised(error("ServerError", "no answer", BOOM)), "event": "Top level error"}
+    assert "ServerError" in cause_of(log=log(top)).message
+    assert "ValueError" in cause_of(log=log(OWN, top)).message
+
+
+def test_all_that_is_kept_is_read_when_the_end_of_the_log_has_no_exception() -> None:
+    tail = log({"event": "Failed to run task callback", "level": "error"})
+    whole = log(OWN) + tail
+    assert telling_log(tail, whole) == whole
+    assert telling_log("", whole) == whole
+    assert telling_log(tail, "") == tail
+    assert telling_log(tail, log()) == tail
+    assert telling_log(log(OWN), whole) == log(OWN)
