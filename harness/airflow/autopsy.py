@@ -158,18 +158,16 @@ def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> Finding | No
 def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecord]) -> Finding:
     errors = [record.text for record in records if record.level in {"error", "critical"}]
     evidence = tuple(errors[-5:]) or last_texts(records)
+    code = next((record.exit_code for record in reversed(records) if record.exit_code), None)
+    pod_code = pod.base.exit_code if pod and pod.base else None
     if errors:
-        return Finding(
-            CauseCode.TASK_FAILED, f"task {task.label} failed: {first_line(errors[-1])}", "", evidence
+        why = f"failed: {first_line(errors[-1])}" + (
+            f"; its process ended with exit code {code}" if code else ""
         )
-    code = pod.base.exit_code if pod and pod.base else None
-    if code:
-        return Finding(
-            CauseCode.TASK_FAILED,
-            f"task {task.label} failed: its pod ended with exit code {code}",
-            "",
-            evidence,
-        )
-    return Finding(
-        CauseCode.TASK_FAILED, f"task {task.label} failed and its log does not say why", "", evidence
-    )
+    elif code:
+        why = f"failed: its process ended with exit code {code} (os._exit, or native code)"
+    elif pod_code:
+        why = f"failed: its pod ended with exit code {pod_code}"
+    else:
+        why = "failed and its log does not say why"
+    return Finding(CauseCode.TASK_FAILED, f"task {task.label} {why}", "", evidence)

@@ -14,6 +14,7 @@ _AIRFLOWS_OWN = (
     "DAG bundles loaded",
     "Executing workload",
     "Filling up the DagBag",
+    "Process exited abnormally",
     "Secrets backends loaded",
     "Task finished",
     "Using Public CAs",
@@ -38,7 +39,7 @@ class Raised:
 class LogRecord:
     """One line of a task's log. `raised`: the exception it reports, then those that led to it.
 
-    `exited` is what the task gave to sys.exit, as text.
+    `exited` is what the task gave to sys.exit, as text; `exit_code` with what code its process ended, if not 0.
     """
 
     text: str
@@ -47,6 +48,7 @@ class LogRecord:
     raised: tuple[Raised, ...] = ()
     signal: int | None = None
     exited: str | None = None
+    exit_code: int | None = None
 
 
 def parse_log(text: str) -> tuple[LogRecord, ...]:
@@ -89,6 +91,7 @@ def _record(line: str) -> LogRecord:
         raised=tuple(_raised(entry) for entry in _dicts(data.get("error_detail"))),
         signal=_signal(data),
         exited=str(data.get("exit_code")) if data["event"] == "Task exited" else None,
+        exit_code=_exit_code(data),
     )
 
 
@@ -99,6 +102,13 @@ def _signal(data: Mapping[str, Any]) -> int | None:
         if isinstance(number, int) and not isinstance(number, bool) and number < 0:
             return -number
     return None
+
+
+def _exit_code(data: Mapping[str, Any]) -> int | None:
+    """The code that the task's process ended with by itself: the task's log and its pod's tell of it."""
+    code = data.get("exit_code")
+    told = data["event"] in ("Process exited abnormally", "Workload finished")
+    return code if told and isinstance(code, int) and not isinstance(code, bool) and code > 0 else None
 
 
 def _raised(entry: Mapping[str, Any]) -> Raised:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -263,6 +264,27 @@ def test_the_last_error_line_when_there_is_no_exception() -> None:
 def test_the_exit_code_when_there_is_nothing_else() -> None:
     ended = replace(POD, phase="Failed", containers=(Container("base", ended_reason="Error", exit_code=2),))
     assert cause_of(pods=[ended]).message == "task boom failed: its pod ended with exit code 2"
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        {"event": "Process exited abnormally", "level": "warning", "exit_code": 7},
+        {"event": "Workload finished", "level": "info", "exit_code": 7, "final_state": "failed"},
+    ],
+    ids=["the task's log", "its pod's"],
+)
+def test_a_process_that_ended_by_itself_without_an_exception(ended: dict[str, Any]) -> None:
+    said = {"event": "licence check failed", "level": "info"}
+    cause = cause_of(log=log(said, ended))
+    assert cause.message == (
+        "task boom failed: its process ended with exit code 7 (os._exit, or native code)"
+    )
+    assert cause.evidence == ("licence check failed",)
+    with_error = cause_of(log=log({**said, "level": "error"}, ended))
+    assert with_error.message == "task boom failed: licence check failed; its process ended with exit code 7"
+    assert "exit code" not in cause_of(log=log(said, {**ended, "exit_code": 0})).message
+    assert "exit code" not in cause_of(log=log(said, {**ended, "event": "my own"})).message
 
 
 def test_a_run_that_failed_without_a_failed_task() -> None:
