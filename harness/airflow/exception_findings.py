@@ -12,6 +12,7 @@ from harness.airflow.task_log import LogRecord, Raised, last_texts
 from harness.airflow.user_frames import is_users, shortened, users_frames
 from harness.errors import CauseCode
 
+GROUP_CHARS = 120  # of an exception group's own text, in a message
 _TOKEN_REFUSED = re.compile(
     r"ServerResponseError.*(?:Invalid auth token|Signature has expired|token.*expired)", re.DOTALL
 )
@@ -38,7 +39,7 @@ def raised_by_task(records: Sequence[LogRecord]) -> tuple[Raised, ...]:
 
 def from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:
     """A token that Airflow gave the task when it was queued, and refused when the task came with it."""
-    if not any(_TOKEN_REFUSED.search(str(entry)) for entry in raised):
+    if not any(_TOKEN_REFUSED.search(str(found)) for entry in raised for found in entry.with_inner):
         return None
     return Finding(
         CauseCode.API_SERVER_LOST,
@@ -70,12 +71,13 @@ def from_exception(
 ) -> Finding | None:
     if not raised:
         return None
-    first = raised[0]
-    ours = users_frames(first, code_root)
+    ours = users_frames(raised[0].leaves[0], code_root) or users_frames(raised[0], code_root)
     place = f" at {ours[0]}" if ours else ""
-    root = raised[-1]
-    because = f" (from {in_a_line(str(root))})" if len(raised) > 1 else ""
-    lost = next((path for entry in raised if (path := missing_file(entry))), None) if has_earlier else None
+    because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
+    everything = [found for entry in raised for found in entry.with_inner]
+    lost = (
+        next((path for entry in everything if (path := missing_file(entry))), None) if has_earlier else None
+    )
     if lost is not None:
         because += (
             f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
@@ -86,11 +88,25 @@ def from_exception(
         evidence += [f"  {frame}" for frame in users_frames(entry, code_root)[:4]]
         if entry.frames and not is_users(entry.frames[-1], code_root):
             evidence.append(f"  {shortened(entry.frames[-1], code_root)}")
+        if entry.inner:
+            evidence.append(whole("\n".join(_placed(leaf, code_root) for leaf in entry.leaves)))
     if not ours:  # raised by an operator: what was printed before tells more than its frames
         evidence += last_texts([record for record in records if not record.raised])
     return Finding(
         CauseCode.TASK_FAILED,
-        f"task {task.label} failed{place}: {in_a_line(str(first))}{because}",
-        next((hint for entry in raised if (hint := hint_for(entry, code_root))), ""),
+        f"task {task.label} failed{place}: {_told(raised[0])}{because}",
+        next((hint for entry in everything if (hint := hint_for(entry, code_root))), ""),
         tuple(evidence),
     )
+
+
+def _told(raised: Raised) -> str:
+    """An exception in a line: of a group the first that is in it, as the group's own text tells nothing."""
+    if not raised.inner:
+        return in_a_line(str(raised))
+    return f"{in_a_line(str(raised.leaves[0]))} (in {in_a_line(str(raised), GROUP_CHARS)})"
+
+
+def _placed(raised: Raised, code_root: str) -> str:
+    ours = users_frames(raised, code_root)
+    return f"  {raised}" + (f" at {ours[0]}" if ours else "")

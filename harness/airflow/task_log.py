@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,26 @@ _AIRFLOWS_OWN = (
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception in a task's log, its frames outermost first."""
+    """An exception in a task's log, its frames outermost first.
+
+    `inner`: what an exception group holds; of each exception what led to it comes after it.
+    """
 
     kind: str
     message: str
     frames: tuple[Frame, ...] = ()
+    inner: tuple[tuple[Raised, ...], ...] = ()
+
+    @property
+    def leaves(self) -> tuple[Raised, ...]:
+        """The exceptions in a group that are no groups themselves; an exception that is no group alone."""
+        found = tuple(leaf for chain in self.inner if chain for leaf in chain[0].leaves)
+        return found or (self,)
+
+    @property
+    def with_inner(self) -> tuple[Raised, ...]:
+        """It and all that is in it."""
+        return (self, *(found for chain in self.inner for entry in chain for found in entry.with_inner))
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else self.kind
@@ -62,13 +77,20 @@ def readable(text: str) -> str:
     for record in parse_log(text):
         head = f"{record.time[11:19]} {record.level:<8} " if record.time else ""
         lines.append(head + record.text)
-        for number, raised in enumerate(reversed(record.raised)):
-            if number:
-                lines += ["", "The above exception was the direct cause of the following exception:", ""]
-            lines.append("Traceback (most recent call last):")
-            lines += [f'  File "{frame.file}", line {frame.line}, in {frame.name}' for frame in raised.frames]
-            lines.append(str(raised))
+        lines += _traceback(record.raised)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _traceback(chain: Sequence[Raised]) -> Iterator[str]:
+    for number, raised in enumerate(reversed(chain)):
+        if number:
+            yield from ("", "The above exception was the direct cause of the following exception:", "")
+        yield "Traceback (most recent call last):"
+        yield from (f'  File "{frame.file}", line {frame.line}, in {frame.name}' for frame in raised.frames)
+        yield str(raised)
+        for place, inner in enumerate(raised.inner, start=1):
+            yield f"  +---------------- {place} ----------------"
+            yield from (f"  | {line}" for line in _traceback(inner))
 
 
 def last_texts(records: Sequence[LogRecord]) -> tuple[str, ...]:
@@ -116,8 +138,13 @@ def _raised(entry: Mapping[str, Any]) -> Raised:
         Frame(str(frame.get("filename", "?")), int(frame.get("lineno") or 0), str(frame.get("name", "")))
         for frame in _dicts(entry.get("frames"))
     )
+    chains = entry.get("exceptions")
+    inner = tuple(
+        tuple(_raised(inner) for inner in _dicts(chain))
+        for chain in (chains if isinstance(chains, list) else [])
+    )
     return Raised(
-        str(entry.get("exc_type") or "Exception"), str(entry.get("exc_value") or "").strip(), frames
+        str(entry.get("exc_type") or "Exception"), str(entry.get("exc_value") or "").strip(), frames, inner
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from task_samples import BOOM, FAILED, cause_of, error, log, raised
+from task_samples import BOOM, FAILED, RUNNER, cause_of, error, frame, log, raised
 
 from harness.airflow.autopsy import telling_log
 from harness.airflow.models import DagImportError
+from harness.airflow.task_log import readable
 
 MANY_LINES = (
     "2 validation errors for TrainingConfig\nlearning_rate\n  Input should be a number\nepochs\n  Too small"
@@ -81,3 +82,47 @@ def test_all_that_is_kept_is_read_when_the_end_of_the_log_has_no_exception() -> 
     assert telling_log(tail, "") == tail
     assert telling_log(tail, log()) == tail
     assert telling_log(log(OWN), whole) == log(OWN)
+
+
+SHARD = frame("/opt/airflow/dags/shards.py", 9, "shard")
+LEAVES = [error("ValueError", f"shard {number} has no label", SHARD) for number in (1, 3)]
+GROUP = {
+    **error("ExceptionGroup", "unhandled errors in a TaskGroup (2 sub-exceptions)", RUNNER, BOOM),
+    "is_group": True,
+    "exceptions": [[leaf] for leaf in LEAVES],
+}
+
+
+def test_of_an_exception_group_the_first_that_is_in_it_is_told() -> None:
+    nested = {**error("ExceptionGroup", "outer (1 sub-exception)", BOOM), "exceptions": [[GROUP]]}
+    assert cause_of(log=log(raised(GROUP))).message == (
+        "task boom failed at dags/shards.py:9 in shard: ValueError: shard 1 has no label "
+        "(in ExceptionGroup: unhandled errors in a TaskGroup (2 sub-exceptions))"
+    )
+    for group in (GROUP, nested):
+        cause = cause_of(log=log(raised(group)))
+        assert "ValueError: shard 1 has no label" in cause.message
+        for number in (1, 3):
+            assert f"ValueError: shard {number} has no label at dags/shards.py:9 in shard" in str(
+                cause.evidence
+            )
+
+
+def test_an_exception_group_that_led_to_another_exception() -> None:
+    cause = cause_of(log=log(raised(error("RuntimeError", "no data", BOOM), GROUP)))
+    assert "at dags/bad_run.py:12 in boom: RuntimeError: no data (from ValueError: shard 1" in cause.message
+
+
+def test_hints_look_into_exception_groups() -> None:
+    group = {**GROUP, "exceptions": [[LEAVES[0]], [error("MemoryError", "", SHARD)]]}
+    assert "memory limit" in cause_of(log=log(raised(group))).hint
+
+
+def test_a_log_for_people_shows_what_is_in_an_exception_group() -> None:
+    shown = readable(log(raised(GROUP)))
+    assert shown.index("ExceptionGroup: ") < shown.index("  | ValueError: shard 1") < shown.index("shard 3")
+
+
+def test_groups_of_any_shape_can_be_read() -> None:
+    for wrong in (None, 3, "x", [None], [[]], [{}], [[{"exceptions": 1}]]):
+        assert cause_of(log=log(raised({**GROUP, "exceptions": wrong}))).code == "task_failed"
