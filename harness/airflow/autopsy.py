@@ -11,7 +11,7 @@ from harness.airflow.killed import killed
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Pod, Resources
-from harness.airflow.redaction import redact
+from harness.airflow.redaction import masked
 from harness.airflow.task_log import LogRecord, Raised, last_texts, parse_log
 from harness.cluster.kernel_log import OomKill
 from harness.errors import CauseCode
@@ -68,10 +68,10 @@ def explain(
     )
     return Cause(
         code=found.code.code,
-        message=redact(one_line(found.message + suffix)),
+        message=masked(one_line(found.message + suffix)),
         task_id=task.task_id,
-        hint=found.hint or "harness logs",
-        evidence=tuple(redact(line) for line in found.evidence[:EVIDENCE_LINES]),
+        hint=masked(found.hint) or "harness logs",
+        evidence=tuple(masked(line) for line in found.evidence[:EVIDENCE_LINES]),
     )
 
 
@@ -84,7 +84,7 @@ def telling_log(tail: str, kept: str) -> str:
 
 def last_said(log: str) -> tuple[str, ...]:
     """The last lines of a task's log that are not Airflow's own, secrets masked."""
-    return tuple(redact(text) for text in last_texts(parse_log(log)))
+    return tuple(masked(text) for text in last_texts(parse_log(log)))
 
 
 def last_pod(pods: Iterable[Pod], task: TaskInstance) -> Pod | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.airflow.redaction import redact
+from harness.airflow.redaction import masked
 from harness.errors import CauseCode
 from harness.report.format import one_line
 
@@ -24,16 +24,16 @@ class Finding:
 
 def in_a_line(text: str, most: int = MESSAGE_CHARS) -> str:
     """Text on one line, not longer than `most`. Masked first: half a secret is not seen to be one."""
-    line = one_line(redact(text))
+    line = one_line(masked(text))
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
 def first_line(text: str) -> str:
     """The first line that is not blank."""
-    return in_a_line(next((line for line in redact(text).splitlines() if line.strip()), ""))
+    return in_a_line(next((line for line in masked(text).splitlines() if line.strip()), ""))
 
 
 def whole(text: str) -> str:
     """Text with its lines, for the evidence."""
-    text = redact(text)
+    text = masked(text)
     return text if len(text) <= EVIDENCE_CHARS else text[: EVIDENCE_CHARS - 1].rstrip() + "…"

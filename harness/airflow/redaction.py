@@ -14,8 +14,11 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,2}")
 _WORKLOAD = re.compile(
     r"""(?P<flag>--json-string)(?P<gap>[=\s"',\\]+)(?:\{.*\}(?P<end>(?:\\?["'])?)|'[^']*'|"(?:[^"\\]|\\.)*"|\S+)"""
 )
-_URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+(?=@)")
-_BEARER = re.compile(r"(?P<head>\b[Bb]earer\s+)[A-Za-z0-9._~+/=-]{8,}")
+# What stands between a port and an address later in the URL is no password.
+_URL_PASSWORD = re.compile(
+    r"""(?P<head>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)(?!\d+/)(?:[^\s/"'<>]{1,256}|[^\s"'<>@]{1,256})(?=@)"""
+)
+_BEARER = re.compile(r"(?P<head>\b[Bb]earer\s+|(?i:\bauthorization\W+basic\s+))[A-Za-z0-9._~+/=-]{8,}")
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 _PRIVATE_KEY = re.compile(rf"{_KEY_BEGINS.pattern}.*?(?:{_KEY_ENDS.pattern}|\Z)", re.DOTALL)
@@ -24,11 +27,23 @@ _SERVICE_KEY = re.compile(
     r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}"
     r"|hf_[A-Za-z0-9]{20,}|AIza[\w-]{30,}|npm_[A-Za-z0-9]{20,}|pypi-[\w-]{20,}|sk-[\w-]{20,})"
 )
-_NAME = r"(?:password|passwd|passphrase|secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key)"
-# `password=…`, `"aws_secret_access_key": "…"`: what has such a name and is no plain number or word of Python.
+# `password=…` as connection strings have it: any text, be it short or a number; `pwd=/opt` is a folder.
+_PASSWORD = re.compile(
+    r"""(?P<head>(?i:pass(?:word|wd|phrase)|(?<![A-Za-z])pwd(?!\s*=\s*[/.]))\\?["']?[ \t]*=(?:[ \t]+(?!\w+=))?)"""
+    r"""(?!(?:None|null|True|False|true|false)\b|\*\*\*)"""
+    r"""(?:(?P<quote>\\?["'])(?:(?!(?P=quote)).){1,256}(?P=quote)|(?:[^\s"'&;,)}\]\\]|,(?!\s|$))+)"""
+)
+_NAME = (
+    r"(?:password|passwd|passphrase|secret|(?<!unexpected )token|credentials?"
+    r"|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key)"
+)
+_ABOUT_IT = r"(?:name|type|path|file|ur[il]|length|count|limit)"  # `token_url`, `secret_name`
+# `token=…`, `"aws_secret_access_key": "…"`: what has such a name and is no plain number, word of Python or `<pad>`.
 _NAMED = re.compile(
-    rf"""(?P<head>(?i:{_NAME})(?:[_-][A-Za-z0-9_-]*)?\\?["']?[ \t]*[:=][ \t]*)(?P<quote>\\?["'])?"""
-    rf"""(?!\d+(?:[\s,;)}}\]]|$)|(?:None|null|True|False|true|false)\b|\*\*\*)(?P<value>[^\s"',;&)}}\]\\]{{{SHORTEST_SECRET},}})"""
+    rf"""(?P<head>(?i:{_NAME}(?:[_-](?!{_ABOUT_IT}\b)[A-Za-z0-9_-]*)?)"""
+    rf"""\\?["']?[ \t]*[:=](?:[ \t]+(?!\w+=\w))?)(?P<quote>\\?["'])?"""
+    rf"""(?!\d+(?:[\s,;)}}\]]|$)|(?:None|null|True|False|true|false)\b|\*\*\*|<)"""
+    rf"""(?P<value>[^\s"',;&)}}\]\\]{{{SHORTEST_SECRET},}})"""
 )
 _SECRET_NAME = re.compile(rf"(?i){_NAME}|(?:^|_)(?:pass|pat|key|auth)$")
 
@@ -39,6 +54,21 @@ def redact(text: str) -> str:
     text = _TOKEN.sub(MASK, text)
     text = _URL_PASSWORD.sub(lambda match: match["head"] + MASK, text)
     return _BEARER.sub(lambda match: match["head"] + MASK, text)
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a secret by its form, its beginning or the name before it."""
+    text = redact(_PRIVATE_KEY.sub(MASK, text))
+    text = _SERVICE_KEY.sub(MASK, text)
+    for pattern in (_PASSWORD, _NAMED):
+        text = pattern.sub(_mask_value, text)
+    return text
+
+
+def _mask_value(match: re.Match[str]) -> str:
+    quote_mark = match["quote"] or ""
+    closing = quote_mark if match.re is _PASSWORD else ""
+    return f"{match['head']}{quote_mark}{MASK}{closing}"
 
 
 class Redactor:
@@ -57,11 +87,7 @@ class Redactor:
         return redact(text if self._known is None else self._known.sub(MASK, text))
 
     def __call__(self, text: str) -> str:
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
-        text = redact(_PRIVATE_KEY.sub(MASK, text))
-        text = _SERVICE_KEY.sub(MASK, text)
-        return _NAMED.sub(lambda match: f"{match['head']}{match['quote'] or ''}{MASK}", text)
+        return masked(text if self._known is None else self._known.sub(MASK, text))
 
     def lines(self, lines: Iterable[str]) -> Iterator[str]:
         """The same of lines as they come: a key that stretches over several is masked to its end."""

@@ -12,7 +12,7 @@ from harness.airflow.autopsy import last_pod
 from harness.airflow.models import DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Pod, PodWatch, Resources
-from harness.airflow.redaction import redact
+from harness.airflow.redaction import masked
 from harness.errors import CauseCode, HarnessError
 
 INTERVAL_S = 0.5
@@ -197,9 +197,9 @@ class _View:
                 error = found.error
                 return HarnessError(
                     error.cause,
-                    redact(f"task {task.label}: {error.message}"),
+                    masked(f"task {task.label}: {error.message}"),
                     hint=error.hint,
-                    evidence=[redact(line) for line in error.evidence or events],
+                    evidence=[masked(line) for line in error.evidence or events],
                     task_id=task.task_id,
                 )
         self._troubled_s = {key: since for key, since in self._troubled_s.items() if key in present}

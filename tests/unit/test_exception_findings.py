@@ -37,8 +37,11 @@ def test_a_long_exception_is_cut_in_the_message_alone() -> None:
 
 
 def test_a_secret_is_masked_before_its_text_is_cut() -> None:
-    said = "x" * 280 + " postgresql://ml:hunter2secret@warehouse/db"
-    assert "hunter2" not in cause_of(log=log(raised(error("E", said, BOOM)))).model_dump_json()
+    for secret in ("postgresql://ml:hunter2secret@warehouse/db", "host=a password=hunter2secret"):
+        said = "x" * 280 + " " + secret
+        told = cause_of(log=log(raised(error("E", said, BOOM)))).model_dump_json()
+        assert "hunter2" not in told
+        assert "***" in told
 
 
 def test_an_import_error_of_many_lines_is_told_in_one() -> None:

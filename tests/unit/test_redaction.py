@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.airflow.redaction import Redactor, secrets_of
+from harness.airflow.redaction import Redactor, masked, secrets_of
 
 CANARY = "c4n4ry/v4lue+x"
 
@@ -48,8 +48,46 @@ def test_what_looks_like_a_secret_is_masked(text: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "could not connect with host=warehouse user=ml password=correct-horse dbname=features",
+            "could not connect with host=warehouse user=ml password=*** dbname=features",
+        ),
+        ("password=1234 host=a", "password=*** host=a"),
+        ("password=a,b;c host=a", "password=***;c host=a"),
+        ("connect(user='ml', password='two words', port=5)", "connect(user='ml', password='***', port=5)"),
+        ("DRIVER=x;UID=ml;PWD=s3;SERVER=y", "DRIVER=x;UID=ml;PWD=***;SERVER=y"),
+        ("passwd = hunter2, retrying", "passwd = ***, retrying"),
+        ("GET /v1?api_key=abc123def&page=2", "GET /v1?api_key=***&page=2"),
+        ("AccountName=x;AccountKey=Zm9vYmFy;End", "AccountName=x;AccountKey=***;End"),
+        ("aws_secret_access_key=wJalrXUtnFEMI", "aws_secret_access_key=***"),
+        ("invalid token: abcd1234", "invalid token: ***"),
+        ("postgresql://ml:p@ss@warehouse:5432/db", "postgresql://ml:***@warehouse:5432/db"),
+        ("postgresql://ml:pa/ss@warehouse:5432/db", "postgresql://ml:***@warehouse:5432/db"),
+        ("redis://:hunter@cache:6379/0", "redis://:***@cache:6379/0"),
+        ("Authorization: Basic bWw6aHVudGVy", "Authorization: Basic ***"),
+    ],
+)
+def test_what_is_told_of_a_failure_holds_no_secret(text: str, kept: str) -> None:
+    assert masked(text) == kept
+    assert masked(kept) == kept
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "password= host=warehouse",
+        "PWD=/opt/airflow",
+        "password=None",
+        "SyntaxError: unexpected token: identifier",
+        "pad_token='<|padding|>', token_type_ids=None",
+        "max_tokens=4096, token_length=512",
+        "secret_name=warehouse-login, token_url=https://login",
+        "no answer from http://registry:5000/models?owner=a@b.c",
+        'secret "warehouse" not found',
+        "the password for user ml is wrong",
+        "2 validation errors: access_key Field required",
         "tokens: 1048576, epoch 3",
         "token = None",
         "secretName: airflow",
