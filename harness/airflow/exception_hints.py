@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from harness.airflow.missing_modules import missing_module
 from harness.airflow.pod_trouble import MEMORY_HINT
 from harness.airflow.task_log import Raised
 
 _MISSING_FILE = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
-_MISSING_MODULE = re.compile(r"No module named '(?P<name>[^'.]+)")
 _NO_CONNECTION = re.compile(
     r"conn(?:ection)?(?:_id)?[^`'\"]{0,20}[`'\"](?P<name>[^`'\"]+)[`'\"] (?:isn't|(?:is )?not) (?:found|defined)"
 )
@@ -49,8 +49,8 @@ def hint_for(raised: Raised, code_root: str) -> str:
     path = missing_file(raised) or (refused["path"] if refused else None)
     if path and (not refused or PurePosixPath(path).is_relative_to(code_root)):
         return _hand_over(PurePosixPath(path), PurePosixPath(code_root))
-    if raised.kind == "ModuleNotFoundError" and (match := _MISSING_MODULE.search(raised.message)):
-        return missing_module(match["name"])
+    if raised.kind == "ModuleNotFoundError" and (hint := missing_module(raised.message)):
+        return hint
     if match := _NO_CONNECTION.search(raised.message):
         name = re.sub(r"\W", "_", match["name"]).upper()
         return f"a version has no connections of its own: set AIRFLOW_CONN_{name} in the task's environment"
@@ -59,14 +59,6 @@ def hint_for(raised: Raised, code_root: str) -> str:
     if _NO_XCOM.search(raised.message):
         return "what a task returns is kept as an XCom: return numbers, text, lists or dicts, and files by their path"
     return _BY_KIND.get(raised.kind, "")
-
-
-def missing_module(name: str) -> str:
-    """What to do about a module that is not in the image."""
-    return (
-        f"add {name} to the file that [image] requirements names in harness.toml; "
-        "if it is a module of your own, list its folder in [image] code"
-    )
 
 
 def _hand_over(path: PurePosixPath, code_root: PurePosixPath) -> str:

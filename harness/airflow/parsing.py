@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from harness.airflow.api import AirflowApi
-from harness.airflow.exception_hints import missing_module
 from harness.airflow.finding import whole
+from harness.airflow.missing_modules import missing_module
 from harness.airflow.models import Dag, DagImportError, Frame
 from harness.errors import CauseCode, HarnessError
 
@@ -23,7 +23,6 @@ QUIET_S = 30.0
 EVIDENCE_FILES = 5
 _STATS_TITLE = "DAG File Processing Stats"
 _COMPUTED_ID = re.compile(r"""(?:dag_id\s*=|\bDAG\(|@dag\()\s*(?![\s"')]|dag_id|[a-z_]+\s*=)""")
-_MISSING_MODULE = re.compile(r"No module named '(?P<name>[^'.]+)")
 
 
 @dataclass(frozen=True)
@@ -226,8 +225,8 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
 
 
 def _import_hint(error: DagImportError) -> str:
-    if (missing := _MISSING_MODULE.search(error.message)) is not None:
-        return missing_module(missing["name"])
+    if hint := missing_module(error.message, error.stack_trace):
+        return hint
     if "timeout" in error.message.lower():
         return f"let {error.path} do less when it is imported: what takes long belongs into a task"
     return ""

@@ -143,7 +143,7 @@ def test_mapped_tasks_have_their_index() -> None:
             "[Errno 2] No such file or directory: '/tmp/model.pkl'",
             "$HARNESS_ARTIFACTS_URL",
         ),
-        ("ModuleNotFoundError", "No module named 'xgboost.core'", "add xgboost to the file"),
+        ("ModuleNotFoundError", "No module named 'xgboost'", "add xgboost to the file"),
         ("MemoryError", "", "memory limit"),
     ],
 )

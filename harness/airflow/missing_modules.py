@@ -1,0 +1,76 @@
+"""What to do about a module that a task or a DAG file could not import."""
+
+from __future__ import annotations
+
+import re
+
+_NO_MODULE = re.compile(
+    r"No module named '?(?P<name>[\w.]+)'?(?P<hidden>; '(?P<by>[\w.]+)' is not a package)?"
+)
+_PACKAGES = {  # whose modules are named unlike themselves
+    "Crypto": "pycryptodome",
+    "PIL": "Pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "git": "GitPython",
+    "psycopg2": "psycopg2-binary",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+_PROVIDERS = ["airflow", "providers"]
+_PROVIDER_FAMILIES = {"apache", "atlassian", "cncf", "common", "dbt", "microsoft"}  # each of several packages
+_REQUIREMENTS = "the file that [image] requirements names in harness.toml"
+
+
+def missing_module(message: str, trace: str = "") -> str:
+    """What helps against a ModuleNotFoundError; empty for other messages. `trace` may hold the import's line."""
+    found = _NO_MODULE.search(message)
+    if found is None:
+        return ""
+    if found["hidden"]:
+        return f"a file named {found['by'].rpartition('.')[2]}.py is found before the package {found['by']}: rename it"
+    name = found["name"].strip(".")
+    parts = name.split(".")
+    if parts[:2] == _PROVIDERS and len(parts) > 2:
+        return _missing_provider(parts, trace)
+    if parts[0] == "airflow":
+        return f"Airflow 3 has no {name}: look for it in airflow.sdk and airflow.providers.standard"
+    return _missing_package(name, parts)
+
+
+def _missing_package(name: str, parts: list[str]) -> str:
+    if parts[:2] == ["google", "cloud"] and len(parts) == 3:
+        return f"add google-cloud-{_dashed(parts[2])} to {_REQUIREMENTS}"
+    if len(parts) > 1:  # Python names the first module that is missing: what it is in was found
+        return _missing_part(name)
+    if name in _PACKAGES:
+        return f"add {_PACKAGES[name]} to {_REQUIREMENTS}: it has the module {name}"
+    return f"add {name} to {_REQUIREMENTS}; if it is a module of your own, list its folder in [image] code"
+
+
+def _missing_provider(parts: list[str], trace: str) -> str:
+    family = parts[2] in _PROVIDER_FAMILIES
+    if family and len(parts) == 3:
+        member = re.search(rf"{re.escape('.'.join(parts))}\.(?P<name>\w+)", trace)
+        if member is None:
+            return f"add the package apache-airflow-providers-{parts[2]}-… that the import is from to {_REQUIREMENTS}"
+        parts = [*parts, member["name"]]
+    own = 4 if family else 3
+    if len(parts) > own:
+        return _missing_part(".".join(parts))
+    return f"add apache-airflow-providers-{_dashed('-'.join(parts[2:]))} to {_REQUIREMENTS}"
+
+
+def _missing_part(name: str) -> str:
+    package, _, part = name.rpartition(".")
+    return (
+        f"{package} is in the image, but has no {part}: check the name, and the version in {_REQUIREMENTS}; "
+        "if it is a module of your own, commit it and list its folder in [image] code"
+    )
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
