@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.airflow.exception_hints import hint_for, missing_file, not_a_metric
 from harness.airflow.finding import Finding, in_a_line, whole
 from harness.airflow.models import TaskInstance
-from harness.airflow.task_log import LogRecord, Raised, last_texts
+from harness.airflow.task_log import LogRecord, Raised, last_texts, parse_traceback
 from harness.airflow.user_frames import is_users, shortened, users_frames
 from harness.errors import CauseCode
 
@@ -18,6 +18,7 @@ _TOKEN_REFUSED = re.compile(
 )
 
 _TASK_FAILED = "Task failed with exception"
+_TRIGGER_FAILED = "Trigger failed:\n"
 # Beginnings of what Airflow says when something beside the task raised.
 _BESIDE_THE_TASK = (
     "Early rendering of map_index_template failed",
@@ -34,7 +35,17 @@ def raised_by_task(records: Sequence[LogRecord]) -> tuple[Raised, ...]:
     """What ended the task, then what led to it; not what its callbacks and listeners raised."""
     telling = [record for record in records if record.raised and not record.text.startswith(_BESIDE_THE_TASK)]
     own = [record for record in telling if record.text == _TASK_FAILED]
-    return (own or telling)[-1].raised if telling else ()
+    raised = (own or telling)[-1].raised if telling else ()
+    if raised and raised[0].kind == "TaskDeferralError":
+        return _raised_by_trigger(records) or raised
+    return raised
+
+
+def _raised_by_trigger(records: Sequence[LogRecord]) -> tuple[Raised, ...]:
+    """What ended the trigger that a task waited for: Airflow hands it to the task as a traceback's text."""
+    told = next((record.text for record in reversed(records) if record.text.startswith(_TRIGGER_FAILED)), "")
+    found = parse_traceback(told.removeprefix(_TRIGGER_FAILED))
+    return () if found is None else (found,)
 
 
 def from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:

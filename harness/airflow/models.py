@@ -68,13 +68,7 @@ class DagImportError:
     @property
     def text(self) -> str:
         """The exception with all lines of its message."""
-        lines = [line for line in self.stack_trace.splitlines() if line.strip()]
-        if not lines:
-            return "import failed"
-        last_frame = max((index for index, line in enumerate(lines) if _FRAME.match(line)), default=-1)
-        after = lines[last_frame + 1 :]
-        begin = next((index for index, line in enumerate(after) if not line.startswith(" ")), None)
-        return "\n".join(after[begin:] if begin is not None else lines[-1:]).strip()
+        return exception_text(self.stack_trace) or "import failed"
 
     @property
     def message(self) -> str:
@@ -96,6 +90,15 @@ def traceback_frames(text: str) -> tuple[Frame, ...]:
     """The frames in a traceback's text, outermost first."""
     found = (_FRAME.match(line) for line in text.splitlines())
     return tuple(Frame(m["file"], int(m["line"]), m["name"] or "") for m in found if m)
+
+
+def exception_text(trace: str) -> str:
+    """What stands after the last frame of a traceback's text: the exception with all lines of its message."""
+    lines = [line for line in trace.splitlines() if line.strip()]
+    last_frame = max((index for index, line in enumerate(lines) if _FRAME.match(line)), default=-1)
+    after = lines[last_frame + 1 :]
+    begin = next((index for index, line in enumerate(after) if not line.startswith(" ")), None)
+    return "\n".join(after[begin:] if begin is not None else lines[-1:]).strip()
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.airflow.models import Frame
+from harness.airflow.models import Frame, exception_text, traceback_frames
 
+_KIND = re.compile(r"[A-Za-z_][\w.]*")
 # Beginnings of what Airflow says around every task, which tells nothing about this one.
 _AIRFLOWS_OWN = (
     "DAG bundles loaded",
@@ -69,6 +71,16 @@ class LogRecord:
 def parse_log(text: str) -> tuple[LogRecord, ...]:
     """A task's or its pod's log: lines of JSON; a line that is none stands for itself."""
     return tuple(_record(line) for line in text.splitlines() if line.strip())
+
+
+def parse_traceback(text: str) -> Raised | None:
+    """The exception that a traceback's text ends with, with its own frames; None where it has none."""
+    last = text.rpartition("Traceback (most recent call last):")[2]
+    said = exception_text(last)
+    kind, _, message = said.partition(":")
+    if not _KIND.fullmatch(kind):
+        return None
+    return Raised(kind.rpartition(".")[2], message.strip(), traceback_frames(last))
 
 
 def readable(text: str) -> str:

@@ -129,3 +129,33 @@ def test_a_log_for_people_shows_what_is_in_an_exception_group() -> None:
 def test_groups_of_any_shape_can_be_read() -> None:
     for wrong in (None, 3, "x", [None], [[]], [{}], [[{"exceptions": 1}]]):
         assert cause_of(log=log(raised({**GROUP, "exceptions": wrong}))).code == "task_failed"
+
+
+DEFERRED = raised(error("TaskDeferralError", "Trigger failure", RUNNER))
+
+
+def trigger_failed(*lines: str) -> dict[str, str]:
+    # Airflow joins by a line end what has one already.
+    return {"event": "Trigger failed:\n" + "\n".join(f"{line}\n" for line in lines), "level": "error"}
+
+
+def test_what_a_trigger_raised_is_told_rather_than_that_it_failed() -> None:
+    head = "Traceback (most recent call last):"
+    runner = '  File "/usr/lib/python3.11/site-packages/airflow/jobs/triggerer_job_runner.py", line 9, in run_trigger'
+    users = (
+        '  File "/opt/airflow/pipeline/registry.py", line 16, in run\n    raise ConnectionRefusedError(url)'
+    )
+    chained = (head, users.replace("16", "3"), "KeyError: 'url'", "During handling of the above exception:")
+    refused = "ConnectionRefusedError: the registry refused"
+    for before in ((), chained):
+        cause = cause_of(log=log(trigger_failed(*before, head, runner, users, refused), DEFERRED))
+        assert cause.message == (
+            "task boom failed at pipeline/registry.py:16 in run: ConnectionRefusedError: the registry refused"
+        )
+        assert cause.evidence[:2] == (refused, "  pipeline/registry.py:16 in run")
+
+
+@pytest.mark.parametrize("told", [(), ("",), ("something else happened: why",)])
+def test_a_trigger_that_failed_without_words(told: tuple[str, ...]) -> None:
+    text = log(trigger_failed(*told), DEFERRED) if told else log(DEFERRED)
+    assert "TaskDeferralError: Trigger failure" in cause_of(log=text).message
