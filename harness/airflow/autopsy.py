@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.airflow.audit_reasons import from_audit
 from harness.airflow.exception_findings import from_exception, from_metrics, from_token, raised_by_task
 from harness.airflow.finding import Finding, first_line
-from harness.airflow.killed import killed
+from harness.airflow.killed import child_killed, killed
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Pod, Resources
@@ -55,6 +55,7 @@ def explain(
     found = (
         _from_pod(task, pod, records, raised, room)
         or killed(task, pod, records, kills, last_texts(records))
+        or child_killed(task, pod, raised, kills)
         or from_token(task, raised)
         or from_metrics(task, raised, metrics_task)
         or from_exception(task, records, raised, code_root, _ended_before(task, tasks))

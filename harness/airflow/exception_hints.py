@@ -17,7 +17,9 @@ _NO_XCOM = re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNOR
 _BY_KIND = {
     "AirflowSensorTimeout": "what the sensor waits for did not come: raise its `timeout`, or give the test that input",
     "AirflowTaskTimeout": "raise the task's `execution_timeout`, or give it less to do through the test's `conf`",
+    "BrokenProcessPool": f"such a process is mostly killed for its memory: {MEMORY_HINT}",
     "MemoryError": MEMORY_HINT,
+    "TerminatedWorkerError": f"such a process is mostly killed for its memory: {MEMORY_HINT}",
 }
 
 

@@ -191,6 +191,34 @@ def test_whom_the_kernel_killed_was_at_its_limit() -> None:
     assert "killed by SIGKILL, not for its memory" in other.message
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("BrokenProcessPool", "A process in the process pool was terminated abruptly"),
+        ("TerminatedWorkerError", "A worker process managed by the executor was unexpectedly terminated"),
+        ("CalledProcessError", "Command '['fit']' died with <Signals.SIGKILL: 9>."),
+        ("RuntimeError", "DataLoader worker (pid 77) is killed by signal: Killed. "),
+        ("AirflowException", "Bash command failed. The command returned a non-zero exit code 137."),
+    ],
+)
+def test_whom_the_kernel_killed_of_the_tasks_own_processes(kind: str, value: str) -> None:
+    pod = replace(POD, uid="u-1")
+    text = log(raised(error("RuntimeError", "no features", BOOM), error(kind, value, BOOM)))
+    cause = cause_of(log=text, pods=[pod], kills=[OomKill("u-1", 1.5 * 2**30)])
+    assert cause.code == "task_out_of_memory"
+    assert "killed at the memory limit of 2Gi: it had a peak of 1.5Gi" in cause.message
+    assert "memory limit" in cause.hint
+    assert f"{kind}: {value.strip()}" in cause.evidence
+    for kills in ([OomKill("u-2", 1.0)], [], None):
+        assert cause_of(log=text, pods=[pod], kills=kills).code == "task_failed"
+
+
+def test_an_exception_of_the_tasks_own_is_told_though_the_kernel_killed_a_process() -> None:
+    pod = replace(POD, uid="u-1")
+    text = log(raised(error("ValueError", "no label in column 137", BOOM)))
+    assert cause_of(log=text, pods=[pod], kills=[OomKill("u-1", 1.0)]).code == "task_failed"
+
+
 def test_other_signals() -> None:
     crash = {"event": "A crash.", "level": "critical", "signal": -11, "signal_name": "SIGSEGV"}
     assert cause_of(pods=[POD], log=log(crash)).message == "task boom was ended by SIGSEGV"
