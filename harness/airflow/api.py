@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from harness.airflow.models import AuditEvent, Dag, DagImportError, DagRun, TaskInstance
+from harness.airflow.models import AuditEvent, Dag, DagImportError, DagRun, TaskInstance, duration_s
 from harness.airflow.session import Session, checked, detail
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
 
 HEALTH_INTERVAL_S = 0.3
+DETAILS_S = 5.0
 CONTROL_PLANE = ("metadatabase", "scheduler", "dag_processor")
 WITHOUT_CODE = CONTROL_PLANE[:1]  # what is healthy before there are DAGs
 
@@ -61,6 +63,16 @@ class AirflowApi(Session):
         """All DAGs parsed so far, by id."""
         found = self.pages("dags", "dags", {"order_by": "dag_id"}, deadline_s)
         return tuple(Dag.of(data) for data in found)
+
+    def dagrun_timeout_s(self, dag_id: str, *, deadline_s: float | None = DETAILS_S) -> float | None:
+        """How long a run of the DAG may take by the DAG's own word; None where it says nothing or can't be asked."""
+        with suppress(
+            HarnessError
+        ):  # Airflow fails to tell the details of a DAG whose default_args are no JSON
+            data = self.find(f"dags/{_part(dag_id)}/details", deadline_s=deadline_s)
+            limit = data.get("dag_run_timeout") if data else None
+            return None if limit is None else duration_s(limit)
+        return None
 
     def import_errors(self, *, deadline_s: float | None = None) -> tuple[DagImportError, ...]:
         """The DAG files that cannot be imported, by file."""

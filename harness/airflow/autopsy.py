@@ -12,6 +12,7 @@ from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Pod, Resources
 from harness.airflow.redaction import masked
+from harness.airflow.run_end import without_failed_task
 from harness.airflow.task_log import LogRecord, Raised, last_texts, parse_log
 from harness.cluster.kernel_log import OomKill
 from harness.errors import CauseCode
@@ -39,16 +40,24 @@ def explain(
     room: Resources | None = None,
     metrics_task: str | None = None,
     kills: Sequence[OomKill] | None = None,
+    dagrun_timeout_s: float | None = None,
     code_root: str = CODE_ROOT,
 ) -> Cause:
     """The cause of a failed run. `task` is its root_failure, `log` the JSON lines of that task's last try.
 
     `audit` is Airflow's event log of the run, `room` what the largest node can hold, `metrics_task` the one that
-    returns the metrics, `kills` whom the kernel killed for memory (None where that is unknown), `code_root` where
-    the user's code lies in the image. Tokens and passwords are masked in all that is returned.
+    returns the metrics, `kills` whom the kernel killed for memory (None where that is unknown), `dagrun_timeout_s`
+    the DAG's own limit, `code_root` where the user's code lies in the image.
+    Tokens and passwords are masked in all that is returned.
     """
     if task is None:
-        return _no_failed_task(run, tasks)
+        found = without_failed_task(run, tasks, dagrun_timeout_s)
+        return Cause(
+            code=found.code.code,
+            message=found.message,
+            hint=found.hint,
+            evidence=found.evidence[:EVIDENCE_LINES],
+        )
     records = parse_log(log)
     pod = last_pod(pods, task)
     raised = raised_by_task(records)
@@ -93,15 +102,6 @@ def last_pod(pods: Iterable[Pod], task: TaskInstance) -> Pod | None:
     mine = [pod for pod in pods if pod.key == (task.task_id, task.map_index, task.try_number)]
     named = next((pod for pod in mine if pod.name == task.pod), None)
     return named or max(mine, key=lambda pod: (pod.created_at is not None, pod.created_at), default=None)
-
-
-def _no_failed_task(run: DagRun, tasks: Sequence[TaskInstance]) -> Cause:
-    states = ", ".join(f"{task.label} {task.state}" for task in tasks if task.state != "success")
-    return Cause(
-        code=CauseCode.TASK_FAILED.code,
-        message=f"DAG {run.dag_id} failed without a failed task" + (f": {states}" if states else ""),
-        hint="see the DAG's dagrun_timeout, and which of its tasks may be skipped",
-    )
 
 
 def _from_pod(

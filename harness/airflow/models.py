@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from harness.airflow.finding import in_a_line
@@ -205,6 +205,13 @@ class AuditEvent:
             try_number=data.get("try_number"),
             text=data.get("extra") or "",
         )
+
+
+def duration_s(text: str) -> float:
+    """Seconds of an ISO 8601 duration, as Airflow's API writes them: PT15S, P1DT2H30M."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(timedelta).validate_python(text).total_seconds()
 
 
 def _time(value: str | None) -> datetime | None:

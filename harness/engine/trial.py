@@ -215,6 +215,7 @@ def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:
         room=outcome.room,
         metrics_task=trial.settings.metrics.task if trial.settings.metrics else None,
         kills=oom_kills(pod.node) if pod and pod.node else None,
+        dagrun_timeout_s=None if task else trial.api.dagrun_timeout_s(trial.settings.dag),
     )
 
 

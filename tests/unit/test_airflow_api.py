@@ -143,6 +143,20 @@ def test_an_absent_dag_is_none() -> None:
     assert airflow.requests[-1].url.raw_path == b"/api/v2/dags/a%2Fb"
 
 
+@pytest.mark.parametrize(
+    ("told", "limit_s"),
+    [("PT15S", 15.0), ("PT1M30.5S", 90.5), ("P1DT2H", 93600.0), (None, None)],
+)
+def test_the_dags_own_limit_for_a_run(told: str | None, limit_s: float | None) -> None:
+    airflow = Airflow(answer({"dag_id": "a", "dag_run_timeout": told}))
+    assert airflow.client().dagrun_timeout_s("a") == limit_s
+    assert airflow.requests[-1].url.path == "/api/v2/dags/a/details"
+
+
+def test_a_dag_whose_details_airflow_cannot_tell_has_no_known_limit() -> None:
+    assert Airflow(answer({"detail": "not serializable"}, 500)).client().dagrun_timeout_s("a") is None
+
+
 @given(total=st.integers(0, 350))
 def test_reads_every_page(total: int) -> None:
     def page(request: httpx.Request) -> httpx.Response:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from task_samples import BOOM, FAILED, NOW, POD, RUN, RUNNER, TOKEN, cause_of, error, frame, log, raised
+from task_samples import BOOM, FAILED, NOW, POD, RUNNER, TOKEN, cause_of, error, frame, log, raised
 
-from harness.airflow.autopsy import explain, last_pod, root_failure
+from harness.airflow.autopsy import last_pod, root_failure
 from harness.airflow.models import AuditEvent
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Container, Resources
@@ -313,11 +313,6 @@ def test_a_process_that_ended_by_itself_without_an_exception(ended: dict[str, An
     assert with_error.message == "task boom failed: licence check failed; its process ended with exit code 7"
     assert "exit code" not in cause_of(log=log(said, {**ended, "exit_code": 0})).message
     assert "exit code" not in cause_of(log=log(said, {**ended, "event": "my own"})).message
-
-
-def test_a_run_that_failed_without_a_failed_task() -> None:
-    cause = explain(RUN, None, tasks=[replace(FAILED, state="skipped")])
-    assert cause.message == "DAG bad_run failed without a failed task: boom skipped"
 
 
 def test_the_pod_of_the_last_try() -> None:
