@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from harness.airflow.redaction import masked
@@ -10,6 +11,8 @@ from harness.report.format import one_line
 
 MESSAGE_CHARS = 300  # of what somebody else wrote, in a message
 EVIDENCE_CHARS = 4000
+# pydantic links to its docs after each of its errors, which leaves no room for the others.
+_LINKS = re.compile(r"^\s*For further information visit \S+$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Finding:
 
 def in_a_line(text: str, most: int = MESSAGE_CHARS) -> str:
     """Text on one line, not longer than `most`. Masked first: half a secret is not seen to be one."""
-    line = one_line(masked(text))
+    line = one_line(_LINKS.sub("", masked(text)))
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
