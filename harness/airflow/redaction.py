@@ -31,7 +31,7 @@ _SERVICE_KEY = re.compile(
 _PASSWORD = re.compile(
     r"""(?P<head>(?i:pass(?:word|wd|phrase)|(?<![A-Za-z])pwd(?!\s*=\s*[/.]))\\?["']?[ \t]*=(?:[ \t]+(?!\w+=))?)"""
     r"""(?!(?:None|null|True|False|true|false)\b|\*\*\*)"""
-    r"""(?:(?P<quote>\\?["'])(?:(?!(?P=quote)).){1,256}(?P=quote)|(?:[^\s"'&;,)}\]\\]|,(?!\s|$))+)"""
+    r"""(?:(?P<quote>\\?["'])(?![\s,:}\]])(?:(?!(?P=quote)).){1,256}(?P=quote)|(?:[^\s"'&;,)}\]\\]|,(?!\s|$))+)"""
 )
 _NAME = (
     r"(?:password|passwd|passphrase|secret|(?<!unexpected )token|credentials?"

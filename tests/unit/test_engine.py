@@ -12,7 +12,7 @@ from doubles import Kubernetes, items
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.airflow.models import DagRun, TaskInstance
+from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pods import Container, Pod
 from harness.airflow.run import RunOutcome
 from harness.cluster.kind import KindCluster
@@ -148,6 +148,12 @@ class Airflow:
     def cancel(self, dag_id: str, run_id: str) -> None:
         self.asked.append(("cancel", dag_id))
 
+    def audit_events(self, dag_id: str, run_id: str) -> tuple[AuditEvent, ...]:
+        return ()
+
+    def dagrun_timeout_s(self, dag_id: str) -> float:
+        return 2.0
+
     def xcom(self, *key: str) -> object:
         self.asked.append(key)
         return self.value
@@ -172,12 +178,14 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         metrics: MetricsSource | None = MetricsSource(task="evaluate"),  # noqa: B008
         error: HarnessError | None = None,
         pods: tuple[Pod, ...] = (),
+        state: str = "success",
     ) -> TestResult:
         instances = tuple(
             TaskInstance(name, index, "success", 1, 0, NOW, NOW + timedelta(seconds=2))
             for name, index in tasks
         )
-        run = DagRun("churn", "run-1", "success", None, queued_at=NOW)
+        ended = NOW + timedelta(seconds=3)
+        run = DagRun("churn", "run-1", state, None, queued_at=NOW, started_at=NOW, ended_at=ended)
         outcome = RunOutcome(run=run, tasks=instances, pods=pods, error=error)
         monkeypatch.setattr(trial, "follow", lambda *_, **__: outcome)
         settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
@@ -218,6 +226,14 @@ class TestTrial:
         assert found.cause is not None
         assert found.cause.code == "gate_failed"
         assert "accuracy" in found.cause.message
+
+    def test_the_dags_own_limit_is_asked_for_when_no_task_failed(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        found = judge(Airflow(), ("train", -1), state="failed")
+        assert found.cause is not None
+        assert found.cause.code == "run_timeout"
+        assert "dagrun_timeout of 2.0 s" in found.cause.message
 
     def test_no_such_task(self, judge: Callable[..., TestResult]) -> None:
         airflow = Airflow()

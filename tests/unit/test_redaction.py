@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from urllib.parse import quote
 
 import pytest
@@ -98,6 +99,14 @@ def test_what_is_told_of_a_failure_holds_no_secret(text: str, kept: str) -> None
 )
 def test_ordinary_text_stays(text: str) -> None:
     assert Redactor(["airfl", ""])(text) == text
+
+
+@pytest.mark.parametrize(
+    "said", ["it asks: password=", "password='a b'", 'pwd="a b"', "p://u:x@h password=1"]
+)
+def test_a_masked_line_of_json_stays_one(said: str) -> None:
+    line = json.dumps({"event": said, "level": "error"})
+    assert json.loads(masked(line))["level"] == "error"
 
 
 def test_a_private_key_is_masked_over_all_its_lines() -> None:
