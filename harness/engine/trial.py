@@ -20,6 +20,7 @@ from harness.airflow.run import RunOutcome, follow
 from harness.airflow.watch import ClusterPods
 from harness.cluster.kernel_log import oom_kills
 from harness.config import TestSettings
+from harness.engine import metrics_task
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.report.model import Cause, MetricResult, TaskResult, TestResult
@@ -132,6 +133,7 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
         )
     try:
         _refuse_duplicates(trial)
+        _refuse_emptiness(trial, outcome)
     except HarnessError as error:
         return _result(trial, outcome, phases, {}, Cause.of(error))
     if outcome.run.state != "success":
@@ -140,7 +142,7 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
     if source is None:
         return _result(trial, outcome, phases, {}, None)
     try:
-        values = metrics.read(_reported(trial, outcome))
+        values = metrics.read(metrics_task.handed_over(trial.api, trial.settings.dag, source, outcome))
     except HarnessError as error:
         error.task_id = source.task
         error.message = f"task {source.task}: {error.message}"
@@ -167,31 +169,15 @@ def _refuse_duplicates(trial: Trial) -> None:
     refuse_twice(trial.settings.dag, files, trial.read_source, trial.dags_folder)
 
 
-def _reported(trial: Trial, outcome: RunOutcome) -> object:
-    """What the metrics task handed over. Raises HarnessError(METRICS_MISSING) when the DAG has no such task."""
-    source = trial.settings.metrics
-    assert source is not None  # noqa: S101  _judged asked
-    instances = [task for task in outcome.tasks if task.task_id == source.task]
-    if not instances:
-        known = ", ".join(sorted({task.task_id for task in outcome.tasks}))
+def _refuse_emptiness(trial: Trial, outcome: RunOutcome) -> None:
+    """Airflow counts a run as a success when there was nothing for it to run."""
+    if outcome.run.state == "success" and not outcome.tasks:
         raise HarnessError(
-            CauseCode.METRICS_MISSING,
-            f"DAG {trial.settings.dag} has no such task: it has {known}",
-            hint="edit `metrics` of the test in harness.toml",
+            CauseCode.TASK_FAILED,
+            f"DAG {trial.settings.dag} ran no task: the run's logical date {trial.logical_date:%Y-%m-%d} is before "
+            "the start_date or after the end_date of its tasks, or it has none",
+            hint="set `logical_date` of the test in harness.toml to a date within the DAG's start_date and end_date",
         )
-    if instances[0].state == "skipped":
-        raise HarnessError(
-            CauseCode.METRICS_MISSING,
-            "it was skipped, so there are no metrics",
-            hint=f"harness logs --task {source.task}: see why it was skipped",
-        )
-    if len(instances) > 1 or instances[0].map_index >= 0:
-        raise HarnessError(
-            CauseCode.METRICS_INVALID,
-            "it is mapped: which of its instances' numbers count can't be known",
-            hint="let a task after it return the numbers, and name that in `metrics` of harness.toml",
-        )
-    return trial.api.xcom(trial.settings.dag, outcome.run.run_id, source.task, source.key)
 
 
 def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:

@@ -280,6 +280,19 @@ class TestTrial:
         assert found.verdict == "passed"
         assert airflow.asked == []
 
+    @pytest.mark.parametrize("metrics", [None, MetricsSource(task="evaluate")])
+    def test_a_run_without_any_task_instance_has_tested_nothing(
+        self, judge: Callable[..., TestResult], metrics: MetricsSource | None
+    ) -> None:
+        airflow = Airflow({"accuracy": 0.9})
+        found = judge(airflow, metrics=metrics)
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert (found.cause.code, CauseCode.of(found.cause.code).exit_code) == ("task_failed", 1)
+        assert "logical date 2026-03-01 is before the start_date or after the end_date" in found.cause.message
+        assert "logical_date" in found.cause.hint
+        assert airflow.asked == []
+
     def test_a_run_that_was_given_up_is_cancelled(self, judge: Callable[..., TestResult]) -> None:
         airflow = Airflow()
         error = HarnessError(CauseCode.RUN_TIMEOUT, "too long", hint="raise timeout")
