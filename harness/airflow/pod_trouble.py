@@ -119,10 +119,14 @@ def _not_placed(pod: Pod, room: Resources | None) -> Trouble | None:
     if not pod.unschedulable or pod.node:
         return None
     if room is not None and not pod.requests.fits(room):
+        has = room.beside(pod.requests)
+        missing = [name for name, number in has.others if not number]
         return _trouble(
             CauseCode.REQUEST_TOO_LARGE,
-            f"it requests {pod.requests}, and the largest node has {room}",
-            "lower the requests in the task's executor_config, or use a larger machine",
+            f"it requests {pod.requests}, and the largest node has {has}",
+            f"take {' and '.join(missing)} out of the task's executor_config: no node of the cluster has any"
+            if missing
+            else "lower the requests in the task's executor_config, or use a larger machine",
         )
     if "not-ready" in pod.unschedulable or "unreachable" in pod.unschedulable:
         return _trouble(CauseCode.NODE_NOT_READY, pod.unschedulable, "harness doctor", LATER_S)

@@ -8,64 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from harness.airflow.resources import NOTHING, Resources, parse_quantity, requested_by, shown_bytes
+
+__all__ = [
+    "Container",
+    "Manifest",
+    "Pod",
+    "PodWatch",
+    "Resources",
+    "parse_quantity",
+    "peak_memory_bytes",
+    "shown_bytes",
+]
+
 Manifest = Mapping[str, Any]
 
-_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>m|k|[KMGTPE]i?|[eE]\d+)?")
-_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 # What files/sitecustomize.py of the chart writes, after whatever the task's own code has written before.
 _PEAK_MEMORY = re.compile(r'^\{"peak_memory_bytes": (?P<bytes>[1-9][0-9]{0,14})\}\s*\Z', re.MULTILINE)
-_BINARY_UNITS = {f"{letter}i": 1024.0 ** (power + 1) for power, letter in enumerate("KMGTPE")}
-
-
-def parse_quantity(text: str | int | float) -> float:
-    """A Kubernetes quantity ("250m", "1.5Gi", 2) as a number of cores or bytes.
-
-    Raises ValueError for what is none.
-    """
-    match = _QUANTITY.fullmatch(str(text))
-    if match is None:
-        raise ValueError(f"{text!r} is no Kubernetes quantity")
-    unit = match["unit"] or ""
-    if unit[:1] in {"e", "E"} and unit[1:].isdigit():
-        return float(match["number"] + unit)
-    return float(match["number"]) * {**_UNITS, **_BINARY_UNITS}[unit]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """CPU in cores, memory in bytes; None where nothing is said."""
-
-    cpu: float | None = None
-    memory_bytes: float | None = None
-
-    @classmethod
-    def of(cls, data: Mapping[str, str] | None) -> Resources:
-        found = data or {}
-        cpu, memory = found.get("cpu"), found.get("memory")
-        return cls(
-            None if cpu is None else parse_quantity(cpu), None if memory is None else parse_quantity(memory)
-        )
-
-    def fits(self, room: Resources) -> bool:
-        """Whether a node with `room` in all could ever hold this."""
-        pairs = ((self.cpu, room.cpu), (self.memory_bytes, room.memory_bytes))
-        return all(wanted is None or there is None or wanted <= there for wanted, there in pairs)
-
-    def __str__(self) -> str:
-        parts = []
-        if self.cpu is not None:
-            parts.append(f"{self.cpu:g} CPU")
-        if self.memory_bytes is not None:
-            parts.append(f"{shown_bytes(self.memory_bytes)} of memory")
-        return ", ".join(parts) or "nothing"
-
-
-def shown_bytes(number: float) -> str:
-    """Bytes as people write them: 512Mi, 2Gi."""
-    for unit, size in reversed(_BINARY_UNITS.items()):
-        if number >= size:
-            return f"{number / size:.3g}{unit}" if number / size < 1000 else f"{number / size:.0f}{unit}"
-    return f"{number:.0f}"
 
 
 def peak_memory_bytes(message: str) -> int | None:
@@ -130,8 +89,8 @@ class Pod:
     node: str = ""
     image: str = ""
     containers: tuple[Container, ...] = ()
-    requests: Resources = Resources()
-    limits: Resources = Resources()
+    requests: Resources = NOTHING  # of all its containers; `limits` are those of the task's own
+    limits: Resources = NOTHING
     created_at: datetime | None = None
     deleted: bool = False
     uid: str = ""
@@ -158,7 +117,7 @@ class Pod:
             node=spec.get("nodeName") or "",
             image=base.get("image") or "",
             containers=tuple(Container.of(entry) for entry in statuses),
-            requests=Resources.of(resources.get("requests")),
+            requests=requested_by(spec),
             limits=Resources.of(resources.get("limits")),
             created_at=_time(metadata.get("creationTimestamp")),
             deleted=bool(metadata.get("deletionTimestamp")),

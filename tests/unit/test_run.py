@@ -317,6 +317,52 @@ HOPELESS = {
 }
 
 
+NODE = {
+    "cpu": "2",
+    "memory": "24Gi",
+    "ephemeral-storage": "100Gi",
+    "hugepages-1Gi": "0",
+    "hugepages-2Mi": "0",
+    "pods": "110",
+}
+
+
+@pytest.mark.parametrize(
+    ("requests", "text", "hint"),
+    [
+        ({"nvidia.com/gpu": "1"}, "it requests 1 nvidia.com/gpu, and the largest node has 2 CPU", "no node"),
+        ({"nvidia.com/gpu": "1"}, "0 nvidia.com/gpu", "take nvidia.com/gpu out of"),
+        ({"ephemeral-storage": "200Gi"}, "24Gi of memory, 100Gi of ephemeral-storage", "lower the requests"),
+        ({"hugepages-2Mi": "1Gi"}, "0 of hugepages-2Mi", "take hugepages-2Mi out of"),
+    ],
+)
+def test_what_no_node_has_is_told_within_seconds(requests: dict[str, str], text: str, hint: str) -> None:
+    (name,) = requests
+    found = pod(
+        "fit",
+        unschedulable=f"0/1 nodes are available: 1 Insufficient {name}.",
+        requests=Resources.of(requests),
+    )
+    running = Running([("running", [task("fit", "queued")], [found])], room=Resources.of(NODE))
+    outcome, _, _, took_s = followed(running)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.REQUEST_TOO_LARGE
+    assert text in outcome.error.message
+    assert hint in outcome.error.hint
+    assert took_s <= 10
+
+
+def test_a_resource_that_others_hold_now_is_waited_for() -> None:
+    requests = Resources.of({"cpu": "1", "ephemeral-storage": "10Gi", "example.com/fpga": "1"})
+    room = Resources.of({**NODE, "example.com/fpga": "1"})
+    full = pod("fit", unschedulable="1 Insufficient example.com/fpga.", requests=requests)
+    outcome, _, _, _ = followed(
+        Running([("running", [task("fit", "queued")], [full])], room=room), timeout_s=30
+    )
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.POD_NOT_STARTED
+
+
 @pytest.mark.parametrize(("found", "cause", "text"), HOPELESS.values(), ids=HOPELESS)
 def test_a_pod_that_cannot_start_ends_the_run_within_seconds(found: Pod, cause: CauseCode, text: str) -> None:
     running = Running([("running", [task("fit", "queued")], [found])], room=Resources(2.0, 24 * 2**30))
@@ -494,12 +540,31 @@ def test_reads_a_pod_from_the_clusters_json() -> None:
     assert (found.base.ended_reason, found.base.exit_code) == ("OOMKilled", 137)
     assert (found.image, found.image_id) == ("demo:abc", "sha256:1234")
     assert found.requests == Resources(0.1, 256 * 2**20)
-    assert found.limits == Resources(None, 2 * 2**30)
+    assert found.limits == Resources(None, 2 * 2**30, (("ephemeral-storage", 10 * 2.0**30),))
     assert found.ended
     assert not found.deleted
     assert found.started_at is not None
     assert found.ended_at is not None
     assert (found.ended_at - found.started_at).total_seconds() == 8
+
+
+def test_a_pod_asks_for_what_its_containers_do_together() -> None:
+    def container(name: str, **requests: str) -> dict[str, Any]:
+        return {"name": name, "image": "demo:abc", "resources": {"requests": requests}}
+
+    spec = {
+        "initContainers": [
+            container("fetch", cpu="3", **{"ephemeral-storage": "1Gi"}),
+            container("proxy", memory="1Gi") | {"restartPolicy": "Always"},
+            container("check", memory="2Gi"),
+        ],
+        "containers": [
+            container("base", cpu="1", memory="256Mi", **{"nvidia.com/gpu": "1"}),
+            container("exporter", cpu="500m", memory="256Mi", **{"nvidia.com/gpu": "1"}),
+        ],
+    }
+    others = (("ephemeral-storage", 2.0**30), ("nvidia.com/gpu", 2.0))
+    assert Pod.of(MANIFEST | {"spec": spec}).requests == Resources(3.0, 3.0 * 2**30, others)
 
 
 def test_reads_a_pod_that_no_node_takes() -> None:
