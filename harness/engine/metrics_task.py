@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from harness.airflow.api import AirflowApi
+from harness.airflow.autopsy import root_failure
+from harness.airflow.models import TaskInstance
 from harness.airflow.run import RunOutcome
 from harness.config import MetricsSource
 from harness.errors import CauseCode, HarnessError
+
+
+def failure(source: MetricsSource | None, outcome: RunOutcome) -> TaskInstance | None:
+    """The failed task because of which there are no metrics, although the run succeeded: its last tasks decide that."""
+    mine = [task for task in outcome.tasks if source and task.task_id == source.task]
+    if (failed := root_failure(mine)) is not None:
+        return failed
+    return root_failure(outcome.tasks) if any(task.state == "upstream_failed" for task in mine) else None
 
 
 def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: RunOutcome) -> object:

@@ -136,9 +136,10 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
         _refuse_emptiness(trial, outcome)
     except HarnessError as error:
         return _result(trial, outcome, phases, {}, Cause.of(error))
-    if outcome.run.state != "success":
-        return _result(trial, outcome, phases, {}, _why_failed(trial, outcome))
-    source = trial.settings.metrics
+    source, succeeded = trial.settings.metrics, outcome.run.state == "success"
+    failed = metrics_task.failure(source, outcome) if succeeded else root_failure(outcome.tasks)
+    if not succeeded or failed is not None:
+        return _result(trial, outcome, phases, {}, _why_failed(trial, outcome, failed))
     if source is None:
         return _result(trial, outcome, phases, {}, None)
     try:
@@ -180,8 +181,7 @@ def _refuse_emptiness(trial: Trial, outcome: RunOutcome) -> None:
         )
 
 
-def _why_failed(trial: Trial, outcome: RunOutcome) -> Cause:
-    task = root_failure(outcome.tasks)
+def _why_failed(trial: Trial, outcome: RunOutcome, task: TaskInstance | None) -> Cause:
     log, pod = "", None
     if task is not None:
         pod = outcome.pod_of(task)

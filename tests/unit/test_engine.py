@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -138,8 +139,9 @@ class TestRunDates:
 class Airflow:
     """A run of one DAG whose metrics task handed over `value`."""
 
-    def __init__(self, value: object = None) -> None:
+    def __init__(self, value: object = None, log: str = "") -> None:
         self.value = value
+        self.log = log
         self.asked: list[tuple[str, ...]] = []
 
     def unpause(self, dag_id: str) -> None: ...
@@ -148,7 +150,10 @@ class Airflow:
     def cancel(self, dag_id: str, run_id: str) -> None:
         self.asked.append(("cancel", dag_id))
 
-    def audit_events(self, dag_id: str, run_id: str) -> tuple[AuditEvent, ...]:
+    def task_log(self, *_: object) -> str:
+        return self.log
+
+    def audit_events(self, *_: object) -> tuple[AuditEvent, ...]:
         return ()
 
     def dagrun_timeout_s(self, dag_id: str) -> float:
@@ -179,9 +184,12 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         error: HarnessError | None = None,
         pods: tuple[Pod, ...] = (),
         state: str = "success",
+        states: dict[str, str] | None = None,
     ) -> TestResult:
         instances = tuple(
-            TaskInstance(name, index, "success", 1, 0, NOW, NOW + timedelta(seconds=2))
+            TaskInstance(
+                name, index, (states or {}).get(name, "success"), 1, 0, NOW, NOW + timedelta(seconds=2)
+            )
             for name, index in tasks
         )
         ended = NOW + timedelta(seconds=3)
@@ -201,6 +209,15 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         return trial.run(wanted, Silent())
 
     return judged
+
+
+RAISED = json.dumps(
+    {
+        "event": "Task failed with exception",
+        "level": "error",
+        "error_detail": [{"exc_type": "ValueError", "exc_value": "Input X contains NaN", "frames": []}],
+    }
+)
 
 
 class TestTrial:
@@ -292,6 +309,29 @@ class TestTrial:
         assert "logical date 2026-03-01 is before the start_date or after the end_date" in found.cause.message
         assert "logical_date" in found.cause.hint
         assert airflow.asked == []
+
+    @pytest.mark.parametrize(
+        ("states", "to_blame"),
+        [
+            ({"train": "failed", "evaluate": "upstream_failed"}, "train"),
+            ({"train": "failed", "evaluate": "failed"}, "evaluate"),
+        ],
+    )
+    def test_a_metrics_task_that_failed_in_a_run_that_succeeded(
+        self, judge: Callable[..., TestResult], states: dict[str, str], to_blame: str
+    ) -> None:
+        airflow = Airflow({"accuracy": 0.9}, log=RAISED)
+        found = judge(airflow, ("train", -1), ("evaluate", -1), ("notify", -1), states=states)
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == ("task_failed", to_blame)
+        assert "ValueError: Input X contains NaN" in found.cause.message
+
+    def test_a_task_that_may_fail_does_not_matter_once_there_are_metrics(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        found = judge(Airflow({"a": 1.0}), ("plot", -1), ("evaluate", -1), states={"plot": "failed"})
+        assert found.verdict == "passed"
 
     def test_a_run_that_was_given_up_is_cancelled(self, judge: Callable[..., TestResult]) -> None:
         airflow = Airflow()
