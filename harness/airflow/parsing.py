@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -21,6 +21,7 @@ LOG_INTERVAL_S = 2.0
 # Without the dag-processor's log: seconds without anything new after which all files count as parsed.
 QUIET_S = 30.0
 EVIDENCE_FILES = 5
+DIED = "the process that imported it died"
 _STATS_TITLE = "DAG File Processing Stats"
 _COMPUTED_ID = re.compile(r"""(?:dag_id\s*=|\bDAG\(|@dag\()\s*(?![\s"')]|dag_id|[a-z_]+\s*=)""")
 
@@ -75,7 +76,7 @@ def wait_for_dag(
             return ParsedDag(dag, errors)
         dag_ids = tuple(found.dag_id for found in api.dags())
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
-            raise _absent(dag_id, dag_ids, errors, read_source)
+            raise _absent(dag_id, dag_ids, (*errors, *_died(watch.files, errors, folder)), read_source)
         if clock() - start_s > deadline_s:
             waiting = [entry.file for entry in watch.files if not entry.parsed]
             if own_file := next(
@@ -162,6 +163,16 @@ class _Watch:
         return f"{dags} DAGs parsed" + (f", {errors} files broken" if errors else "")
 
 
+def _died(
+    files: Sequence[ParsedFile], errors: Sequence[DagImportError], folder: str
+) -> Iterator[DagImportError]:
+    """The files that the statistics alone call broken: the process had no time to tell of an error."""
+    told = {error.file for error in errors}
+    for entry in files:
+        if entry.errors and not entry.dags and entry.file not in told:
+            yield DagImportError(entry.file, DIED, folder)
+
+
 def _absent(
     dag_id: str,
     dag_ids: Sequence[str],
@@ -227,6 +238,8 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
 def _import_hint(error: DagImportError) -> str:
     if hint := missing_module(error.message, error.stack_trace):
         return hint
+    if error.message == DIED:
+        return f"python {error.path} may show it; a compiled library that crashes or takes all memory ends like this"
     if "timeout" in error.message.lower():
         return f"let {error.path} do less when it is imported: what takes long belongs into a task"
     return ""

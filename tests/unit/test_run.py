@@ -37,6 +37,7 @@ DONE = STATISTICS.replace(
     "slow.py          77  3.02s                      0           0",
     "slow.py                                         0           0  9.10s            2026-11-22T19:41:41",
 )
+WHOLE = DONE.replace("0           1  0.55s", "0           0  0.55s")  # no file that is broken
 
 
 class Clock:
@@ -89,7 +90,7 @@ def wait(
     states: Sequence[tuple[Sequence[str], Sequence[DagImportError]]],
     dag_id: str = "good",
     *,
-    log: Callable[[], str] | None = lambda: DONE,
+    log: Callable[[], str] | None = lambda: WHOLE,
     sources: dict[str, str] | None = None,
     deadline_s: float = 300.0,
 ) -> tuple[Any, float]:
@@ -166,6 +167,24 @@ def test_a_misspelt_id_is_not_blamed_on_a_file_that_has_nothing_to_do_with_it() 
     error, _ = wait([(["good"], [broken("a.py")])], "goood", sources={"a.py": "dag_id='other'"})
     assert error.cause is CauseCode.DAG_NOT_FOUND
     assert any("a.py:9" in line for line in error.evidence)
+
+
+DIED = DONE.replace("0           0  9.10s", "0           1  9.10s")
+
+
+def test_a_file_whose_process_died_is_known_from_the_statistics_alone() -> None:
+    sources = {"slow.py": "import torch\n\n@dag(schedule=None)\ndef train(): ...", "two words.py": "x = 1"}
+    error, _ = wait([(["good"], [broken("two words.py")])], "train", log=lambda: DIED, sources=sources)
+    assert error.cause is CauseCode.DAG_IMPORT_ERROR
+    assert error.message == "slow.py cannot be imported: the process that imported it died"
+    assert error.hint.startswith("python slow.py ")
+
+
+def test_a_file_whose_process_died_and_that_has_nothing_to_do_with_the_dag_is_mentioned() -> None:
+    sources = {"slow.py": "dag_id='other'", "two words.py": "x = 1"}
+    error, _ = wait([(["good"], [broken("two words.py")])], "goood", log=lambda: DIED, sources=sources)
+    assert error.cause is CauseCode.DAG_NOT_FOUND
+    assert "cannot be imported: slow.py: the process that imported it died" in error.evidence
 
 
 def test_parsing_that_never_ends_names_the_file() -> None:
