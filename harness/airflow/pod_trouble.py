@@ -106,6 +106,12 @@ def _container(container: Container, pod: Pod) -> Trouble | None:
             f"its container cannot be made: {container.waiting_reason} {container.waiting_message}",
             "check the Secrets, ConfigMaps and volumes that the task's pod_override names",
         )
+    if container.is_init and container.exit_code and container.ended_reason not in _START_REASONS:
+        return _trouble(
+            CauseCode.TASK_FAILED,
+            f"init container {container.name} ended with exit code {container.exit_code}",
+            "check that container in the task's pod_override: the task begins once it has ended with 0",
+        )
     if container.ended_reason in _START_REASONS:
         return _trouble(
             CauseCode.IMAGE_NOT_STARTABLE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,6 +38,7 @@ class Container:
     """A container's latest state. `exit_code` is None until it has ended.
 
     `peak_memory_bytes`: the most that its largest process held, where its first process came to tell it.
+    `is_init`: it ends before the task begins.
     """
 
     name: str
@@ -51,15 +52,20 @@ class Container:
     peak_memory_bytes: int | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    is_init: bool = False
+    memory_limit_bytes: float | None = None
 
     @classmethod
-    def of(cls, status: Manifest) -> Container:
+    def of(cls, status: Manifest, spec: Manifest | None = None, *, is_init: bool = False) -> Container:
+        """From its status and its part of the pod's spec. An init container that is restarted stays: a sidecar."""
+        spec = spec or {}
+        limits = Resources.of((spec.get("resources") or {}).get("limits"))
         state = status.get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
         started = (state.get("running") or {}).get("startedAt") or ended.get("startedAt")
         return cls(
             name=status["name"],
-            image=status.get("image") or "",
+            image=status.get("image") or spec.get("image") or "",
             image_id=status.get("imageID") or "",
             waiting_reason=waiting.get("reason") or "",
             waiting_message=waiting.get("message") or "",
@@ -69,6 +75,8 @@ class Container:
             peak_memory_bytes=peak_memory_bytes(ended.get("message") or ""),
             started_at=_time(started),
             ended_at=_time(ended.get("finishedAt")),
+            is_init=is_init and spec.get("restartPolicy") != "Always",
+            memory_limit_bytes=limits.memory_bytes,
         )
 
 
@@ -102,7 +110,6 @@ class Pod:
         notes = metadata.get("annotations") or {}
         base = next((entry for entry in spec["containers"] if entry["name"] == "base"), spec["containers"][0])
         resources = base.get("resources") or {}
-        statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
         return cls(
             name=metadata["name"],
             dag_id=notes.get("dag_id", ""),
@@ -116,7 +123,7 @@ class Pod:
             unschedulable=_unschedulable(status),
             node=spec.get("nodeName") or "",
             image=base.get("image") or "",
-            containers=tuple(Container.of(entry) for entry in statuses),
+            containers=tuple(_containers(spec, status)),
             requests=requested_by(spec),
             limits=Resources.of(resources.get("limits")),
             created_at=_time(metadata.get("creationTimestamp")),
@@ -133,6 +140,13 @@ class Pod:
     def base(self) -> Container | None:
         """The container that runs the task."""
         return next((container for container in self.containers if container.name == "base"), None)
+
+    @property
+    def failed_init(self) -> Container | None:
+        """The container before the task's that ended in failure, so that the task never began."""
+        return next(
+            (container for container in self.containers if container.is_init and container.exit_code), None
+        )
 
     @property
     def image_id(self) -> str:
@@ -175,6 +189,13 @@ class PodWatch(Protocol):
 
     def largest_node(self) -> Resources | None:
         """What the largest node can give to one pod; None when that is unknown."""
+
+
+def _containers(spec: Manifest, status: Manifest) -> Iterator[Container]:
+    for kind, is_init in (("initContainer", True), ("container", False)):
+        specs = {entry["name"]: entry for entry in spec.get(f"{kind}s") or []}
+        for entry in status.get(f"{kind}Statuses") or []:
+            yield Container.of(entry, specs.get(entry["name"]), is_init=is_init)
 
 
 def _unschedulable(status: Manifest) -> str:

@@ -153,11 +153,18 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
 
 
 def _last_said(trial: Trial, outcome: RunOutcome, task_id: str | None) -> tuple[str, ...]:
-    """What the task that a run was given up for said last."""
+    """What the task that a run was given up for said last, or the container before it that failed."""
     for task in outcome.tasks:
-        pod = outcome.pod_of(task) if task.task_id == task_id and task.state == "running" else None
-        if pod is not None and trial.keeper is not None:
-            return tuple(f"  {line}" for line in last_said(trial.keeper.text(pod)))
+        pod = outcome.pod_of(task) if task.task_id == task_id else None
+        if pod is None:
+            continue
+        log = ""
+        if task.state == "running" and trial.keeper is not None:
+            log = trial.keeper.text(pod)
+        elif pod.failed_init is not None:
+            log = trial.pods.log(pod.name, pod.failed_init.name, tail_lines=LOG_TAIL_LINES)
+        if log:
+            return tuple(f"  {line}" for line in last_said(log))
     return ()
 
 
@@ -185,8 +192,12 @@ def _why_failed(trial: Trial, outcome: RunOutcome, task: TaskInstance | None) ->
     log, pod = "", None
     if task is not None:
         pod = outcome.pod_of(task)
-        log = trial.pods.log(pod.name, "base", tail_lines=LOG_TAIL_LINES) if pod and not pod.deleted else ""
-        log = telling_log(log, trial.keeper.text(pod) if pod and trial.keeper else "")
+        container = pod.failed_init.name if pod and pod.failed_init else "base"
+        log = (
+            trial.pods.log(pod.name, container, tail_lines=LOG_TAIL_LINES) if pod and not pod.deleted else ""
+        )
+        if container == "base":
+            log = telling_log(log, trial.keeper.text(pod) if pod and trial.keeper else "")
         log = log or trial.api.task_log(
             trial.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
         )

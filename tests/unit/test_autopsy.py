@@ -262,6 +262,57 @@ def test_an_image_that_cannot_be_had() -> None:
     assert "demo:abc" in cause.message
 
 
+def with_containers(
+    init: dict[str, Any] | None, *others: dict[str, Any], phase: str = "Failed", **spec: Any
+) -> Pod:
+    """A pod whose containers are in these states: one before the task's, the task's own, one beside it."""
+    names = ["base", "exporter"][: len(others)]
+    return Pod.of(
+        {
+            "metadata": {"name": POD.name, "annotations": {"task_id": "boom", "try_number": "1"}},
+            "spec": {
+                "nodeName": "n",
+                "initContainers": [{"name": "fetch", "image": "team/fetch:2", **spec}],
+                "containers": [
+                    {"name": name, "image": image, "resources": {"limits": {"memory": limit}}}
+                    for name, image, limit in (
+                        ("base", "harness.local/demo:abc", "2Gi"),
+                        ("exporter", "team/exporter:1", "64Mi"),
+                    )
+                ],
+            },
+            "status": {
+                "phase": phase,
+                "initContainerStatuses": [{"name": "fetch", "state": init}] if init else [],
+                "containerStatuses": [
+                    {"name": name, "state": state} for name, state in zip(names, others, strict=True)
+                ],
+            },
+        }
+    )
+
+
+NOT_BEGUN = {"waiting": {"reason": "PodInitializing"}}
+
+
+def test_an_init_container_that_failed() -> None:
+    found = with_containers({"terminated": {"reason": "Error", "exitCode": 4}}, NOT_BEGUN)
+    assert found.failed_init is not None
+    said = "connecting\nno such bucket: features\n"
+    cause = cause_of(pods=[found], log=said, audit=[mismatch("Pod failed because of None")])
+    assert cause.code == "task_failed"
+    assert cause.message == "task boom: init container fetch ended with exit code 4"
+    assert "no such bucket: features" in cause.evidence
+
+
+def test_an_init_container_that_did_its_work_or_stays_is_no_trouble() -> None:
+    done = with_containers({"terminated": {"reason": "Completed", "exitCode": 0}}, {"running": {}})
+    assert (done.failed_init, trouble(done)) == (None, None)
+    ended = {"terminated": {"reason": "Error", "exitCode": 143}}
+    sidecar = with_containers(ended, {"running": {}}, restartPolicy="Always")
+    assert (sidecar.failed_init, trouble(sidecar)) == (None, None)
+
+
 def mismatch(info: str) -> AuditEvent:
     text = f"The executor reported that the task instance finished with state failed. Extra info: {info}"
     return AuditEvent("state mismatch", "boom", -1, 1, text)

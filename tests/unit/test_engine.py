@@ -170,6 +170,9 @@ class Pods:
     def component_log(self, component: str, *, tail_lines: int) -> str:
         return ""
 
+    def log(self, pod: str, container: str, *, tail_lines: int) -> str:
+        return f"{container} of {pod} has nothing to read\n"
+
 
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
@@ -186,6 +189,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         state: str = "success",
         states: dict[str, str] | None = None,
     ) -> TestResult:
+        monkeypatch.setattr(trial, "oom_kills", lambda _: None)
         instances = tuple(
             TaskInstance(
                 name, index, (states or {}).get(name, "success"), 1, 0, NOW, NOW + timedelta(seconds=2)
@@ -326,6 +330,14 @@ class TestTrial:
         assert found.cause is not None
         assert (found.cause.code, found.cause.task_id) == ("task_failed", to_blame)
         assert "ValueError: Input X contains NaN" in found.cause.message
+
+    def test_a_failed_init_container_has_its_own_log_read(self, judge: Callable[..., TestResult]) -> None:
+        containers = (Container("fetch", exit_code=4, is_init=True), Container("base"))
+        pod = Pod("p", task_id="evaluate", try_number=1, phase="Failed", node="n", containers=containers)
+        found = judge(Airflow(), ("evaluate", -1), states={"evaluate": "failed"}, pods=(pod,))
+        assert found.cause is not None
+        assert found.cause.message == "task evaluate: init container fetch ended with exit code 4"
+        assert found.cause.evidence == ("fetch of p has nothing to read",)
 
     def test_a_task_that_may_fail_does_not_matter_once_there_are_metrics(
         self, judge: Callable[..., TestResult]
