@@ -83,14 +83,34 @@ def _evicted(pod: Pod) -> Trouble | None:
 
 
 def _out_of_memory(pod: Pod) -> Trouble | None:
-    if not any(container.ended_reason == "OOMKilled" for container in pod.containers):
+    """Of the task's own container, or of one before it. What happens beside the task does not end it."""
+    first = pod.failed_init
+    if first is not None and _was_too_large(first):
+        return _trouble(
+            CauseCode.TASK_OUT_OF_MEMORY,
+            f"init container {first.name} was {_killed(first.memory_limit_bytes)}",
+            f"raise the memory limit of container `{first.name}` in the task's pod_override, or give it less data",
+        )
+    if pod.base is None or not _was_too_large(pod.base):
         return None
-    limit = pod.limits.memory_bytes
-    return _trouble(
-        CauseCode.TASK_OUT_OF_MEMORY,
-        "killed for using more memory than its limit" + (f" of {shown_bytes(limit)}" if limit else ""),
-        MEMORY_HINT,
+    return _trouble(CauseCode.TASK_OUT_OF_MEMORY, _killed(pod.limits.memory_bytes), MEMORY_HINT)
+
+
+def beside(pod: Pod) -> tuple[str, ...]:
+    """Containers beside the task's that were killed: of interest where the task has failed."""
+    return tuple(
+        f"container {entry.name} beside it was {_killed(entry.memory_limit_bytes)}"
+        for entry in pod.containers
+        if entry.name != "base" and not entry.is_init and _was_too_large(entry)
     )
+
+
+def _was_too_large(container: Container) -> bool:
+    return container.ended_reason == "OOMKilled"
+
+
+def _killed(limit: float | None) -> str:
+    return "killed for using more memory than its limit" + (f" of {shown_bytes(limit)}" if limit else "")
 
 
 def _container(container: Container, pod: Pod) -> Trouble | None:

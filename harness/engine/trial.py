@@ -15,6 +15,7 @@ from harness.airflow.dag_ids import refuse_twice
 from harness.airflow.log_keeper import LogKeeper
 from harness.airflow.models import DagRun, TaskInstance
 from harness.airflow.parsing import parse_statistics, wait_for_dag
+from harness.airflow.pod_trouble import beside
 from harness.airflow.pods import Pod
 from harness.airflow.run import RunOutcome, follow
 from harness.airflow.watch import ClusterPods
@@ -202,7 +203,7 @@ def _why_failed(trial: Trial, outcome: RunOutcome, task: TaskInstance | None) ->
             trial.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
         )
     audit = trial.api.audit_events(trial.settings.dag, outcome.run.run_id)
-    return explain(
+    found = explain(
         outcome.run,
         task,
         tasks=outcome.tasks,
@@ -214,6 +215,7 @@ def _why_failed(trial: Trial, outcome: RunOutcome, task: TaskInstance | None) ->
         kills=oom_kills(pod.node) if pod and pod.node else None,
         dagrun_timeout_s=None if task else trial.api.dagrun_timeout_s(trial.settings.dag),
     )
+    return found.model_copy(update={"evidence": (*(beside(pod) if pod else ()), *found.evidence)})
 
 
 def _result(

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from task_samples import BOOM, FAILED, NOW, POD, RUNNER, TOKEN, cause_of, error, frame, log, raised
 
-from harness.airflow.autopsy import last_pod, root_failure
-from harness.airflow.models import AuditEvent
-from harness.airflow.pod_trouble import trouble
-from harness.airflow.pods import Container, Resources
+from harness.airflow.autopsy import explain, last_pod, root_failure
+from harness.airflow.models import AuditEvent, DagRun, TaskInstance
+from harness.airflow.pod_trouble import beside, trouble
+from harness.airflow.pods import Container, Pod, Resources
 from harness.airflow.redaction import redact
 from harness.airflow.task_log import parse_log, readable
 from harness.cluster.kernel_log import OomKill
@@ -311,6 +311,37 @@ def test_an_init_container_that_did_its_work_or_stays_is_no_trouble() -> None:
     ended = {"terminated": {"reason": "Error", "exitCode": 143}}
     sidecar = with_containers(ended, {"running": {}}, restartPolicy="Always")
     assert (sidecar.failed_init, trouble(sidecar)) == (None, None)
+
+
+TOO_LARGE = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+
+
+def test_a_container_beside_the_tasks_that_is_killed_is_not_the_task() -> None:
+    for phase in ("Running", "Failed"):
+        found = with_containers(None, {"running": {}}, TOO_LARGE, phase=phase)
+        assert trouble(found) is None
+        assert beside(found) == (
+            "container exporter beside it was killed for using more memory than its limit of 64Mi",
+        )
+        cause = cause_of(pods=[found], log=log(raised(error("ValueError", "bad shape", BOOM))))
+        assert (cause.code, "bad shape" in cause.message) == ("task_failed", True)
+
+
+def test_the_tasks_own_container_has_its_own_limit() -> None:
+    found = with_containers(None, TOO_LARGE, {"running": {}})
+    assert beside(found) == ()
+    assert cause_of(pods=[found]).message == "task boom: killed for using more memory than its limit of 2Gi"
+
+
+def test_an_init_container_has_a_limit_of_its_own() -> None:
+    limits = {"limits": {"memory": "1Gi"}}
+    cause = cause_of(pods=[with_containers(TOO_LARGE, NOT_BEGUN, resources=limits)])
+    assert cause.code == "task_out_of_memory"
+    assert (
+        cause.message
+        == "task boom: init container fetch was killed for using more memory than its limit of 1Gi"
+    )
+    assert "`fetch`" in cause.hint
 
 
 def mismatch(info: str) -> AuditEvent:

@@ -339,6 +339,18 @@ class TestTrial:
         assert found.cause.message == "task evaluate: init container fetch ended with exit code 4"
         assert found.cause.evidence == ("fetch of p has nothing to read",)
 
+    def test_what_was_killed_beside_a_task_is_told_if_the_task_failed(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        containers = (Container("base", exit_code=0), Container("proxy", ended_reason="OOMKilled"))
+        pod = Pod("p", task_id="evaluate", try_number=1, phase="Failed", node="n", containers=containers)
+        airflow = Airflow({"a": 1.0})
+        assert judge(airflow, ("evaluate", -1), pods=(pod,)).verdict == "passed"
+        found = judge(airflow, ("evaluate", -1), states={"evaluate": "failed"}, pods=(pod,))
+        assert found.cause is not None
+        assert found.cause.code == "task_failed"
+        assert "container proxy beside it was killed" in found.cause.evidence[0]
+
     def test_a_task_that_may_fail_does_not_matter_once_there_are_metrics(
         self, judge: Callable[..., TestResult]
     ) -> None:
