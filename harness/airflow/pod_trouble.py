@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.airflow.pods import Container, Pod, Resources, shown_bytes
 from harness.errors import CauseCode, HarnessError
+from harness.image.build import DOMAIN
 
 _IMAGE_REASONS = frozenset(
     {
@@ -114,16 +115,22 @@ def _killed(limit: float | None) -> str:
 
 
 def _container(container: Container, pod: Pod) -> Trouble | None:
+    own, image = container.name == "base", container.image or pod.image
+    named = "" if own else f" of container {container.name}"
     if container.waiting_reason in _IMAGE_REASONS:
         return _trouble(
             CauseCode.IMAGE_NOT_STARTABLE,
-            f"the node cannot get image {pod.image}: {container.waiting_reason} {container.waiting_message}",
-            "run the command again: it loads what the node lacks",
+            f"the node cannot get image {image}{named}: "
+            f"{container.waiting_reason} {container.waiting_message}",
+            "run the command again: it loads what the node lacks"
+            if image.startswith(f"{DOMAIN}/")
+            else "check that image's name in the task's pod_override, and that the cluster may pull it",
         )
     if container.waiting_reason in _CREATE_REASONS:
         return _trouble(
             CauseCode.POD_NOT_STARTED,
-            f"its container cannot be made: {container.waiting_reason} {container.waiting_message}",
+            f"its container{'' if own else f' {container.name}'} cannot be made: "
+            f"{container.waiting_reason} {container.waiting_message}",
             "check the Secrets, ConfigMaps and volumes that the task's pod_override names",
         )
     if container.is_init and container.exit_code and container.ended_reason not in _START_REASONS:
@@ -135,8 +142,10 @@ def _container(container: Container, pod: Pod) -> Trouble | None:
     if container.ended_reason in _START_REASONS:
         return _trouble(
             CauseCode.IMAGE_NOT_STARTABLE,
-            f"image {pod.image} does not start: {container.ended_message or container.ended_reason}",
-            "check the task's pod_override, and that `python` is on the image's PATH",
+            f"image {image}{named} does not start: {container.ended_message or container.ended_reason}",
+            "check the task's pod_override, and that `python` is on the image's PATH"
+            if own
+            else "check that container's image and command in the task's pod_override",
         )
     return None
 

@@ -327,6 +327,28 @@ def test_a_container_beside_the_tasks_that_is_killed_is_not_the_task() -> None:
         assert (cause.code, "bad shape" in cause.message) == ("task_failed", True)
 
 
+def test_an_image_of_another_container_is_named_as_that_containers() -> None:
+    pulling = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}
+    found = trouble(with_containers(pulling, NOT_BEGUN, phase="Pending"))
+    assert found is not None
+    assert found.error.message.startswith(
+        "the node cannot get image team/fetch:2 of container fetch: ImagePull"
+    )
+    assert "pod_override" in found.error.hint
+    own = trouble(with_containers(None, pulling, {"running": {}}, phase="Pending"))
+    assert own is not None
+    assert own.error.message.startswith("the node cannot get image harness.local/demo:abc: ImagePullBackOff")
+    assert own.error.hint == "run the command again: it loads what the node lacks"
+
+
+def test_a_command_of_another_container_that_does_not_start() -> None:
+    missing = {"terminated": {"reason": "StartError", "exitCode": 128, "message": "no such file"}}
+    found = trouble(with_containers(missing, NOT_BEGUN))
+    assert found is not None
+    assert found.error.message == "image team/fetch:2 of container fetch does not start: no such file"
+    assert "python" not in found.error.hint
+
+
 def test_the_tasks_own_container_has_its_own_limit() -> None:
     found = with_containers(None, TOO_LARGE, {"running": {}})
     assert beside(found) == ()
