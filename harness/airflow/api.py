@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from harness.airflow.models import AuditEvent, Dag, DagImportError, DagRun, TaskInstance, duration_s
+from harness.airflow.models import AuditEvent, Dag, DagImportError, DagRun, Pool, TaskInstance, duration_s
 from harness.airflow.session import Session, checked, detail
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
@@ -193,6 +193,11 @@ class AirflowApi(Session):
         params = {"dag_id": dag_id, "run_id": run_id, "order_by": "event_log_id"}
         found = self.pages("eventLogs", "event_logs", params, deadline_s)
         return tuple(AuditEvent.of(data) for data in found)
+
+    def pools(self, *, deadline_s: float | None = None) -> tuple[Pool, ...]:
+        """All pools, by name."""
+        found = self.pages("pools", "pools", {"order_by": "name"}, deadline_s)
+        return tuple(Pool.of(data) for data in found)
 
     def cancel(self, dag_id: str, run_id: str, *, deadline_s: float | None = None) -> None:
         """Set a run's state to failed, which stops its tasks."""

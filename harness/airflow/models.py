@@ -145,6 +145,8 @@ class TaskInstance:
     note: str | None = None
     operator: str | None = None
     pod: str | None = None
+    pool: str = "default_pool"
+    pool_slots: int = 1
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> TaskInstance:
@@ -160,6 +162,8 @@ class TaskInstance:
             note=data.get("note"),
             operator=data.get("operator_name") or data.get("operator"),
             pod=data.get("hostname") or None,
+            pool=data.get("pool") or "default_pool",
+            pool_slots=data.get("pool_slots") or 1,
         )
 
     @property
@@ -184,6 +188,18 @@ class TaskInstance:
     def duration_s(self) -> float | None:
         """Seconds from started to ended."""
         return _seconds(self.started_at, self.ended_at)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What tasks share among them. `slots` is less than 0 where there is no end of them."""
+
+    name: str
+    slots: int
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Pool:
+        return cls(data["name"], data["slots"])
 
 
 @dataclass(frozen=True)

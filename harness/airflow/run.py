@@ -12,6 +12,7 @@ from harness.airflow.autopsy import last_pod
 from harness.airflow.models import DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Pod, PodWatch, Resources
+from harness.airflow.pools import PoolQueue
 from harness.airflow.redaction import masked
 from harness.errors import CauseCode, HarnessError
 
@@ -66,11 +67,12 @@ def follow(
 
     `on_task` is called once for each state of each try of a task, `on_pods` each time with all pods so far,
     `on_deferred` once when the first task waits for the triggerer, `on_lost` once when the cluster does not tell of
-    its pods, and once when it does again. A pod that can never start ends it in seconds, where Airflow waits for
-    minutes.
+    its pods, and once when it does again. A pod that can never start, or a pool that can never take a task, ends it in
+    seconds, where Airflow waits for minutes or for ever.
     Raises HarnessError(API_SERVER_LOST, CLUSTER_FAILED) when the api-server or the cluster's does not come back.
     """
     view = _View(watch, on_task, on_deferred, on_lost, clock)
+    pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
     start_s = clock()
     run = _run(api, dag_id, run_id)
     while True:
@@ -81,9 +83,9 @@ def follow(
         view.tell()
         if run.ended:
             return view.outcome(run, None)
-        error = view.hopeless() or (
-            _timeout(dag_id, view.tasks, view.pods, timeout_s) if elapsed_s > timeout_s else None
-        )
+        error = view.hopeless() or pools.hopeless(view.tasks)
+        if error is None and elapsed_s > timeout_s:
+            error = _timeout(dag_id, view.tasks, view.pods, timeout_s)
         if error is not None:
             return view.outcome(run, error)
         sleep(INTERVAL_S if elapsed_s < SLOW_AFTER_S else SLOW_INTERVAL_S)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.airflow import api as api_module
 from harness.airflow.api import AirflowApi, plain_value
-from harness.airflow.models import DagImportError
+from harness.airflow.models import DagImportError, Pool
 from harness.errors import CauseCode, HarnessError
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -155,6 +155,13 @@ def test_the_dags_own_limit_for_a_run(told: str | None, limit_s: float | None) -
 
 def test_a_dag_whose_details_airflow_cannot_tell_has_no_known_limit() -> None:
     assert Airflow(answer({"detail": "not serializable"}, 500)).client().dagrun_timeout_s("a") is None
+
+
+def test_reads_pools() -> None:
+    pools = [{"name": "default_pool", "slots": 128, "description": "Default pool", "open_slots": 128}]
+    airflow = Airflow(answer({"pools": pools, "total_entries": 1}))
+    assert airflow.client().pools() == (Pool("default_pool", 128),)
+    assert airflow.requests[-1].url.path == "/api/v2/pools"
 
 
 @given(total=st.integers(0, 350))

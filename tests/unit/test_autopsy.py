@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from task_samples import BOOM, FAILED, NOW, POD, RUNNER, TOKEN, cause_of, error, frame, log, raised
 
-from harness.airflow.autopsy import explain, last_pod, root_failure
-from harness.airflow.models import AuditEvent, DagRun, TaskInstance
+from harness.airflow.autopsy import last_pod, root_failure
+from harness.airflow.models import AuditEvent
 from harness.airflow.pod_trouble import beside, trouble
 from harness.airflow.pods import Container, Pod, Resources
 from harness.airflow.redaction import redact

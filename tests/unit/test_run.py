@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.airflow.api import AirflowApi
-from harness.airflow.models import Dag, DagImportError, DagRun, TaskInstance
+from harness.airflow.models import Dag, DagImportError, DagRun, Pool, TaskInstance
 from harness.airflow.parsing import ParsedFile, parse_statistics, wait_for_dag
 from harness.airflow.pods import Container, Pod, Resources, parse_quantity, shown_bytes
 from harness.airflow.run import RunOutcome, follow, shown_duration
@@ -233,6 +233,7 @@ class Running:
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     polls: int = 0
     cluster_is_away: bool = False
+    asked_for_pools: int = 0
 
     @property
     def frame(self) -> tuple[str, Sequence[TaskInstance], Sequence[Pod]]:
@@ -244,6 +245,10 @@ class Running:
 
     def task_instances(self, dag_id: str, run_id: str, *, deadline_s: float) -> tuple[TaskInstance, ...]:
         return tuple(self.frame[1])
+
+    def pools(self, *, deadline_s: float) -> tuple[Pool, ...]:
+        self.asked_for_pools += 1
+        return Pool("default_pool", 128), Pool("endless", -1)
 
     def pods(self) -> tuple[Pod, ...]:
         if self.cluster_is_away:
@@ -451,6 +456,51 @@ def test_a_pod_that_ended_and_was_cleaned_up_was_not_deleted() -> None:
         Running([("running", [task("fit", "running")], [ended]), ("success", [task("fit", "success")], [])])
     )
     assert [entry.deleted for entry in outcome.pods] == [False]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cause", "text", "hint"),
+    [
+        (
+            {"pool": "gpu"},
+            CauseCode.TASK_FAILED,
+            "task fit waits for pool 'gpu', which does not exist",
+            "no pool but default_pool, endless",
+        ),
+        (
+            {"pool_slots": 129},
+            CauseCode.REQUEST_TOO_LARGE,
+            "task fit waits for 129 slots of pool 'default_pool', which has 128",
+            "pool_slots",
+        ),
+    ],
+)
+def test_a_pool_that_can_never_take_a_task(
+    wanted: dict[str, Any], cause: CauseCode, text: str, hint: str
+) -> None:
+    running = Running([("running", [task("fit", "scheduled", **wanted), task("other", "running")], [])])
+    outcome, _, _, took_s = followed(running)
+    assert outcome.error is not None
+    assert (outcome.error.cause, outcome.error.message, outcome.error.task_id) == (cause, text, "fit")
+    assert hint in outcome.error.hint
+    assert 15 <= took_s <= 16
+
+
+def test_a_pool_that_is_full_is_waited_for() -> None:
+    many = task("other", "scheduled", pool="endless", pool_slots=999)
+    running = Running([("running", [task("fit", "scheduled", pool_slots=128), many], [])])
+    outcome, _, _, _ = followed(running, timeout_s=60)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.RUN_TIMEOUT
+    assert running.asked_for_pools == 1
+
+
+def test_a_task_that_is_scheduled_for_a_moment_is_no_reason_to_ask() -> None:
+    frames = [("running", [task("fit", "scheduled", pool="gpu")], [])] * 20
+    frames += [("running", [task("fit", "scheduled", pool="gpu", try_number=2)], [])] * 20
+    running = Running([*frames, ("success", [], [])])
+    assert followed(running)[0].succeeded
+    assert running.asked_for_pools == 0
 
 
 def test_timeout_says_who_was_running_and_for_how_long() -> None:
