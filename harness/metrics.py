@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -35,16 +35,16 @@ class Gate(Protocol):
     def max_relative_regression(self) -> float | None: ...
 
 
-def read(value: object) -> dict[str, float]:
+def read(value: object, gated: Collection[str] = ()) -> dict[str, float]:
     """The numbers in what a task returned, by name; those of nested dicts as "outer.inner".
 
     True and False count as 1 and 0, so that a gate can ask for them. What Airflow wraps to keep its type
     (NumPy numbers, dataclasses) is unwrapped, and text that is a JSON object is read as that object. Other
-    entries (text, lists, None) are passed over as long as there is at least one number.
+    entries (text, lists, None) are passed over as long as there is at least one number and no gate asks for them.
 
     Raises HarnessError: METRICS_MISSING for None or nothing at all, METRICS_INVALID for what is no mapping,
-    holds no number, a number that is not finite, one name twice, more than 1000 numbers or a name of more
-    than 200 characters.
+    holds no number, none where one is `gated`, a number that is not finite, one name twice, more than 1000
+    numbers or a name of more than 200 characters.
     """
     value = _unwrapped(_from_json(value))
     if value is None or value in ("", {}, []):
@@ -56,6 +56,8 @@ def read(value: object) -> dict[str, float]:
     for name, entry in _flat(value, (), 0):
         _check_name(name)
         found = _finite_number(entry)
+        if found is None and name in gated:
+            raise _invalid(f"{name} is {_told(entry)}, not a number")
         if found is None:
             continue
         if name in metrics:
@@ -269,6 +271,12 @@ def _finite_number(entry: object) -> float | None:
 def _a(value: object) -> str:
     names = {"str": "text", "list": "a list", "int": "a number", "float": "a number", "bool": "a truth value"}
     return names.get(type(value).__name__, f"a {type(value).__name__}")
+
+
+def _told(entry: object) -> str:
+    if isinstance(entry, str):
+        return f"text {entry[:40]!r}" + ("…" if len(entry) > 40 else "")
+    return "None" if entry is None else _a(entry)
 
 
 def _invalid(message: str) -> HarnessError:

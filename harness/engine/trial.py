@@ -144,7 +144,8 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
     if source is None:
         return _result(trial, outcome, phases, {}, None)
     try:
-        values = metrics.read(metrics_task.handed_over(trial.api, trial.settings.dag, source, outcome))
+        found = metrics_task.handed_over(trial.api, trial.settings.dag, source, outcome)
+        values = metrics.read(found, trial.settings.gates)
     except HarnessError as error:
         error.task_id = source.task
         error.message = f"task {source.task}: {error.message}"

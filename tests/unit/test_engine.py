@@ -282,6 +282,7 @@ class TestTrial:
             ({"accuracy": "NaN"}, "metrics_invalid"),
             ({"accuracy": float("-inf"), "loss": 1.0}, "metrics_invalid"),
             ({"model": "forest"}, "metrics_invalid"),
+            ({"accuracy": "0.93", "loss": 0.21}, "metrics_invalid"),
             ([0.9], "metrics_invalid"),
             (None, "metrics_missing"),
             ({}, "metrics_missing"),

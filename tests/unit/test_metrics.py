@@ -90,6 +90,22 @@ class TestRead:
             read({"accuracy": 0.9, "loss": bad})
         assert caught.value.cause is CauseCode.METRICS_INVALID
 
+    @pytest.mark.parametrize(
+        ("entry", "says"),
+        [
+            ("0.93", "test.accuracy is text '0.93', not a number"),
+            ("x" * 41, f"test.accuracy is text '{'x' * 40}'…, not a number"),
+            (None, "test.accuracy is None, not a number"),
+            ([0.93], "test.accuracy is a list, not a number"),
+        ],
+    )
+    def test_what_a_gate_asks_for_must_be_a_number(self, entry, says):
+        value = {"loss": 0.21, "test": {"accuracy": entry}}
+        assert read(value) == read(value, {"loss", "other"}) == {"loss": 0.21}
+        with pytest.raises(HarnessError) as caught:
+            read(value, {"test.accuracy"})
+        assert (caught.value.cause, caught.value.message) == (CauseCode.METRICS_INVALID, says)
+
     def test_names_all_that_are_not_finite(self):
         with pytest.raises(HarnessError, match="and 1 other") as caught:
             read({"a": math.nan, "b": {"c": math.inf}})
