@@ -165,6 +165,13 @@ class AirflowApi(Session):
         data = self.find(path, deadline_s=deadline_s, params={"map_index": map_index})
         return None if data is None else plain_value(data["value"])
 
+    def xcom_keys(
+        self, dag_id: str, run_id: str, task_id: str, *, deadline_s: float | None = None
+    ) -> tuple[str, ...]:
+        """The keys under which a task handed over anything, by name."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{_part(task_id)}/xcomEntries"
+        return tuple(sorted({data["key"] for data in self.pages(path, "xcom_entries", {}, deadline_s)}))
+
     def task_log(
         self,
         dag_id: str,

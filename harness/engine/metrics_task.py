@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from harness.airflow.api import AirflowApi
 from harness.airflow.autopsy import root_failure
 from harness.airflow.models import TaskInstance
 from harness.airflow.run import RunOutcome
 from harness.config import MetricsSource
 from harness.errors import CauseCode, HarnessError
+
+RETURNED = "return_value"
 
 
 def failure(source: MetricsSource | None, outcome: RunOutcome) -> TaskInstance | None:
@@ -21,8 +25,8 @@ def failure(source: MetricsSource | None, outcome: RunOutcome) -> TaskInstance |
 def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: RunOutcome) -> object:
     """What the metrics task handed over in a run that succeeded.
 
-    Raises HarnessError: METRICS_MISSING when the DAG has no such task or it was skipped, METRICS_INVALID when it is
-    mapped.
+    Raises HarnessError: METRICS_MISSING when the DAG has no such task, it was skipped, or it handed over nothing under
+    the key; METRICS_INVALID when it is mapped.
     """
     instances = [task for task in outcome.tasks if task.task_id == source.task]
     if not instances:
@@ -44,4 +48,27 @@ def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: Ru
             "it is mapped: which of its instances' numbers count can't be known",
             hint="let a task after it return the numbers, and name that in `metrics` of harness.toml",
         )
-    return api.xcom(dag_id, outcome.run.run_id, source.task, source.key)
+    value = api.xcom(dag_id, outcome.run.run_id, source.task, source.key)
+    if value is None:
+        keys = api.xcom_keys(dag_id, outcome.run.run_id, source.task)
+        if source.key != RETURNED or any(key != RETURNED for key in keys):
+            raise _nothing_under(source, keys)
+    return value
+
+
+def _nothing_under(source: MetricsSource, keys: tuple[str, ...]) -> HarnessError:
+    others = [key for key in keys if key != source.key]
+    instead = f"; its keys are {', '.join(map(repr, others[:10]))}" if others else ", nor under any other"
+    what = (
+        "it returned nothing"
+        if source.key == RETURNED
+        else f"it handed over nothing under the key {source.key!r}"
+    )
+    near = get_close_matches(source.key, others, n=1) or others
+    return HarnessError(
+        CauseCode.METRICS_MISSING,
+        f"{what}{instead}",
+        hint=f'edit `metrics` of the test in harness.toml: {{ task = "{source.task}", key = "{near[0]}" }}'
+        if others
+        else f'return the numbers from that task, and take `key = "{source.key}"` out of harness.toml',
+    )

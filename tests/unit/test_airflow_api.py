@@ -164,6 +164,14 @@ def test_reads_pools() -> None:
     assert airflow.requests[-1].url.path == "/api/v2/pools"
 
 
+def test_reads_the_keys_of_what_a_task_handed_over() -> None:
+    entries = [{"key": key, "map_index": -1, "task_id": "fit"} for key in ("score", "return_value")]
+    airflow = Airflow(answer({"xcom_entries": entries, "total_entries": 2}))
+    assert airflow.client().xcom_keys("good", "harness-1", "fit") == ("return_value", "score")
+    path = airflow.requests[-1].url.path
+    assert path == "/api/v2/dags/good/dagRuns/harness-1/taskInstances/fit/xcomEntries"
+
+
 @given(total=st.integers(0, 350))
 def test_reads_every_page(total: int) -> None:
     def page(request: httpx.Request) -> httpx.Response:

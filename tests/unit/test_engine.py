@@ -139,8 +139,9 @@ class TestRunDates:
 class Airflow:
     """A run of one DAG whose metrics task handed over `value`."""
 
-    def __init__(self, value: object = None, log: str = "") -> None:
+    def __init__(self, value: object = None, log: str = "", keys: tuple[str, ...] = ()) -> None:
         self.value = value
+        self.keys = keys
         self.log = log
         self.asked: list[tuple[str, ...]] = []
 
@@ -149,6 +150,9 @@ class Airflow:
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         self.asked.append(("cancel", dag_id))
+
+    def xcom_keys(self, *_: object) -> tuple[str, ...]:
+        return self.keys
 
     def task_log(self, *_: object) -> str:
         return self.log
@@ -295,6 +299,31 @@ class TestTrial:
         assert (found.cause.code, found.cause.task_id) == (code, "evaluate")
         assert found.cause.message.startswith("task evaluate: ")
         assert found.cause.hint
+
+    @pytest.mark.parametrize(
+        ("key", "keys", "says", "hint"),
+        [
+            (
+                "scores",
+                ("model", "score"),
+                "under the key 'scores'; its keys are 'model', 'score'",
+                'key = "score"',
+            ),
+            ("scores", ("return_value",), "its keys are 'return_value'", 'key = "return_value"'),
+            ("scores", (), "nothing under the key 'scores', nor under any other", "return the numbers"),
+            ("return_value", ("score",), "it returned nothing; its keys are 'score'", 'key = "score"'),
+            ("return_value", (), "the task returned no metrics", "return a flat dict"),
+        ],
+    )
+    def test_a_key_that_the_task_did_not_push(
+        self, judge: Callable[..., TestResult], key: str, keys: tuple[str, ...], says: str, hint: str
+    ) -> None:
+        metrics = MetricsSource(task="evaluate", key=key)
+        found = judge(Airflow(None, keys=keys), ("evaluate", -1), metrics=metrics)
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == ("metrics_missing", "evaluate")
+        assert says in found.cause.message
+        assert hint in found.cause.hint
 
     def test_without_metrics_it_must_just_run(self, judge: Callable[..., TestResult]) -> None:
         airflow = Airflow()
