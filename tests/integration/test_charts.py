@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -367,6 +368,26 @@ def test_a_crash_in_native_code_ends_a_task(hook: bool, status: int | None) -> N
         started.kill()
         started.wait()
     assert ended == status
+
+
+def test_a_crash_in_native_code_ends_the_fork_that_imports_a_file() -> None:
+    code = (Path(__file__).parents[2] / "charts/airflow/files/control_plane.py").read_text()
+    functions = {entry.name: entry for entry in ast.parse(code).body if isinstance(entry, ast.FunctionDef)}
+    become = ast.unparse(functions["become"])
+    assert "if component == 'dag-processor':\n        let_crashes_end()" in become
+    assert become.index("let_crashes_end()") < become.index("options.func(options)")
+    crash = f"""
+import ctypes, os, signal
+{ast.unparse(functions["let_crashes_end"])}
+let_crashes_end()
+signal.signal(signal.SIGTERM, lambda *_: None)
+assert callable(signal.getsignal(signal.SIGTERM))
+if (pid := os.fork()) == 0:
+    signal.signal(signal.SIGSEGV, lambda *_: None)
+    ctypes.string_at(0)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGSEGV
+"""
+    assert subprocess.run([sys.executable, "-c", crash], timeout=10, check=False).returncode == 0
 
 
 def test_the_pod_template_that_is_handed_over_is_the_charts(

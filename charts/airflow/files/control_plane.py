@@ -95,6 +95,8 @@ def become(component: str) -> None:
     for name in LIKELY if component == "dag-processor" else ():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    if component == "dag-processor":
+        let_crashes_end()
     from airflow.cli import cli_parser
 
     sys.argv = ["airflow", *arguments]
@@ -108,6 +110,22 @@ def become(component: str) -> None:
     if component in NEED_CODE:
         wait_for_code()
     options.func(options)
+
+
+def let_crashes_end() -> None:
+    """Keep SIGSEGV as it is, here and in each fork that imports a file.
+
+    Airflow 3.3 catches it in Python, which runs such a handler after the instruction that crashed: never. As with a
+    task (sitecustomize.py), the process would spin until its timeout; ended, it counts as the file's error.
+    """
+    install = signal.signal
+
+    def keep(number: int, handler: object) -> object:
+        if number == signal.SIGSEGV and callable(handler):
+            return signal.getsignal(number)
+        return install(number, handler)
+
+    signal.signal = keep
 
 
 def wait_for_code() -> None:
