@@ -133,6 +133,19 @@ PARSING = (
         ("refused_conf", "epochs"),
         toml="conf = { epochs = 0 }",
     ),
+    Broken(
+        "killed_at_import",
+        one("killed_at_import", "return 1", head="import os\n\nos._exit(3)\n"),
+        "dag_import_error",
+        ("dags/killed_at_import.py", "the process that imported it died"),
+        hint="python dags/killed_at_import.py",
+    ),
+    Broken(
+        "segfault_at_import",
+        one("segfault_at_import", "return 1", head="import ctypes\n\nctypes.string_at(0)\n"),
+        "dag_import_error",
+        ("dags/segfault_at_import.py", "the process that imported it died"),
+    ),
 )
 
 TASKS = (
@@ -340,6 +353,66 @@ TASKS = (
         ("accuracy", "0.5", "0.9"),
         toml=METRICS + "\ngates.accuracy = { min = 0.9 }",
     ),
+    Broken(
+        "no_such_pool",
+        one("no_such_pool", "return 1", "pool='gpu'"),
+        "task_failed",
+        ("work", "pool 'gpu', which does not exist"),
+        hint="default_pool",
+    ),
+    Broken(
+        "starts_later",
+        "import pendulum\n"
+        + one("starts_later", "return 1").replace(
+            "schedule=None", "schedule=None, start_date=pendulum.datetime(2090, 1, 1)"
+        ),
+        "task_failed",
+        ("ran no task", "start_date"),
+        hint="logical_date",
+    ),
+    Broken(
+        "tolerated_failure",
+        tasks(
+            "tolerated_failure",
+            """
+@task
+def fit():
+    raise ValueError("X contains NaN")
+
+@task
+def work():
+    return {"accuracy": 0.9}
+
+@task(trigger_rule="all_done")
+def notify():
+    print("ended")
+
+fit() >> work() >> notify()
+""",
+        ),
+        "task_failed",
+        ("fit", "X contains NaN"),
+        toml=METRICS,
+    ),
+    Broken(
+        "number_as_text",
+        one("number_as_text", "return {'accuracy': '0.93', 'loss': 0.2}"),
+        "metrics_invalid",
+        ("work", "accuracy is text '0.93', not a number"),
+        toml=f"{METRICS}\ngates.accuracy = {{ min = 0.9 }}",
+    ),
+    Broken(
+        "wrong_key",
+        one(
+            "wrong_key",
+            "from airflow.sdk import get_current_context\n"
+            "get_current_context()['ti'].xcom_push('score', {'accuracy': 0.9})",
+        ),
+        "metrics_missing",
+        ("work", "the key 'scores'", "'score'"),
+        hint='key = "score"',
+        toml='metrics = { task = "work", key = "scores" }',
+    ),
 )
 
 PODS = (
@@ -431,6 +504,25 @@ PODS = (
         "pod_not_started",
         ("task work", "node"),
         hint="nodeSelector",
+    ),
+    Broken(
+        "wants_a_gpu",
+        with_pod("wants_a_gpu", resources(**{"nvidia.com/gpu": "1"})),
+        "request_too_large",
+        ("work", "1 nvidia.com/gpu"),
+        hint="take nvidia.com/gpu out",
+    ),
+    Broken(
+        "init_image_missing",
+        with_pod(
+            "init_image_missing",
+            "spec=k8s.V1PodSpec(containers=[k8s.V1Container(name='base')], init_containers=[k8s.V1Container("
+            "name='fetch', image='registry.invalid/team/fetch:2.1', security_context=k8s.V1SecurityContext("
+            "allow_privilege_escalation=False, capabilities=k8s.V1Capabilities(drop=['ALL'])))])",
+        ),
+        "image_not_startable",
+        ("work", "registry.invalid/team/fetch:2.1", "container fetch"),
+        hint="pod_override",
     ),
 )
 
