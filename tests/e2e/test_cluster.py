@@ -55,7 +55,7 @@ def test_the_cluster_has_a_network_of_its_own_and_a_private_kubeconfig(cluster: 
     ("arguments", "parts"),
     [
         (("test", "--ref", "mian"), ("mian", "`main`")),
-        (("test", "tinny"), ("'tinny'", "harness test tiny")),
+        (("test", "tinny"), ("'tinny'", f"harness test --name {NAME} tiny")),
     ],
     ids=["ref", "test"],
 )
