@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -45,6 +45,7 @@ class Trial:
     sleep: Callable[[float], None] = time.sleep
     keeper: LogKeeper | None = None
     before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
+    gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
 
 
 def run(trial: Trial, progress: Progress) -> TestResult:
@@ -145,7 +146,7 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
         return _result(trial, outcome, phases, {}, None)
     try:
         found = metrics_task.handed_over(trial.api, trial.settings.dag, source, outcome)
-        values = metrics.read(found, trial.settings.gates)
+        values = metrics.read(found, {*trial.gated, *trial.settings.gates})
     except HarnessError as error:
         error.task_id = source.task
         error.message = f"task {source.task}: {error.message}"

@@ -210,6 +210,7 @@ class Trip:
                         self.pause,
                         keeper,
                         self.deployment.settled,
+                        tuple(self.plan.tests[each.test].gates),
                     )
                     made[each.key] = trial.run(wanted, self.progress)
                     if made[each.key].verdict != "passed":
