@@ -106,16 +106,3 @@ class TestOfAClusterItself:
         for command in ("up", "test"):
             done = disposable.harness(tiny.root, command)
             assert done.returncode == 0, explained(done)
-
-    def test_after_a_crash_of_the_machine_up_makes_the_node_anew(
-        self, disposable: Cluster, tiny: scratch.Scratch
-    ) -> None:
-        node = kind.node_name(disposable.name)
-        first = process.run(["docker", "container", "inspect", "--format", "{{.Id}}", node]).stdout
-        # As if it had run before the machine was started last, and nobody had asked it to stop.
-        process.run(["docker", "exec", node, "sh", "-c", "echo another > /var/lib/harness/boot-id"])
-        process.run(["docker", "kill", node])
-        for command in ("up", "test"):
-            done = disposable.harness(tiny.root, command)
-            assert done.returncode == 0, explained(done)
-        assert process.run(["docker", "container", "inspect", "--format", "{{.Id}}", node]).stdout != first

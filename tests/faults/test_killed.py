@@ -1,4 +1,4 @@
-"""SIGKILL after every step of `up` and of `test`: the next command finishes or undoes what was begun."""
+"""SIGKILL after every step of `up` and of `test`, and a crash: the next command finishes or undoes what was begun."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import scratch
 from command import Harness, explained
 
 from harness.cluster import kind
+from harness.host import process
 
 from .conftest import NAME, Cluster
 from .helpers import programs_about
@@ -58,13 +59,32 @@ def test_a_test_killed_after_each_of_its_steps(cluster: Cluster, tiny: scratch.S
     )
 
 
-def test_an_up_killed_after_each_of_its_steps(disposable: Cluster, tiny: scratch.Scratch) -> None:
+def crash(name: str) -> str:
+    """Leave a node as if the machine had gone down without notice; returns the container's id."""
+    node = kind.node_name(name)
+    process.run(["docker", "exec", node, "sh", "-c", "echo another > /var/lib/harness/boot-id"])
+    process.run(["docker", "kill", node])
+    return container_of(name)
+
+
+def container_of(name: str) -> str:
+    asked = ["docker", "container", "inspect", "--format", "{{.Id}}", kind.node_name(name)]
+    return process.run(asked).stdout
+
+
+def test_an_up_killed_after_each_of_its_steps_and_a_machine_that_crashed(
+    disposable: Cluster, tiny: scratch.Scratch
+) -> None:
     other = Harness(OTHER)
     before = remains.docker_objects(OTHER)
     titles, code, said = killed_after_each_step(tiny.root, "up", "--name", OTHER)
     assert code == 0, said
     assert "Traceback" not in said
     assert any("kind cluster" in title for title in titles), titles
+    first = crash(OTHER)
+    again = other(tiny.root, "up")
+    assert again.returncode == 0, explained(again)
+    assert container_of(OTHER) != first, "what may be half-written was used"
     passed = other(tiny.root, "test", "--keep", "never")
     assert passed.returncode == 0, explained(passed)
     down = other(tiny.root, "down", "--force")
