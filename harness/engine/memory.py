@@ -10,9 +10,8 @@ from harness.errors import HarnessError
 from harness.report.model import TaskResult, TestResult
 
 INTERVAL_S = 0.3
-MOST_LOOKS = (
-    10  # the kubelet tells of an ended pod within a second or two, and a verdict must not wait for more
-)
+# The kubelet tells of an ended pod within a second or two, and a verdict must not wait for more.
+MOST_LOOKS = 10
 
 
 def completed(

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.image.layer import Layer
-from harness.image.oci import Image, archive_bytes, archive_parts, content
+from harness.image.oci import Image, archive_bytes, archive_parts, streamed
 
 _CTR = ("ctr", "--namespace", "k8s.io")
 _LOADED_AT = "harness.local/loaded-at"  # nanoseconds; containerd itself does not tell an image's age
@@ -131,8 +131,7 @@ def _spliced(parts: Iterable[bytes | Layer], there: Mapping[Layer, str]) -> tupl
         else:
             waiting_bytes += part.size_bytes if isinstance(part, Layer) else len(part)
             pieces.append(part)
-    sent = (chunk for piece in pieces for chunk in (content(piece) if isinstance(piece, Layer) else [piece]))
-    return (f"{{ {'; '.join([*commands, 'cat'])}; }} | {_IMPORT}" if commands else _IMPORT), sent
+    return (f"{{ {'; '.join([*commands, 'cat'])}; }} | {_IMPORT}" if commands else _IMPORT), streamed(pieces)
 
 
 def _told(chunks: Iterable[bytes], size_bytes: int, on_change: Callable[[str], None]) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -157,11 +157,7 @@ def archive(*images: Image, omit: frozenset[str] = frozenset()) -> Iterator[byte
     Blobs whose digest is in `omit` are left out: containerd's importer takes what its content store has.
     Raises HarnessError(IMAGE_LOAD_FAILED) when a layer's file is gone or incomplete.
     """
-    for part in archive_parts(*images, omit=omit):
-        if isinstance(part, Layer):
-            yield from content(part)
-        else:
-            yield part
+    yield from streamed(archive_parts(*images, omit=omit))
 
 
 def archive_parts(*images: Image, omit: frozenset[str] = frozenset()) -> Iterator[bytes | Layer]:
@@ -193,7 +189,7 @@ def docker_archive(image: Image) -> Iterator[bytes]:
     for name, part in parts.items():
         size_bytes = part.size_bytes if isinstance(part, Layer) else len(part)
         yield tar.header(name, tar.FILE, mode=0o644, size_bytes=size_bytes)
-        yield from content(part) if isinstance(part, Layer) else [part]
+        yield from streamed([part])
         yield tar.padding(size_bytes)
     yield tar.END
 
@@ -212,6 +208,15 @@ def _members(images: Sequence[Image], omit: frozenset[str]) -> Iterator[tuple[st
         if digest not in omit:
             size_bytes = blob.size_bytes if isinstance(blob, Layer) else len(blob)
             yield f"blobs/{digest.replace(':', '/')}", size_bytes, blob
+
+
+def streamed(parts: Iterable[bytes | Layer]) -> Iterator[bytes]:
+    """The bytes of all parts, those of layers read now. Raises HarnessError(IMAGE_LOAD_FAILED)."""
+    for part in parts:
+        if isinstance(part, Layer):
+            yield from content(part)
+        else:
+            yield part
 
 
 def content(layer: Layer) -> Iterator[bytes]:
