@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import cache
 from harness.host.git import Git, ObjectReader, failure
+from harness.host.scratch import Scratch
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ def snapshot(git: Git, paths: Sequence[str], *, unless_tree: str) -> Snapshot:
             hint="git status; resolve them and `git add` the files, or give a commit with --ref",
             evidence=[os.fsdecode(name) for name in conflicts[:20]],
         )
-    scratch = TemporaryDirectory(prefix="harness-snapshot-")
+    scratch = Scratch(cache.root())
     try:
-        beside = _beside(git, Path(scratch.name))
+        beside = _beside(git, scratch.path)
         untracked = _names(
             beside.output("ls-files", "-z", "--others", "--exclude-standard", "--", *paths) if paths else b""
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import CauseCode
-from harness.host import process
+from harness.host import cache, process, scratch
 
 
 def chart(name: str) -> Path:
@@ -88,7 +87,7 @@ class Helm:
 
 @contextmanager
 def _values_file(values: Mapping[str, Any]) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        file = Path(folder) / "values.json"
+    with scratch.folder(cache.root()) as folder:
+        file = folder / "values.json"
         file.write_text(json.dumps(values), encoding="utf-8")
         yield file

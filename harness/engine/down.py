@@ -7,6 +7,7 @@ from harness.cluster import kind, labels
 from harness.engine.attached import attach, locked
 from harness.engine.look import Version, find_version, versions
 from harness.errors import CauseCode, HarnessError
+from harness.host import cache, scratch
 from harness.progress import Progress
 
 
@@ -24,6 +25,7 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
                 _refuse_others(name)
         with progress.step(f"removing cluster {name}") as step:
             removed = kind.delete(name)
+            scratch.sweep(cache.root())
             step.done("removed" if removed else "there was none")
     return removed
 

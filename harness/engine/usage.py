@@ -19,16 +19,18 @@ class Usage:
 
 
 def usage(api: KubernetesApi) -> Mapping[str, Usage]:
-    """By namespace; what a kubelet does not tell is left out."""
+    """By namespace; one that no kubelet has measured yet is left out."""
     found: dict[str, Usage] = {}
     with suppress(HarnessError):
         for node in api.list("/api/v1/nodes"):
             path = f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"
             summary = api.get(path) or {}
             for pod in summary.get("pods") or []:
+                memory = (pod.get("memory") or {}).get("workingSetBytes")
+                if not memory:  # the kubelet looks every ten seconds, and lists a new pod before that
+                    continue
                 namespace = pod["podRef"]["namespace"]
                 known = found.get(namespace, Usage())
                 cores = ((pod.get("cpu") or {}).get("usageNanoCores") or 0) / 1e9
-                memory = (pod.get("memory") or {}).get("workingSetBytes") or 0
                 found[namespace] = Usage(known.cpu + cores, known.memory_bytes + int(memory))
     return found

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import cache
 from harness.host.process import CompletedBytes, run_bytes, spawn, stop
+from harness.host.scratch import Scratch
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -81,7 +81,7 @@ def failure(completed: CompletedBytes, cause: CauseCode, message: str, *, hint: 
     """A HarnessError with git's own reason behind `message`, and all it said as evidence."""
     lines = [line for line in completed.stderr.splitlines() if line.strip()]
     if any("No space left on device" in line for line in lines):
-        cause, hint = CauseCode.DISK_FULL, f"df -h {tempfile.gettempdir()} ."
+        cause, hint = CauseCode.DISK_FULL, f"df -h {cache.root()} ."
     reasons = [line.split(": ", 1)[1] for line in lines if line.startswith(("fatal: ", "error: "))]
     return HarnessError(
         cause, f"{message}: {reasons[-1]}" if reasons else message, hint=hint, evidence=lines[-20:]
@@ -94,7 +94,7 @@ class ObjectReader:
     `scratch` is a directory of objects of its own, removed by `close()`. Safe to use from several threads.
     """
 
-    def __init__(self, git: Git, scratch: TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, git: Git, scratch: Scratch | None = None) -> None:
         self.git = git
         self._scratch = scratch
         self._lock = threading.Lock()

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import posixpath
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import disk
+from harness.host import disk, scratch
 from harness.image import tar
 
 CHUNK_BYTES = 1 << 20
@@ -53,24 +52,19 @@ def write_layer(members: Iterable[Member], *, store: Path, roots: Sequence[str] 
     ordered = _complete(members, roots)
     digest = hashlib.sha256()
     size_bytes = 0
-    temporary: Path | None = None
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=store, prefix=".layer-")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb", buffering=CHUNK_BYTES) as file:
-            for chunk in _stream(ordered):
-                file.write(chunk)
-                digest.update(chunk)
-                size_bytes += len(chunk)
-        layer = _layer(store, f"sha256:{digest.hexdigest()}", size_bytes)
-        temporary.replace(layer.path)
-        return layer
+        with scratch.folder(store) as folder:
+            temporary = folder / "layer.tar"
+            with temporary.open("wb", buffering=CHUNK_BYTES) as file:
+                for chunk in _stream(ordered):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    size_bytes += len(chunk)
+            layer = _layer(store, f"sha256:{digest.hexdigest()}", size_bytes)
+            temporary.replace(layer.path)
+            return layer
     except OSError as error:
         _raise(error, store)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def layer_from_directory(
@@ -111,11 +105,10 @@ def remember(store: Path, key: str, layers: Sequence[Layer]) -> None:
     path = _record_path(store, key)
     records = [{"digest": layer.digest, "size_bytes": layer.size_bytes} for layer in layers]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".record-")
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(records, file)
-        Path(temporary).replace(path)
+        with scratch.folder(path.parent) as folder:
+            record = folder / "record.json"
+            record.write_text(json.dumps(records))
+            record.replace(path)
     except OSError as error:
         _raise(error, store)
 

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import download, mirrors, registry_login
+from harness.host import download, mirrors, registry_login, scratch
 from harness.host.pins import Reference
 from harness.image.layer import CHUNK_BYTES, Layer
 
@@ -123,8 +122,8 @@ class _Registry:
         store.mkdir(parents=True, exist_ok=True)
         url = f"{self._url}/blobs/{described['digest']}"
         self._login(url)
-        with tempfile.TemporaryDirectory(dir=store, prefix=".pull-") as folder:
-            blob, plain = Path(folder) / "blob", Path(folder) / "layer.tar"
+        with scratch.folder(store) as folder:
+            blob, plain = folder / "blob", folder / "layer.tar"
             sha256 = _hexadecimal(described["digest"])
             download.fetch(self._http, url, blob, sha256, headers=self._headers, on_bytes=on_bytes)
             found = _unpack(blob, plain)

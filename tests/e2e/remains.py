@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import docker
 from pytest_kind import KindCluster
 
-from harness.host import process
+from harness.host import cache, process, scratch
 
 WHOLE = {"namespace", "helm release", "persistent volume", "database", "role"}
 VOLUMES_DEADLINE_S = 60.0
@@ -55,6 +57,13 @@ def docker_objects(name: str = "harness-test") -> dict[str, str]:
         return {key: name for key, name in found.items() if key not in others}
     finally:
         engine.close()
+
+
+def half_made() -> list[str]:
+    """Files that a killed command left: what it worked on in the cache, and whatever else goes by our name."""
+    found = [path for path in cache.root().rglob(f"{scratch.PREFIX}*") if not path.is_symlink()]
+    found += Path(tempfile.gettempdir()).glob("harness-*")
+    return [str(path) for path in found]
 
 
 def _used_by(container: dict[str, Any]) -> set[str]:

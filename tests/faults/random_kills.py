@@ -97,9 +97,14 @@ class Session:
         return {**os.environ, **ENVIRONMENT}
 
 
+def there(name: str) -> dict[str, str]:
+    """What there is on the machine: Docker's objects, and the files of commands at work."""
+    return remains.docker_objects(name) | {path: f"file {path}" for path in remains.half_made()}
+
+
 def leftovers(name: str, before: dict[str, str]) -> list[str]:
-    """What `down` should have removed: Docker's objects, the state folder, and programs that still run."""
-    left = [text for key, text in remains.docker_objects(name).items() if key not in before]
+    """What `down` should have removed: that, the state folder, and programs that still run."""
+    left = [text for key, text in there(name).items() if key not in before]
     if kind.state_folder(name).exists():
         left.append(f"folder {kind.state_folder(name)}")
     return left + helpers.programs_about(name)
@@ -113,9 +118,9 @@ def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
     until = time.monotonic() + most_s
     made = 0
     helpers.log(f"{count} kills on cluster {name}, seed {seed}")
-    before = remains.docker_objects(name)
     wrong: list[Trial] = []
-    with tempfile.TemporaryDirectory(prefix="harness-kills-") as folder:
+    with tempfile.TemporaryDirectory(prefix="random-kills-") as folder:
+        before = there(name)
         session = Session(scratch.tiny(Path(folder) / "tiny").root, name, random.Random(seed))
         for number in range(1, count + 1):
             if time.monotonic() > until:

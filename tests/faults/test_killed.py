@@ -48,6 +48,8 @@ def killed_after_each_step(cwd: Path, *arguments: str, every: int = 1) -> tuple[
 
 def test_a_test_killed_after_several_of_its_steps(cluster: Cluster, tiny: scratch.Scratch) -> None:
     before = set(cluster.versions())
+    files_before = set(remains.half_made())
+    tiny.write("dags/notes.txt", "not committed, so the code is taken from the working tree\n")
     # What a killed client left holds its room on the cluster for a while, and so the next ones up.
     titles, code, said = killed_after_each_step(
         tiny.root, "test", "--keep", "never", "--name", cluster.name, every=3
@@ -55,6 +57,7 @@ def test_a_test_killed_after_several_of_its_steps(cluster: Cluster, tiny: scratc
     assert code == 0, said
     assert "Traceback" not in said
     assert len(titles) >= 2, titles
+    (tiny.root / "dags" / "notes.txt").unlink()
     collected = cluster.harness(tiny.root, "gc")
     assert collected.returncode == 0, explained(collected)
     eventually(
@@ -62,6 +65,7 @@ def test_a_test_killed_after_several_of_its_steps(cluster: Cluster, tiny: scratc
         what="what the killed commands left is gone",
         deadline_s=60.0,
     )
+    assert set(remains.half_made()) <= files_before
 
 
 def crash(name: str) -> str:
@@ -82,6 +86,7 @@ def test_an_up_killed_after_each_of_its_steps_and_a_machine_that_crashed(
 ) -> None:
     other = Harness(OTHER)
     before = remains.docker_objects(OTHER)
+    files_before = set(remains.half_made())
     titles, code, said = killed_after_each_step(tiny.root, "up", "--name", OTHER)
     assert code == 0, said
     assert "Traceback" not in said
@@ -97,3 +102,4 @@ def test_an_up_killed_after_each_of_its_steps_and_a_machine_that_crashed(
     assert [name for key, name in remains.docker_objects(OTHER).items() if key not in before] == []
     assert not kind.state_folder(OTHER).exists()
     assert programs_about(OTHER) == []
+    assert set(remains.half_made()) <= files_before

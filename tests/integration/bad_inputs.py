@@ -9,7 +9,7 @@ from pathlib import Path
 
 from git_repository import git, make
 
-from harness.host import process
+from harness.host import process, scratch
 
 CHECKOUT = Path(__file__).parents[2]
 # A cluster that nobody has: what is asserted must be found out without one.
@@ -101,7 +101,7 @@ def _leftovers(cache: Path) -> list[Path]:
     """Half-made things: what a build or a layer is called until it is whole."""
     marks = (".building", ".partial")
     return [
-        path for path in cache.rglob("*") if path.name.endswith(marks) or path.name.startswith(".record-")
+        path for path in cache.rglob("*") if path.name.endswith(marks) or path.name.startswith(scratch.PREFIX)
     ]
 
 

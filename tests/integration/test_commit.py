@@ -380,9 +380,8 @@ class TestWorkingTree:
     def test_the_scratch_directory_goes(
         self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        temporary = tmp_path / "temporary"
-        temporary.mkdir()
-        monkeypatch.setattr("tempfile.tempdir", str(temporary))
+        temporary = tmp_path / "cache"
+        monkeypatch.setenv("HARNESS_CACHE_DIR", str(temporary))
         write(root, {"dags/a.py": "a = 2\n"})
         commit = Repository.find(root).commit()
         assert len(list(temporary.iterdir())) == 1

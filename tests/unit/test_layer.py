@@ -44,7 +44,7 @@ def refused(code: CauseCode, members: list[Member], store: Path) -> HarnessError
         write_layer(members, store=store)
     assert caught.value.cause is code
     assert list(store.glob("*")) == []
-    assert list(store.glob(".layer-*")) == []
+    assert list(store.glob(".*")) == []
     return caught.value
 
 
