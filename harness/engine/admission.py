@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
+from typing import NamedTuple
 
 from harness.cluster.api import KubernetesApi
 from harness.cluster.leases import RENEW_EVERY_S, Claim, Leases, State
@@ -27,9 +28,16 @@ HOPELESS_S = 60.0  # without any version at work that would make room
 class Admission:
     """One client's claims on a cluster, renewed by a thread for as long as the block lasts."""
 
-    def __init__(self, api: KubernetesApi, leases: Leases | None = None) -> None:
+    def __init__(
+        self,
+        api: KubernetesApi,
+        leases: Leases | None = None,
+        make_room: Callable[[Sequence[Claim]], bool] = lambda _: False,
+    ) -> None:
+        """`make_room` is asked on a full cluster: it gets the claims that live, and says whether it began to."""
         self.api = api
         self.leases = leases or Leases(api)
+        self.make_room = make_room
         self.closed = threading.Event()
         self._tickets: list[Ticket] = []
         self._lock = threading.Lock()
@@ -96,14 +104,17 @@ class Ticket:
         Raises HarnessError(CLUSTER_FULL) when nothing at work will ever make room.
         """
         leases, api = self._admission.leases, self._admission.api
-        reason, alone = why_wait(self._claim.name, leases.living(leases.claims()), lambda: capacity(api))
+        claims = leases.living(leases.claims())
+        reason, full, alone = why_wait(self._claim.name, claims, lambda: capacity(api))
         if not reason:
             self._move("starting")
             return ""
+        makes_room = full and self._admission.make_room(claims)
+        hopeless = alone and not makes_room
         now_s = time.monotonic()
         since_s = now_s if self._hopeless_since_s is None else self._hopeless_since_s
-        self._hopeless_since_s = since_s if alone else None
-        if alone and now_s - since_s > HOPELESS_S:
+        self._hopeless_since_s = since_s if hopeless else None
+        if hopeless and now_s - since_s > HOPELESS_S:
             raise HarnessError(
                 CauseCode.CLUSTER_FULL,
                 f"there is no room on the cluster, and nothing at work that would make some: {reason}",
@@ -155,25 +166,33 @@ class Ticket:
                 self._claim = self._admission.leases.renew(claim)
 
 
-def why_wait(name: str, claims: Sequence[Claim], look: Callable[[], Capacity]) -> tuple[str, bool]:
-    """Why the claim `name` has to wait, empty when it need not; and whether nobody at work could make room.
+class Wait(NamedTuple):
+    """Why a version has to wait, empty when it need not; whether the cluster is `full`, and by nobody at work."""
+
+    reason: str
+    full: bool = False
+    alone: bool = False
+
+
+def why_wait(name: str, claims: Sequence[Claim], look: Callable[[], Capacity]) -> Wait:
+    """Why the claim `name` has to wait.
 
     `claims` are all that live, in their order; `look` asks the cluster, and only for the first in the queue.
     """
     queue = [claim.name for claim in claims if claim.state == "waiting"]
     ahead = queue.index(name) if name in queue else len(queue)
     if ahead:
-        return f"{plural(ahead, 'version')} before it", False
+        return Wait(f"{plural(ahead, 'version')} before it")
     admitted = [claim for claim in claims if claim.state != "waiting"]
     starting = [claim for claim in admitted if claim.state == "starting"]
     found = look()
     if len(starting) >= found.starts:
-        return f"{' and '.join(claim.ref for claim in starting)} starting", False
+        return Wait(f"{' and '.join(claim.ref for claim in starting)} starting")
     need = next((Room(each.cpu, each.memory_bytes) for each in claims if each.name == name), NEED)
     free = found.free(
         [Room(claim.cpu, claim.memory_bytes) for claim in admitted], [claim.version for claim in admitted]
     )
     if free.holds(need):
-        return "", False
+        return Wait("")
     beside = f" beside {plural(len(admitted), 'version')} at work" if admitted else ""
-    return f"it needs {need}, free are {free}{beside}", not admitted
+    return Wait(f"it needs {need}, free are {free}{beside}", full=True, alone=not admitted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -52,6 +53,38 @@ def remove_expired(attached: Attached, progress: Progress) -> None:
                 progress.note(f"{version.namespace} ({version.ref}) is removed: its time to live is over")
                 with suppress(HarnessError):
                     release.remove(attached.api, attached.server, version.namespace, wait=False)
+
+
+class Abandoned:
+    """Versions in use whose clients are gone, seen by one who waits for their room.
+
+    Their time to live is longer, for a computer that sleeps; so they go before it only where they are in the way.
+    """
+
+    def __init__(self, attached: Attached, progress: Progress) -> None:
+        self._attached = attached
+        self._progress = progress
+        self._unclaimed_since_s: dict[str, float] = {}
+
+    def remove(self, claims: Sequence[Claim]) -> bool:
+        """Remove those that no claim of `claims`, the living ones, has named for as long as a claim lives.
+
+        Returns whether there were any.
+        """
+        now_s = time.monotonic()
+        claimed = {claim.version for claim in claims}
+        unclaimed = {
+            version.namespace: version
+            for version in versions(self._attached)
+            if version.state in IN_USE and version.namespace not in claimed
+        }
+        self._unclaimed_since_s = {name: self._unclaimed_since_s.get(name, now_s) for name in unclaimed}
+        doomed = [name for name, since_s in self._unclaimed_since_s.items() if now_s - since_s > DURATION_S]
+        for name in doomed:
+            ref = unclaimed[name].ref
+            self._progress.note(f"{name} ({ref}) is removed: its client is gone, and its room is needed")
+            release.remove(self._attached.api, self._attached.server, name, wait=False)
+        return bool(doomed)
 
 
 def remove_images(attached: Attached, project: str, leases: Leases) -> None:

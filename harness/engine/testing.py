@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.cluster import kind
 from harness.engine.admission import Admission
 from harness.engine.attached import Attached, attach
-from harness.engine.lifetime import remove_expired
+from harness.engine.lifetime import Abandoned, remove_expired
 from harness.engine.plan import Plan, Request, plans
 from harness.engine.trip import Trip
 from harness.engine.version import environment
@@ -52,7 +52,8 @@ def _all(
     attached: Attached, made: list[Plan], request: Request, progress: Progress
 ) -> tuple[VersionResult, ...]:
     """Every trip at once. When one breaks by a bug, or the user interrupts, all that was made is removed."""
-    with Admission(attached.api) as admission:
+    abandoned = Abandoned(attached, progress)
+    with Admission(attached.api, make_room=abandoned.remove) as admission:
         names = labels_of(made)
         trips = [
             Trip(plan, request, attached, admission, Labelled(progress, name) if len(made) > 1 else progress)

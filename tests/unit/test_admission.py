@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness.airflow.pods import parse_quantity
 from harness.cluster.leases import DURATION_S, PATH, Claim, Leases
-from harness.engine.admission import Admission, why_wait
+from harness.engine.admission import Admission, Wait, why_wait
 from harness.engine.capacity import NEED, NOTHING, Capacity, Room, capacity, requests
 from harness.errors import CauseCode, HarnessError
 
@@ -39,42 +40,42 @@ def cluster(cpu: float = 2.0, memory_gb: float = 24.0, used: float = 0.9) -> Cap
 
 class TestWhyWait:
     def test_alone_it_enters(self) -> None:
-        assert why_wait("a", [claim("a")], cluster) == ("", False)
+        assert why_wait("a", [claim("a")], cluster) == Wait("")
 
     def test_those_before_it_go_first_and_nobody_asks_the_cluster(self) -> None:
         def look() -> Capacity:
             raise AssertionError("only the first in the queue looks")
 
         claims = [claim("a"), claim("b", second=1), claim("c", second=2)]
-        assert why_wait("c", claims, look) == ("2 versions before it", False)
+        assert why_wait("c", claims, look) == Wait("2 versions before it")
 
     def test_two_start_at_a_time_on_two_processors(self) -> None:
         claims = [claim("a", "starting"), claim("b", "starting", second=1), claim("c", second=2)]
         assert why_wait("c", claims, cluster)[0] == "a and b starting"
-        assert why_wait("c", [*claims[:1], claims[2]], cluster) == ("", False)
-        assert why_wait("c", claims, lambda: cluster(cpu=8.0)) == ("", False)
+        assert why_wait("c", [*claims[:1], claims[2]], cluster) == Wait("")
+        assert why_wait("c", claims, lambda: cluster(cpu=8.0)) == Wait("")
 
     def test_three_versions_at_once_on_two_processors_and_no_fourth(self) -> None:
         claims = [claim("a", "running"), claim("b", "running"), claim("c")]
-        assert why_wait("c", claims, cluster) == ("", False)
+        assert why_wait("c", claims, cluster) == Wait("")
         claims = [*claims[:2], claim("c", "running"), claim("d")]
-        reason, hopeless = why_wait("d", claims, cluster)
-        assert "beside 3 versions at work" in reason
-        assert not hopeless
+        found = why_wait("d", claims, cluster)
+        assert "beside 3 versions at work" in found.reason
+        assert found.full
+        assert not found.alone
 
     def test_what_nobody_at_work_holds_will_not_come_free(self) -> None:
-        reason, hopeless = why_wait("a", [claim("a")], lambda: cluster(used=1.9))
-        assert hopeless
-        assert "0.1 CPU" in reason
+        found = why_wait("a", [claim("a")], lambda: cluster(used=1.9))
+        assert found.alone
+        assert "0.1 CPU" in found.reason
 
     def test_memory_counts_too(self) -> None:
-        reason, _ = why_wait("a", [claim("a")], lambda: cluster(memory_gb=1.0))
-        assert reason
+        assert why_wait("a", [claim("a")], lambda: cluster(memory_gb=1.0)).full
 
     def test_a_version_at_work_counts_as_claimed_not_as_what_its_pods_were_promised(self) -> None:
         found = Capacity(Room(2, 24e9), {"kube-system": Room(0.9, 0), "v-1": Room(0.6, 0)})
         claims = [claim("a", "running", version="v-1"), claim("b", "running"), claim("c")]
-        assert why_wait("c", claims, lambda: found) == ("", False)
+        assert why_wait("c", claims, lambda: found) == Wait("")
         claims[0] = claim("a", "running")
         assert why_wait("c", claims, lambda: found)[0]
 
@@ -111,7 +112,7 @@ class TestCapacity:
         resting = parse_quantity(values["controlPlane"]["resources"]["requests"]["cpu"])
         promised = {"kube-system": Room(0.9, 0)} | {f"v-{number}": Room(resting, 0) for number in range(7)}
         found = Capacity(Room(2.0, 24e9), promised)
-        assert why_wait("a", [claim("a")], lambda: found) == ("", False)
+        assert why_wait("a", [claim("a")], lambda: found) == Wait("")
 
     def test_of_the_cluster(self) -> None:
         def pod(namespace: str, cpu: str) -> dict[str, Any]:
@@ -297,3 +298,21 @@ class TestTicket:
             ticket.enter()
         assert caught.value.cause is CauseCode.CLUSTER_FULL
         assert "harness down" in caught.value.hint
+
+    def test_a_full_cluster_is_not_told_while_room_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock, now_s, given = [NOW], [0.0], []
+
+        def make_room(claims: Sequence[Claim]) -> bool:
+            given.append([each.ref for each in claims])
+            return now_s[0] == 50.0
+
+        store = Store(clock)
+        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: cluster(used=1.95))
+        monkeypatch.setattr("harness.engine.admission.time.monotonic", lambda: now_s[0])
+        ticket = Admission(store, Leases(store, lambda: clock[0]), make_room).ask(image="i", ref="a")
+        for now_s[0] in (0.0, 50.0, 61.0, 110.0):
+            assert ticket.enter()
+        assert given == [["a"]] * 4
+        now_s[0] = 122.0
+        with pytest.raises(HarnessError, match="no room"):
+            ticket.enter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,32 @@ class TestCollecting:
         lifetime.gc("harness", Silent(), older_than_s=1)
         assert names(cluster) == ["used"]
         assert (cluster.clock[0] - started).total_seconds() < DURATION_S / 2
+
+
+class TestAbandoned:
+    def test_those_in_the_way_go_once_nobody_has_claimed_them_for_as_long_as_a_claim_lives(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now_s = [0.0]
+        monkeypatch.setattr(lifetime.time, "monotonic", lambda: now_s[0])
+        leases = Leases(cluster, lambda: cluster.clock[0])
+        made = leases.make(cpu=0.3, memory_bytes=1.0, image="i", ref="r")
+        claims = [replace(made, version="used")]
+        for name, state in (
+            ("used", "running"),
+            ("left", "running"),
+            ("kept", "failed"),
+            ("back", "starting"),
+        ):
+            cluster.add(name, state, age_s=300, left_s=500)
+        abandoned = lifetime.Abandoned(lifetime.attach("harness"), Silent())
+        assert not abandoned.remove(claims)
+        now_s[0] = DURATION_S - 5
+        assert not abandoned.remove([*claims, replace(made, version="back")])  # it was only slow
+        now_s[0] = DURATION_S + 5
+        assert abandoned.remove(claims)
+        assert names(cluster) == ["used", "kept", "back"]
+        assert not abandoned.remove(claims)
 
 
 def test_a_version_in_use_is_renewed_now_and_then(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
