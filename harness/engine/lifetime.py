@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,8 @@ from harness.progress import Progress
 from harness.report import format
 
 RENEW_EVERY_S = 60.0
+KEPT_DEPENDENCIES = 3  # images of a lock's packages, a gigabyte each
+SPARED_S = 600.0  # for an image of them that was asked for and that nothing is deployed with yet
 LOOK_EVERY_S = 1.0
 
 
@@ -94,6 +96,19 @@ def remove_images(attached: Attached, project: str, leases: Leases) -> None:
         in_use = {f"{repository}:{version.tag}" for version in versions(attached)}
         in_use |= {claim.image for claim in leases.claims()}
         prune(attached.cluster.node, repository, frozenset(in_use))
+        prune(
+            attached.cluster.node,
+            f"{repository}/dependencies",
+            frozenset(_images_of_deployments(attached)),
+            kept=KEPT_DEPENDENCIES,
+            spared_s=SPARED_S,
+        )
+
+
+def _images_of_deployments(attached: Attached) -> Iterator[str]:
+    for item in attached.api.list("/apis/apps/v1/deployments", labelSelector=labels.SELECTOR):
+        for container in item["spec"]["template"]["spec"]["containers"]:
+            yield container["image"]
 
 
 def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -> tuple[Version, ...]:

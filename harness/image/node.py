@@ -40,7 +40,7 @@ class Loaded:
 
 def load(image: Image, node: str, *, on_change: Callable[[str], None] = lambda _: None) -> Loaded:
     """Make the node have the image under its name. Raises HarnessError(IMAGE_LOAD_FAILED)."""
-    present = _present(node)
+    present = _present(node, image.reference)
     if image.blobs | {image.reference} <= present:
         return Loaded(0)
     try:
@@ -52,31 +52,32 @@ def load(image: Image, node: str, *, on_change: Callable[[str], None] = lambda _
     return _send(image, node, frozenset(), on_change)
 
 
-def prune(node: str, repository: str, in_use: frozenset[str], *, kept: int = KEPT_IMAGES) -> tuple[str, ...]:
+def prune(
+    node: str, repository: str, in_use: frozenset[str], *, kept: int = KEPT_IMAGES, spared_s: float = 0.0
+) -> tuple[str, ...]:
     """Remove a repository's images from the node but for the newest and those in use; returns their names.
 
-    kind never removes an image, and its kubelet is told not to. Layers that others share stay.
+    Those that were asked for in the last `spared_s` seconds stay too. kind never removes an image, and its kubelet
+    is told not to. Layers that others share stay.
     """
-    listed = process.run(
-        ["docker", "exec", node, *_CTR, "images", "ls", f"name~=^{repository}:"],
-        cause=CauseCode.IMAGE_LOAD_FAILED,
-        timeout_s=ASKING_S,
+    images = _images(node)
+    before = time.time_ns() - int(spared_s * 1e9)
+    ours = sorted(
+        (each for each in images if each.name.startswith(f"{repository}:")), key=lambda each: -each.loaded_at
     )
-    ages: dict[str, int] = {}
-    for line in listed.stdout.splitlines()[1:]:
-        name = line.split()[0]
-        found = re.search(rf"{re.escape(_LOADED_AT)}=(\d+)", line)
-        ages[name] = int(found[1]) if found else 0
-    old = sorted(ages, key=lambda name: -ages[name])[kept:]
-    doomed = tuple(name for name in old if name not in in_use)
+    doomed = [each for each in ours[kept:] if each.name not in in_use and each.loaded_at <= before]
     if doomed:
+        # Kubernetes' part of containerd names each image by its id too. That name is left behind, and holds all of it.
+        named = {each.digest for each in images if each not in doomed and not each.is_id}
+        digests = {each.digest for each in doomed} - named
+        ids = [each.name for each in images if each.is_id and each.digest in digests]
         process.run(
-            ["docker", "exec", node, *_CTR, "images", "rm", *doomed],
+            ["docker", "exec", node, *_CTR, "images", "rm", *(each.name for each in doomed), *ids],
             cause=CauseCode.IMAGE_LOAD_FAILED,
             check=False,
             timeout_s=ASKING_S,
         )
-    return doomed
+    return tuple(each.name for each in doomed)
 
 
 def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[[str], None]) -> Loaded:
@@ -146,14 +147,43 @@ def _told(chunks: Iterable[bytes], size_bytes: int, on_change: Callable[[str], N
     on_change("sent; the node takes it in, one image at a time")
 
 
-def _present(node: str) -> frozenset[str]:
-    """The digests of all blobs that the node has, and the names of its images.
+@dataclass(frozen=True)
+class _Listed:
+    """An image of the node by one of its names; `loaded_at` in nanoseconds, 0 when it was not we who loaded it."""
+
+    name: str
+    digest: str
+    loaded_at: int
+
+    @property
+    def is_id(self) -> bool:
+        return self.name.startswith("sha256:")
+
+
+def _images(node: str) -> list[_Listed]:
+    listed = process.run(
+        ["docker", "exec", node, *_CTR, "images", "ls"],
+        cause=CauseCode.IMAGE_LOAD_FAILED,
+        timeout_s=ASKING_S,
+    )
+    images = []
+    for line in listed.stdout.splitlines()[1:]:
+        name, _, digest = line.split()[:3]
+        found = re.search(rf"{re.escape(_LOADED_AT)}=(\d+)", line)
+        images.append(_Listed(name, digest, int(found[1]) if found else 0))
+    return images
+
+
+def _present(node: str, reference: str) -> frozenset[str]:
+    """The digests of all blobs that the node has, and the names of its images; `reference` is the newest from now on.
 
     Asked each time, whatever containerd is configured to: kind's own nodes discard the layers of what they pull.
     """
-    listing = f"{' '.join(_CTR)} content ls --quiet && {' '.join(_CTR)} images ls --quiet"
+    ctr = " ".join(_CTR)
+    asked_for = f'{ctr} images label "$1" "{_LOADED_AT}=$2" >/dev/null 2>&1'
+    listing = f"{ctr} content ls --quiet && {ctr} images ls --quiet && {{ {asked_for} || true; }}"
     done = process.run(
-        ["docker", "exec", node, "sh", "-c", listing],
+        ["docker", "exec", node, "sh", "-c", listing, "sh", reference, str(time.time_ns())],
         cause=CauseCode.IMAGE_LOAD_FAILED,
         hint="harness up",
         timeout_s=ASKING_S,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ from scratch import Scratch, tiny_model
 
 from harness.cluster.kind import node_name
 from harness.host import process
+from harness.image.node import prune
 
 OTHER_BYTES = 200_000_000
 LIMIT_BYTES = 100_000
+COLLECTED_S = 60.0  # containerd collects by itself, soon after a name of an image is gone
 CONTENT = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A test after a line was changed, and what the node's content store had before and after it."""
+    """A test before and one after a line was changed, and what the node's content store had in between and after."""
 
+    older: dict[str, Any]
     version: dict[str, Any]
     before: dict[str, int]
     after: dict[str, int]
@@ -56,7 +60,7 @@ def change(cluster: Cluster, tiny: Scratch, tmp_path_factory: pytest.TempPathFac
     tiny.write("dags/tiny_model.py", tiny_model(0.76))
     second = run_of(cluster, tiny, folder / "second.json")
     assert second["tests"][0]["metrics"]["accuracy"]["value"] == 0.76
-    return Change(second, before, contents(cluster))
+    return Change(first, second, before, contents(cluster))
 
 
 def run_of(cluster: Cluster, tiny: Scratch, file: Path) -> dict[str, Any]:
@@ -81,3 +85,17 @@ def test_one_layer_is_new(change: Change) -> None:
     layers = {layer["digest"] for layer in change.version["image"]["layers"]}
     assert len(new & layers) == 1
     assert layers <= change.after.keys()
+
+
+def test_an_image_that_is_not_kept_leaves_the_content_store(change: Change, cluster: Cluster) -> None:
+    older, newer = change.older["image"], change.version["image"]
+    name, _, _ = older["reference"].rpartition(":")
+    gone = prune(node_name(cluster.harness.cluster), name, frozenset(), kept=1)
+    assert older["reference"] in gone
+    kept = {newer["digest"], *(layer["digest"] for layer in newer["layers"])}
+    doomed = {older["digest"], *(layer["digest"] for layer in older["layers"])} - kept
+    until = time.monotonic() + COLLECTED_S
+    while left := doomed & contents(cluster).keys():
+        assert time.monotonic() < until, f"{left} are still there"
+        time.sleep(1.0)
+    assert kept <= contents(cluster).keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,29 @@ def test_nothing_is_removed_while_there_are_few(programs: Programs) -> None:
     programs.answer = lambda _: listed(1, 2)
     assert node.prune("n", "harness.local/churn", frozenset()) == ()
     assert len(programs.commands) == 1
+
+
+def test_an_image_goes_by_its_id_too_unless_another_name_has_it(programs: Programs) -> None:
+    others = "\n".join(
+        [
+            "sha256:c0 type sha256:0 1.0 MiB linux/amd64 io.cri-containerd.image=managed",
+            "sha256:c1 type sha256:1 1.0 MiB linux/amd64 io.cri-containerd.image=managed",
+            "sha256:c2 type sha256:2 1.0 MiB linux/amd64 io.cri-containerd.image=managed",
+            "harness.local/other:x type sha256:1 1.0 MiB linux/amd64 -",
+        ]
+    )
+    programs.answer = lambda words: listed(1, 2, 3) + others + "\n" if "ls" in words else ""
+    gone = node.prune("n", "harness.local/churn", frozenset(), kept=1)
+    assert set(gone) == {"harness.local/churn:0", "harness.local/churn:1"}
+    assert set(programs.commands[-1][8:]) == {*gone, "sha256:c0"}
+
+
+def test_what_was_asked_for_a_moment_ago_is_spared(programs: Programs) -> None:
+    now = time.time_ns()
+    programs.answer = lambda words: listed(now, now - 10**9, now - 700 * 10**9) if "ls" in words else ""
+    assert node.prune("n", "harness.local/churn", frozenset(), kept=0, spared_s=600.0) == (
+        "harness.local/churn:2",
+    )
 
 
 def image(folder: Path) -> Image:
