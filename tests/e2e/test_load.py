@@ -89,9 +89,9 @@ def test_one_layer_is_new(change: Change) -> None:
 
 def test_an_image_that_is_not_kept_leaves_the_content_store(change: Change, cluster: Cluster) -> None:
     older, newer = change.older["image"], change.version["image"]
-    name, _, _ = older["reference"].rpartition(":")
+    name, _, _ = older["name"].rpartition(":")
     gone = prune(node_name(cluster.harness.cluster), name, frozenset(), kept=1)
-    assert older["reference"] in gone
+    assert older["name"] in gone
     kept = {newer["digest"], *(layer["digest"] for layer in newer["layers"])}
     doomed = {older["digest"], *(layer["digest"] for layer in older["layers"])} - kept
     until = time.monotonic() + COLLECTED_S
