@@ -2,7 +2,8 @@
 
     python -m tests.faults.random_kills --count 50
 
-A cluster of its own is made and removed. The seed is printed, so that a failure can be had again.
+A cluster of its own is made and removed. The seed is printed, so that a failure can be had again. A command that ended
+before its moment came does not count; how long each takes is taken from the runs in between.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from harness.cluster import kind
 
 from . import helpers
 
-COMMANDS = ("up", "test", "down")
+NEW = "up, new"  # `up` where there is no cluster; the others are commands of a cluster that is up
+COMMANDS = (NEW, "up", "test", "down")
 DEADLINE_S = 1800.0
 
 
@@ -52,24 +54,36 @@ class Session:
     root: Path
     name: str
     random: random.Random
-    took_s: dict[str, float] = field(default_factory=lambda: {"up": 90.0, "test": 60.0, "down": 5.0})
+    took_s: dict[str, float] = field(
+        default_factory=lambda: {NEW: 40.0, "up": 2.0, "test": 20.0, "down": 3.0}
+    )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
         started_s = time.monotonic()
+        new = arguments[0] == "up" and kind.find(self.name) is None
         done = subprocess.run(
             self._argv(arguments), cwd=self.root, env=self._env(), capture_output=True, text=True,
             timeout=DEADLINE_S, check=False,
         )  # fmt: skip
-        helpers.log(f"    {arguments[0]}: exit {done.returncode}, {time.monotonic() - started_s:.0f} s")
+        took_s = time.monotonic() - started_s
+        helpers.log(f"    {arguments[0]}: exit {done.returncode}, {took_s:.0f} s")
+        if done.returncode == 0:
+            self.took_s[NEW if new else arguments[0]] = took_s
         return done
 
     def kill(self, number: int, command: str) -> Trial:
         """Start a command and kill it, and it alone, at a random moment."""
         trial = Trial(number, command, self.random.uniform(0.0, self.took_s[command]))
+        if command == NEW and (removed := self.run("down", "--force")).returncode != 0:
+            trial.failures.append(f"down ended with {removed.returncode}")
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
-                self._argv((command,)), cwd=self.root, env=self._env(), stdout=output, stderr=output
+                self._argv((command.split(",", maxsplit=1)[0],)),
+                cwd=self.root,
+                env=self._env(),
+                stdout=output,
+                stderr=output,
             )
             try:
                 process.wait(timeout=trial.after_s)
@@ -122,13 +136,12 @@ def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
     with tempfile.TemporaryDirectory(prefix="random-kills-") as folder:
         before = there(name)
         session = Session(scratch.tiny(Path(folder) / "tiny").root, name, random.Random(seed))
-        for number in range(1, count + 1):
-            if time.monotonic() > until:
-                break
-            made = number
-            trial = session.kill(number, session.random.choice(COMMANDS))
+        session.run("up")
+        while made < count and time.monotonic() < until:
+            trial = session.kill(made + 1, session.random.choice(COMMANDS))
             session.check(trial)
             helpers.log(str(trial))
+            made += not trial.ended_before
             wrong += [trial] if trial.failures else []
         down = session.run("down", "--force")
         left = leftovers(name, before)
