@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -14,7 +11,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -24,14 +20,22 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from harness.config_values import (
+    Duration,
+    Environment,
+    Finite,
+    Moment,
+    Paths,
+    RepositoryPath,
+    TestName,
+    json_object,
+    moment,
+    not_empty,
+)
 from harness.errors import CauseCode, HarnessError
 
 FILE_NAMES = ("harness.toml", "pyproject.toml")
 DEFAULT_TIMEOUT_S = 600.0
-MAX_TIMEOUT_S = 7 * 24 * 3600.0
-_DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
-_DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
-_TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
 class Settings(BaseModel):
@@ -40,70 +44,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def parse_duration_s(value: object) -> float:
-    """Seconds from "1h30m", "10m", "45s" or a number of seconds; raises ValueError for anything else."""
-    seconds: float = 0
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value
-    elif isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        seconds = sum(int(match[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1)))
-    if not 0 < seconds <= MAX_TIMEOUT_S:
-        raise ValueError(_DURATION_EXPECTED)
-    return float(seconds)
-
-
-def _moment(value: object) -> object:
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = datetime.fromisoformat(value)
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise ValueError("expected a time with its zone, such as 2026-01-31T00:00:00Z")
-    return value
-
-
-def _json_object(value: dict[str, Any]) -> dict[str, Any]:
-    """What a DAG run's conf may hold: TOML's dates and times and its nan and inf are no JSON."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"conf is sent to Airflow as JSON: {error}") from error
-    return value
-
-
-def _test_name(value: str) -> str:
-    if not _TEST_NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no name of a test: use letters, digits, '_', '-', '.'")
-    return value
-
-
-def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value:
-        raise ValueError("expected at least one path")
-    return value
-
-
-def _repository_path(value: str) -> str:
-    path = PurePosixPath(value)
-    odd = path.is_absolute() or ".." in path.parts or value.startswith("-") or "\\" in value
-    if not value or odd or not value.isprintable():
-        raise ValueError('expected a path inside the repository, such as "dags"')
-    return str(path)
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration_s)]
-RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
-TestName = Annotated[str, AfterValidator(_test_name)]
-
-
 class ImageSettings(Settings):
     """[image]: what a version's image is made of."""
 
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] = "3.11"
     requirements: RepositoryPath = "dags/requirements.lock"
-    code: Annotated[tuple[RepositoryPath, ...], Field(strict=False), AfterValidator(_not_empty)] = ("dags",)
-    shared: Annotated[tuple[RepositoryPath, ...], Field(strict=False)] = ()
+    code: Annotated[Paths, AfterValidator(not_empty)] = ("dags",)
+    shared: Paths = ()
+    env: Environment = Field(default_factory=dict)
 
     @field_validator("shared")
     @classmethod
@@ -158,7 +106,7 @@ class TestSettings(Settings):
     __test__ = False  # not a pytest class
 
     dag: Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[\w.-]+$")]
-    conf: Annotated[dict[str, Any], AfterValidator(_json_object)] = Field(default_factory=dict)
+    conf: Annotated[dict[str, Any], AfterValidator(json_object)] = Field(default_factory=dict)
     logical_date: Moment | None = None
     timeout: Duration = DEFAULT_TIMEOUT_S
     metrics: MetricsSource | None = None
@@ -246,16 +194,16 @@ def _same_runs(data: object) -> Iterator[ErrorDetails]:
             continue
         dag = test.get("dag")
         try:
-            moment = _moment(test.get("logical_date"))
+            asked = moment(test.get("logical_date"))
         except ValueError:  # none, or an invalid one, which is told as such
             continue
-        if not isinstance(dag, str) or not isinstance(moment, datetime):
+        if not isinstance(dag, str) or not isinstance(asked, datetime):
             continue
-        first = seen.setdefault((dag, moment), name)
+        first = seen.setdefault((dag, asked), name)
         if first != name:
             message = f"tests.{first} runs DAG {dag} at this logical date too, and Airflow takes one such run"
             yield ErrorDetails(
-                type="same_run", loc=("tests", name, "logical_date"), msg=message, input=moment.isoformat()
+                type="same_run", loc=("tests", name, "logical_date"), msg=message, input=asked.isoformat()
             )
 
 

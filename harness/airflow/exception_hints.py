@@ -6,13 +6,11 @@ import re
 from pathlib import PurePosixPath
 
 from harness.airflow.missing_modules import missing_module
+from harness.airflow.missing_settings import missing_setting
 from harness.airflow.pod_trouble import MEMORY_HINT
 from harness.airflow.task_log import Raised
 
 _MISSING_FILE = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
-_NO_CONNECTION = re.compile(
-    r"conn(?:ection)?(?:_id)?[^`'\"]{0,20}[`'\"](?P<name>[^`'\"]+)[`'\"] (?:isn't|(?:is )?not) (?:found|defined)"
-)
 _NO_XCOM = re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNORECASE)
 _BY_KIND = {
     "AirflowSensorTimeout": "what the sensor waits for did not come: raise its `timeout`, or give the test that input",
@@ -53,9 +51,8 @@ def hint_for(raised: Raised, code_root: str) -> str:
         return _hand_over(PurePosixPath(path), PurePosixPath(code_root))
     if raised.kind == "ModuleNotFoundError" and (hint := missing_module(raised.message)):
         return hint
-    if match := _NO_CONNECTION.search(raised.message):
-        name = re.sub(r"\W", "_", match["name"]).upper()
-        return f"a version has no connections of its own: set AIRFLOW_CONN_{name} in the task's environment"
+    if hint := missing_setting(raised.kind, raised.message):
+        return hint
     if not_a_metric(raised):
         return "return finite numbers of ordinary size: Airflow keeps what a task returns as JSON"
     if _NO_XCOM.search(raised.message):

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from harness.airflow.api import AirflowApi
 from harness.airflow.finding import whole
 from harness.airflow.missing_modules import missing_module
+from harness.airflow.missing_settings import missing_setting
 from harness.airflow.models import Dag, DagImportError, Frame
 from harness.errors import CauseCode, HarnessError
 
@@ -237,6 +238,9 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
 
 def _import_hint(error: DagImportError) -> str:
     if hint := missing_module(error.message, error.stack_trace):
+        return hint
+    kind, _, message = error.message.partition(": ")
+    if hint := missing_setting(kind, message):
         return hint
     if error.message == DIED:
         return f"python {error.path} may show it; a compiled library that crashes or takes all memory ends like this"

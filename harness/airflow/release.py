@@ -26,7 +26,10 @@ USER = "harness"
 
 @dataclass(frozen=True)
 class Release:
-    """What a version's Airflow is made from. `namespace` is the version's name everywhere."""
+    """What a version's Airflow is made from. `namespace` is the version's name everywhere.
+
+    `env` is what the image sets for the code of its DAGs.
+    """
 
     namespace: str
     project: str
@@ -38,6 +41,7 @@ class Release:
     dags_folder: str
     base_url: str
     shared: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
     ca_bundle: str = field(default="", repr=False)
 
 

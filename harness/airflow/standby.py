@@ -58,10 +58,14 @@ def key(wanted: Release, dependencies: str) -> str:
 
 
 def fits(wanted: Release, code: Iterable[str], layers: Iterable[Layer]) -> bool:
-    """Whether a version of these code paths (below /opt/airflow) can be run by a control plane that has started."""
+    """Whether a version of these code paths (below /opt/airflow) can be run by a control plane that has started.
+
+    Settings of Airflow itself are read when it starts.
+    """
     tops = {posixpath.normpath(path) for path in code}
     return (
         not wanted.shared
+        and not any(name.startswith("AIRFLOW__") for name in wanted.env)
         and sum(layer.size_bytes for layer in layers) <= CODE_LIMIT_BYTES
         and not any(top == "." or top.split("/")[0] in READ_AT_START for top in tops)
     )
@@ -117,7 +121,10 @@ def hand_over(
     template = release.pod_template(helm, taken, standby=dependencies)
     pod = _running_pod(api, taken.namespace, deadline_s=deadline_s, on_change=on_change)
     on_change("its code and pod template are handed over")
-    archive = itertools.chain(_file("pod.yaml", template.encode()), _code(layers))
+    environment = json.dumps(dict(taken.env)).encode()
+    archive = itertools.chain(
+        _file("pod.yaml", template.encode()), _file("environment.json", environment), _code(layers)
+    )
     control_plane.execute(server, taken.namespace, pod, _HAND_OVER, archive)
 
 

@@ -74,7 +74,7 @@ def here() -> Path:
 
 def seconds_of(option: str, value: str | None) -> float | None:
     """Seconds from "2h", "10m" or "45s". Raises HarnessError(USAGE) for anything else."""
-    from harness.config import parse_duration_s
+    from harness.config_values import parse_duration_s
     from harness.errors import CauseCode, HarnessError
 
     if value is None:

@@ -185,6 +185,7 @@ def release_of(
         dags_folder=settings.dags_folder,
         base_url=f"http://{namespace}.localhost:{attached.cluster.gateway_port}",
         shared=settings.shared,
+        env=settings.env,
         ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
     )
 

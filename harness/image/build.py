@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from harness.commit import Commit
 from harness.config import ImageSettings
@@ -134,7 +135,7 @@ def image_of(commit: Commit, settings: ImageSettings, ground: Foundation, *, pro
     """The image of a commit, tagged with it. The tag and the project's name are no part of its digest."""
     code = code_layers(commit, settings, store=_store())
     layers = [ground.dependencies.layer, *code]
-    return _assemble(ground.base, layers, f"{DOMAIN}/{project}", commit.tag)
+    return _assemble(ground.base, layers, f"{DOMAIN}/{project}", commit.tag, settings.env)
 
 
 def _store() -> Path:
@@ -156,14 +157,16 @@ def lock_of(commit: Commit, settings: ImageSettings) -> Lock:
     )
 
 
-def _assemble(base: BaseImage, layers: list[Layer], name: str, tag: str) -> Image:
+def _assemble(
+    base: BaseImage, layers: list[Layer], name: str, tag: str, env: Mapping[str, str] = MappingProxyType({})
+) -> Image:
     return assemble(
         base,
         layers,
         name=name,
         tag=tag,
         platform=f"linux/{base.architecture}",
-        env=ENVIRONMENT,
+        env={**env, **ENVIRONMENT},
         user=f"{USER_ID}:0",
         workdir=HOME,
         labels={},

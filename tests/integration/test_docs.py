@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import typer
 
-from harness import cli, config
+from harness import cli, config, config_values
 from harness.errors import CauseCode
 from harness.report import model
 
@@ -221,7 +221,7 @@ def test_every_key_is_documented_with_its_default() -> None:
             continue
         value: Any = tomllib.loads(f"default = {shown.strip('`')}")["default"]
         if key.endswith(".timeout"):
-            value = config.parse_duration_s(value)
+            value = config_values.parse_duration_s(value)
         default = field.get_default(call_default_factory=True)
         assert value == (list(default) if isinstance(default, tuple) else default), key
 

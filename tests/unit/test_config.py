@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.config import Configuration, ImageSettings, parse, parse_duration_s, parse_image
+from harness.config import Configuration, ImageSettings, parse, parse_image
+from harness.config_values import parse_duration_s
 from harness.errors import CauseCode, HarnessError
 
 WHOLE = """
@@ -112,6 +113,10 @@ class TestRefused:
             ('[image]\ncode = ["a\\u0000b"]', "image.code.0"),
             ('[image]\nrequirements = ""', "image.requirements"),
             ('[image]\nshared = ["elsewhere"]', "image.shared"),
+            ("[image.env]\nMODE = 1", "image.env.MODE"),
+            ('[image.env]\n"a b" = "1"', "image.env"),
+            ('[image.env]\nPATH = "/bin"', "image.env"),
+            ('[image.env]\nHARNESS_ARTIFACTS_URL = "x"', "image.env"),
             ("tests = [1]", "tests"),
             ("[tests]\na = 1", "tests.a"),
             ("[tests.a]", "tests.a.dag: missing"),

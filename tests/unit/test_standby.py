@@ -60,6 +60,10 @@ class TestFitting:
     def test_shared_folders_do_not(self) -> None:
         assert not standby.fits(replace(WANTED, shared=("dags/data",)), ["dags"], [])
 
+    def test_variables_of_its_dags_fit_and_settings_of_airflow_do_not(self) -> None:
+        assert standby.fits(replace(WANTED, env={"AIRFLOW_VAR_A": "1", "B": "2"}), ["dags"], [])
+        assert not standby.fits(replace(WANTED, env={"AIRFLOW__CORE__PARALLELISM": "2"}), ["dags"], [])
+
     def test_too_much_code_does_not(self) -> None:
         assert not standby.fits(WANTED, ["dags"], [layer(60 << 20), layer(5 << 20)])
 

@@ -12,6 +12,7 @@ gc.disable()
 
 import contextlib  # noqa: E402
 import importlib  # noqa: E402
+import json  # noqa: E402
 import os  # noqa: E402
 import pathlib  # noqa: E402
 import selectors  # noqa: E402
@@ -129,10 +130,16 @@ def let_crashes_end() -> None:
 
 
 def wait_for_code() -> None:
-    """Return when the DAGs are there: at once, unless this control plane was started before they were known."""
+    """Return when the DAGs are there: at once, unless this control plane was started before they were known.
+
+    Then what the image sets for them is taken on too.
+    """
     handed_over = os.environ.get("HARNESS_HANDED_OVER")
-    while handed_over and not pathlib.Path(handed_over).exists():
+    if not handed_over:
+        return
+    while not pathlib.Path(handed_over).exists():
         time.sleep(0.1)
+    os.environ.update(json.loads(pathlib.Path(handed_over).with_name("environment.json").read_bytes()))
 
 
 def warm_up(processors: set[int]) -> None:

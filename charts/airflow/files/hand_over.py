@@ -1,7 +1,8 @@
 """Make a control plane that stood by a version: what it lacks comes as a tar on standard input.
 
 Members below opt/airflow are the code. Others go to HANDED_OVER, whole or not at all: `pod.yaml`, the template
-of task pods, and `code`, which says that all code is there and which the dag-processor waits for.
+of task pods, `environment.json`, the variables of the version's image, and `code`, which says that all is there and
+which the dag-processor waits for.
 """
 
 import os

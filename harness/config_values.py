@@ -1,0 +1,91 @@
+"""What single values in harness.toml may be: each a type that pydantic checks, with words for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+MAX_TIMEOUT_S = 7 * 24 * 3600.0
+_DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
+_DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
+_TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SET_BY_HARNESS = frozenset(
+    {"AIRFLOW_HOME", "HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "USER"}
+)
+
+
+def parse_duration_s(value: object) -> float:
+    """Seconds from "1h30m", "10m", "45s" or a number of seconds; raises ValueError for anything else."""
+    seconds: float = 0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value)):
+        seconds = sum(int(match[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1)))
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise ValueError(_DURATION_EXPECTED)
+    return float(seconds)
+
+
+def moment(value: object) -> object:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("expected a time with its zone, such as 2026-01-31T00:00:00Z")
+    return value
+
+
+def json_object(value: dict[str, Any]) -> dict[str, Any]:
+    """What a DAG run's conf may hold: TOML's dates and times and its nan and inf are no JSON."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"conf is sent to Airflow as JSON: {error}") from error
+    return value
+
+
+def _test_name(value: str) -> str:
+    if not _TEST_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of a test: use letters, digits, '_', '-', '.'")
+    return value
+
+
+def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise ValueError("expected at least one path")
+    return value
+
+
+def _environment(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of an environment variable: use letters, digits and '_'")
+        if name in _SET_BY_HARNESS or name.startswith("HARNESS_"):
+            raise ValueError(f"{name} is set by harness itself")
+        if "\0" in text:
+            raise ValueError(f"the value of {name} holds a NUL, which no environment variable may")
+    return value
+
+
+def _repository_path(value: str) -> str:
+    path = PurePosixPath(value)
+    odd = path.is_absolute() or ".." in path.parts or value.startswith("-") or "\\" in value
+    if not value or odd or not value.isprintable():
+        raise ValueError('expected a path inside the repository, such as "dags"')
+    return str(path)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration_s)]
+RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Moment = Annotated[datetime, BeforeValidator(moment)]
+TestName = Annotated[str, AfterValidator(_test_name)]
+Environment = Annotated[dict[str, str], AfterValidator(_environment)]
+Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
