@@ -63,6 +63,40 @@ class Shouting(AirflowPlugin):
     name = "shouting"
     macros = [shout]
 """
+READS_SETTINGS = """\
+import os
+
+from airflow.sdk import Connection, Variable, dag, task
+
+THRESHOLD = float(Variable.get("threshold"))  # while the file is imported
+MODE = os.environ["TRAINING_MODE"]
+
+
+@dag(schedule=None)
+def reads_settings():
+    @task
+    def read():
+        port = Connection.get("warehouse").port
+        return {"threshold": THRESHOLD, "small": MODE == "small" == os.environ["TRAINING_MODE"], "port": port}
+
+    read()
+
+
+reads_settings()
+"""
+ITS_CONFIGURATION = """\
+[image.env]
+AIRFLOW_VAR_THRESHOLD = "0.25"
+AIRFLOW_CONN_WAREHOUSE = "postgresql://reader@warehouse.example.com:5433/sample"
+TRAINING_MODE = "small"
+
+[tests.settings]
+dag = "reads_settings"
+metrics = { task = "read" }
+gates.threshold = { min = 0.25, max = 0.25 }
+gates.small = { min = 1 }
+gates.port = { min = 5433, max = 5433 }
+"""
 CONFIGURATION = """\
 [image]
 code = ["dags", "ours_beside", "plugins"]
@@ -134,3 +168,16 @@ def test_a_file_that_cannot_be_imported_is_named_and_disturbs_nobody(ran: Any) -
     assert "dags/broken.py:2" in done.stderr
     assert "there_is_no_such_module" in done.stderr
     assert done.returncode == 0, explained(done)
+
+
+def test_variables_and_connections_come_with_the_image(cluster: Cluster, tmp_path: Path) -> None:
+    made = scratch.empty(tmp_path / "settings")
+    (made.root / "dags").mkdir()
+    shutil.copy(scratch.CHECKOUT / "dags" / "requirements.lock", made.root / "dags")
+    made.write("dags/reads_settings.py", READS_SETTINGS)
+    made.write("harness.toml", ITS_CONFIGURATION)
+    made.commit("settings")
+    for stood_by in (False, True):  # the first test leaves an Airflow for the second
+        done = cluster.harness(made.root, "test", "--keep", "never")
+        assert done.returncode == 0, explained(done)
+        assert ("which stood by" in done.stderr) == stood_by, explained(done)
