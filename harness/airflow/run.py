@@ -71,7 +71,7 @@ def follow(
     seconds, where Airflow waits for minutes or for ever.
     Raises HarnessError(API_SERVER_LOST, CLUSTER_FAILED) when the api-server or the cluster's does not come back.
     """
-    view = _View(watch, on_task, on_deferred, on_lost, clock)
+    view = _View(watch, (dag_id, run_id), on_task, on_deferred, on_lost, clock)
     pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
     start_s = clock()
     run = _run(api, dag_id, run_id)
@@ -79,7 +79,7 @@ def follow(
         elapsed_s = clock() - start_s
         view.tasks = api.task_instances(dag_id, run_id, deadline_s=LOST_S)
         view.look_at_pods()
-        on_pods(view.pods)
+        on_pods(view.all_pods)
         view.tell()
         if run.ended:
             return view.outcome(run, None)
@@ -109,6 +109,7 @@ class _View:
     def __init__(
         self,
         watch: PodWatch,
+        run: tuple[str, str],
         on_task: OnTask,
         on_deferred: Callable[[], None],
         on_lost: Callable[[str], None],
@@ -116,6 +117,7 @@ class _View:
     ) -> None:
         self.tasks: tuple[TaskInstance, ...] = ()
         self._watch = watch
+        self._run = run  # DAG id and run id
         self._on_task = on_task
         self._on_deferred = on_deferred
         self._on_lost = on_lost
@@ -129,8 +131,13 @@ class _View:
         self._room: Resources | None = None
 
     @property
-    def pods(self) -> tuple[Pod, ...]:
+    def all_pods(self) -> tuple[Pod, ...]:
+        """Also those of the version's other runs: before this one, or triggered by it."""
         return tuple(self._pods.values())
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        return tuple(pod for pod in self.all_pods if (pod.dag_id, pod.run_id) == self._run)
 
     def look_at_pods(self) -> None:
         """Keep the latest of each pod; one that vanished before its end was deleted."""

@@ -218,10 +218,10 @@ def task(task_id: str, state: str | None, **more: Any) -> TaskInstance:
 
 
 def pod(task_id: str, **more: Any) -> Pod:
-    return replace(
-        Pod(name=f"good-{task_id}-x1", task_id=task_id, try_number=1, image="demo:abc", created_at=NOW),
-        **more,
+    made = Pod(
+        f"good-{task_id}-x1", "good", "harness-1", task_id, try_number=1, image="demo:abc", created_at=NOW
     )
+    return replace(made, **more)
 
 
 @dataclass
@@ -448,6 +448,16 @@ def test_a_pod_that_vanished_was_deleted() -> None:
     outcome, _, _, _ = followed(Running(frames))
     assert [entry.deleted for entry in outcome.pods] == [True]
     assert outcome.error is None
+
+
+def test_the_pods_of_other_runs_are_no_pods_of_its_tasks_of_the_same_names() -> None:
+    before = pod("fit", name="other-dag", dag_id="other", phase="Failed")
+    triggered = pod("fit", name="other-run", run_id="triggered", phase="Running")
+    outcome, told, _, _ = followed(
+        Running([("failed", [task("fit", "failed")], [before, triggered])]),
+    )
+    assert outcome.pods == ()
+    assert told == ["fit/1 failed -"]
 
 
 def test_a_pod_that_ended_and_was_cleaned_up_was_not_deleted() -> None:
