@@ -177,7 +177,10 @@ def test_variables_and_connections_come_with_the_image(cluster: Cluster, tmp_pat
     made.write("dags/reads_settings.py", READS_SETTINGS)
     made.write("harness.toml", ITS_CONFIGURATION)
     made.commit("settings")
-    for stood_by in (False, True):  # the first test leaves an Airflow for the second
+    for stood_by in (False, True):
+        if stood_by:
+            up = cluster.harness(made.root, "up")
+            assert up.returncode == 0, explained(up)
         done = cluster.harness(made.root, "test", "--keep", "never")
         assert done.returncode == 0, explained(done)
         assert ("which stood by" in done.stderr) == stood_by, explained(done)
