@@ -10,6 +10,8 @@ from harness.airflow.finding import Finding, first_line
 from harness.airflow.models import AuditEvent, TaskInstance
 from harness.errors import CauseCode
 
+_INVALID_CONFIG = "Invalid executor_config passed"
+
 
 def from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> Finding | None:
     """What Airflow's executor or scheduler noted when it failed the task itself."""
@@ -39,6 +41,13 @@ def from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> Finding | Non
             f"task {task.label} got no pod: Kubernetes refused it: {refusal}",
             "check the task's pod_override; a version's namespace enforces the pod security standard `restricted`",
             (refusal,),
+        )
+    if _INVALID_CONFIG in reason:
+        return Finding(
+            CauseCode.TASK_FAILED,
+            f"task {task.label} got no pod: the KubernetesExecutor can't read its executor_config",
+            'executor_config takes {"pod_override": V1Pod(...)} of the kubernetes package alone',
+            evidence,
         )
     return Finding(code, f"task {task.label} was failed by Airflow: {first_line(reason)}", "", evidence)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.airflow.audit_reasons import from_audit
 from harness.airflow.exception_findings import from_exception, from_metrics, from_token, raised_by_task
-from harness.airflow.finding import Finding, first_line
+from harness.airflow.finding import Finding, first_line, whole
 from harness.airflow.killed import child_killed, killed
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
@@ -56,7 +56,7 @@ def explain(
             code=found.code.code,
             message=found.message,
             hint=found.hint,
-            evidence=found.evidence[:EVIDENCE_LINES],
+            evidence=tuple(map(whole, found.evidence[:EVIDENCE_LINES])),
         )
     records = parse_log(log)
     pod = last_pod(pods, task)
@@ -81,7 +81,7 @@ def explain(
         message=masked(one_line(found.message + suffix)),
         task_id=task.task_id,
         hint=masked(found.hint) or "harness logs",
-        evidence=tuple(masked(line) for line in found.evidence[:EVIDENCE_LINES]),
+        evidence=tuple(map(whole, found.evidence[:EVIDENCE_LINES])),
     )
 
 

@@ -11,7 +11,16 @@ from harness.airflow.pod_trouble import MEMORY_HINT
 from harness.airflow.task_log import Raised
 
 _MISSING_FILE = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
-_NO_XCOM = re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNORECASE)
+_BY_MESSAGE = (
+    (
+        re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNORECASE),
+        "what a task returns is kept as an XCom: return numbers, text, lists or dicts, and files by their path",
+    ),
+    (
+        re.compile("unmappable_return_value_length"),
+        "map over fewer parts: 1024 at most, unless AIRFLOW__CORE__MAX_MAP_LENGTH below [image.env] says more",
+    ),
+)
 _BY_KIND = {
     "AirflowSensorTimeout": "what the sensor waits for did not come: raise its `timeout`, or give the test that input",
     "AirflowTaskTimeout": "raise the task's `execution_timeout`, or give it less to do through the test's `conf`",
@@ -55,9 +64,8 @@ def hint_for(raised: Raised, code_root: str) -> str:
         return hint
     if not_a_metric(raised):
         return "return finite numbers of ordinary size: Airflow keeps what a task returns as JSON"
-    if _NO_XCOM.search(raised.message):
-        return "what a task returns is kept as an XCom: return numbers, text, lists or dicts, and files by their path"
-    return _BY_KIND.get(raised.kind, "")
+    told = (hint for pattern, hint in _BY_MESSAGE if pattern.search(raised.message))
+    return next(told, _BY_KIND.get(raised.kind, ""))
 
 
 def _hand_over(path: PurePosixPath, code_root: PurePosixPath) -> str:

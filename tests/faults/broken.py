@@ -440,6 +440,15 @@ PODS = (
         deadline_s=90.0,
     ),
     Broken(
+        "executor_config_of_before",
+        one(
+            "executor_config_of_before", "return 1", "executor_config={'KubernetesExecutor': {'image': 'x'}}"
+        ),
+        "task_failed",
+        ("task work", "executor_config"),
+        hint="pod_override",
+    ),
+    Broken(
         "larger_than_any_node",
         with_pod(
             "larger_than_any_node",
