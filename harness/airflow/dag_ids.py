@@ -1,9 +1,10 @@
-"""Where DAG files define a DAG: of two with one id Airflow silently runs the one that it parsed last."""
+"""Where DAG files define a DAG: twice, of which Airflow silently runs the one parsed last, or not quite."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from harness.errors import CauseCode, HarnessError
 
@@ -31,11 +32,36 @@ def refuse_twice(
         )
 
 
+@dataclass(frozen=True)
+class Uncalled:
+    """A function with @dag that nothing in its file names again: it makes no DAG."""
+
+    function: str
+    path: str
+    line: int
+
+
+def uncalled(
+    dag_id: str, files: Iterable[str], read_source: Callable[[str], str | None], folder: str
+) -> Uncalled | None:
+    """The function that would make the DAG if it were called; arguments as those of `refuse_twice`."""
+    for file in sorted(files):
+        source = read_source(file)
+        tree = _parsed(source) if source is not None and dag_id in source else None
+        for statement in tree.body if tree else ():
+            if not isinstance(statement, ast.FunctionDef):
+                continue
+            ids = [_id(decorator) for decorator in statement.decorator_list if _name(decorator) == "dag"]
+            names = {node.id for node in ast.walk(tree or statement) if isinstance(node, ast.Name)}
+            if statement.name not in names and dag_id in [found or statement.name for found in ids]:
+                return Uncalled(statement.name, f"{folder}/{file}" if folder else file, statement.lineno)
+    return None
+
+
 def definitions(source: str) -> Iterator[tuple[str, int]]:
     """The ids and lines of the DAGs that a file defines in every case; nothing for what is no Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = _parsed(source)
+    if tree is None:
         return
     called = {
         node.func.id
@@ -60,6 +86,13 @@ def definitions(source: str) -> Iterator[tuple[str, int]]:
             and (found := _id(statement.value))
         ):
             yield found, statement.lineno
+
+
+def _parsed(source: str) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
 
 
 def _name(node: ast.expr) -> str:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from harness.airflow.api import AirflowApi
+from harness.airflow.dag_ids import Uncalled, uncalled
 from harness.airflow.finding import whole
 from harness.airflow.missing_modules import missing_module
 from harness.airflow.missing_settings import missing_setting
@@ -77,7 +78,9 @@ def wait_for_dag(
             return ParsedDag(dag, errors)
         dag_ids = tuple(found.dag_id for found in api.dags())
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
-            raise _absent(dag_id, dag_ids, (*errors, *_died(watch.files, errors, folder)), read_source)
+            broken = (*errors, *_died(watch.files, errors, folder))
+            forgotten = uncalled(dag_id, (entry.file for entry in watch.files), read_source, folder)
+            raise _absent(dag_id, dag_ids, broken, read_source, forgotten)
         if clock() - start_s > deadline_s:
             waiting = [entry.file for entry in watch.files if not entry.parsed]
             if own_file := next(
@@ -179,6 +182,7 @@ def _absent(
     dag_ids: Sequence[str],
     errors: Sequence[DagImportError],
     read_source: Callable[[str], str | None],
+    forgotten: Uncalled | None,
 ) -> HarnessError:
     """The error for a DAG that is in no file that can be imported."""
     sources = {error.file: read_source(error.file) for error in errors}
@@ -187,6 +191,13 @@ def _absent(
     suspects = [error for error in errors if _may_compute_ids(sources[error.file])]
     if named or (suspects and not near):
         return _import_error(dag_id, named or suspects)
+    if forgotten:
+        return HarnessError(
+            CauseCode.DAG_NOT_FOUND,
+            f"there is no DAG {dag_id!r}: {forgotten.path}:{forgotten.line} defines {forgotten.function} with @dag, "
+            "and nothing calls it",
+            hint=f"add {forgotten.function}() at the end of {forgotten.path}",
+        )
     what = f"among {len(dag_ids)} DAGs" if dag_ids else "nor any other"
     return HarnessError(
         CauseCode.DAG_NOT_FOUND,
@@ -224,7 +235,7 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
             f"{place}: {error.message}",
             hint=_import_hint(error)
             or f"edit {frames[0].file if frames else error.path}; the DAG {dag_id!r} is "
-            "not there until its file can be imported",
+            f"not there until its file can be imported{_read_by(error)}",
             evidence=[whole(error.text), *(f"  {frame}" for frame in frames)],
         )
     return HarnessError(
@@ -234,6 +245,12 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
         hint=f"edit {errors[0].path}",
         evidence=[f"{error.place}: {error.message}" for error in errors],
     )
+
+
+def _read_by(error: DagImportError) -> str:
+    """Which Python does not know what is written; only Airflow's own frames tell."""
+    found = re.search(r"/python(3\.\d+)/", error.stack_trace)
+    return f"; Python {found[1]} reads it" if found and "SyntaxError" in error.message else ""
 
 
 def _import_hint(error: DagImportError) -> str:

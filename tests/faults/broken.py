@@ -64,6 +64,13 @@ METRICS = 'metrics = { task = "work" }'
 
 PARSING = (
     Broken(
+        "never_called",
+        one("never_called", "return 1").removesuffix("never_called()\n"),
+        "dag_not_found",
+        ("dags/never_called.py", "nothing calls it"),
+        hint="never_called()",
+    ),
+    Broken(
         "syntax_error",
         f"{HEAD}\n\n@dag(schedule=None)\ndef syntax_error()\n    pass\n",
         "dag_import_error",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.airflow.dag_ids import definitions, refuse_twice
+from harness.airflow.dag_ids import definitions, refuse_twice, uncalled
 from harness.errors import CauseCode, HarnessError
 
 DECORATED = "@dag(schedule=None)\ndef train():\n    pass\n\ntrain()\n"
@@ -53,3 +53,36 @@ def test_one_definition_is_fine() -> None:
 @given(st.text())
 def test_any_text_can_be_read(source: str) -> None:
     list(definitions(source))
+
+
+NEVER_CALLED = """\
+from airflow.sdk import dag, task
+
+@dag(schedule="@weekly")
+def weekly():
+    @task
+    def train():
+        return 1
+    train()
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "function"),
+    [
+        (NEVER_CALLED, "weekly"),
+        (
+            NEVER_CALLED.replace('schedule="@weekly"', 'dag_id="weekly"').replace("def weekly", "def made"),
+            "made",
+        ),
+        (NEVER_CALLED + "weekly()\n", None),
+        (NEVER_CALLED + "made = [each() for each in (weekly,)]\n", None),
+        (NEVER_CALLED.replace("def weekly", "def monthly"), None),
+        ("def weekly(:\n", None),
+    ],
+)
+def test_a_function_that_would_make_the_dag_if_it_were_called(source: str, function: str | None) -> None:
+    found = uncalled("weekly", ["w.py", "gone.py"], {"w.py": source}.get, "dags")
+    assert (found.function if found else None) == function
+    if found:
+        assert (found.path, found.line) == ("dags/w.py", 4)
