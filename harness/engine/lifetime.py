@@ -85,7 +85,8 @@ class Abandoned:
         for name in doomed:
             ref = unclaimed[name].ref
             self._progress.note(f"{name} ({ref}) is removed: its client is gone, and its room is needed")
-            release.remove(self._attached.api, self._attached.server, name, wait=False)
+            with suppress(HarnessError):  # another client that waits may remove it too
+                release.remove(self._attached.api, self._attached.server, name, wait=False)
         return bool(doomed)
 
 
