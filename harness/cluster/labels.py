@@ -15,6 +15,7 @@ STATE = "harness.local/state"  # annotation: starting, running, or the verdict
 TAG = "harness.local/tag"
 AUTHOR = "harness.local/author"
 CREATED_AT = "harness.local/created-at"
+RENEWED_AT = "harness.local/renewed-at"  # annotation of a claim
 EXPIRES_AT = "harness.local/expires-at"  # annotation: until when a version lives, unless that is renewed
 
 SELECTOR = f"{CREATED_BY}=harness"

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.cluster import labels
-from harness.cluster.api import KubernetesApi, KubernetesError
+from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 from harness.cluster.database import Credentials, Server
 from harness.cluster.services import NAMESPACE
 from harness.errors import CauseCode, HarnessError
 from harness.host import background, cache
 
 CLAIM_S = 180.0
+RENEW_EVERY_S = 5.0
+SILENT_S = 45.0  # a claim that is not renewed for so long, while somebody waits for it, is a killed client's
 DEADLINE_S = 2 * CLAIM_S + 60.0  # the last moment of a claim that was given up, and a migration of our own
 _PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -35,20 +39,22 @@ def ensure(
     """
     name = template.replace("_", "-")
     until = time.monotonic() + DEADLINE_S
+    others = _Others()
     while not server.template_exists(template):
-        if not _claim(api, name):
+        if not _claim(api, name, others):
             _wait_for_others(api, template, name, until, on_change)
             continue
         try:
-            if server.template_exists(template):  # finished between the look and the claim
-                return
-            if kept(template).exists():
-                on_change("filling it with what was migrated before")
-            if not _restored(server, template):
-                credentials = server.begin_template(template)
-                _run_migration(api, name, image, credentials, on_change)
-                _keep(template, server.dump(template))
-            server.finish_template(template)
+            with _renewed(api, name):
+                if server.template_exists(template):  # finished between the look and the claim
+                    return
+                if kept(template).exists():
+                    on_change("filling it with what was migrated before")
+                if not _restored(server, template):
+                    credentials = server.begin_template(template)
+                    _run_migration(api, name, image, credentials, on_change)
+                    _keep(template, server.dump(template))
+                server.finish_template(template)
         finally:
             api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
             api.delete(f"{_SECRETS}/{name}")
@@ -97,12 +103,45 @@ def _keep(template: str, dump: str) -> None:
     cache.obtain("databases", template, write)
 
 
-def _claim(api: KubernetesApi, name: str) -> bool:
-    """The Secret is the claim: who makes it migrates; one that a killed client left expires."""
+class _Others:
+    """The claim of others, looked at again and again."""
+
+    def __init__(self) -> None:
+        self._version: str | None = None
+        self._since_s = time.monotonic()
+
+    def are_gone(self, claim: Manifest) -> bool:
+        """Whether nobody renewed it while we looked, or it is older than any may become."""
+        metadata = claim["metadata"]
+        if metadata.get("resourceVersion") != self._version:
+            self._version, self._since_s = metadata.get("resourceVersion"), time.monotonic()
+        age_s = time.time() - datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()
+        return age_s >= CLAIM_S or time.monotonic() - self._since_s > SILENT_S
+
+
+@contextmanager
+def _renewed(api: KubernetesApi, name: str) -> Iterator[None]:
+    """Renew our claim as long as this block, and this process, lives."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(RENEW_EVERY_S):
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            with suppress(HarnessError):  # the next one follows soon
+                api.patch(f"{_SECRETS}/{name}", {"metadata": {"annotations": {labels.RENEWED_AT: now}}})
+
+    threading.Thread(target=renew, daemon=True, name="migration claim").start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _claim(api: KubernetesApi, name: str, others: _Others) -> bool:
+    """The Secret is the claim: who makes it migrates; one that a killed client left is taken over."""
     found = api.get(f"{_SECRETS}/{name}")
     if found is not None:
-        created = datetime.fromisoformat(found["metadata"]["creationTimestamp"])
-        if time.time() - created.timestamp() < CLAIM_S:
+        if not others.are_gone(found):
             return False
         api.delete(f"{_PODS}/{name}", gracePeriodSeconds=0)
         api.delete(f"{_SECRETS}/{name}")

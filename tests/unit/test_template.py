@@ -64,7 +64,9 @@ def phase(name: str) -> dict[str, Any]:
 
 
 def claimed(clock: Clock, age_s: float) -> dict[str, Any]:
-    return {"metadata": {"name": NAME, "creationTimestamp": clock.at(-age_s)}}
+    """A claim that is being renewed."""
+    version = str(clock.now_s)
+    return {"metadata": {"name": NAME, "creationTimestamp": clock.at(-age_s), "resourceVersion": version}}
 
 
 def ensure(api: Kubernetes, server: Server, on_change: Callable[[str], None] = lambda _: None) -> None:
@@ -129,6 +131,15 @@ def test_somebody_else_is_not_waited_for_for_ever(clock: Clock) -> None:
     assert caught.value.cause is CauseCode.DATABASE_FAILED
     assert set(told) == {"others migrate it: their pod is Pending"}
     assert template.DEADLINE_S <= sum(clock.slept) < template.DEADLINE_S + 2
+
+
+def test_the_claim_that_nobody_renews_is_taken_over(clock: Clock) -> None:
+    left = claimed(clock, 1)
+    api, server = Kubernetes({("GET", SECRET): left, ("GET", POD): phase("Succeeded")}), Server()
+    ensure(api, server)
+    assert server.done == ["begin", "finish"]
+    assert template.SILENT_S < sum(clock.slept) < template.SILENT_S + 3
+    assert [each.path for each in api.asked("DELETE")][:2] == [POD, SECRET]
 
 
 def test_somebody_else_is_quicker_with_the_claim(clock: Clock) -> None:
