@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cluster.services import NAMESPACE
 from harness.errors import CauseCode, HarnessError
-from harness.host import process
+from harness.host import background, process
 
 HOST = f"postgres.{NAMESPACE}.svc"
 DEADLINE_S = 120.0
+AWAY_S = 60.0  # until the server, or its pod, is back: after a restart of the node Kubernetes calls it ready at first
+LOOK_EVERY_S = 0.5
 OWNER = "harness_template"  # owns what migrations make, until a copy gets an owner of its own
+# Nothing was done yet: neither psql nor the shell around it came to the server.
+_AWAY = re.compile(
+    r"connection to server .* failed|unable to upgrade connection|error dialing backend|container not found"
+    r"|cannot exec into a container in a completed pod|does not have any running",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SERVER = ("--host=/tmp", "--username=postgres")
 _PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
@@ -141,7 +150,13 @@ class Server:
             "deployment/postgres", "--", "sh", "-c",
             'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" exec "$@"', "sh", *argv,
         ]  # fmt: skip
-        done = process.run(inside, input_text=text, check=False, timeout_s=DEADLINE_S)
+        until = time.monotonic() + AWAY_S
+        while True:
+            done = process.run(inside, input_text=text, check=False, timeout_s=DEADLINE_S)
+            if done.returncode == 0 or not _AWAY.search(done.stderr) or time.monotonic() > until:
+                break
+            background.check()
+            time.sleep(LOOK_EVERY_S)
         if done.timed_out:
             raise HarnessError(
                 CauseCode.DATABASE_FAILED,

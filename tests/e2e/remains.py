@@ -13,6 +13,7 @@ from pytest_kind import KindCluster
 
 from harness.host import cache, process, scratch
 
+DOCKERS_OWN = ("bridge", "host", "none")  # networks, which have new ids once the daemon was started again
 WHOLE = {"namespace", "helm release", "persistent volume", "database", "role"}
 VOLUMES_DEADLINE_S = 60.0
 _PSQL = 'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -At -c "$1"'
@@ -53,7 +54,8 @@ def docker_objects(name: str = "harness-test") -> dict[str, str]:
                 others |= {str(container.id), *_used_by(container.attrs)}
         found = {str(each.id): f"container {each.name}" for each in containers}
         found |= {str(each.name): f"volume {each.name}" for each in engine.volumes.list()}
-        found |= {str(each.id): f"network {each.name}" for each in engine.networks.list()}
+        networks = [each for each in engine.networks.list() if each.name not in DOCKERS_OWN]
+        found |= {str(each.id): f"network {each.name}" for each in networks}
         return {key: name for key, name in found.items() if key not in others}
     finally:
         engine.close()

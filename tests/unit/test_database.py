@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doubles import Programs
+from doubles import Clock, Programs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +101,30 @@ def test_a_refusal_without_a_reason(programs: Programs) -> None:
     programs.answer = lambda _: Completed((), 1, "", "")
     with pytest.raises(HarnessError, match="no reason given"):
         server().drop("v_1")
+
+
+def test_a_server_that_is_starting_is_waited_for(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(database, "time", clock)
+    starting = (
+        'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: FATAL:  the database system is '
+        "starting up\ncommand terminated with exit code 2\n"
+    )
+    gone = 'error: unable to upgrade connection: container not found ("postgres")\n'
+    answers = [Completed((), 2, "", starting), Completed((), 1, "", gone), Completed((), 0, "v_1\n", "")]
+    programs.answer = lambda _: answers.pop(0)
+    assert server().databases() == ("v_1",)
+    assert clock.slept == [database.LOOK_EVERY_S] * 2
+
+
+def test_a_server_that_does_not_come_back_is_told(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(database, "time", clock)
+    programs.answer = lambda _: Completed(
+        (), 2, "", "psql: error: connection to server on socket failed: gone\n"
+    )
+    with pytest.raises(HarnessError, match="failed: gone"):
+        server().databases()
+    assert database.AWAY_S <= sum(clock.slept) < database.AWAY_S + 2
