@@ -1,6 +1,6 @@
 """Docker itself is killed while a test runs: told as the environment's fault, and one command later all goes on.
 
-Only where `doctor --fix` installed Docker, or when asked: HARNESS_TEST_KILLS_DOCKER=1.
+Only where `doctor --fix` installed Docker, or when asked: HARNESS_TEST_KILLS_DOCKER=1. Other clusters stop too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .broken import repository
 from .conftest import Cluster
 from .test_lost import CASES, started, waiting_pod
 
+pytestmark = pytest.mark.slow  # six minutes
 ASKED = "HARNESS_TEST_KILLS_DOCKER"
 TOLD_S = 180.0
 
