@@ -244,8 +244,9 @@ def test_a_program_ends_with_us_however_we_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_cleans_up_the_second_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    script = f"""import os, pathlib, time
+    script = f"""import os, pathlib, signal, time
 from harness.host import signals
+signal.signal({int(number)}, signal.default_int_handler if {int(number)} == signal.SIGINT else signal.SIG_DFL)
 signals.heed(lambda: os._exit(130))
 pathlib.Path({str(tmp_path / "begun")!r}).touch()
 try:
@@ -257,6 +258,7 @@ except KeyboardInterrupt:
     asked = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     for step in ("begun", "cleaning"):
         while not (tmp_path / step).exists():
+            assert asked.poll() is None, f"it ended before it was {step}"
             time.sleep(0.05)
         asked.send_signal(number)
     _, said = asked.communicate(timeout=10)
