@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.airflow.audit_reasons import from_audit
 from harness.airflow.exception_findings import from_exception, from_metrics, from_token, raised_by_task
 from harness.airflow.finding import Finding, first_line, whole
-from harness.airflow.killed import child_killed, killed
+from harness.airflow.killed import at_its_limit, child_killed, killed
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Pod, Resources
@@ -62,7 +62,7 @@ def explain(
     pod = last_pod(pods, task)
     raised = raised_by_task(records)
     found = (
-        _from_pod(task, pod, records, raised, room)
+        _from_pod(task, pod, records, raised, room, kills)
         or killed(task, pod, records, kills, last_texts(records))
         or child_killed(task, pod, raised, kills)
         or from_token(task, raised)
@@ -110,6 +110,7 @@ def _from_pod(
     records: Sequence[LogRecord],
     raised: Sequence[Raised],
     room: Resources | None,
+    kills: Sequence[OomKill] | None,
 ) -> Finding | None:
     found = trouble(pod, room) if pod else None
     if pod is None or found is None:
@@ -117,13 +118,12 @@ def _from_pod(
     # A pod that was removed while its task failed of itself is no news.
     if found.error.cause is CauseCode.POD_DELETED and raised and not _was_terminated(records, raised):
         return None
-    last = last_texts(records)
-    return Finding(
-        found.error.cause,
-        f"task {task.label}: {found.error.message}",
-        found.error.hint,
-        found.error.evidence or last,
-    )
+    evidence = found.error.evidence or last_texts(records)
+    if found.error.cause is CauseCode.TASK_OUT_OF_MEMORY:  # the kernel knows how much it was
+        told = at_its_limit(task, pod, kills, evidence)
+        if told is not None:
+            return told
+    return Finding(found.error.cause, f"task {task.label}: {found.error.message}", found.error.hint, evidence)
 
 
 def _was_terminated(records: Sequence[LogRecord], raised: Sequence[Raised]) -> bool:

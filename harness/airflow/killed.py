@@ -36,10 +36,8 @@ def killed(
     if ended is None:
         return None
     limit = pod.limits.memory_bytes if pod else None
-    victim = _victim(pod, kills)
-    if victim is not None:
-        what = f"was killed at its memory limit{_of(pod)}: its process had a peak of {shown_bytes(victim.held_bytes)}"
-        return _out_of_memory(task, f"{what}, the rest is Airflow's", evidence)
+    if (found := at_its_limit(task, pod, kills, evidence)) is not None:
+        return found
     name = _name(ended.signal or 0)
     if ended.signal == signal.SIGKILL and kills is None:
         about = f" (its memory limit is {shown_bytes(limit)})" if limit else ""
@@ -56,6 +54,17 @@ def killed(
         "harness logs: its last lines tell what it was doing",
         evidence,
     )
+
+
+def at_its_limit(
+    task: TaskInstance, pod: Pod | None, kills: Sequence[OomKill] | None, evidence: tuple[str, ...]
+) -> Finding | None:
+    """What the kernel tells of a kill for memory in the task's pod; None when it tells of none."""
+    victim = _victim(pod, kills)
+    if victim is None:
+        return None
+    what = f"was killed at its memory limit{_of(pod)}: its process had a peak of {shown_bytes(victim.held_bytes)}"
+    return _out_of_memory(task, f"{what}, the rest is Airflow's", evidence)
 
 
 def child_killed(

@@ -167,6 +167,16 @@ def test_a_kill_at_the_memory_limit() -> None:
     assert cause.exit_code == 1
 
 
+def test_a_kill_at_the_memory_limit_has_its_peak_whether_the_pod_has_ended_or_not() -> None:
+    running = replace(POD, uid="u-1")
+    ended = replace(running, containers=(Container("base", ended_reason="OOMKilled", exit_code=0),))
+    kills = [OomKill("u-1", 1.5 * 2**30)]
+    first, second = (cause_of(pods=[pod], log=log(KILLED), kills=kills) for pod in (running, ended))
+    assert first.message == second.message
+    assert "limit of 2Gi" in first.message
+    assert "peak of 1.5Gi" in first.message
+
+
 def test_a_kill_of_the_task_process_alone() -> None:
     cause = cause_of(pods=[POD], log=log(KILLED))
     assert cause.code == "task_failed"
