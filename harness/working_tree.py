@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache
+from harness.host import cache, disk
 from harness.host.git import Git, ObjectReader, failure
 from harness.host.scratch import Scratch
 
@@ -39,7 +39,7 @@ def snapshot(git: Git, paths: Sequence[str], *, unless_tree: str) -> Snapshot:
             hint="git status; resolve them and `git add` the files, or give a commit with --ref",
             evidence=[os.fsdecode(name) for name in conflicts[:20]],
         )
-    scratch = Scratch(cache.root())
+    scratch = Scratch(disk.folder(cache.root(), variable=cache.ROOT_VARIABLE))
     try:
         beside = _beside(git, scratch.path)
         untracked = _names(

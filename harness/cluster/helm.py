@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import CauseCode
-from harness.host import cache, process, scratch
+from harness.host import cache, disk, process, scratch
 
 
 def chart(name: str) -> Path:
@@ -87,7 +87,7 @@ class Helm:
 
 @contextmanager
 def _values_file(values: Mapping[str, Any]) -> Iterator[Path]:
-    with scratch.folder(cache.root()) as folder:
+    with scratch.folder(disk.folder(cache.root(), variable=cache.ROOT_VARIABLE)) as folder:
         file = folder / "values.json"
         file.write_text(json.dumps(values), encoding="utf-8")
         yield file
