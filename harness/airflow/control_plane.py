@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from harness.airflow.pods import will_be_tried_again
 from harness.cluster.api import KubernetesApi, Manifest
 from harness.cluster.database import Server
 from harness.errors import CauseCode, HarnessError
@@ -77,7 +78,7 @@ def raise_if_hopeless(api: KubernetesApi, namespace: str, pod: Manifest) -> None
                 CauseCode.IMAGE_NOT_STARTABLE, f"the node can't start {status['image']}: {reason} {message}".strip(),
                 evidence=events(api, namespace), hint="harness up && harness test",
             )  # fmt: skip
-        if reason in _WAITING_FOR_GOOD:
+        if reason in _WAITING_FOR_GOOD and not will_be_tried_again(message):
             log = api.text(
                 f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/log",
                 container=status["name"], tailLines="15", previous="true",

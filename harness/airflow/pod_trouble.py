@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.airflow.pods import Container, Pod, Resources, shown_bytes
+from harness.airflow.pods import Container, Pod, Resources, shown_bytes, will_be_tried_again
 from harness.errors import CauseCode, HarnessError
 from harness.image.build import DOMAIN
 
@@ -126,7 +126,7 @@ def _container(container: Container, pod: Pod) -> Trouble | None:
             if image.startswith(f"{DOMAIN}/")
             else "check that image's name in the task's pod_override, and that the cluster may pull it",
         )
-    if container.waiting_reason in _CREATE_REASONS:
+    if container.waiting_reason in _CREATE_REASONS and not will_be_tried_again(container.waiting_message):
         return _trouble(
             CauseCode.POD_NOT_STARTED,
             f"its container{'' if own else f' {container.name}'} cannot be made: "

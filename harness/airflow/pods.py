@@ -19,12 +19,18 @@ __all__ = [
     "parse_quantity",
     "peak_memory_bytes",
     "shown_bytes",
+    "will_be_tried_again",
 ]
 
 Manifest = Mapping[str, Any]
 
 # What files/sitecustomize.py of the chart writes, after whatever the task's own code has written before.
 _PEAK_MEMORY = re.compile(r'^\{"peak_memory_bytes": (?P<bytes>[1-9][0-9]{0,14})\}\s*\Z', re.MULTILINE)
+
+
+def will_be_tried_again(message: str) -> bool:
+    """Whether the kubelet only had not heard of a ConfigMap or Secret yet, which it asks for again by itself."""
+    return "failed to sync" in message and "cache: timed out" in message
 
 
 def peak_memory_bytes(message: str) -> int | None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from harness.airflow.api import AirflowApi
 from harness.airflow.models import Dag, DagImportError, DagRun, Pool, TaskInstance
 from harness.airflow.parsing import ParsedFile, parse_statistics, wait_for_dag
+from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Container, Pod, Resources, parse_quantity, shown_bytes
 from harness.airflow.run import RunOutcome, follow, shown_duration
 from harness.errors import CauseCode, HarnessError
@@ -437,6 +438,17 @@ def test_a_volume_that_cannot_be_mounted_is_told_by_its_event() -> None:
     assert outcome.error.cause is CauseCode.POD_NOT_STARTED
     assert 'configmap "x" not found' in outcome.error.message
     assert 20 <= took_s < 22
+
+
+def test_a_configmap_that_the_kubelet_has_not_heard_of_yet_is_waited_for() -> None:
+    late = Container(
+        "base",
+        waiting_reason="CreateContainerConfigError",
+        waiting_message="failed to sync configmap cache: timed out waiting for the condition",
+    )
+    assert trouble(pod("fit", containers=(late,)), None) is None
+    missing = replace(late, waiting_message='configmap "x" not found')
+    assert trouble(pod("fit", containers=(missing,)), None) is not None
 
 
 def test_a_pod_that_vanished_was_deleted() -> None:
