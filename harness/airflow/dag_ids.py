@@ -48,12 +48,14 @@ def uncalled(
     for file in sorted(files):
         source = read_source(file)
         tree = _parsed(source) if source is not None and dag_id in source else None
-        for statement in tree.body if tree else ():
-            if not isinstance(statement, ast.FunctionDef):
+        if tree is None:
+            continue
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        for statement in tree.body:
+            if not isinstance(statement, ast.FunctionDef) or statement.name in names:
                 continue
             ids = [_id(decorator) for decorator in statement.decorator_list if _name(decorator) == "dag"]
-            names = {node.id for node in ast.walk(tree or statement) if isinstance(node, ast.Name)}
-            if statement.name not in names and dag_id in [found or statement.name for found in ids]:
+            if dag_id in [found or statement.name for found in ids]:
                 return Uncalled(statement.name, f"{folder}/{file}" if folder else file, statement.lineno)
     return None
 
