@@ -82,4 +82,5 @@ def content_bytes(node: str) -> dict[str, int]:
 def containerd_bytes(node: str) -> int:
     """All that containerd keeps on a node: contents and unpacked layers."""
     argv = ["docker", "exec", node, "du", "--summarize", "--block-size=1", "/var/lib/containerd"]
-    return int(process.run(argv).stdout.split()[0])
+    # What containerd removes meanwhile makes du end with 1, with its sum all the same.
+    return int(process.run(argv, check=False).stdout.split()[0])
