@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from harness.config_contradictions import NO_METRICS, contradictions, gate_contradictions
 from harness.config_values import (
     Duration,
     Environment,
@@ -29,13 +29,14 @@ from harness.config_values import (
     RepositoryPath,
     TestName,
     json_object,
-    moment,
     not_empty,
 )
 from harness.errors import CauseCode, HarnessError
 
 FILE_NAMES = ("harness.toml", "pyproject.toml")
 DEFAULT_TIMEOUT_S = 600.0
+SHOWN = 50
+_BYTE_ORDER_MARK = "\ufeff"  # some editors of Windows begin every file with it
 
 
 class Settings(BaseModel):
@@ -57,9 +58,13 @@ class ImageSettings(Settings):
     @classmethod
     def _shared_is_code(cls, shared: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         code = info.data.get("code")  # not there when it is invalid itself
-        for folder in shared:
-            if code is not None and not any(PurePosixPath(folder).is_relative_to(path) for path in code):
-                raise ValueError(f"{folder!r} is not inside one of the folders that `code` lists")
+        outside = [
+            repr(folder)
+            for folder in shared
+            if code is not None and not any(PurePosixPath(folder).is_relative_to(path) for path in code)
+        ]
+        if outside:
+            raise ValueError(f"not inside one of the folders that `code` lists: {', '.join(outside)}")
         return shared
 
     @property
@@ -89,14 +94,8 @@ class Gate(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Gate:
-        regression = self.max_regression is not None or self.max_relative_regression is not None
-        if self.min is None and self.max is None and not regression:
-            raise ValueError("a gate needs at least one of min, max, max_regression, max_relative_regression")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing can pass")
-        if regression and self.better is None:
-            name = "max_regression" if self.max_regression is not None else "max_relative_regression"
-            raise ValueError(f'{name} needs better = "higher" or "lower"')
+        for problem in gate_contradictions(self.model_dump(exclude_none=True)):
+            raise ValueError(problem)
         return self
 
 
@@ -116,7 +115,7 @@ class TestSettings(Settings):
     @classmethod
     def _gates_have_metrics(cls, gates: dict[str, Gate], info: ValidationInfo) -> dict[str, Gate]:
         if gates and info.data.get("metrics", ...) is None:  # not there when it is invalid itself
-            raise ValueError('gates need metrics = { task = "…" }: the task that returns the numbers')
+            raise ValueError(NO_METRICS)
         return gates
 
 
@@ -138,14 +137,13 @@ def parse(text: str, *, origin: str) -> Configuration | None:
     if found is None:
         return None
     data, prefix = found
-    problems = []
+    details = contradictions(data)
     try:
         configuration = Configuration.model_validate(data)
     except ValidationError as error:
-        problems = [_violation(prefix, detail) for detail in error.errors(include_url=False)]
-    problems += [_violation(prefix, detail) for detail in _same_runs(data)]
-    if problems:
-        raise _invalid(problems, origin)
+        details = [*error.errors(include_url=False), *details]
+    if details:
+        raise _invalid(prefix, details, origin)
     return configuration
 
 
@@ -162,14 +160,13 @@ def parse_image(text: str, *, origin: str) -> ImageSettings | None:
     try:
         return ImageSettings.model_validate(image)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise _invalid([_violation((*prefix, "image"), detail) for detail in details], origin) from error
+        raise _invalid((*prefix, "image"), error.errors(include_url=False), origin) from error
 
 
 def _settings(text: str, origin: str) -> tuple[Any, tuple[str, ...]] | None:
     """What the file holds for us, and the keys that lead there. Raises HarnessError(CONFIG_INVALID)."""
     try:
-        data: Any = tomllib.loads(text)
+        data: Any = tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or nesting
         raise HarnessError(
             CauseCode.CONFIG_INVALID, f"{origin} is no valid TOML: {error}", hint=f"edit {origin}"
@@ -182,37 +179,15 @@ def _settings(text: str, origin: str) -> tuple[Any, tuple[str, ...]] | None:
     return None if data is None else (data, prefix)
 
 
-def _same_runs(data: object) -> Iterator[ErrorDetails]:
-    """Tests that ask for a run which another one asks for: Airflow takes one of a DAG per logical date.
-
-    Looks at the file as it was read, so that these are told together with all else that is wrong in it.
-    """
-    tests = data.get("tests") if isinstance(data, Mapping) else None
-    seen: dict[tuple[str, datetime], str] = {}
-    for name, test in tests.items() if isinstance(tests, Mapping) else ():
-        if not isinstance(test, Mapping):
-            continue
-        dag = test.get("dag")
-        try:
-            asked = moment(test.get("logical_date"))
-        except ValueError:  # none, or an invalid one, which is told as such
-            continue
-        if not isinstance(dag, str) or not isinstance(asked, datetime):
-            continue
-        first = seen.setdefault((dag, asked), name)
-        if first != name:
-            message = f"tests.{first} runs DAG {dag} at this logical date too, and Airflow takes one such run"
-            yield ErrorDetails(
-                type="same_run", loc=("tests", name, "logical_date"), msg=message, input=asked.isoformat()
-            )
-
-
-def _invalid(problems: list[str], origin: str) -> HarnessError:
+def _invalid(prefix: tuple[str, ...], details: Iterable[ErrorDetails], origin: str) -> HarnessError:
+    # Once each: a contradiction in what is valid otherwise is found by its model, too.
+    problems = list(dict.fromkeys(_violation(prefix, detail) for detail in details))
     one = len(problems) == 1
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
     return HarnessError(
         CauseCode.CONFIG_INVALID,
         f"{origin} has 1 problem: {problems[0]}" if one else f"{origin} has {len(problems)} problems",
-        evidence=() if one else problems,
+        evidence=() if one else [*problems[:SHOWN], *more],
         hint=f"edit {origin}; docs/configuration.md lists every key",
     )
 
@@ -227,7 +202,8 @@ def _violation(prefix: tuple[str, ...], detail: ErrorDetails) -> str:
         return f"{place}: missing"
     message = str(detail["msg"]).removeprefix("Value error, ")
     given = detail.get("input")
-    shown = f" (got {_shortened(given)})" if isinstance(given, str | int | float | bool) else ""
+    is_key = "[key]" in detail["loc"]  # then it is the last part of the place
+    shown = f" (got {_shortened(given)})" if isinstance(given, str | int | float) and not is_key else ""
     return f"{place}: {message}{shown}"
 
 

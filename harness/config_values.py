@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 MAX_TIMEOUT_S = 7 * 24 * 3600.0
+LOGICAL_YEARS = range(1970, 2201)  # what Airflow, PostgreSQL and pandas can all name, in any time zone
+MAX_CONF_DEPTH = 100
 _DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
 _DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
 _TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -33,22 +35,39 @@ def parse_duration_s(value: object) -> float:
     return float(seconds)
 
 
-def moment(value: object) -> object:
+def moment(value: object) -> datetime:
+    """A logical date from a time with its zone or such a text; raises ValueError for anything else."""
     if isinstance(value, str):
         with suppress(ValueError):
             value = datetime.fromisoformat(value)
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError("expected a time with its zone, such as 2026-01-31T00:00:00Z")
-    return value
+    first, last = LOGICAL_YEARS[0], LOGICAL_YEARS[-1]
+    with suppress(OverflowError):  # the first and the last hours that there are have no UTC
+        if value.astimezone(UTC).year in LOGICAL_YEARS:
+            return value
+    raise ValueError(f"expected a time in the years {first} to {last}")
 
 
 def json_object(value: dict[str, Any]) -> dict[str, Any]:
     """What a DAG run's conf may hold: TOML's dates and times and its nan and inf are no JSON."""
+    _check_depth(value)
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"conf is sent to Airflow as JSON: {error}") from error
     return value
+
+
+def _check_depth(value: dict[str, Any]) -> None:
+    """Raises ValueError for tables in tables that nothing which writes or reads JSON would follow."""
+    level: list[Any] = [value]
+    for _ in range(MAX_CONF_DEPTH):
+        tables = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [inner for table in tables for inner in table if isinstance(inner, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"conf is nested more than {MAX_CONF_DEPTH} deep")
 
 
 def _test_name(value: str) -> str:
@@ -63,14 +82,17 @@ def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def _environment(value: dict[str, str]) -> dict[str, str]:
-    for name, text in value.items():
-        if not _VARIABLE.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of an environment variable: use letters, digits and '_'")
-        if name in _SET_BY_HARNESS or name.startswith("HARNESS_"):
-            raise ValueError(f"{name} is set by harness itself")
-        if "\0" in text:
-            raise ValueError(f"the value of {name} holds a NUL, which no environment variable may")
+def _variable(value: str) -> str:
+    if not _VARIABLE.fullmatch(value):
+        raise ValueError(f"{value!r} is no name of an environment variable: use letters, digits and '_'")
+    if value in _SET_BY_HARNESS or value.startswith("HARNESS_"):
+        raise ValueError(f"{value} is set by harness itself")
+    return value
+
+
+def _variable_text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("it holds a NUL, which no environment variable may")
     return value
 
 
@@ -87,5 +109,5 @@ RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Moment = Annotated[datetime, BeforeValidator(moment)]
 TestName = Annotated[str, AfterValidator(_test_name)]
-Environment = Annotated[dict[str, str], AfterValidator(_environment)]
+Environment = dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_variable_text)]]
 Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]

@@ -21,7 +21,14 @@ LAYERS = (
     ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.noise", "harness.hints"),
     ("harness.report.model", "harness.report.format"),  # the words of a result, that steps speak
     ("harness.host",),
-    ("harness.config", "harness.config_values", "harness.working_tree", "harness.commit", "harness.metrics"),
+    (
+        "harness.config",
+        "harness.config_contradictions",
+        "harness.config_values",
+        "harness.working_tree",
+        "harness.commit",
+        "harness.metrics",
+    ),
     ("harness.image",),
     ("harness.cluster",),
     ("harness.airflow",),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, timedelta, timezone
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.config import Configuration, ImageSettings, parse, parse_image
-from harness.config_values import parse_duration_s
+from harness.config_values import moment, parse_duration_s
 from harness.errors import CauseCode, HarnessError
 
 WHOLE = """
@@ -90,6 +91,17 @@ class TestAccepted:
     def test_pyproject_without_us(self, text):
         assert parse(text, origin="pyproject.toml") is None
 
+    @pytest.mark.parametrize("conf", ["[" * 99 + "]" * 99, "{ x = " * 99 + "1" + " }" * 99])
+    def test_a_conf_as_deep_as_it_may_be_can_be_kept(self, conf):
+        test = accepted(f"{TEST}conf.x = {conf}").tests["a"]
+        assert type(test).model_validate_json(test.model_dump_json()) == test
+
+    def test_a_byte_order_mark_is_passed_over(self):
+        assert accepted(f"\ufeff{TEST}").tests["a"].dag == "a"
+        found = parse_image('\ufeff[image]\ncode = ["src"]', origin="v1:harness.toml")
+        assert found is not None
+        assert found.code == ("src",)
+
     def test_settings_are_frozen(self):
         with pytest.raises(ValueError, match="frozen"):
             accepted(WHOLE).image.python = "3.13"
@@ -128,6 +140,15 @@ class TestRefused:
             (TEST + "logical_date = 2026-01-31", "tests.a.logical_date"),
             (TEST + "logical_date = 2026-01-31T00:00:00", "tests.a.logical_date"),
             (TEST + 'logical_date = "soon"', "tests.a.logical_date"),
+            (TEST + 'logical_date = "9999-12-31T23:59:59-10:00"', "tests.a.logical_date: expected a time in"),
+            (TEST + 'logical_date = "0001-01-01T00:00:00+10:00"', "tests.a.logical_date: expected a time in"),
+            (TEST + "logical_date = 9999-12-31T23:59:59Z", "tests.a.logical_date: expected a time in"),
+            (TEST + "logical_date = 1970-01-01T00:00:00+01:00", "tests.a.logical_date: expected a time in"),
+            (
+                TEST + "conf." + ".".join("x" * 3000) + " = 1",
+                "tests.a.conf: conf is nested more than 100 deep",
+            ),
+            (TEST + "conf.x = " + "[" * 101 + "]" * 101, "tests.a.conf: conf is nested more than 100 deep"),
             (TEST + "timeout = 0", "tests.a.timeout"),
             (TEST + "timeout = true", "tests.a.timeout"),
             (TEST + "timeout = inf", "tests.a.timeout"),
@@ -181,12 +202,49 @@ class TestRefused:
                 "tests.bad name.dag",
                 "tests.bad name.timeout",
                 "tests.bad name.logical_date",
+                "tests.b.gates",
                 "tests.b.gates.m",
                 "tests.b.gates.n.min",
                 "tests.c.dag",
                 "tests.c.extra",
             ]
         )
+
+    def test_contradictions_are_told_beside_what_is_invalid(self):
+        gates = """
+            m = { min = 2, max = 1, max_regression = -1, better = "up" }
+            n = {}
+            o = { min = true, max = 1 }
+        """
+        found = violations(f"{TEST}timeout = 0\n[tests.a.gates]{gates}")
+        assert sorted(line.partition(": ")[0] for line in found) == [
+            "tests.a.gates",
+            "tests.a.gates.m",
+            "tests.a.gates.m.better",
+            "tests.a.gates.m.max_regression",
+            "tests.a.gates.n",
+            "tests.a.gates.o.min",
+            "tests.a.timeout",
+        ]
+        assert "tests.a.gates.m: min 2 is above max 1: nothing can pass" in found
+
+    def test_every_variable_that_is_wrong_is_told(self):
+        text = '[image.env]\nPATH = "x"\nHARNESS_X = "1"\nA = 1\nB = "\\u0000"\n"c d" = "x"\nFINE = "x"'
+        assert [line.partition(": ")[::2] for line in violations(text)] == [
+            ("image.env.PATH", "PATH is set by harness itself"),
+            ("image.env.HARNESS_X", "HARNESS_X is set by harness itself"),
+            ("image.env.A", "Input should be a valid string (got 1)"),
+            ("image.env.B", "it holds a NUL, which no environment variable may (got '\\x00')"),
+            ("image.env.c d", "'c d' is no name of an environment variable: use letters, digits and '_'"),
+        ]
+
+    def test_every_folder_that_is_no_code_is_told(self):
+        (found,) = violations('[image]\nshared = ["x", "dags/a", "y"]')
+        assert "'x', 'y'" in found
+
+    def test_the_first_fifty_of_very_many(self):
+        found = violations("".join(f"k{number} = 1\n" for number in range(3000)))
+        assert (len(found), found[0], found[-1]) == (51, "k0: unknown key", "and 2950 more")
 
     def test_pyproject_places_are_those_of_the_file(self):
         (found,) = violations("[tool.harness]\nx = 1", "pyproject.toml")
@@ -333,6 +391,18 @@ class TestAnything:
             except HarnessError as error:
                 assert error.cause is CauseCode.CONFIG_INVALID
                 assert error.message.isprintable()
+
+    @given(st.datetimes(), st.timedeltas(-timedelta(hours=23), timedelta(hours=23)))
+    def test_any_time_is_a_moment_or_none(self, local, offset):
+        given_time = local.replace(tzinfo=timezone(offset))
+        try:
+            found = moment(given_time.isoformat())
+        except ValueError as error:
+            assert "in the years 1970 to 2200" in str(error)
+            assert not 1971 <= local.year <= 2199
+        else:
+            assert found == given_time
+            assert 1970 <= found.astimezone(UTC).year <= 2200
 
     @given(st.integers(0, 24), st.integers(0, 59), st.integers(0, 59))
     def test_durations_add_up(self, hours, minutes, seconds):
