@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from harness.errors import CauseCode, HarnessError
 from harness.host import background
 
 ROOT_VARIABLE = "HARNESS_CACHE_DIR"
@@ -18,9 +19,19 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}")
 
 
 def root() -> Path:
-    """The cache's folder: $HARNESS_CACHE_DIR, else the user's own for this program. It need not exist."""
+    """The cache's folder: $HARNESS_CACHE_DIR, else the user's own for this program. It need not exist.
+
+    Raises HarnessError(FOLDER_UNUSABLE) when that begins with the home of nobody (`~nobody/x`).
+    """
     if configured := os.environ.get(ROOT_VARIABLE):
-        return Path(configured).expanduser().absolute()
+        try:
+            return Path(configured).expanduser().absolute()
+        except RuntimeError as error:
+            raise HarnessError(
+                CauseCode.FOLDER_UNUSABLE,
+                f"the folder {configured} can't be used: {Path(configured).parts[0]} is nobody's home",
+                hint=f"name another folder: export {ROOT_VARIABLE}=FOLDER",
+            ) from error
     import platformdirs
 
     return platformdirs.user_cache_path("airflow-harness")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import CauseCode, HarnessError
 from harness.host import background, cache
 
 
@@ -117,6 +117,14 @@ def test_names_can_not_lead_out_of_the_cache(name: str) -> None:
         cache.entry("tools", name)
     with pytest.raises(ValueError, match="cache entry"):
         cache.entry(name, "key")
+
+
+def test_the_home_of_nobody_is_no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.ROOT_VARIABLE, "~there-is-no-such-user/x")
+    with pytest.raises(HarnessError, match="~there-is-no-such-user is nobody's home") as caught:
+        cache.root()
+    assert caught.value.cause is CauseCode.FOLDER_UNUSABLE
+    assert f"export {cache.ROOT_VARIABLE}=" in caught.value.hint
 
 
 def test_the_root_is_the_users_own_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
