@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from harness.commit import WORKING_TREE, Commit
-from harness.config import FILE_NAMES, Configuration, Gate, TestSettings, parse
+from harness.config import Gate, TestSettings
+from harness.config_values import LOGICAL_YEARS
 from harness.engine.comparison import seeds
 from harness.engine.project import Project, load
 from harness.errors import CauseCode, HarnessError
@@ -90,7 +91,13 @@ def plans(
         if commit is None or found.cause is not None:
             refused.append(found)
             continue
-        asking = project if request.base is None or ref is None else _asking(project, commit)
+        asking = project
+        if request.base is not None and ref is not None:
+            try:
+                asking = project.as_of(commit)
+            except HarnessError as error:
+                refused.append(found.model_copy(update={"cause": Cause.of(error)}))
+                continue
         tests = asking.tests(request.names)
         if request.base is None:
             dates = run_dates(tests, commit.date, request.repeat)
@@ -111,10 +118,7 @@ def plans(
                 asking, replace(base_commit, ref=request.base), named, ungated, dates, request.reuse
             )
             made.insert(len(bases) - 1, bases[key])
-        gates = {
-            name: settings.gates
-            for name, settings in _asking(project, base_commit).configuration.tests.items()
-        }
+        gates = _gates(project, base_commit)
         made.append(
             Plan(asking, commit, found, tests, dates, request.reuse and request.reuse_head, bases[key], gates)
         )
@@ -134,14 +138,22 @@ def base_of(project: Project, base: str, head: str | None, progress: Progress) -
 
 
 def run_dates(
-    tests: Mapping[str, TestSettings], date: datetime, repeat: int = 1
+    tests: Mapping[str, TestSettings], date: datetime | None, repeat: int = 1
 ) -> dict[str, tuple[datetime, ...]]:
     """The logical dates of each test's runs: the test's own, else midnight UTC of `date`.
 
     Airflow takes one run of a DAG per logical date, so further runs of the same DAG are a second later each:
-    `ds` stays the same.
+    `ds` stays the same. Raises HarnessError(CONFIG_INVALID) for a test without one when `date` can't be one.
     """
-    midnight = date.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    undated = [name for name, settings in tests.items() if settings.logical_date is None]
+    if undated and (date is None or date.year not in LOGICAL_YEARS):
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID,
+            f"test {undated[0]} has no logical_date, and the commit's own date is none that Airflow can run for",
+            hint=f"add logical_date = 2026-01-31T00:00:00Z to [tests.{undated[0]}]; git log --format=%cd shows dates",
+        )
+    day = date or datetime.fromtimestamp(0, UTC)  # which no test asks for
+    midnight = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     taken = {(settings.dag, settings.logical_date) for settings in tests.values()}
     dates: dict[str, list[datetime]] = {name: [] for name in tests}
     for index in range(repeat):
@@ -183,17 +195,10 @@ def _checked(
     return commit, found.model_copy(update={"phases": {"check_s": round(time.monotonic() - started_s, 3)}})
 
 
-def _asking(project: Project, commit: Commit) -> Project:
-    """The project as the commit itself configures it; where it has no valid configuration, as the working tree does."""
-    configuration: Configuration | None = None
-    for name in FILE_NAMES:
-        content = commit.read(name)
-        if content is not None and configuration is None:
-            try:
-                configuration = parse(content.decode(errors="replace"), origin=f"{commit.ref}:{name}")
-            except HarnessError:
-                return project
-    if configuration is None or not configuration.tests:
-        return project
-    named = configuration.model_copy(update={"project": project.name})
-    return replace(project, configuration=named)
+def _gates(project: Project, base: Commit) -> dict[str, Mapping[str, Gate]]:
+    """What the base's own configuration asks of each test; where that is invalid, what the working tree's does."""
+    try:
+        asked = project.as_of(base)
+    except HarnessError:
+        asked = project
+    return {name: settings.gates for name, settings in asked.configuration.tests.items()}

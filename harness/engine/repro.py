@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.commit import WORKING_TREE, Repository
 from harness.config import Configuration
+from harness.config_values import moment
 from harness.engine.evidence import CONFIGURATION, FORMAT, REQUEST
 from harness.engine.plan import Keep, Request
 from harness.engine.project import Project
@@ -45,12 +46,10 @@ def read(bundle: Path, start: Path) -> Recipe:
         request: dict[str, Any] = json.loads(texts[REQUEST])
         commit, dirty = str(request["commit"]), request["dirty"]
         tests = tuple(map(str, request["tests"]))
-        dates = {
-            name: datetime.fromisoformat(date) for name, date in request["logical_dates"].items() if date
-        }
+        dates = {name: moment(date) for name, date in request["logical_dates"].items() if date}
         digest = request["image_digest"]
         written_as = request["format"]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _no_bundle(bundle, f"{REQUEST} in it can't be used: {error}") from error
     if written_as != FORMAT:
         raise _no_bundle(bundle, f"its format is {written_as}, this harness reads {FORMAT}")

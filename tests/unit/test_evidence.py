@@ -127,9 +127,29 @@ class TestRepro:
             {"b/request.json": REQUEST.replace('"format": 1', '"format": 99'), "b/configuration.json": "{}"},
             {"b/request.json": REQUEST, "b/configuration.json": '{"tests": 1}'},
             {"b/request.json": b"\xff", "b/configuration.json": "{}"},
+            {"b/request.json": "[" * 100_000, "b/configuration.json": "{}"},
+            {"b/request.json": REQUEST, "b/configuration.json": '{"x":' * 100_000},
+            {
+                "b/request.json": REQUEST.replace(
+                    '"logical_dates": {}', '"logical_dates": {"tiny": "9999-12-31T23:59:59Z"}'
+                ),
+                "b/configuration.json": "{}",
+            },
             {"../../request.json": REQUEST, "/configuration.json": "{}"},
         ],
-        ids=["empty", "half", "no JSON", "a list", "newer", "bad configuration", "no text", "outside"],
+        ids=[
+            "empty",
+            "half",
+            "no JSON",
+            "a list",
+            "newer",
+            "bad configuration",
+            "no text",
+            "deep",
+            "deep configuration",
+            "date",
+            "outside",
+        ],
     )
     def test_what_is_no_bundle(self, tmp_path: Path, members: dict[str, str | bytes]) -> None:
         before = sorted(tmp_path.rglob("*"))
