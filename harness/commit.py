@@ -19,7 +19,7 @@ WORKING_TREE = "working tree"  # no ref can be called that: a ref has no space
 REF_LENGTH_LIMIT = 250
 SYMLINK_LIMIT = 10
 
-GITLINK, SYMLINK, EXECUTABLE, DIRECTORY = "160000", "120000", "100755", "040000"
+GITLINK, SYMLINK, EXECUTABLE, REGULAR, DIRECTORY = "160000", "120000", "100755", "100644", "040000"
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HEXADECIMAL = re.compile(r"[0-9a-f]{7,64}")
@@ -37,14 +37,17 @@ class TreeEntry:
 
 @dataclass(frozen=True)
 class Commit:
-    """One version of the code. A context manager: `close()` ends git and removes what a snapshot needed."""
+    """One version of the code. A context manager: `close()` ends git and removes what a snapshot needed.
+
+    `date` is None where the commit's is none that a calendar has.
+    """
 
     repository: Repository
     ref: str
     sha: str
     tree: str
     dirty: str | None
-    date: datetime
+    date: datetime | None
     objects: ObjectReader = field(repr=False, compare=False)
 
     @property
@@ -165,7 +168,7 @@ class Repository:
         """What `ref` means; None: the working tree as it is now, which stays untouched.
 
         Of the working tree, all tracked files count, and below `paths` also untracked ones that are not
-        ignored. Raises HarnessError: REF_NOT_FOUND; CODE_INCOMPLETE when the working tree has conflicts.
+        ignored. Raises HarnessError: REF_NOT_FOUND; CODE_INCOMPLETE for conflicts and a damaged repository.
         """
         sha = self.resolve("HEAD" if ref is None else ref)
         head, date = self._tree_and_date(sha)
@@ -175,12 +178,16 @@ class Repository:
         return Commit(self, WORKING_TREE, sha, taken.tree, taken.dirty, date, taken.objects)
 
     def resolve(self, ref: str) -> str:
-        """The full id of the commit that `ref` names; HarnessError(REF_NOT_FOUND) with near names as hint."""
+        """The full id of the commit that `ref` names.
+
+        Raises HarnessError: REF_NOT_FOUND with near names as hint, CODE_INCOMPLETE when its object is lost.
+        """
         check_ref(ref)
         completed = self.git.run("rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
         sha = completed.stdout.decode(errors="replace").strip()
         if completed.returncode == 0 and _OBJECT_ID.fullmatch(sha):
             return sha
+        self._refuse_lost(ref)
         refs = self._refs()
         if not refs or ref in ("HEAD", "@"):
             where = "the current branch" if refs else f"the repository {self.root}"
@@ -226,10 +233,26 @@ class Repository:
             for prefix in ("refs/heads/", "refs/remotes/")
         )
 
-    def _tree_and_date(self, sha: str) -> tuple[str, datetime]:
+    def _tree_and_date(self, sha: str) -> tuple[str, datetime | None]:
         shown = self.git.output("log", "-1", "--no-show-signature", "--format=%T %ct", sha, "--").decode()
-        tree, seconds = shown.split()
-        return tree, datetime.fromtimestamp(int(seconds), UTC)
+        tree, _, seconds = shown.partition(" ")
+        try:
+            return tree, datetime.fromtimestamp(int(seconds), UTC)
+        except (ValueError, OverflowError, OSError):  # also none at all: git shows none that it can't read
+            return tree, None
+
+    def _refuse_lost(self, ref: str) -> None:
+        """Raises HarnessError(CODE_INCOMPLETE) when `ref` leads to an object that the repository lacks."""
+        found = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", ref)
+        object_id = found.stdout.decode(errors="replace").strip()
+        if found.returncode != 0 or not _OBJECT_ID.fullmatch(object_id) or object_id == ref.lower():
+            return  # a full id is taken by git whether there is such an object or not
+        if self.git.run("cat-file", "-e", object_id).returncode != 0:
+            raise HarnessError(
+                CauseCode.CODE_INCOMPLETE,
+                f"`{ref}` is commit {object_id[:12]}, which {self.root} has lost",
+                hint="git fsck --connectivity-only && git fetch --refetch",
+            )
 
     def _refs(self) -> list[str]:
         places = ("refs/heads", "refs/tags", "refs/remotes")
@@ -266,9 +289,9 @@ def check_ref(ref: str) -> None:
         problem = f"a ref of {len(ref)} characters is too long (at most {REF_LENGTH_LIMIT})"
     elif ref.startswith("-"):
         problem = f"{ref!r} looks like an option, not like a ref"
-    elif any(
-        ord(character) < 32 or ord(character) == 127 or "\ud800" <= character <= "\udfff" for character in ref
-    ):
+    elif any("\ud800" <= character <= "\udfff" for character in ref):
+        problem = f"{ref!r} is no UTF-8 text"
+    elif any(ord(character) < 32 or ord(character) == 127 for character in ref):
         problem = f"{ref!r} holds control characters"
     else:
         return

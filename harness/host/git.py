@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import threading
 from collections.abc import Iterator
@@ -58,11 +59,25 @@ class Git:
         )
 
     def output(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        """What `git ARGUMENTS` prints, without its last newline; HarnessError(INTERNAL) when it fails."""
+        """What `git ARGUMENTS` prints, without its last newline; HarnessError(CODE_INCOMPLETE) when it fails.
+
+        Only for what can't fail in a repository that is whole.
+        """
         completed = self.run(*arguments, stdin=stdin)
         if completed.returncode != 0:
-            raise failure(completed, CauseCode.INTERNAL, f"`git {arguments[0]}` failed in {self.directory}")
+            raise failure(
+                completed,
+                CauseCode.CODE_INCOMPLETE,
+                f"`git {arguments[0]}` failed in {self.directory}",
+                hint=self._remedy(completed.stderr),
+            )
         return completed.stdout.removesuffix(b"\n")
+
+    def _remedy(self, said: str) -> str:
+        place = shlex.quote(str(self.directory))
+        if "index file" in said and ".idx" not in said:  # fsck needs one that it can read
+            return f'cd {place} && rm "$(git rev-parse --git-path index)" && git reset; then git fsck'
+        return f"git -C {place} fsck"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -139,6 +139,28 @@ class TestRefs:
                 repository.commit(ref)
             assert "git commit" in caught.value.hint
 
+    def test_a_lost_commit_is_no_absent_one(self, root: Path) -> None:
+        sha = git(root, "rev-parse", "HEAD")
+        (root / ".git" / "objects" / sha[:2] / sha[2:]).unlink()
+        for ref in ("HEAD", "main"):
+            error = failing(CauseCode.CODE_INCOMPLETE, Repository.find(root), ref)
+            assert f"`{ref}` is commit {sha[:12]}, which {root} has lost" in error.message
+            assert "git fsck" in error.hint
+        failing(CauseCode.REF_NOT_FOUND, Repository.find(root), sha)  # nobody knows that it ever was one
+
+    @pytest.mark.parametrize(
+        ("seconds", "year"),
+        [("99999999999999", None), ("9" * 20, None), ("-5", None), ("1e3", None), ("0", 1970)],
+    )
+    def test_a_date_that_no_calendar_has(self, root: Path, seconds: str, year: int | None) -> None:
+        tree = git(root, "rev-parse", "HEAD^{tree}")
+        text = f"tree {tree}\nauthor x <x> {seconds} +0000\ncommitter x <x> {seconds} +0000\n\nx\n"
+        write(root, {"raw": text})
+        sha = git(root, "hash-object", "-w", "-t", "commit", "--literally", "raw")
+        with Repository.find(root).commit(sha) as commit:
+            assert (commit.date and commit.date.year) == year
+            assert commit.read("dags/a.py") == b"a = 1\n"
+
     def test_a_shallow_clone(self, root: Path, tmp_path: Path) -> None:
         first = git(root, "rev-parse", "HEAD")
         write(root, {"dags/a.py": "a = 3\n"})
@@ -231,8 +253,26 @@ class TestFiles:
             assert caught.value.cause is CauseCode.CODE_INCOMPLETE
             assert commit.read("dags/deep/b.txt") == b"b\n"
 
+    def test_a_lost_tree(self, root: Path) -> None:
+        tree = git(root, "rev-parse", "HEAD^{tree}")
+        (root / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+        with Repository.find(root).commit("HEAD") as commit, pytest.raises(HarnessError) as caught:
+            commit.read("dags/a.py")
+        assert caught.value.cause is CauseCode.CODE_INCOMPLETE
+        assert caught.value.hint == f"git -C {root} fsck"
+
 
 class TestWorkingTree:
+    def test_a_damaged_index(self, root: Path) -> None:
+        (root / ".git" / "index").write_text("x")
+        with pytest.raises(HarnessError, match="index file smaller than expected") as caught:
+            Repository.find(root).commit()
+        assert caught.value.cause is CauseCode.CODE_INCOMPLETE
+        (command, _, _) = caught.value.hint.partition("; then git fsck")
+        subprocess.run(["sh", "-c", command], check=True, capture_output=True)
+        with Repository.find(root).commit() as commit:
+            assert commit.dirty is None
+
     def test_a_clean_one(self, root: Path) -> None:
         before = state(root)
         with Repository.find(root).commit(paths=["dags", "harness.toml"]) as commit:
