@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.commit import Commit
+from harness.commit import DIRECTORY, GITLINK, SYMLINK, Commit
 from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
@@ -18,8 +20,10 @@ from harness.host.docker_client import server_architecture
 from harness.host.pins import Reference
 from harness.image.base import USER_ID, built_base, check_python, package_base
 from harness.image.code import code_layers
-from harness.image.dependencies import Dependencies, built_dependencies, check_lock, dependencies
+from harness.image.code_files import large_content
+from harness.image.dependencies import Dependencies, built_dependencies, dependencies
 from harness.image.layer import Layer
+from harness.image.lock_file import check_lock
 from harness.image.oci import BaseImage, Image, assemble
 from harness.image.published import built_base as built_published_base
 from harness.image.published import published_base
@@ -51,7 +55,7 @@ class Lock:
     @property
     def airflow(self) -> str | None:
         """The version of Airflow that it holds."""
-        found = _AIRFLOW.search(self.content.decode(errors="replace"))
+        found = _AIRFLOW.search(self.content.decode("utf-8-sig", errors="replace"))
         return found[1] if found else None
 
 
@@ -143,18 +147,37 @@ def _store() -> Path:
 
 
 def lock_of(commit: Commit, settings: ImageSettings) -> Lock:
-    """The lock file that [image] names. Raises HarnessError(CODE_NOT_FOUND) with near names."""
-    content = commit.read(settings.requirements)
+    """The lock file that [image] names.
+
+    Raises HarnessError: CODE_NOT_FOUND with near names, CODE_INCOMPLETE when Git LFS keeps it elsewhere.
+    """
+    path = settings.requirements
+    content = commit.read(path)
     if content is not None:
-        return Lock(settings.requirements, content)
+        return Lock(path, large_content(commit, path, content))
     place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
-    near = difflib.get_close_matches(settings.requirements, commit.paths(), n=3)
+    near = difflib.get_close_matches(path, [each for each in commit.paths() if each != path], n=3)
     named = f"did you mean {' or '.join(f'`{name}`' for name in near)}? " if near else ""
     raise HarnessError(
         CauseCode.CODE_NOT_FOUND,
-        f"[image] requirements: there is no file `{settings.requirements}` in {place}",
+        f"[image] requirements: {_why_no_file(commit, path)} in {place}",
         hint=f"{named}Set `requirements` under [image] to a lock file that the repository has",
     )
+
+
+def _why_no_file(commit: Commit, path: str) -> str:
+    """What `path`, which can't be read as a file, is instead."""
+    found = commit.entry(path)
+    if found is None:
+        return f"there is no file `{path}`"
+    if found.mode != SYMLINK:
+        kind = {DIRECTORY: "directory", GITLINK: "submodule"}[found.mode]
+        return f"`{path}` is a {kind}, not a file,"
+    target = os.fsdecode(commit.objects.read(found.object_id))
+    inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    if inside.startswith(("/", "../")) or inside == "..":
+        return f"`{path}` is a link to `{target}`, which leads out of the repository,"
+    return f"`{path}` is a link to `{target}`, which is no file"
 
 
 def _assemble(

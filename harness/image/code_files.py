@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.commit import EXECUTABLE, GITLINK, SYMLINK, Commit, Repository, TreeEntry
+from harness.commit import EXECUTABLE, GITLINK, REGULAR, SYMLINK, Commit, Repository, TreeEntry
 from harness.errors import CauseCode, HarnessError
 
 CHUNK_BYTES = 1 << 20
@@ -75,6 +75,20 @@ def code_files(
     if missing:
         raise _large_files_missing(commit, missing, submodule)
     return sorted(files, key=lambda file: file.path)
+
+
+def large_content(commit: Commit, path: str, content: bytes) -> bytes:
+    """`content` of `path`, or where that is a pointer of Git LFS, what it stands for.
+
+    Raises HarnessError(CODE_INCOMPLETE) when that is not here.
+    """
+    if len(content) not in _POINTER_SIZES or not _POINTER.match(content):
+        return content
+    pointer = TreeEntry(path, REGULAR, "", len(content))
+    large = _large_file(pointer, content, _lfs_store(commit.repository))
+    if large is None:
+        raise _large_files_missing(commit, [path], "")
+    return b"".join(large.chunks())
 
 
 def _large_files_missing(commit: Commit, missing: Sequence[str], submodule: str) -> HarnessError:

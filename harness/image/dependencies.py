@@ -17,6 +17,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.image import base as base_image
 from harness.image.layer import Layer, layer_from_directory, recall, remember
+from harness.image.lock_file import check_lock
 from harness.image.oci import BaseImage
 
 FORMAT = 3  # raise when what _install() does changes
@@ -25,11 +26,9 @@ MIGRATIONS = "migrations"
 SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
 UNCOMPILED = r"/tests?/"  # packages' own tests: a quarter of the bytecode, and no task imports them
 PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _UNREACHABLE = re.compile(
     r"error sending request|dns error|tcp connect error|timed out|certificate|connectivity is disabled", re.I
 )
-_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*(?P<rest>.*)$")
 
 
 @dataclass(frozen=True)
@@ -95,49 +94,6 @@ def _key(lock: bytes, base: BaseImage, python: str, architecture: str) -> str:
 
 def _store() -> Path:
     return cache.root() / "layers"
-
-
-def check_lock(lock: bytes, origin: str) -> None:
-    """Raises HarnessError(DEPENDENCIES_UNRESOLVED) unless each requirement has an exact version and hashes."""
-    hint = (
-        f"uv pip compile --generate-hashes --output-file {origin} {PurePosixPath(origin).with_suffix('.in')}"
-    )
-    try:
-        text = lock.decode()
-    except UnicodeDecodeError as error:
-        raise HarnessError(
-            CauseCode.DEPENDENCIES_UNRESOLVED, f"{origin} is no UTF-8 text", hint=hint
-        ) from error
-    problems = []
-    names = set()
-    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
-        requirement = line.split(" #")[0].strip()
-        if not requirement or requirement.startswith("#"):
-            continue
-        match = _REQUIREMENT.match(requirement)
-        if requirement.startswith("-") or match is None or _ADDRESS.match(requirement):
-            problems.append(f"{requirement[:60]}: options, paths and URLs can't be locked")
-            continue
-        names.add(match["name"].lower().replace("_", "-").replace(".", "-"))
-        if "==" not in match["rest"].split(";")[0] and "@" not in match["rest"]:
-            problems.append(f"{match['name']}: no exact version (==)")
-        elif "--hash=" not in match["rest"]:
-            problems.append(f"{match['name']}: no --hash")
-    if problems:
-        count = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise HarnessError(
-            CauseCode.DEPENDENCIES_UNRESOLVED,
-            f"{origin} is no hashed lock file: {problems[0]}{count}",
-            evidence=problems[:10] if len(problems) > 1 else (),
-            hint=hint,
-        )
-    missing = {"apache-airflow-core", "apache-airflow-providers-cncf-kubernetes"} - names
-    if missing:
-        raise HarnessError(
-            CauseCode.DEPENDENCIES_UNRESOLVED,
-            f"{origin} does not lock {' and '.join(sorted(missing))}, without which no task runs on Kubernetes",
-            hint=hint,
-        )
 
 
 def _install(lock: bytes, origin: str, target: Path, python: str, architecture: str, log: Path) -> None:

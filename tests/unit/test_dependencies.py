@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import hashlib
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from harness.commit import DIRECTORY, GITLINK, REGULAR, SYMLINK, Commit, TreeEntry
+from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
-from harness.image import dependencies
-from harness.image.dependencies import check_lock
+from harness.image import code_files, dependencies
+from harness.image.build import Lock, lock_of
+from harness.image.lock_file import NEEDED, check_lock
 
 HASH = "--hash=sha256:" + "0" * 64
-NEEDED = ("apache-airflow-core", "apache-airflow-providers-cncf-kubernetes")
 NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 VERSIONS = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}(rc1|\.post1|\+cpu)?", fullmatch=True)
 
@@ -31,6 +38,15 @@ def entries(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES) -> str:
     return f"{name}{extras}=={version}{marker}{joint}{hashes}{comment}\n"
 
 
+def name_of(entry: str) -> str:
+    return re.split(r"[\[=]", entry)[0].lower().replace("_", "-").replace(".", "-")
+
+
+def several(most: int) -> st.SearchStrategy[list[str]]:
+    """Entries of different packages."""
+    return st.lists(entries(), max_size=most, unique_by=name_of)
+
+
 def whole(*more: str) -> bytes:
     """A lock with what each needs, and `more`."""
     return "".join([*(f"{name}==1 {HASH}\n" for name in NEEDED), *more]).encode()
@@ -45,18 +61,18 @@ def refused(lock: bytes) -> HarnessError:
     return caught.value
 
 
-@given(st.lists(entries(), max_size=5))
+@given(several(5))
 def test_locks_that_tools_write_are_taken(more: list[str]) -> None:
     check_lock(whole("# made by uv\n\n", *more), "dags/requirements.lock")
 
 
-@given(st.lists(entries(), max_size=3), NAMES, VERSIONS)
+@given(several(3), NAMES, VERSIONS)
 def test_without_a_hash(more: list[str], name: str, version: str) -> None:
     assert f"{name}: no --hash" in refused(whole(*more, f"{name}=={version}\n")).message
 
 
 @given(
-    st.lists(entries(), max_size=3),
+    several(3),
     NAMES,
     st.sampled_from(["", ">=1", "~=1.0", "<2", " ; python_version=='3.11'"]),
 )
@@ -69,7 +85,58 @@ def test_without_an_exact_version(more: list[str], name: str, version: str) -> N
     ["--index-url https://x", "-r other.txt", "-e .", "./local", "/abs", "https://x/a.whl", "git+ssh://x/y"],
 )
 def test_what_can_not_be_locked(line: str) -> None:
-    assert f"{line} {HASH}"[:60] in refused(whole(f"{line} {HASH}\n")).message
+    assert f" {line}: options, paths" in refused(whole(f"{line} {HASH}\n")).message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("x==1.*", "x==1.*: '1.*' is no exact version"),
+        ("x==abc", "x==abc: 'abc' is no exact version"),
+        ("x==1.0,<2", "x==1.0,<2: '1.0,<2' is no exact version"),
+        ("x>1,==1.0", "x: no exact version (==)"),
+        ("x @ git+https://example.com/x", "x @ git+https://example.com/x: nothing but a wheel's URL"),
+        ("x @ file:///x-1-py3-none-any.whl", "x @ file:///x-1-py3-none-any.whl: nothing but"),
+        ("x @ ./x.whl", "x @ ./x.whl: nothing but"),
+    ],
+)
+def test_what_uv_would_not_take(line: str, words: str) -> None:
+    assert words in refused(whole(f"{line} {HASH}\n")).message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x @ https://example.com/x-1-py3-none-any.whl", "x@https://example.com/x.whl", "x == 1.0", "x (==1.0)",
+        "x===1", "x==v1.0", "x==1!2.0.dev1+a.b", "x==1.0rc", "x==1.0-1", "x==1.0_post1", "x==2024.1a2.post3.dev4",
+    ],
+)  # fmt: skip
+def test_what_uv_takes(line: str) -> None:
+    check_lock(whole(f"{line} {HASH}\n"), "x.lock")
+
+
+class TestOnePackageTwice:
+    @given(NAMES, VERSIONS, VERSIONS)
+    def test_in_two_versions(self, name: str, one: str, other: str) -> None:
+        other = f"9{other}"
+        assume(one.partition(".")[0] != other.partition(".")[0])
+        error = refused(whole(f"{name}=={one} {HASH}\n", f"{name.upper()}[a]=={other} {HASH}\n"))
+        assert f"{name.upper()}[a]=={other}"[:60] in error.message
+        assert f"=={one} is there too" in error.message
+
+    def test_in_one_version(self) -> None:
+        check_lock(whole(f"x==1.0 {HASH}\n", f"X[a]==1 {HASH}\n"), "x.lock")
+
+    def test_as_universal_locks_have_it(self) -> None:
+        line = f"x==1 ; sys_platform == 'win32' {HASH}\n"
+        check_lock(whole(line, f"x==2 ; sys_platform != 'win32' {HASH}\n"), "x.lock")
+        check_lock(whole(line, f"x==2 {HASH}\n"), "x.lock")
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    content = codecs.BOM_UTF8 + whole()
+    check_lock(content, "x.lock")
+    assert Lock("x.lock", content).airflow == "1"
 
 
 def test_every_problem_is_told() -> None:
@@ -99,6 +166,67 @@ def test_without_airflow(name: str) -> None:
 
 def test_names_are_the_same_in_every_spelling() -> None:
     check_lock(f"Apache_Airflow.Core==1 {HASH}\n{NEEDED[1].upper()}==1 {HASH}\n".encode(), "x.lock")
+
+
+LOCK = "dags/l.lock"
+
+
+class TestLockOfACommit:
+    def commit(self, files: Mapping[str, tuple[str, bytes]]) -> Commit:
+        """Files as modes and contents; a directory's content is nothing."""
+        entries = {path: TreeEntry(path, mode, path) for path, (mode, _) in files.items()}
+
+        def read(path: str) -> bytes | None:
+            return files[path][1] if path in files and files[path][0] == REGULAR else None
+
+        return SimpleNamespace(  # type: ignore[return-value]
+            is_working_tree=True,
+            repository=None,
+            entry=entries.get,
+            read=read,
+            paths=lambda: list(files),
+            objects=SimpleNamespace(read=lambda path: files[path][1]),
+        )
+
+    def why_not(self, **files: tuple[str, bytes]) -> HarnessError:
+        with pytest.raises(HarnessError) as caught:
+            lock_of(self.commit({"dags/m.lock": (REGULAR, b""), **files}), ImageSettings(requirements=LOCK))
+        assert "`dags/l.lock`" not in caught.value.hint
+        assert "did you mean `dags/m.lock`?" in caught.value.hint
+        return caught.value
+
+    @pytest.mark.parametrize(
+        ("mode", "content", "words"),
+        [
+            (DIRECTORY, b"", "`dags/l.lock` is a directory, not a file, in the working tree"),
+            (GITLINK, b"", "`dags/l.lock` is a submodule, not a file, in the working tree"),
+            (SYMLINK, b"../../x", "link to `../../x`, which leads out of the repository"),
+            (SYMLINK, b"/etc/hosts", "link to `/etc/hosts`, which leads out of the repository"),
+            (SYMLINK, b"../..", "link to `../..`, which leads out of the repository"),
+            (SYMLINK, b"../other", "link to `../other`, which is no file in the working tree"),
+        ],
+    )
+    def test_what_is_no_file(self, mode: str, content: bytes, words: str) -> None:
+        error = self.why_not(**{LOCK: (mode, content)})
+        assert error.cause is CauseCode.CODE_NOT_FOUND
+        assert words in error.message
+
+    def test_none(self) -> None:
+        assert "there is no file `dags/l.lock` in the working tree" in self.why_not().message
+
+    def test_what_git_lfs_keeps(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(code_files, "_lfs_store", lambda _: tmp_path)
+        content = whole()
+        digest = hashlib.sha256(content).hexdigest()
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
+        commit = self.commit({LOCK: (REGULAR, pointer.encode())})
+        with pytest.raises(HarnessError, match=r"dags/l\.lock, kept by Git LFS") as caught:
+            lock_of(commit, ImageSettings(requirements=LOCK))
+        assert (caught.value.cause, caught.value.hint) == (CauseCode.CODE_INCOMPLETE, "git lfs pull")
+        kept = tmp_path / digest[:2] / digest[2:4] / digest
+        kept.parent.mkdir(parents=True)
+        kept.write_bytes(content)
+        assert lock_of(commit, ImageSettings(requirements=LOCK)).content == content
 
 
 class TestNormalizing:
