@@ -72,11 +72,12 @@ class TestRefs:
             ("0123456789abcdef", "no commit", "git fetch"),
             ("--upload-pack=x", "looks like an option", "HEAD~1"),
             ("main\nx", "control characters", "HEAD~1"),
+            ("m\udcff", "no UTF-8 text", "HEAD~1"),
             ("r" * 300, "300 characters is too long", "HEAD~1"),
             ("", "empty ref", "HEAD~1"),
             ("main:dags/tiny.py", "no commit", "git branch"),
         ],
-        ids=["near", "unknown", "option", "newline", "long", "empty", "file"],
+        ids=["near", "unknown", "option", "newline", "bytes", "long", "empty", "file"],
     )
     def test_one(self, place: Place, ref: str, words: str, hint: str) -> None:
         place.run(place.repository(good()), "test", f"--ref={ref}").fails(2, words, hint=hint)
@@ -155,6 +156,21 @@ class TestConfiguration:
     def test_unknown_test(self, place: Place) -> None:
         said = place.run(place.repository(good()), "test", "tinny")
         said.fails(2, "no test 'tinny'", "it has tiny", hint=f"harness test --name {NOBODYS} tiny")
+
+    def test_that_is_a_folder(self, place: Place) -> None:
+        root = place.repository({**good(), "pyproject.toml": '[tool.harness.tests.x]\ndag = "x"\n'})
+        (root / "harness.toml").unlink()
+        (root / "harness.toml").mkdir()
+        for command in ("test", "up"):
+            place.run(root, command).fails(2, "harness.toml is a directory", hint=f"ls -ld {root}")
+
+    def test_of_a_head_that_is_compared(self, place: Place) -> None:
+        root = place.repository(good())
+        write(root, {"harness.toml": f"{TOML}bogus = 1\n"})
+        git(root, "commit", "--all", "--message=bogus")
+        write(root, {"harness.toml": TOML})
+        said = place.run(root, "test", "--base=HEAD~1", "--ref=HEAD")
+        said.fails(2, "HEAD:harness.toml", "tests.tiny.bogus: unknown key", hint="edit HEAD:harness.toml")
 
     def test_up_reads_it_before_it_asks_docker(self, place: Place) -> None:
         root = place.repository({**good(), "harness.toml": "[tests.tiny\n"})
