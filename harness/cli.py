@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -155,8 +157,6 @@ def _exit_code(command: Callable[[Console], int], cluster: str = "") -> int:
 
     `cluster`: where the commands go that hints name; empty where none was asked for.
     """
-    import os
-
     from harness.errors import HarnessError
     from harness.hints import for_cluster
     from harness.host import disk, signals
@@ -174,8 +174,6 @@ def _exit_code(command: Callable[[Console], int], cluster: str = "") -> int:
             code = error.exit_code
         except KeyboardInterrupt:
             code = 130
-        except BrokenPipeError:
-            code = 0
         except Exception as error:  # noqa: BLE001  a bug of ours, said as such
             internal = crash_report(error)
             console.error(internal)
@@ -189,22 +187,37 @@ looking.register(app, _run)
 
 def main() -> None:
     """The entry point `harness`."""
+    _open_streams()
     try:
         code = app(standalone_mode=False)
     except typer.Abort:
         code = 130
     except USAGE_ERROR as error:
         code = _refuse(cast("typer.BadParameter", error))
+    except OSError as error:  # of what Typer prints itself: the help, the version
+        code = _failed(error)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Python has no stdout or stderr where the shell closed it (`>&-`): it leads nowhere then."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def _refuse(error: typer.BadParameter) -> int:
     """An unknown command, a missing argument or the like, told as every other failure is."""
     from harness.errors import CauseCode, HarnessError
 
+    path = error.ctx.command_path if error.ctx else "harness"
+    program = path.removeprefix("python -m ")
+    return _failed(HarnessError(CauseCode.USAGE, error.format_message(), hint=f"{program} --help"))
+
+
+def _failed(error: Exception) -> int:
+    """What was raised outside of any command, told as if one had."""
+
     def command(_: Console) -> int:
-        path = error.ctx.command_path if error.ctx else "harness"
-        program = path.removeprefix("python -m ")
-        raise HarnessError(CauseCode.USAGE, error.format_message(), hint=f"{program} --help")
+        raise error
 
     return _exit_code(command)

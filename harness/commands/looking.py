@@ -50,7 +50,7 @@ def register(app: typer.Typer, run: Run) -> None:
             while True:
                 with console.waiting(f"asking cluster {name} for logs"):
                     log = next(coming, None)
-                if log is None:
+                if log is None or not console.is_read:
                     return 0
                 console.data(f"==> {log.name} <==\n{log.text}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from harness.errors import HarnessError
 from harness.report import format, terminal
-from harness.report.style import encodable, is_terminal, style_of
+from harness.report.style import encodable, is_terminal, let_go, style_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -76,6 +76,7 @@ class Console:
         self.style = style_of(self._err, self._environ)
         self._is_live = is_terminal(self._err, self._environ)
         self._in_actions = self._environ.get("GITHUB_ACTIONS") == "true"
+        self.is_read = True  # until whoever reads stdout has gone
 
     def __enter__(self) -> Console:
         return self
@@ -92,6 +93,8 @@ class Console:
             for step in list(self._running):
                 self._end(step, False, "interrupted")
             self._stop_live()
+            for stream in (self._out, self._err):
+                let_go(stream)
 
     def step(self, title: str) -> AbstractContextManager[ConsoleStep]:
         """Show `title` until the block ends, then its seconds; a block that raises is shown as failed."""
@@ -123,15 +126,21 @@ class Console:
         self._print(terminal.render_error(error, self.style).rstrip("\n"))
 
     def data(self, text: str) -> None:
-        """`text` as it is, to stdout: for programs to read. UTF-8 where the stream has no code for it."""
+        """`text` as it is, to stdout: for programs to read. UTF-8 where the stream has no code for it.
+
+        A reader that has gone is no failure: it had all that it wanted. Raises OSError for all else.
+        """
         end = "" if text.endswith("\n") else "\n"
         with self._lock:
             try:
-                self._out.write(text + end)
-            except UnicodeEncodeError:
+                try:
+                    self._out.write(text + end)
+                except UnicodeEncodeError:
+                    self._out.flush()
+                    self._out.buffer.write((text + end).encode(errors="replace"))
                 self._out.flush()
-                self._out.buffer.write((text + end).encode())
-            self._out.flush()
+            except BrokenPipeError:
+                self.is_read = False
 
     def json(self, document: object) -> None:
         """A small document for programs, to stdout."""
@@ -143,16 +152,23 @@ class Console:
         """Something that rich lays out, to stdout."""
         from rich.console import Console as RichConsole
 
-        RichConsole(file=self._out, highlight=False).print(renderable)
+        screen = RichConsole(file=self._out, highlight=False)
+        with screen.capture() as captured:  # rich itself would exit where nobody reads
+            screen.print(renderable)
+        self.data(captured.get())
 
     def result(self, result: Result, *, to_stderr: bool = False) -> None:
-        """The result for people, on stdout; on stderr where stdout is taken by data."""
+        """The result for people, on stdout; on stderr where stdout is taken by data.
+
+        Its verdict stands, shown or not: what can't be printed raises nothing.
+        """
         stream = self._err if to_stderr else self._out
         text = terminal.render(result, style_of(stream, self._environ))
         if to_stderr:
             self._print(text.rstrip("\n"))
         else:
-            self.data(encodable(self._harmless(text), stream))
+            with suppress(OSError):
+                self.data(encodable(self._harmless(text), stream))
 
     def tick(self) -> None:
         """On a plain stream: one line for each step that has run for long since its last one.

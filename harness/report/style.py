@@ -1,11 +1,13 @@
-"""What a stream can show: colour, signs beyond ASCII, live lines; and text made to fit it."""
+"""What a stream can show: colour, signs beyond ASCII, live lines; text made to fit it; and how to part from it."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -90,6 +92,16 @@ def encodable(text: str, stream: TextIO) -> str:
     """`text` with a question mark for each character that `stream` has no code for."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
+
+
+def let_go(stream: TextIO) -> None:
+    """Drop what `stream` could not take: Python's own flush on exit would fail of it, and change the exit code."""
+    with suppress(ValueError):  # closed, or no file at all
+        try:
+            stream.flush()
+        except OSError:
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _width(environ: Mapping[str, str], terminal: bool) -> int:

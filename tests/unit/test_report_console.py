@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
+from pathlib import Path
 
 import pytest
 import report_samples as samples
@@ -267,3 +269,51 @@ def test_in_actions_no_line_is_a_command_of_the_runner(clock):
     assert not any(line.lstrip().startswith("::") or "##[" in line for line in shown.splitlines())
     assert "std::vector" in shown
     assert out.getvalue().endswith("::data::\n")
+
+
+class Gone(io.TextIOWrapper):
+    """A pipe whose reader has gone."""
+
+    def __init__(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        super().__init__(os.fdopen(writer, "wb"), encoding="utf-8")
+
+
+class TestNobodyReads:
+    def test_what_is_left_leads_nowhere_in_the_end(self):
+        gone = Gone()
+        with Console(stdout=gone, stderr=io.StringIO(), environ={}) as console:
+            assert console.is_read
+            console.data("lost")
+            assert not console.is_read
+            console.result(samples.passed())
+            with pytest.raises(BrokenPipeError):
+                gone.flush()
+        gone.close()  # as Python does on exit
+
+    def test_what_rich_lays_out_does_not_exit(self):
+        gone = Gone()
+        with Console(stdout=gone, stderr=io.StringIO(), environ={}) as console:
+            console.show("lost")
+            assert not console.is_read
+        gone.close()
+
+    def test_stderr_too(self):
+        gone = Gone()
+        with Console(stdout=io.StringIO(), stderr=gone, environ={}) as console:
+            console.note("lost")
+        gone.close()
+
+    def test_a_full_disk_is_told_of_data_alone(self):
+        with Path("/dev/full").open("w") as full, Console(stdout=full, environ={}) as console:
+            console.result(samples.passed())
+            with pytest.raises(OSError, match="No space"):
+                console.data("lost")
+
+
+def test_names_without_utf8_are_shown_in_any_encoding():
+    raw = io.BytesIO()
+    console = Console(stdout=io.TextIOWrapper(raw, encoding="ascii"), stderr=io.StringIO(), environ={})
+    console.data("größe y\udcff")
+    assert raw.getvalue().decode() == "größe y?\n"
