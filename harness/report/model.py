@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Literal
 
@@ -32,10 +33,10 @@ class Cause(Model):
     def of(cls, error: HarnessError) -> Cause:
         return cls(
             code=error.cause.code,
-            message=error.message,
+            message=_encodable(error.message),
             task_id=error.task_id,
-            hint=error.hint,
-            evidence=error.evidence,
+            hint=_encodable(error.hint),
+            evidence=tuple(map(_encodable, error.evidence)),
         )
 
     @property
@@ -283,10 +284,16 @@ class Result(Model):
 
     def to_json(self) -> str:
         """Schema 1 as indented JSON with a final newline."""
-        return self.model_dump_json(indent=2, by_alias=True) + "\n"
+        text = json.dumps(self.model_dump(by_alias=True), ensure_ascii=False)
+        return Result.model_validate_json(_encodable(text)).model_dump_json(indent=2, by_alias=True) + "\n"
 
 
 def _worst(verdicts: list[VerdictName]) -> VerdictName:
     if "error" in verdicts:
         return "error"
     return "failed" if "failed" in verdicts else "passed"
+
+
+def _encodable(text: str) -> str:
+    """`text` with a question mark for each byte of a file's name that is no UTF-8."""
+    return text.encode(errors="replace").decode()

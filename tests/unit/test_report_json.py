@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 
 import pytest
 import report_samples as samples
 
-from harness.errors import CauseCode
-from harness.report.model import Cause, Result, TestResult
+from harness.errors import CauseCode, HarnessError
+from harness.report.model import Cause, MetricResult, Result, TestResult
 
 RESULT = {"schema", "verdict", "versions", "environment", "cause"}
 VERSION = {
@@ -124,6 +125,24 @@ class TestShape:
     @pytest.mark.parametrize("sample", samples.ALL)
     def test_reads_back_as_the_same(self, sample):
         assert Result.model_validate_json(sample().to_json()) == sample()
+
+    def test_names_without_utf8_have_a_question_mark(self):
+        error = HarnessError(
+            CauseCode.USAGE, "no y\udcff", hint="ls y\udcff", evidence=["y\udcff", "größe 😀"]
+        )
+        told = Cause.of(error)
+        assert (told.message, told.hint, told.evidence) == ("no y?", "ls y?", ("y?", "größe 😀"))
+        (version,) = samples.load_failed().versions
+        kept = version.model_copy(update={"bundle": "/y\udcff/bundle.tar.gz"})
+        assert written(Result.of((kept,)))["versions"][0]["bundle"] == "/y?/bundle.tar.gz"
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.0, 5e-324, 1e300, 0.1 + 0.2])
+    def test_numbers_are_exact_or_null(self, value):
+        test = samples.run_of({}).model_copy(update={"metrics": {"m": MetricResult(value=value)}})
+        result = written(Result.of((samples.version("HEAD", "0" * 40, test),)))
+        assert result["versions"][0]["tests"][0]["metrics"]["m"]["value"] == (
+            value if math.isfinite(value) else None
+        )
 
     def test_unknown_keys_are_refused(self):
         with pytest.raises(ValueError, match="bogus"):
