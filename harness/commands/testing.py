@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.engine.plan import Request
     from harness.report.console import Console
     from harness.report.files import Targets
+    from harness.report.model import Result
 
 
 def register(app: typer.Typer, run: Run) -> None:
@@ -142,11 +143,8 @@ def register(app: typer.Typer, run: Run) -> None:
             from harness.report import files
 
             targets = files.Targets(json=json)
-            files.check(targets)
-            result = reproduce(bundle, here(), name, keep.value, console)
-            console.result(result, to_stderr=json == "-")
-            files.write(targets, result, console)
-            return result.exit_code
+            files.check(targets, here(), console)
+            return _told(reproduce(bundle, here(), name, keep.value, console), targets, console)
 
         run(command, name)
 
@@ -155,8 +153,19 @@ def _tested(request: Request, targets: Targets, console: Console) -> int:
     from harness.engine.testing import test
     from harness.report import files
 
-    files.check(targets)
-    result = test(here(), request, console)
+    files.check(targets, here(), console)
+    if request.bundle is not None:
+        files.check_folder("--bundle", request.bundle)
+    return _told(test(here(), request, console), targets, console)
+
+
+def _told(result: Result, targets: Targets, console: Console) -> int:
+    """Write and show the result; its exit code. A file that can't be written makes a failure of one that passed."""
+    from harness.errors import combined_exit_code
+    from harness.report import files
+
+    failures = files.write(targets, result, console)
     console.result(result, to_stderr=targets.json == "-")
-    files.write(targets, result, console)  # last: a disk that is full by now must not hide the result
-    return result.exit_code
+    for failure in failures:
+        console.error(failure)
+    return result.exit_code or combined_exit_code(failure.exit_code for failure in failures)

@@ -23,9 +23,12 @@ _UNUSABLE = (
 )
 
 
-def refused(error: OSError) -> HarnessError | None:
-    """What it means that the file system raised `error`: DISK_FULL, FOLDER_UNUSABLE, or None for anything else."""
-    place = _text(error.filename2 or error.filename)
+def refused(error: OSError, place: str = "") -> HarnessError | None:
+    """What it means that the file system raised `error`: DISK_FULL, FOLDER_UNUSABLE, or None for anything else.
+
+    `place`: what was written, where the error names nothing itself.
+    """
+    place = _text(error.filename2 or error.filename) or place
     if error.errno in _FULL:
         return HarnessError(
             CauseCode.DISK_FULL,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import re
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import report_samples
 
+from harness.commands import testing
 from harness.engine.look import Version
 from harness.engine.usage import Usage
 from harness.errors import CauseCode, HarnessError
@@ -22,46 +25,163 @@ from harness.report.console import Console
 from harness.report.files import Targets
 
 
-class TestTargets:
-    def test_what_can_be_written(self, tmp_path: Path) -> None:
-        (tmp_path / "there").touch()
-        files.check(Targets(json=str(tmp_path / "new.json"), junit=tmp_path / "there"))
-        files.check(Targets(json="-"))
-        files.check(Targets())
-        assert not (tmp_path / "new.json").exists()
+def quiet() -> Console:
+    return Console(stdout=io.StringIO(), stderr=io.StringIO())
+
+
+class Full(io.StringIO):
+    """A stream to a disk without space."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class TestCheck:
+    @pytest.fixture(autouse=True)
+    def _summary(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+    @staticmethod
+    def refused(start: Path, **targets: str | Path) -> HarnessError:
+        with pytest.raises(HarnessError) as caught:
+            files.check(Targets(**targets), start, quiet())
+        assert caught.value.cause is CauseCode.USAGE
+        return caught.value
+
+    def test_what_can_be_written_is_left_as_it_was(self, tmp_path: Path) -> None:
+        (tmp_path / "there").write_text("before")
+        (tmp_path / "link").symlink_to("target")
+        targets = Targets(
+            json=str(tmp_path / "new.json"), junit=tmp_path / "there", html=tmp_path / "link", markdown=None
+        )
+        files.check(targets, tmp_path, quiet())
+        files.check(Targets(json="-"), tmp_path, quiet())
+        files.check(Targets(), tmp_path, quiet())
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "there"]
+        assert (tmp_path / "there").read_text() == "before"
 
     @pytest.mark.parametrize("form", ["json", "junit", "markdown", "html"])
     def test_what_can_not(self, tmp_path: Path, form: str) -> None:
         for path, words in ((tmp_path / "none/file", "no folder"), (tmp_path, "can't be written")):
-            target = str(path) if form == "json" else path
-            with pytest.raises(HarnessError, match=words) as caught:
-                files.check(Targets(**{form: target}))
-            assert caught.value.cause is CauseCode.USAGE
-            assert str(path.parent if words == "no folder" else path) in caught.value.hint
+            error = self.refused(tmp_path, **{form: str(path) if form == "json" else path})
+            assert words in error.message
+            assert str(path.parent if words == "no folder" else path) in error.hint
 
-    def test_each_form_says_the_same_verdict(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_even_root_can_not_write(self, tmp_path: Path) -> None:
+        (tmp_path / "loop").symlink_to("loop")
+        (tmp_path / "dangling").symlink_to(tmp_path / "none/target")
+        (tmp_path / "file").touch()
+        assert "loop can't be written: Too many" in self.refused(tmp_path, html=tmp_path / "loop").message
+        assert self.refused(tmp_path, html=tmp_path / "dangling").hint == f"mkdir -p {tmp_path}/none"
+        assert "too long" in self.refused(tmp_path, json=str(tmp_path / ("x" * 300))).message
+        assert "Not a directory" in self.refused(tmp_path, json=str(tmp_path / "file/result")).message
+
+    def test_an_empty_name_is_told_as_one(self, tmp_path: Path) -> None:
+        error = self.refused(tmp_path, json="")
+        assert error.message == "--json names no file"
+        assert "--json FILE" in error.hint
+
+    def test_no_file_twice(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to("result")
+        error = self.refused(tmp_path, json=str(tmp_path / "result"), html=tmp_path / "link")
+        assert "--html and --json name one file" in error.message
+
+    @pytest.mark.parametrize("name", ["harness.toml", "pyproject.toml"])
+    def test_never_over_the_configuration(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / "inside").mkdir()
+        (tmp_path / "configuration").touch()
+        (tmp_path / name).symlink_to("configuration")
+        for path in (tmp_path / name, tmp_path / "inside/.." / name, tmp_path / "configuration"):
+            assert "would overwrite" in self.refused(tmp_path / "inside", html=path).message
+
+    def test_pipes_and_devices_are_not_opened_and_take_several_forms(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")  # to open it would wait for ever
+        for path in (tmp_path / "fifo", Path("/dev/null")):
+            files.check(Targets(json=str(path), junit=path), tmp_path, quiet())
+
+    def test_a_summary_that_can_not_be_written_is_noted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none/summary"))
+        console = quiet()
+        files.check(Targets(), tmp_path, console)
+        assert files.write(Targets(), report_samples.passed(), console) == ()
+        (first, second) = console._err.getvalue().splitlines()
+        assert first == second
+        assert "GITHUB_STEP_SUMMARY" in first
+        assert "No such file" in first
+
+
+class TestCheckFolder:
+    def test_one_that_is_there_or_can_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(tmp_path)
+        for path in (tmp_path, tmp_path / "link", tmp_path / "new/inside"):
+            files.check_folder("--bundle", path)
+        assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+    def test_what_is_in_the_way(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        (tmp_path / "loop").symlink_to("loop")
+        (tmp_path / "dangling").symlink_to("none")
+        for name in ("file", "file/inside", "loop", "dangling", "x" * 300):
+            with pytest.raises(HarnessError, match=r"--bundle .* can't be written") as caught:
+                files.check_folder("--bundle", tmp_path / name)
+            assert caught.value.cause is CauseCode.USAGE
+            assert caught.value.hint == f"mkdir -p {tmp_path / name}"
+
+
+class TestWrite:
+    @pytest.fixture(autouse=True)
+    def _summary(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
         (tmp_path / "summary").write_text("before\n")
-        targets = Targets(
-            json=str(tmp_path / "r.json"),
-            junit=tmp_path / "r.xml",
-            markdown=tmp_path / "r.md",
-            html=tmp_path / "r.html",
-        )
-        result = report_samples.gate_failed()
-        out = io.StringIO()
-        files.write(targets, result, Console(stdout=out, stderr=io.StringIO()))
-        assert out.getvalue() == ""
+
+    @staticmethod
+    def targets(folder: Path, **others: str | Path) -> Targets:
+        named = {"junit": folder / "r.xml", "markdown": folder / "r.md", "html": folder / "r.html"}
+        return Targets(**{"json": str(folder / "r.json"), **named, **others})
+
+    def test_each_form_says_the_same_verdict(self, tmp_path: Path) -> None:
+        console = quiet()
+        assert files.write(self.targets(tmp_path), report_samples.gate_failed(), console) == ()
+        assert console._out.getvalue() == ""
         assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "failed"
         assert 'failures="' in (tmp_path / "r.xml").read_text()
         assert (tmp_path / "summary").read_text() == "before\n" + (tmp_path / "r.md").read_text()
         assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
 
-    def test_json_to_stdout_is_json_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-        out = io.StringIO()
-        files.write(Targets(json="-"), report_samples.passed(), Console(stdout=out, stderr=io.StringIO()))
-        assert json.loads(out.getvalue())["schema"] == 1
+    def test_json_to_stdout_is_json_alone(self) -> None:
+        console = quiet()
+        assert files.write(Targets(json="-"), report_samples.passed(), console) == ()
+        assert json.loads(console._out.getvalue())["schema"] == 1
+
+    def test_one_that_fails_keeps_no_other_from_being_written(self, tmp_path: Path) -> None:
+        targets = self.targets(tmp_path, json=str(tmp_path / "gone/r.json"))
+        (failure,) = files.write(targets, report_samples.passed(), quiet())
+        assert "gone/r.json can't be written: No such file" in failure.message
+        assert failure.hint == f"ls -ld {tmp_path}/gone"
+        assert all((tmp_path / name).stat().st_size > 100 for name in ("r.xml", "r.md", "r.html", "summary"))
+
+    @pytest.mark.parametrize(
+        ("sample", "exit_code"), [(report_samples.passed, 4), (report_samples.gate_failed, 1)]
+    )
+    def test_the_verdict_keeps_its_exit_code(self, tmp_path: Path, sample: Callable, exit_code: int) -> None:
+        targets = self.targets(tmp_path, json="-")
+        console = Console(stdout=Full(), stderr=io.StringIO())
+        assert testing._told(sample(), targets, console) == exit_code
+        assert "error: no space left on the disk for /dev/stdout" in console._err.getvalue()
+        assert "hint: df -h" in console._err.getvalue()
+        assert (tmp_path / "r.xml").exists()
+
+    @pytest.mark.parametrize(
+        ("sample", "exit_code"), [(report_samples.passed, 0), (report_samples.gate_failed, 1)]
+    )
+    def test_a_result_that_nobody_could_read_stands(
+        self, tmp_path: Path, sample: Callable, exit_code: int
+    ) -> None:
+        console = Console(stdout=Full(), stderr=io.StringIO())
+        assert testing._told(sample(), self.targets(tmp_path), console) == exit_code
+        assert json.loads((tmp_path / "r.json").read_text())["schema"] == 1
 
 
 class TestStatus:
