@@ -25,6 +25,7 @@ from harness.host import cache, process
 STATE_VARIABLE = "HARNESS_STATE_DIR"
 ASKING_S = 30.0  # Docker tells at once, unless it hangs
 DOING_S = 300.0  # a node's volumes hold gigabytes
+GOING = "removing"  # what Docker calls a container that is being removed
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
 
 
@@ -138,8 +139,9 @@ def create(
     cache.root().mkdir(parents=True, exist_ok=True)
     file = folder / "kind.json"
     file.write_text(json.dumps(configuration(name, image)), encoding="utf-8")
-    exported = folder / "kubeconfig.yaml"
-    exported.unlink(missing_ok=True)
+    kept, exported = folder / "kubeconfig", folder / "kubeconfig.yaml"
+    for old in (kept, exported):  # with one of a cluster before, half of this one would pass for the whole
+        old.unlink(missing_ok=True)
 
     def show(line: str) -> None:
         step = re.sub(r"[^\x20-\x7e]", "", line).strip(" *.")
@@ -165,23 +167,23 @@ def create(
         cause=CauseCode.CLUSTER_FAILED,
         hint=f"less {log}; docker logs {name}-control-plane; harness down",
     )
-    _keep_kubeconfig(exported, folder / "kubeconfig", tools.kubectl)
+    _keep_kubeconfig(exported, kept, tools.kubectl)
     cluster = find(name)
     if cluster is None:
         raise HarnessError(CauseCode.CLUSTER_FAILED, f"kind made no cluster {name}", hint=f"less {log}")
     return cluster
 
 
-def start(name: str) -> None:
-    """Start the node container of a cluster that was stopped, by a reboot for instance."""
-    _docker("start", node_name(name), hint="harness down")
+def start(name: str, status: str) -> None:
+    """Start the node container of a cluster that was stopped, by a reboot for instance, or paused."""
+    _docker("unpause" if status == "paused" else "start", node_name(name), hint="harness down")
 
 
 def delete(name: str) -> bool:
     """Remove the node with its volumes, the network and the cluster's files; False when there was nothing."""
     removed = False
-    if node_container(name) is not None:
-        _docker("rm", "--force", "--volumes", node_name(name))
+    if (container := node_container(name)) is not None:
+        _remove(name, container)
         removed = True
     own_network = network(name)
     asked = process.run(["docker", "network", "inspect", own_network], check=False, timeout_s=ASKING_S)
@@ -224,6 +226,26 @@ def wait_answering(
                     evidence=error.evidence,
                 ) from error
             on_change(error.message)
+        time.sleep(0.3)
+
+
+def _remove(name: str, container: NodeContainer) -> None:
+    """Remove the node. Docker goes on with what a killed command asked of it: that is waited for."""
+    argv = ["docker", "rm", "--force", "--volumes", node_name(name)]
+    if container.status != GOING:
+        done = process.run(argv, check=False, timeout_s=DOING_S)
+        if done.returncode == 0:
+            return
+        if "already in progress" not in done.stderr:
+            raise process.ProgramError(done, CauseCode.CLUSTER_FAILED, hint="docker info")
+    until = time.monotonic() + DOING_S
+    while node_container(name) is not None:
+        if time.monotonic() > until:
+            raise HarnessError(
+                CauseCode.CLUSTER_FAILED,
+                f"Docker had not removed the container {node_name(name)} after {DOING_S:.0f} s",
+                hint=" ".join(argv),
+            )
         time.sleep(0.3)
 
 

@@ -130,9 +130,9 @@ def _running(name: str, progress: Progress) -> kind.KindCluster | None:
     container = kind.node_container(name)
     if container is None:
         return None
-    if container.status != "running":
+    if container.status not in {"running", kind.GOING}:
         with progress.step(f"starting cluster {name} again"):
-            kind.start(name)
+            kind.start(name, container.status)
     cluster = kind.find(name)
     if cluster is not None:
         deadline_s = READY_DEADLINE_S if container.status != "running" else 30.0

@@ -119,6 +119,16 @@ class TestDelete:
         assert ("docker", "network", "rm", "harness-churn") in double.commands
         assert not state.exists()
 
+    def test_what_a_killed_command_asked_of_docker_is_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch, state: Path
+    ) -> None:
+        looks = iter([kind.NodeContainer(kind.GOING, "", "", None)] * 3)
+        monkeypatch.setattr(kind, "node_container", lambda _: next(looks, None))
+        monkeypatch.setattr(kind.time, "sleep", lambda _: None)
+        double = programs(monkeypatch)
+        assert kind.delete("churn") is True
+        assert not [argv for argv in double.commands if argv[:2] == ("docker", "rm")]
+
     def test_nothing_is_there(self, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
         programs(monkeypatch, network=Completed((), 1, "", "no such network"))
         assert kind.delete("churn") is False
