@@ -84,6 +84,12 @@ def combined_exit_code(exit_codes: Iterable[int]) -> int:
     return next((code for code in EXIT_PRECEDENCE if code in seen), 0)
 
 
+# After these nobody on the cluster can be asked for anything.
+UNREACHABLE = frozenset(
+    cause.code for cause in (CauseCode.API_SERVER_LOST, CauseCode.CLUSTER_FAILED, CauseCode.NODE_NOT_READY)
+)
+
+
 class HarnessError(Exception):
     """A failure with a cause that a user can act on.
 

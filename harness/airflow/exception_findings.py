@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from harness.airflow.exception_hints import hint_for, missing_file, not_a_metric
+from harness.airflow.exception_hints import (
+    file_said_missing,
+    hand_over,
+    hint_for,
+    missing_file,
+    not_a_metric,
+)
 from harness.airflow.finding import Finding, in_a_line, whole
 from harness.airflow.models import TaskInstance
 from harness.airflow.task_log import LogRecord, Raised, last_texts, parse_traceback
 from harness.airflow.user_frames import is_users, shortened, users_frames
 from harness.errors import CauseCode
 
+SAID_LINES = 20
 GROUP_CHARS = 120  # of an exception group's own text, in a message
 _TOKEN_REFUSED = re.compile(
     r"ServerResponseError.*(?:Invalid auth token|Signature has expired|token.*expired)", re.DOTALL
@@ -86,9 +93,13 @@ def from_exception(
     place = f" at {ours[0]}" if ours else ""
     because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
     everything = [found for entry in raised for found in entry.with_inner]
-    lost = (
-        next((path for entry in everything if (path := missing_file(entry))), None) if has_earlier else None
-    )
+    lost = next((path for entry in everything if (path := missing_file(entry))), None)
+    hint = next((hint for entry in everything if (hint := hint_for(entry, code_root))), "")
+    if lost is None and not ours:  # raised by an operator, about a program that it ran
+        lost = file_said_missing(record.text for record in records[-SAID_LINES:] if not record.raised)
+        hint = hand_over(lost, code_root) if lost and has_earlier else hint
+    if not has_earlier:
+        lost = None
     if lost is not None:
         because += (
             f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
@@ -106,7 +117,7 @@ def from_exception(
     return Finding(
         CauseCode.TASK_FAILED,
         f"task {task.label} failed{place}: {_told(raised[0])}{because}",
-        next((hint for entry in everything if (hint := hint_for(entry, code_root))), ""),
+        hint,
         tuple(evidence),
     )
 

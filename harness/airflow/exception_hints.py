@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from harness.airflow.missing_modules import missing_module
@@ -10,7 +11,15 @@ from harness.airflow.missing_settings import missing_setting
 from harness.airflow.pod_trouble import MEMORY_HINT
 from harness.airflow.task_log import Raised
 
-_MISSING_FILE = re.compile(r"No such file or directory: '(?P<path>[^']+)'")
+# As Python, numpy, pyarrow and SQLAlchemy's neighbours say it.
+_MISSING_FILE = re.compile(
+    r"No such file or directory: '(?P<python>[^']+)'|local file '(?P<arrow>[^']+)'"
+    r"|(?P<numpy>/\S+) not found\b|[Ff]ile:? '?(?P<other>/[^\s']+)'? (?:does not|doesn't) exist"
+)
+# As programs that a task starts say it: `cat: /tmp/model.txt: No such file or directory`.
+_SAID_MISSING = re.compile(r"(?:^|[\s:'\"`])(?P<path>[^\s:'\"`]+)['\"]?: No such file or directory")
+_OF_THE_IMAGE = ("/bin/", "/lib/", "/sbin/", "/usr/")
+_STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subprocess_exec"})
 _BY_MESSAGE = (
     (
         re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNORECASE),
@@ -46,10 +55,33 @@ def not_a_metric(raised: Raised) -> str | None:
 
 def missing_file(raised: Raised) -> str | None:
     """The path that was not there; None for anything else that was raised."""
-    if raised.kind != "FileNotFoundError":
+    if raised.kind not in {"FileNotFoundError", "OSError"} or missing_program(raised):
         return None
     match = _MISSING_FILE.search(raised.message)
-    return match["path"] if match else None
+    return next(filter(None, match.groups()), None) if match else None
+
+
+def missing_program(raised: Raised) -> str | None:
+    """The program that a task could not start because it is not there; None for anything else."""
+    started = raised.frames and raised.frames[-1].name in _STARTS_PROGRAMS
+    if raised.kind != "FileNotFoundError" or not started:
+        return None
+    match = _MISSING_FILE.search(raised.message)
+    return match["python"] if match else None
+
+
+def file_said_missing(lines: Iterable[str]) -> str | None:
+    """The file that a program which a task ran did not find, by what it printed; None where it told of none."""
+    for line in lines:
+        match = _SAID_MISSING.search(line)
+        if match and not match["path"].startswith(_OF_THE_IMAGE):
+            return match["path"]
+    return None
+
+
+def hand_over(path: str, code_root: str) -> str:
+    """What to do about a file at `path` that one task left for another."""
+    return _hand_over(PurePosixPath(path), PurePosixPath(code_root))
 
 
 def hint_for(raised: Raised, code_root: str) -> str:
@@ -58,6 +90,8 @@ def hint_for(raised: Raised, code_root: str) -> str:
     path = missing_file(raised) or (refused["path"] if refused else None)
     if path and (not refused or PurePosixPath(path).is_relative_to(code_root)):
         return _hand_over(PurePosixPath(path), PurePosixPath(code_root))
+    if program := missing_program(raised):
+        return f"the image has no program {program}: it holds Python and what the lock names; take a package with it"
     if raised.kind == "ModuleNotFoundError" and (hint := missing_module(raised.message)):
         return hint
     if hint := missing_setting(raised.kind, raised.message):

@@ -22,6 +22,7 @@ _PACKAGES = {  # whose modules are named unlike themselves
 }
 _PROVIDERS = ["airflow", "providers"]
 _PROVIDER_FAMILIES = {"apache", "atlassian", "cncf", "common", "dbt", "microsoft"}  # each of several packages
+_DAG_FILE = "unusual_prefix_"  # what Airflow calls a DAG file's own module
 _REQUIREMENTS = "the file that [image] requirements names in harness.toml"
 
 
@@ -33,6 +34,8 @@ def missing_module(message: str, trace: str = "") -> str:
     if found["hidden"]:
         return f"a file named {found['by'].rpartition('.')[2]}.py is found before the package {found['by']}: rename it"
     name = found["name"].strip(".")
+    if name.startswith(_DAG_FILE):
+        return "put that class into a module of its own beside the DAG file: the triggerer can't import a DAG file"
     parts = name.split(".")
     if parts[:2] == _PROVIDERS and len(parts) > 2:
         return _missing_provider(parts, trace)

@@ -16,12 +16,14 @@ from harness.airflow.finding import whole
 from harness.airflow.missing_modules import missing_module
 from harness.airflow.missing_settings import missing_setting
 from harness.airflow.models import Dag, DagImportError, Frame
+from harness.airflow.refused_files import refused, refused_files
 from harness.errors import CauseCode, HarnessError
 
 INTERVAL_S = 0.5
 LOG_INTERVAL_S = 2.0
 # Without the dag-processor's log: seconds without anything new after which all files count as parsed.
 QUIET_S = 30.0
+REFUSED_S = 20.0  # in which the dag-processor would have got to the other files
 EVIDENCE_FILES = 5
 DIED = "the process that imported it died"
 _STATS_TITLE = "DAG File Processing Stats"
@@ -76,6 +78,8 @@ def wait_for_dag(
             if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
                 raise _import_error(dag_id, own)
             return ParsedDag(dag, errors)
+        for file, reason in watch.refused(lambda file: _names(dag_id, file, read_source(file) or "")):
+            raise refused(f"{folder}/{file}" if folder else file, reason)
         dag_ids = tuple(found.dag_id for found in api.dags())
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
             broken = (*errors, *_died(watch.files, errors, folder))
@@ -145,12 +149,25 @@ class _Watch:
         self._asked_s = -LOG_INTERVAL_S
         self._seen: object = None
         self._changed_s = clock()
+        self._refused: dict[str, tuple[str, float]] = {}  # reason, and since when
+
+    def refused(self, is_own: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+        """The file that Airflow cannot keep, and why: at once if the DAG's own, else once it stops all others."""
+        for file, (reason, since_s) in self._refused.items():
+            if self._clock() - since_s > REFUSED_S or is_own(file):
+                yield file, reason
 
     def done(self) -> bool:
         if self._log is None or self._clock() - self._asked_s < LOG_INTERVAL_S:
             return False
         self._asked_s = self._clock()
-        files = parse_statistics(self._log())
+        log = self._log()
+        now_s = self._clock()
+        self._refused = {
+            file: (reason, self._refused.get(file, ("", now_s))[1])
+            for file, reason in refused_files(log).items()
+        }
+        files = parse_statistics(log)
         if files is None:
             return False
         self.files = files

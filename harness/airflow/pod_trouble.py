@@ -6,7 +6,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.airflow.pods import Container, Pod, Resources, shown_bytes, will_be_tried_again
+from harness.airflow.pods import (
+    DEFAULT_SCHEDULER,
+    Container,
+    Pod,
+    Resources,
+    shown_bytes,
+    will_be_tried_again,
+)
 from harness.errors import CauseCode, HarnessError
 from harness.image.build import DOMAIN
 
@@ -23,7 +30,18 @@ _IMAGE_REASONS = frozenset(
 )
 _CREATE_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
-_NODE_REASONS = frozenset({"NodeLost", "NodeShutdown", "Shutdown", "Terminated", "NodeAffinity"})
+_NODE_REASONS = frozenset(
+    {
+        "DeletionByPodGC",
+        "DeletionByTaintManager",
+        "NodeAffinity",
+        "NodeLost",
+        "NodeShutdown",
+        "Shutdown",
+        "Terminated",
+    }
+)
+_EVICTIONS = frozenset({"EvictionByEvictionAPI", "PreemptionByScheduler"})
 _OWN_LIMIT = (
     "exceeds the total limit of containers",
     "exceeded its local ephemeral storage limit",
@@ -48,13 +66,15 @@ class Trouble:
 def trouble(pod: Pod, room: Resources | None = None, events: Iterable[str] = ()) -> Trouble | None:
     """What is wrong with a pod; None when it works, has worked, or waits for room that will come.
 
-    `room` is what the largest node can give to one pod, `events` the pod's warnings.
+    `room` is what the largest node can give to one task pod, `events` the pod's warnings.
     """
     return (
         _evicted(pod)
+        or _disrupted(pod)
         or _out_of_memory(pod)
         or next((found for container in pod.containers if (found := _container(container, pod))), None)
         or _not_placed(pod, room)
+        or _not_seen(pod)
         or _deleted(pod)
         or _not_admitted(pod)
         or _stuck(pod, tuple(events))
@@ -79,6 +99,29 @@ def _evicted(pod: Pod) -> Trouble | None:
             CauseCode.NODE_NOT_READY,
             f"node {pod.node} was lost: {pod.message or pod.reason}",
             "harness doctor",
+        )
+    return None
+
+
+def _disrupted(pod: Pod) -> Trouble | None:
+    """What the cluster did to it on purpose, or its own deadline."""
+    reason, told = pod.disruption if pod.phase != "Succeeded" else ("", "")
+    if reason in _EVICTIONS:
+        return _trouble(
+            CauseCode.POD_EVICTED,
+            f"its pod was evicted from node {pod.node}: {told or reason}",
+            "run the test again; give the task retries if that may happen",
+            LATER_S,
+        )
+    if reason in _NODE_REASONS:
+        return _trouble(
+            CauseCode.NODE_NOT_READY, f"node {pod.node} was lost: {told or reason}", "harness up", LATER_S
+        )
+    if pod.reason == "DeadlineExceeded":
+        return _trouble(
+            CauseCode.TASK_FAILED,
+            "its pod was ended: it ran for longer than the activeDeadlineSeconds of its own pod_override",
+            "raise activeDeadlineSeconds in the task's pod_override, or give it less to do",
         )
     return None
 
@@ -158,7 +201,7 @@ def _not_placed(pod: Pod, room: Resources | None) -> Trouble | None:
         missing = [name for name, number in has.others if not number]
         return _trouble(
             CauseCode.REQUEST_TOO_LARGE,
-            f"it requests {pod.requests}, and the largest node has {has}",
+            f"it requests {pod.requests}, and the largest node has {has} for it",
             f"take {' and '.join(missing)} out of the task's executor_config: no node of the cluster has any"
             if missing
             else "lower the requests in the task's executor_config, or use a larger machine",
@@ -171,6 +214,17 @@ def _not_placed(pod: Pod, room: Resources | None) -> Trouble | None:
         CauseCode.POD_NOT_STARTED,
         f"no node takes its pod: {pod.unschedulable}",
         "check nodeSelector, affinity, tolerations and volumes of the task's pod_override",
+        LATER_S,
+    )
+
+
+def _not_seen(pod: Pod) -> Trouble | None:
+    if pod.node or pod.unschedulable or pod.phase != "Pending" or pod.scheduler == DEFAULT_SCHEDULER:
+        return None
+    return _trouble(
+        CauseCode.POD_NOT_STARTED,
+        f"nobody gives its pod a node: it asks for the scheduler {pod.scheduler}",
+        "take schedulerName out of the task's pod_override",
         LATER_S,
     )
 

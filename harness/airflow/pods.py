@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from harness.airflow.nodes import LostNode
 from harness.airflow.resources import NOTHING, Resources, parse_quantity, requested_by, shown_bytes
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 Manifest = Mapping[str, Any]
+DEFAULT_SCHEDULER = "default-scheduler"
 
 # What files/sitecustomize.py of the chart writes, after whatever the task's own code has written before.
 _PEAK_MEMORY = re.compile(r'^\{"peak_memory_bytes": (?P<bytes>[1-9][0-9]{0,14})\}\s*\Z', re.MULTILINE)
@@ -108,6 +110,8 @@ class Pod:
     created_at: datetime | None = None
     deleted: bool = False
     uid: str = ""
+    disruption: tuple[str, str] = ("", "")  # reason and message of what the cluster did to it on purpose
+    scheduler: str = DEFAULT_SCHEDULER
 
     @classmethod
     def of(cls, manifest: Manifest) -> Pod:
@@ -135,6 +139,8 @@ class Pod:
             created_at=_time(metadata.get("creationTimestamp")),
             deleted=bool(metadata.get("deletionTimestamp")),
             uid=metadata.get("uid") or "",
+            disruption=_disruption(status),
+            scheduler=spec.get("schedulerName") or DEFAULT_SCHEDULER,
         )
 
     @property
@@ -193,8 +199,11 @@ class PodWatch(Protocol):
     def events(self, pod: str) -> tuple[str, ...]:
         """The messages of a pod's warnings, oldest first, such as a volume that cannot be mounted."""
 
-    def largest_node(self) -> Resources | None:
-        """What the largest node can give to one pod; None when that is unknown."""
+    def largest_room(self) -> Resources | None:
+        """What the largest node can give to one task pod; None when that is unknown."""
+
+    def lost_nodes(self) -> Sequence[LostNode]:
+        """The nodes that do not work."""
 
 
 def _containers(spec: Manifest, status: Manifest) -> Iterator[Container]:
@@ -209,6 +218,14 @@ def _unschedulable(status: Manifest) -> str:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return str(condition.get("message") or condition.get("reason") or "no node takes it")
     return ""
+
+
+def _disruption(status: Manifest) -> tuple[str, str]:
+    """https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions"""
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return str(condition.get("reason") or ""), str(condition.get("message") or "")
+    return "", ""
 
 
 def _time(value: str | None) -> datetime | None:

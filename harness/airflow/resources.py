@@ -7,8 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>m|k|[KMGTPE]i?|[eE]\d+)?")
-_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>n|u|m|k|[KMGTPE]i?|[eE]\d+)?")
+_UNITS = {
+    "": 1.0,
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "k": 1e3,
+    "K": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+}
 _BINARY_UNITS = {f"{letter}i": 1024.0 ** (power + 1) for power, letter in enumerate("KMGTPE")}
 
 
@@ -49,6 +61,17 @@ class Resources:
         has = dict(room.others)
         return all(wanted is None or there is None or wanted <= there for wanted, there in pairs) and all(
             number <= has.get(name, 0.0) for name, number in self.others
+        )
+
+    def without(self, promised: Resources) -> Resources:
+        """What is left of this beside what others have been promised, nothing at the least."""
+        taken = dict(promised.others)
+        return Resources(
+            None if self.cpu is None else max(0.0, round(self.cpu - (promised.cpu or 0.0), 3)),
+            None
+            if self.memory_bytes is None
+            else max(0.0, self.memory_bytes - (promised.memory_bytes or 0.0)),
+            tuple((name, max(0.0, number - taken.get(name, 0.0))) for name, number in self.others),
         )
 
     def beside(self, requests: Resources) -> Resources:

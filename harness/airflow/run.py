@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from harness.airflow.api import AirflowApi
 from harness.airflow.autopsy import last_pod
+from harness.airflow.deadline import Try, shown_duration, timed_out, try_of
 from harness.airflow.models import DagRun, TaskInstance
+from harness.airflow.nodes import NodeWatch
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Pod, PodWatch, Resources
 from harness.airflow.pools import PoolQueue
@@ -69,27 +71,45 @@ def follow(
     `on_deferred` once when the first task waits for the triggerer, `on_lost` once when the cluster does not tell of
     its pods, and once when it does again. A pod that can never start, or a pool that can never take a task, ends it in
     seconds, where Airflow waits for minutes or for ever.
-    Raises HarnessError(API_SERVER_LOST, CLUSTER_FAILED) when the api-server or the cluster's does not come back.
+    Raises HarnessError(API_SERVER_LOST, CLUSTER_FAILED) when the api-server or the cluster's does not come back, and
+    NODE_NOT_READY when that is because of the node.
     """
     view = _View(watch, (dag_id, run_id), on_task, on_deferred, on_lost, clock)
     pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
     start_s = clock()
-    run = _run(api, dag_id, run_id)
-    while True:
-        elapsed_s = clock() - start_s
-        view.tasks = api.task_instances(dag_id, run_id, deadline_s=LOST_S)
-        view.look_at_pods()
-        on_pods(view.all_pods)
-        view.tell()
-        if run.ended:
-            return view.outcome(run, None)
-        error = view.hopeless() or pools.hopeless(view.tasks)
-        if error is None and elapsed_s > timeout_s:
-            error = _timeout(dag_id, view.tasks, view.pods, timeout_s)
-        if error is not None:
-            return view.outcome(run, error)
-        sleep(INTERVAL_S if elapsed_s < SLOW_AFTER_S else SLOW_INTERVAL_S)
-        run = _run(api, dag_id, run_id)  # before the tasks: once it has ended, they have their last states
+
+    def without_answer(reason: str) -> None:
+        if (lost := view.nodes.trouble()) is not None:
+            raise lost
+        if clock() - start_s > timeout_s:
+            raise HarnessError(
+                CauseCode.API_SERVER_LOST,
+                f"DAG {dag_id} had not ended after {shown_duration(timeout_s)}, and Airflow's api-server does not "
+                f"answer: {reason}",
+                hint="harness logs",
+            )
+
+    with api.meanwhile(without_answer):
+        run = _run(api, dag_id, run_id)
+        while True:
+            elapsed_s = clock() - start_s
+            view.tasks = api.task_instances(dag_id, run_id, deadline_s=LOST_S)
+            view.look_at_pods()
+            on_pods(view.all_pods)
+            view.tell()
+            if run.ended:
+                return view.outcome(run, None)
+            error = view.hopeless() or pools.hopeless(view.tasks)
+            if error is None and elapsed_s > timeout_s:
+                error = view.blindness(timeout_s) or timed_out(
+                    dag_id, view.tasks, view.pods, timeout_s, view.first_queued
+                )
+            if error is not None:
+                return view.outcome(run, error)
+            sleep(INTERVAL_S if elapsed_s < SLOW_AFTER_S else SLOW_INTERVAL_S)
+            run = _run(
+                api, dag_id, run_id
+            )  # before the tasks: once it has ended, they have their last states
 
 
 def _run(api: AirflowApi, dag_id: str, run_id: str) -> DagRun:
@@ -116,6 +136,8 @@ class _View:
         clock: Callable[[], float],
     ) -> None:
         self.tasks: tuple[TaskInstance, ...] = ()
+        self.nodes = NodeWatch(watch.lost_nodes, clock)
+        self.first_queued: dict[Try, datetime] = {}
         self._watch = watch
         self._run = run  # DAG id and run id
         self._on_task = on_task
@@ -127,6 +149,7 @@ class _View:
         self._deferred = False
         self._troubled_s: dict[tuple[str, CauseCode], float] = {}
         self._blind_since_s: float | None = None
+        self._blinded: HarnessError | None = None
         self._told_lost = False
         self._room: Resources | None = None
 
@@ -149,7 +172,7 @@ class _View:
             return
         if self._told_lost:
             self._on_lost("the cluster tells of its pods again")
-        self._blind_since_s, self._told_lost = None, False
+        self._blind_since_s, self._blinded, self._told_lost = None, None, False
         for name, pod in self._pods.items():
             if name not in found and not pod.ended:
                 found[name] = replace(pod, deleted=True)
@@ -159,23 +182,29 @@ class _View:
 
     def _blind(self, error: HarnessError, asked_s: float) -> None:
         self._blind_since_s = asked_s if self._blind_since_s is None else self._blind_since_s
+        self._blinded = error
         blind_s = self._clock() - self._blind_since_s
         if blind_s > LOST_S:
-            raise HarnessError(
-                error.cause,
-                f"the cluster told nothing of its pods for {LOST_S:.0f} s: {error.message}",
-                hint=error.hint,
-                evidence=error.evidence,
-            ) from error
+            raise _untold(error, blind_s) from error
         if blind_s >= SILENT_S and not self._told_lost:
             self._told_lost = True
             self._on_lost(f"{error.message}: waiting for it, {LOST_S:.0f} s at most")
+
+    def blindness(self, timeout_s: float) -> HarnessError | None:
+        """Why nobody can tell what a run waits for whose time, `timeout_s`, is over; None when somebody can."""
+        if self._blinded is None or self._blind_since_s is None:
+            return None
+        found = _untold(self._blinded, self._clock() - self._blind_since_s)
+        found.message = f"the DAG had not ended after {shown_duration(timeout_s)}, and {found.message}"
+        return found
 
     def tell(self) -> None:
         """Report each new state once."""
         for task in self.tasks:
             if task.state is None:
                 continue
+            if task.queued_at is not None:
+                self.first_queued.setdefault(try_of(task), task.queued_at)
             state = (*task.key, task.try_number, task.state)
             if state not in self._told:
                 self._told.add(state)
@@ -188,6 +217,9 @@ class _View:
         """The trouble of a task's pod, once it has lasted and Airflow has not dealt with it."""
         if self._blind_since_s is not None:
             return None  # what was seen last may be over
+        active = any(task.state in {"queued", "running"} for task in self.tasks)
+        if active and (lost := self.nodes.trouble()) is not None:
+            return lost
         now_s = self._clock()
         present: set[tuple[str, CauseCode]] = set()
         for task in self.tasks:
@@ -195,7 +227,7 @@ class _View:
             if pod is None or pod.phase == "Succeeded":
                 continue
             if pod.unschedulable and self._room is None:
-                self._room = self._watch.largest_node()
+                self._room = self._watch.largest_room()
             events = self._watch.events(pod.name) if _is_slow(pod, task) else ()
             found = trouble(pod, self._room, events)
             if found is None:
@@ -218,6 +250,15 @@ class _View:
         return RunOutcome(run, self.tasks, self.pods, self._room, error)
 
 
+def _untold(error: HarnessError, blind_s: float) -> HarnessError:
+    return HarnessError(
+        error.cause,
+        f"the cluster told nothing of its pods for {blind_s:.0f} s: {error.message}",
+        hint=error.hint,
+        evidence=error.evidence,
+    )
+
+
 def _is_slow(pod: Pod, task: TaskInstance) -> bool:
     """Whether a pod has a node and still no container that runs: only then its events are worth a request."""
     return (
@@ -226,57 +267,3 @@ def _is_slow(pod: Pod, task: TaskInstance) -> bool:
         and bool(pod.node)
         and any(container.waiting_reason for container in pod.containers)
     )
-
-
-def _timeout(
-    dag_id: str, tasks: Sequence[TaskInstance], pods: Sequence[Pod], timeout_s: float
-) -> HarnessError:
-    """Who was running, who was waiting and for what, when the time was over."""
-    running = [task for task in tasks if task.state == "running"]
-    waiting = [task for task in tasks if task.state is not None and not task.ended and task not in running]
-    homeless = {
-        task: pod.unschedulable for task in waiting if (pod := last_pod(pods, task)) and pod.unschedulable
-    }
-    lines = [f"task {task.label}: {task.state}{_since(task)}" for task in running]
-    lines += [
-        f"task {task.label}: {task.state}" + (f", {homeless[task]}" if task in homeless else "")
-        for task in waiting
-    ]
-    head = f"DAG {dag_id} had not ended after {shown_duration(timeout_s)}"
-    if not running and homeless:
-        task, reason = next(iter(homeless.items()))
-        return HarnessError(
-            CauseCode.POD_NOT_STARTED,
-            f"{head}: task {task.label} never got a node: {reason}",
-            hint="harness status shows who uses the cluster; harness down VERSION frees what a version holds",
-            evidence=lines,
-            task_id=task.task_id,
-        )
-    first = next(iter([*running, *waiting]), None)
-    what = f": task {first.label} was {first.state}{_since(first)}" if first else ": no task had started"
-    return HarnessError(
-        CauseCode.RUN_TIMEOUT,
-        head + what,
-        hint="raise `timeout` of the test in harness.toml, or give the test less to do through `conf`",
-        evidence=lines,
-        task_id=first.task_id if first else None,
-    )
-
-
-def _since(task: TaskInstance) -> str:
-    start = task.started_at if task.state == "running" else task.queued_at
-    if start is None:
-        return ""
-    return f" for {shown_duration(max(0.0, (datetime.now(UTC) - start).total_seconds()))}"
-
-
-def shown_duration(seconds: float) -> str:
-    """Seconds as people write them: 45s, 9m12s, 1h05m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"

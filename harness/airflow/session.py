@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -61,6 +62,7 @@ class Session:
         self._deadline_s = deadline_s
         self._token: str | None = None
         self._token_lock = threading.Lock()
+        self._meanwhile: Callable[[str], None] | None = None
         self._closed = threading.Event()
         self._silence = Silence("Airflow's api-server", on_silence or (lambda _: None))
         if on_silence is not None:
@@ -80,6 +82,15 @@ class Session:
         """Close the connections."""
         self._closed.set()
         self._client.close()
+
+    @contextmanager
+    def meanwhile(self, ask: Callable[[str], None]) -> Iterator[None]:
+        """Ask between two attempts of a request whether to go on: `ask` gets what went wrong, and may raise."""
+        before, self._meanwhile = self._meanwhile, ask
+        try:
+            yield
+        finally:
+            self._meanwhile = before
 
     def get(self, path: str, *, deadline_s: float | None = None) -> dict[str, Any]:
         """The object at `path` below /api/v2."""
@@ -145,6 +156,8 @@ class Session:
                             hint="harness logs",
                         ) from error
                     self._silence.failed(str(error))
+                    if self._meanwhile is not None:
+                        self._meanwhile(str(error))
                 background.check()
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
@@ -205,6 +218,8 @@ def detail(response: httpx.Response) -> str:
     try:
         data = response.json()
     except ValueError:
+        if "html" in str(response.headers.get("content-type", "")):  # a page of the gateway's own
+            return str(response.reason_phrase)
         return response.text.strip()[:200]
     found = data.get("detail", data) if isinstance(data, dict) else data
     return found if isinstance(found, str) else str(found)

@@ -114,7 +114,7 @@ def last_texts(records: Sequence[LogRecord]) -> tuple[str, ...]:
 def _record(line: str) -> LogRecord:
     try:
         data = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return LogRecord(line)
     if not isinstance(data, dict) or "event" not in data:
         return LogRecord(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.airflow import nodes
 from harness.airflow.pods import Pod, Resources
 from harness.cluster.api import KubernetesApi
 
@@ -19,6 +20,7 @@ class ClusterPods:
 
     api: KubernetesApi
     namespace: str
+    cluster: str  # kind's name of it
 
     def pods(self) -> tuple[Pod, ...]:
         """The task pods that exist now."""
@@ -32,10 +34,13 @@ class ClusterPods:
         found.sort(key=lambda item: item.get("lastTimestamp") or item["metadata"]["creationTimestamp"])
         return tuple(str(item.get("message", "")) for item in found)
 
-    def largest_node(self) -> Resources | None:
-        """What the largest node can give to one pod."""
-        rooms = [Resources.of(item["status"].get("allocatable")) for item in self.api.list("/api/v1/nodes")]
-        return max(rooms, key=lambda room: room.memory_bytes or 0.0, default=None)
+    def largest_room(self) -> Resources | None:
+        """What the largest node can give to one task pod."""
+        return nodes.largest_room(self.api, self.namespace, TASK_PODS)
+
+    def lost_nodes(self) -> tuple[nodes.LostNode, ...]:
+        """The nodes that do not work."""
+        return nodes.lost_nodes(self.api, self.cluster)
 
     def log(self, pod: str, container: str, *, tail_lines: int) -> str:
         """The last lines of a container's log; empty while there is none."""

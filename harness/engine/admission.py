@@ -105,7 +105,7 @@ class Ticket:
         """
         leases, api = self._admission.leases, self._admission.api
         claims = leases.living(leases.claims())
-        reason, full, alone = why_wait(self._claim.name, claims, lambda: capacity(api))
+        reason, full, alone, hint = why_wait(self._claim.name, claims, lambda: capacity(api))
         if not reason:
             self._move("starting")
             return ""
@@ -118,7 +118,7 @@ class Ticket:
             raise HarnessError(
                 CauseCode.CLUSTER_FULL,
                 f"there is no room on the cluster, and nothing at work that would make some: {reason}",
-                hint="harness status, then harness down VERSION for what is not needed any more",
+                hint=hint,
             )
         return reason
 
@@ -172,6 +172,7 @@ class Wait(NamedTuple):
     reason: str
     full: bool = False
     alone: bool = False
+    hint: str = "harness status, then harness down VERSION for what is not needed any more"
 
 
 def why_wait(name: str, claims: Sequence[Claim], look: Callable[[], Capacity]) -> Wait:
@@ -195,4 +196,9 @@ def why_wait(name: str, claims: Sequence[Claim], look: Callable[[], Capacity]) -
     if free.holds(need):
         return Wait("")
     beside = f" beside {plural(len(admitted), 'version')} at work" if admitted else ""
-    return Wait(f"it needs {need}, free are {free}{beside}", full=True, alone=not admitted)
+    reason = f"it needs {need}, free are {free}{beside}"
+    if found.cordoned:
+        names = " ".join(found.cordoned)
+        reason += f"; {names} is cordoned and takes nothing new"
+        return Wait(reason, full=True, alone=not admitted, hint=f"kubectl uncordon {names}")
+    return Wait(reason, full=True, alone=not admitted)

@@ -54,6 +54,7 @@ class Capacity:
 
     total: Room
     promised: Mapping[str, Room]
+    cordoned: tuple[str, ...] = ()  # nodes that take no pods until somebody says so; not in `total`
 
     def free(self, claimed: Iterable[Room], versions: Iterable[str]) -> Room:
         """What is left beside `claimed`, which stands for all that the namespaces `versions` hold."""
@@ -87,7 +88,8 @@ def capacity(api: KubernetesApi) -> Capacity:
     for node in nodes:
         if not node["spec"].get("unschedulable"):
             total += _room(node["status"].get("allocatable"))
-    return Capacity(total, promised)
+    cordoned = tuple(node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable"))
+    return Capacity(total, promised, cordoned)
 
 
 def requests(spec: Mapping[str, Any]) -> Room:

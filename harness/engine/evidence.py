@@ -26,13 +26,14 @@ from harness.cluster.api import Manifest
 from harness.config import Configuration
 from harness.engine.attached import Attached
 from harness.engine.records import Record, begin
-from harness.errors import HarnessError
+from harness.errors import UNREACHABLE, HarnessError
 from harness.host import disk, process
 from harness.progress import Progress
 from harness.report.model import Result, VersionResult
 
 FORMAT = 1
 DEADLINE_S = 60.0  # after that the rest is left out: a bundle must not hold up the verdict
+UNREACHABLE_S = 15.0  # of a cluster that has not answered for long
 LOG_LINES = "5000"
 REPORT, REQUEST, CONFIGURATION = "report.json", "request.json", "configuration.json"
 
@@ -121,6 +122,8 @@ class Evidence:
         """The bundle, written. What can't be had, from a cluster that is gone for instance, is named in it."""
         attached, namespace, api = self.attached, record.namespace, self.attached.api
         bundle = Bundle(self._redactor(namespace), on_change=on_change)
+        if any(test.cause and test.cause.code in UNREACHABLE for test in found.tests):
+            bundle.until_s = time.monotonic() + UNREACHABLE_S
         bundle.add(REPORT, lambda: Result.of((found,)).to_json())
         bundle.add(REQUEST, lambda: _json(_request(found)), exact=True)
         bundle.add(CONFIGURATION, lambda: self.configuration.model_dump_json(indent=2) + "\n")

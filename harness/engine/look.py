@@ -104,7 +104,7 @@ def access(attached: Attached, version: Version) -> Access:
 
 def logs(attached: Attached, version: Version, *, task: str = "") -> Iterator[Log]:
     """The logs of a version's task pods, or of those of one task; without any, those of the control plane."""
-    pods = ClusterPods(attached.api, version.namespace).pods()
+    pods = ClusterPods(attached.api, version.namespace, attached.cluster.name).pods()
     chosen = [pod for pod in pods if not task or task in {pod.task_id, _label(pod), pod.name}]
     if task and not chosen:
         near = difflib.get_close_matches(task, sorted({pod.task_id for pod in pods}), n=3)

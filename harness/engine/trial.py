@@ -10,25 +10,25 @@ from datetime import datetime, timedelta
 
 from harness import metrics
 from harness.airflow.api import AirflowApi
-from harness.airflow.autopsy import explain, last_said, root_failure, telling_log
+from harness.airflow.autopsy import root_failure
 from harness.airflow.dag_ids import refuse_twice
 from harness.airflow.log_keeper import LogKeeper
 from harness.airflow.models import DagRun, TaskInstance
 from harness.airflow.parsing import parse_statistics, wait_for_dag
-from harness.airflow.pod_trouble import beside
 from harness.airflow.pods import Pod
 from harness.airflow.run import RunOutcome, follow
 from harness.airflow.watch import ClusterPods
-from harness.cluster.kernel_log import oom_kills
 from harness.config import TestSettings
 from harness.engine import metrics_task
+from harness.engine.inquiry import Inquiry
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.report.model import Cause, MetricResult, TaskResult, TestResult
 
 PARSE_DEADLINE_S = 180.0
-LOG_TAIL_LINES = 200
-STATISTICS_LINES = 2000  # of all components together
+# Of all components together; a dag-processor that ends tells of it in hundreds of lines.
+PROCESSOR_LINES = 1000
+STATISTICS_LINES = 2000
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def run(trial: Trial, progress: Progress) -> TestResult:
                 run_id,
                 timeout_s=trial.settings.timeout,
                 on_task=lambda task, pod: _tell(progress, step, task, pod),
-                on_pods=lambda pods: _look(trial, step, pods),
+                on_pods=lambda pods: _look(trial, step, pods, run_id),
                 on_deferred=lambda: _start_triggerer(trial, progress),
                 on_lost=lambda text: _lost(progress, step, text),
                 sleep=trial.sleep,
@@ -87,7 +87,7 @@ def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
             trial.settings.dag,
             deadline_s=PARSE_DEADLINE_S,
             on_progress=step.update,
-            processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=LOG_TAIL_LINES),
+            processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=PROCESSOR_LINES),
             read_source=trial.read_source,
             folder=trial.dags_folder,
             sleep=trial.sleep,
@@ -106,11 +106,11 @@ def _tell(progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -
     progress.note(f"    {task.label}: {task.state}{seconds}  {pod.name if pod else 'no pod'}")
 
 
-def _look(trial: Trial, step: Step, pods: tuple[Pod, ...]) -> None:
+def _look(trial: Trial, step: Step, pods: tuple[Pod, ...], run_id: str) -> None:
     """Keep the logs of what runs, and say what a pod that does not start waits for."""
     if trial.keeper is not None:
         trial.keeper.see(pods)
-    waiting = next((pod for pod in pods if pod.waits_for), None)
+    waiting = next((pod for pod in pods if pod.run_id == run_id and pod.waits_for), None)
     if waiting is not None:
         step.update(f"{waiting.task_id} waits: {waiting.waits_for}")
 
@@ -126,13 +126,9 @@ def _start_triggerer(trial: Trial, progress: Progress) -> None:
 
 
 def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> TestResult:
+    inquiry = Inquiry(trial.api, trial.pods, trial.keeper, trial.settings)
     if outcome.error is not None:
-        trial.api.cancel(trial.settings.dag, outcome.run.run_id)
-        cause = Cause.of(outcome.error)
-        said = _last_said(trial, outcome, cause.task_id)
-        return _result(
-            trial, outcome, phases, {}, cause.model_copy(update={"evidence": (*cause.evidence, *said)})
-        )
+        return _result(trial, outcome, phases, {}, inquiry.given_up(outcome, outcome.error))
     try:
         _refuse_duplicates(trial)
         _refuse_emptiness(trial, outcome)
@@ -141,7 +137,7 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
     source, succeeded = trial.settings.metrics, outcome.run.state == "success"
     failed = metrics_task.failure(source, outcome) if succeeded else root_failure(outcome.tasks)
     if not succeeded or failed is not None:
-        return _result(trial, outcome, phases, {}, _why_failed(trial, outcome, failed))
+        return _result(trial, outcome, phases, {}, inquiry.failed(outcome, failed))
     if source is None:
         return _result(trial, outcome, phases, {}, None)
     try:
@@ -155,28 +151,13 @@ def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> Test
     return _result(trial, outcome, phases, judged, metrics.cause(judged))
 
 
-def _last_said(trial: Trial, outcome: RunOutcome, task_id: str | None) -> tuple[str, ...]:
-    """What the task that a run was given up for said last, or the container before it that failed."""
-    for task in outcome.tasks:
-        pod = outcome.pod_of(task) if task.task_id == task_id else None
-        if pod is None:
-            continue
-        log = ""
-        if task.state == "running" and trial.keeper is not None:
-            log = trial.keeper.text(pod)
-        elif pod.failed_init is not None:
-            log = trial.pods.log(pod.name, pod.failed_init.name, tail_lines=LOG_TAIL_LINES)
-        if log:
-            return tuple(f"  {line}" for line in last_said(log))
-    return ()
-
-
 def _refuse_duplicates(trial: Trial) -> None:
     """Now, when all files have been parsed and nobody has to wait for it."""
-    statistics = (
-        parse_statistics(trial.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES)) or ()
-    )
-    files = [entry.file for entry in statistics]
+    try:
+        log = trial.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES)
+    except HarnessError:  # no reason to lose what was measured
+        return
+    files = [entry.file for entry in parse_statistics(log) or ()]
     refuse_twice(trial.settings.dag, files, trial.read_source, trial.dags_folder)
 
 
@@ -189,35 +170,6 @@ def _refuse_emptiness(trial: Trial, outcome: RunOutcome) -> None:
             "the start_date or after the end_date of its tasks, or it has none",
             hint="set `logical_date` of the test in harness.toml to a date within the DAG's start_date and end_date",
         )
-
-
-def _why_failed(trial: Trial, outcome: RunOutcome, task: TaskInstance | None) -> Cause:
-    log, pod = "", None
-    if task is not None:
-        pod = outcome.pod_of(task)
-        container = pod.failed_init.name if pod and pod.failed_init else "base"
-        log = (
-            trial.pods.log(pod.name, container, tail_lines=LOG_TAIL_LINES) if pod and not pod.deleted else ""
-        )
-        if container == "base":
-            log = telling_log(log, trial.keeper.text(pod) if pod and trial.keeper else "")
-        log = log or trial.api.task_log(
-            trial.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
-        )
-    audit = trial.api.audit_events(trial.settings.dag, outcome.run.run_id)
-    found = explain(
-        outcome.run,
-        task,
-        tasks=outcome.tasks,
-        pods=outcome.pods,
-        log=log,
-        audit=audit,
-        room=outcome.room,
-        metrics_task=trial.settings.metrics.task if trial.settings.metrics else None,
-        kills=oom_kills(pod.node) if pod and pod.node else None,
-        dagrun_timeout_s=None if task else trial.api.dagrun_timeout_s(trial.settings.dag),
-    )
-    return found.model_copy(update={"evidence": (*(beside(pod) if pod else ()), *found.evidence)})
 
 
 def _result(

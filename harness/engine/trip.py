@@ -21,7 +21,7 @@ from harness.engine.look import KEPT_S
 from harness.engine.plan import Plan, Request
 from harness.engine.receipt import Canaries, cause_of
 from harness.engine.version import image_result
-from harness.errors import CauseCode, HarnessError
+from harness.errors import UNREACHABLE, CauseCode, HarnessError
 from harness.hints import option
 from harness.host import disk, process
 from harness.image.build import Foundation, foundation, image_of
@@ -64,6 +64,10 @@ class Trip:
     @property
     def namespace(self) -> str | None:
         return self.deployment.namespace
+
+    @property
+    def _pods(self) -> ClusterPods:
+        return ClusterPods(self.attached.api, self.namespace or "", self.attached.cluster.name)
 
     def run(self, base: Trip | None = None) -> VersionResult:
         """The version's result, judged against `base`; whatever failed is its cause.
@@ -122,13 +126,12 @@ class Trip:
                 planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
                 made = self._tested(airflow, missing)
                 try:
-                    self._check_isolation(planting, list(made.values()))
+                    if not any(run.cause and run.cause.code in UNREACHABLE for run in made.values()):
+                        self._check_isolation(planting, list(made.values()))
                 except HarnessError as error:  # what was measured is told all the same
                     self._check_stopped()
                     self.found = self.found.model_copy(update={"cause": Cause.of(error)})
-                made = memory.completed(
-                    made, ClusterPods(self.attached.api, self.namespace or ""), self.pause
-                )
+                made = memory.completed(made, self._pods, self.pause)
             self._measured_now = made if self.found.cause is None else {}
         else:
             first = next(iter(kept.values()))
@@ -187,7 +190,7 @@ class Trip:
     def _tested(self, airflow: AirflowApi, missing: Sequence[measured.Wanted]) -> dict[str, TestResult]:
         """The results of the runs that are missing, by their keys; after a test's first failure no more of it."""
         commit = self.plan.commit
-        pods = ClusterPods(self.attached.api, self.namespace or "")
+        pods = self._pods
         folder = self.plan.project.image_settings(commit).dags_folder
 
         def read_source(file: str) -> str | None:
@@ -247,9 +250,8 @@ class Trip:
         )
 
     def _settled(self, found: VersionResult) -> VersionResult:
-        api, server = self.attached.api, self.attached.server
-        namespace, phases = self.namespace, self.deployment.phases
-        sent = self.deployment.load_bytes
+        api, server, namespace = self.attached.api, self.attached.server, self.namespace
+        phases, sent = self.deployment.phases, self.deployment.load_bytes
         found = found.model_copy(update={"namespace": namespace, "phases": dict(phases), "load_bytes": sent})
         if namespace is None:
             return found

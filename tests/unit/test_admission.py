@@ -69,6 +69,11 @@ class TestWhyWait:
         assert found.alone
         assert "0.1 CPU" in found.reason
 
+    def test_a_cordoned_node_is_named(self) -> None:
+        found = why_wait("a", [claim("a")], lambda: Capacity(Room(0, 0), {}, ("n1",)))
+        assert found.reason.endswith("free are 0 CPU and 0; n1 is cordoned and takes nothing new")
+        assert found.hint == "kubectl uncordon n1"
+
     def test_memory_counts_too(self) -> None:
         assert why_wait("a", [claim("a")], lambda: cluster(memory_gb=1.0)).full
 
@@ -120,7 +125,11 @@ class TestCapacity:
             return {"metadata": {"namespace": namespace}, "spec": {"containers": [container]}}
 
         node = {"spec": {}, "status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}}
-        drained = {"spec": {"unschedulable": True}, "status": {"allocatable": {"cpu": "8", "memory": "4Gi"}}}
+        drained = {
+            "metadata": {"name": "n2"},
+            "spec": {"unschedulable": True},
+            "status": {"allocatable": {"cpu": "8", "memory": "4Gi"}},
+        }
         api = Kubernetes(
             {
                 ("GET", "/api/v1/nodes"): items(node, drained),
@@ -130,6 +139,7 @@ class TestCapacity:
         )
         found = capacity(api)
         assert found.total == Room(2.0, 4 * 2**30)
+        assert found.cordoned == ("n2",)
         assert found.promised == {"a": Room(0.75, 2 * 2**30)}
         assert found.free([], []) == Room(1.25, 2 * 2**30)
         assert found.free([NEED], ["a"]) == found.total - NEED

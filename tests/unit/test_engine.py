@@ -22,7 +22,7 @@ from harness.airflow.run import RunOutcome
 from harness.cluster.kind import KindCluster
 from harness.commit import Commit, Repository
 from harness.config import Configuration, Gate, MetricsSource, TestSettings
-from harness.engine import look, trial
+from harness.engine import inquiry, look, trial
 from harness.engine import plan as plan_module
 from harness.engine import project as projects
 from harness.engine.attached import Attached
@@ -384,7 +384,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         state: str = "success",
         states: dict[str, str] | None = None,
     ) -> TestResult:
-        monkeypatch.setattr(trial, "oom_kills", lambda _: None)
+        monkeypatch.setattr(inquiry, "oom_kills", lambda _: None)
         instances = tuple(
             TaskInstance(
                 name, index, (states or {}).get(name, "success"), 1, 0, NOW, NOW + timedelta(seconds=2)

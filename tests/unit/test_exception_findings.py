@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from unittest import mock
 
 import pytest
-from task_samples import BOOM, FAILED, RUNNER, cause_of, error, frame, log, raised
+from task_samples import BOOM, FAILED, NOW, RUNNER, cause_of, error, frame, log, raised
 
+from harness.airflow import finding
 from harness.airflow.autopsy import telling_log
-from harness.airflow.models import DagImportError
+from harness.airflow.models import DagImportError, TaskInstance
 from harness.airflow.task_log import readable
 
 MANY_LINES = (
@@ -160,3 +163,64 @@ def test_what_a_trigger_raised_is_told_rather_than_that_it_failed() -> None:
 def test_a_trigger_that_failed_without_words(told: tuple[str, ...]) -> None:
     text = log(trigger_failed(*told), DEFERRED) if told else log(DEFERRED)
     assert "TaskDeferralError: Trigger failure" in cause_of(log=text).message
+
+
+BEFORE = TaskInstance("first", -1, "success", 1, 0, started_at=NOW, ended_at=NOW - timedelta(seconds=9))
+BASH = error("AirflowException", "Bash command failed.", frame("/usr/lib/airflow/bash.py", 225, "execute"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cat: /tmp/model.txt: No such file or directory",
+        "bash: line 1: /tmp/model.txt: No such file or directory",
+        "ls: cannot access '/tmp/model.txt': No such file or directory",
+    ],
+)
+def test_a_file_that_a_program_did_not_find_may_have_been_written_in_another_pod(line: str) -> None:
+    text = log({"event": line, "level": "info"}, raised(BASH))
+    cause = cause_of(tasks=[BEFORE, FAILED], log=text)
+    assert "what an earlier task wrote to /tmp/model.txt is not in it" in cause.message
+    assert "[image] shared" in (cause.hint or "")
+    assert "earlier task" not in cause_of(log=text).message
+
+
+def test_a_program_that_the_image_lacks_is_no_file_of_an_earlier_task() -> None:
+    own = raised(
+        error(
+            "FileNotFoundError",
+            "[Errno 2] No such file or directory: 'java'",
+            BOOM,
+            frame("/usr/lib/python3.11/subprocess.py", 1901, "_execute_child"),
+        )
+    )
+    bash = [{"event": "bash: line 1: /usr/bin/java: No such file or directory"}, raised(BASH)]
+    cause = cause_of(tasks=[BEFORE, FAILED], log=log(own))
+    assert "earlier task" not in cause.message
+    assert "the image has no program java" in (cause.hint or "")
+    assert "earlier task" not in cause_of(tasks=[BEFORE, FAILED], log=log(*bash)).message
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("FileNotFoundError", "/tmp/x.csv not found."),
+        ("FileNotFoundError", "[Errno 2] Failed to open local file '/tmp/x.csv'. Detail: [errno 2]"),
+        ("FileNotFoundError", "File /tmp/x.csv does not exist"),
+        ("OSError", "[Errno 2] No such file or directory: '/tmp/x.csv'"),
+    ],
+)
+def test_libraries_say_each_in_their_own_words_what_is_not_there(kind: str, said: str) -> None:
+    cause = cause_of(tasks=[BEFORE, FAILED], log=log(raised(error(kind, said, BOOM))))
+    assert "what an earlier task wrote to /tmp/x.csv is not in it" in cause.message
+
+
+def test_megabytes_of_an_exceptions_text_are_not_searched_for_secrets() -> None:
+    with mock.patch.object(finding, "masked", wraps=finding.masked) as asked:
+        cause_of(log=log(raised(error("ValueError", "x y=1 " * 500_000, BOOM))))
+    assert max(len(call.args[0]) for call in asked.call_args_list) <= finding.READ_CHARS
+
+
+def test_a_line_of_json_without_end_is_a_line() -> None:
+    deep = "[" * 100_000
+    assert readable(deep) == f"{deep}\n"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.airflow.nodes import LostNode
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Container, Pod, Resources, peak_memory_bytes
 from harness.engine import memory
@@ -120,8 +121,11 @@ class Watch:
     def events(self, name: str) -> tuple[str, ...]:
         return ()
 
-    def largest_node(self) -> Resources | None:
+    def largest_room(self) -> Resources | None:
         return None
+
+    def lost_nodes(self) -> tuple[LostNode, ...]:
+        return ()
 
 
 RUNS = Pod("fit-1", phase="Running", containers=(Container("base", started_at=NOW),))

@@ -55,3 +55,8 @@ def test_a_file_that_hides_a_package_is_named() -> None:
 
 def test_other_messages_have_no_such_hint() -> None:
     assert missing_module("KeyError: 'module'") == ""
+
+
+def test_a_class_of_the_dag_file_itself_needs_a_module_of_its_own() -> None:
+    hint = missing_module("No module named 'unusual_prefix_2f1c_train'")
+    assert "a module of its own beside the DAG file" in hint

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -12,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.airflow.api import AirflowApi
+from harness.airflow.deadline import shown_duration
 from harness.airflow.models import Dag, DagImportError, DagRun, Pool, TaskInstance
+from harness.airflow.nodes import LostNode, NodeWatch
 from harness.airflow.parsing import ParsedFile, parse_statistics, wait_for_dag
 from harness.airflow.pod_trouble import trouble
 from harness.airflow.pods import Container, Pod, Resources, parse_quantity, shown_bytes
-from harness.airflow.run import RunOutcome, follow, shown_duration
+from harness.airflow.refused_files import refused_files
+from harness.airflow.run import RunOutcome, follow
 from harness.errors import CauseCode, HarnessError
 
 NOW = datetime(2026, 11, 22, 19, 43, tzinfo=UTC)
@@ -213,6 +217,30 @@ def test_a_log_may_end_anywhere(cut: int, tail: str) -> None:
     assert files in (parse_statistics(STATISTICS), parse_statistics(DONE))
 
 
+REFUSED = """\
+2026-11-26T06:36:41Z [error    ] Failed to persist parsing result for sub/nan arg.py in bundle dags-folder; keeping
+Traceback (most recent call last):
+psycopg2.errors.InvalidTextRepresentation: invalid input syntax for type json
+LINE 1: ...3-7303-b935-7d9bc0a74279'::uuid::UUID, 'nan_arg'
+DETAIL:  Token "Infinity" is invalid.
+"""
+
+
+def test_a_file_that_airflow_cannot_keep_is_told_at_once_and_of_others_after_a_while() -> None:
+    assert refused_files(REFUSED) == {"sub/nan arg.py": 'Token "Infinity" is invalid.'}
+    assert refused_files(STATISTICS) == {}
+    own, took_s = wait([([], [])], log=lambda: REFUSED, sources={"sub/nan arg.py": "DAG('good')"})
+    assert (
+        own.message == 'sub/nan arg.py defines a DAG that Airflow cannot keep: Token "Infinity" is invalid.'
+    )
+    assert own.cause is CauseCode.DAG_IMPORT_ERROR
+    assert "finite numbers" in own.hint
+    assert took_s == 0.0
+    other, took_s = wait([(["train"], [])], log=lambda: REFUSED)
+    assert other.message == own.message
+    assert 20 < took_s < 24
+
+
 def task(task_id: str, state: str | None, **more: Any) -> TaskInstance:
     base = TaskInstance(task_id, -1, state, 1, 0, queued_at=NOW - timedelta(seconds=5))
     return replace(base, **more)
@@ -235,6 +263,8 @@ class Running:
     polls: int = 0
     cluster_is_away: bool = False
     asked_for_pools: int = 0
+    lost: tuple[LostNode, ...] = ()
+    without_answer: Callable[[str], None] = lambda _: None
 
     @property
     def frame(self) -> tuple[str, Sequence[TaskInstance], Sequence[Pod]]:
@@ -259,8 +289,16 @@ class Running:
     def events(self, name: str) -> tuple[str, ...]:
         return self.warnings.get(name, ())
 
-    def largest_node(self) -> Resources | None:
+    def largest_room(self) -> Resources | None:
         return self.room
+
+    def lost_nodes(self) -> tuple[LostNode, ...]:
+        return self.lost
+
+    @contextmanager
+    def meanwhile(self, ask: Callable[[str], None]) -> Iterator[None]:
+        self.without_answer = ask
+        yield
 
 
 def followed(running: Running, timeout_s: float = 600.0) -> tuple[RunOutcome, list[str], list[float], float]:
@@ -539,7 +577,7 @@ def test_timeout_says_who_was_running_and_for_how_long() -> None:
 
 def test_a_cluster_that_stays_away_is_an_error() -> None:
     running = Running([("running", [task("fit", "running")], [])], cluster_is_away=True)
-    with pytest.raises(HarnessError, match="told nothing of its pods for 180 s: the cluster does not answer"):
+    with pytest.raises(HarnessError, match="told nothing of its pods for 181 s: the cluster does not answer"):
         followed(running)
 
 
@@ -574,6 +612,96 @@ def test_a_cluster_that_is_away_for_a_while_is_told_once_and_judged_by_nothing()
         (6.0, "the cluster does not answer: waiting for it, 180 s at most"),
         (20.0, "the cluster tells of its pods again"),
     ]
+
+
+LOST = LostNode("n1", "it is not ready: Kubelet stopped posting node status.", "docker restart n1")
+
+
+def test_a_lost_node_ends_the_run_once_it_has_lasted() -> None:
+    running = Running([("running", [task("fit", "running")], [pod("fit", phase="Running")])], lost=(LOST,))
+    outcome, _, _, took_s = followed(running)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.NODE_NOT_READY
+    assert outcome.error.message == f"node n1 was lost: {LOST.reason}"
+    assert outcome.error.hint == "docker restart n1"
+    assert 15 <= took_s < 22
+
+
+def test_a_node_that_comes_back_is_not_lost() -> None:
+    clock, looks = Clock(), iter([(LOST,), (LOST,), (), (LOST,)] + [()] * 50)
+    nodes = NodeWatch(lambda: next(looks), clock)
+    for _ in range(60):
+        assert nodes.trouble() is None
+        clock.sleep(1.0)
+
+
+def test_between_two_attempts_of_a_request_the_node_and_the_time_are_looked_at() -> None:
+    running = Running([("success", [], [])], lost=(replace(LOST, grace_s=0.0),))
+    followed(running)
+    with pytest.raises(HarnessError, match="node n1 was lost") as raised:
+        running.without_answer("HTTP 502")
+    assert raised.value.cause is CauseCode.NODE_NOT_READY
+    running = Running([("success", [], [])])
+    followed(running, timeout_s=-1.0)
+    with pytest.raises(HarnessError, match="Airflow's api-server does not answer: HTTP 502") as raised:
+        running.without_answer("HTTP 502")
+    assert raised.value.cause is CauseCode.API_SERVER_LOST
+
+
+def test_a_timeout_of_which_the_cluster_tells_nothing_is_the_clusters() -> None:
+    running = Running([("running", [task("fit", "running")], [])], cluster_is_away=True)
+    outcome, _, _, _ = followed(running, timeout_s=60)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.CLUSTER_FAILED
+    assert "had not ended after 1m, and the cluster told nothing of its pods for" in outcome.error.message
+
+
+def test_a_sensor_that_is_queued_again_and_again_has_waited_since_the_first_time() -> None:
+    began = datetime.now(UTC) - timedelta(seconds=300)
+    looks = [
+        ("running", [task("wait", "up_for_reschedule", queued_at=began + timedelta(seconds=number))], [])
+        for number in range(290)
+    ]
+    outcome, _, _, _ = followed(Running(looks), timeout_s=60)
+    assert outcome.error is not None
+    assert outcome.error.message.endswith("task wait was up_for_reschedule for 5m")
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("EvictionByEvictionAPI", CauseCode.POD_EVICTED),
+        ("PreemptionByScheduler", CauseCode.POD_EVICTED),
+        ("DeletionByTaintManager", CauseCode.NODE_NOT_READY),
+    ],
+)
+def test_what_the_cluster_did_on_purpose_is_no_deletion_by_someone(reason: str, code: CauseCode) -> None:
+    manifest = {
+        "metadata": {"name": "p", "deletionTimestamp": "2026-11-22T19:42:50Z"},
+        "spec": {"containers": [{"name": "base"}], "nodeName": "n1"},
+        "status": {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": reason}]},
+    }
+    found = trouble(Pod.of(manifest))
+    assert found is not None
+    assert found.error.cause is code
+    assert trouble(replace(Pod.of(manifest), phase="Succeeded")) is None
+
+
+def test_a_scheduler_that_is_not_there_and_a_deadline_of_the_pods_own() -> None:
+    lonely = trouble(pod("fit", scheduler="gpu-scheduler"))
+    assert lonely is not None
+    assert "it asks for the scheduler gpu-scheduler" in lonely.error.message
+    late = trouble(pod("fit", phase="Failed", reason="DeadlineExceeded", node="n1"))
+    assert late is not None
+    assert late.error.cause is CauseCode.TASK_FAILED
+    assert "activeDeadlineSeconds" in late.error.hint
+
+
+def test_what_is_left_of_a_node() -> None:
+    node = Resources.of({"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"})
+    left = node.without(Resources.of({"cpu": "950m", "memory": "1Gi"})).without(Resources.of({"cpu": "3"}))
+    assert str(left) == "0 CPU, 3Gi of memory, 1 nvidia.com/gpu"
+    assert Resources().without(node) == Resources()
 
 
 MANIFEST = {
