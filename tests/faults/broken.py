@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -420,6 +421,31 @@ fit() >> work() >> notify()
         hint='key = "score"',
         toml='metrics = { task = "work", key = "scores" }',
     ),
+    Broken(
+        "shell_misses_file",
+        HEAD + "from airflow.providers.standard.operators.bash import BashOperator\n\n\n@dag(schedule=None)\n"
+        "def shell_misses_file():\n"
+        "    train = BashOperator(task_id='train', bash_command='echo 1 > /tmp/model.txt')\n"
+        "    train >> BashOperator(task_id='score', bash_command='cat /tmp/model.txt')\n\n\nshell_misses_file()\n",
+        "task_failed",
+        ("task score", "what an earlier task wrote to /tmp/model.txt"),
+        hint="[image] shared",
+    ),
+    Broken(
+        "waits_for_its_retry",
+        one("waits_for_its_retry", "raise ValueError('columns differ')", "retries=2"),
+        "run_timeout",
+        ("task work was up_for_retry", "try 2 of 3", "waits_for_its_retry.py:", "ValueError: columns differ"),
+        hint="retry_delay",
+        toml='timeout = "15s"',
+    ),
+    Broken(
+        "lacks_a_program",
+        one("lacks_a_program", "import subprocess\nsubprocess.run(['java', '-version'], check=True)"),
+        "task_failed",
+        ("task work", "'java'"),
+        hint="the image has no program java",
+    ),
 )
 
 PODS = (
@@ -529,6 +555,16 @@ PODS = (
         hint="take nvidia.com/gpu out",
     ),
     Broken(
+        "never_fits_beside_airflow",
+        with_pod(
+            "never_fits_beside_airflow",
+            container(f"resources=k8s.V1ResourceRequirements(requests={{'cpu': '{os.cpu_count()}'}})"),
+        ),
+        "request_too_large",
+        ("work", f"it requests {os.cpu_count()} CPU", "the largest node has"),
+        hint="lower the requests",
+    ),
+    Broken(
         "init_image_missing",
         with_pod(
             "init_image_missing",
@@ -547,12 +583,28 @@ ENDLESS_IMPORT = (
         "endless_import",
         "import time\n\nwhile True:\n    time.sleep(0.1)\n\n" + one("endless_import", "return 1"),
         "dag_import_error",
-        ("dags/endless_import.py", "import timeout", "after 50"),
-        deadline_s=90.0,
+        ("dags/endless_import.py", "import timeout", "after 40"),
     ),
 )
 
-GROUPS = {"parsing": PARSING, "tasks": TASKS, "pods": PODS, "endless": ENDLESS_IMPORT}
+# Airflow's dag-processor ends of it again and again, so it has a version of its own.
+NOT_KEPT = (
+    Broken(
+        "not_kept",
+        tasks("not_kept", "@task\ndef work(limit):\n    return 1\nwork(float('inf'))"),
+        "dag_import_error",
+        ("dags/not_kept.py", "Airflow cannot keep", "Infinity"),
+        hint="finite numbers",
+    ),
+)
+
+GROUPS = {
+    "parsing": PARSING,
+    "tasks": TASKS,
+    "pods": PODS,
+    "endless": ENDLESS_IMPORT,
+    "not_kept": NOT_KEPT,
+}
 
 
 def repository(root: Path, cases: tuple[Broken, ...]) -> scratch.Scratch:
