@@ -180,13 +180,15 @@ def cause_of(receipt: Receipt) -> Cause | None:
 
 def _images(image: ImageResult, tasks: Sequence[TaskResult]) -> ReceiptCheck:
     name = "image of each task pod"
-    known = [task for task in tasks if task.image_digest is not None]
+    known = [task for task in tasks if task.image_digest is not None and task.image_name is None]
     wrong = [task for task in known if task.image_digest not in {image.digest, image.config_digest}]
     if wrong:
         return _failed(name, f"pod {wrong[0].pod} ran {wrong[0].image_digest}, not {image.digest}")
+    others = sorted({task.image_name for task in tasks if task.image_name is not None})
+    told = f"; by their executor_config others ran {', '.join(others)}" if others else ""
     if not known:
-        return _not_exercised(name, "no task pod ran")
-    return ReceiptCheck(name=name, verdict="passed", message=f"{len(known)} of {len(tasks)}")
+        return _not_exercised(name, f"no task pod ran it{told}" if others else "no task pod ran")
+    return ReceiptCheck(name=name, verdict="passed", message=f"{len(known)} of {len(tasks)}{told}")
 
 
 def _role(view: isolation.DatabaseView, others: Sequence[Version]) -> ReceiptCheck:

@@ -45,6 +45,7 @@ class Trial:
     sleep: Callable[[float], None] = time.sleep
     keeper: LogKeeper | None = None
     before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
+    image: str = ""  # the version's, by name
     gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
 
 
@@ -192,7 +193,9 @@ def _result(
         state=run.state if run else None,
         verdict=cause.verdict if cause else "passed",
         metrics=judged,
-        tasks=tuple(_task(outcome.run, task, outcome.pod_of(task)) for task in _ordered(outcome.tasks))
+        tasks=tuple(
+            _task(outcome.run, task, outcome.pod_of(task), trial.image) for task in _ordered(outcome.tasks)
+        )
         if outcome
         else (),
         phases={name: round(seconds, 3) for name, seconds in phases.items()},
@@ -215,7 +218,7 @@ def _task_phases(outcome: RunOutcome) -> dict[str, float]:
     return {"first_task_s": max(timedelta(0), min(starts) - run.queued_at).total_seconds()}
 
 
-def _task(run: DagRun, task: TaskInstance, pod: Pod | None) -> TaskResult:
+def _task(run: DagRun, task: TaskInstance, pod: Pod | None, image: str) -> TaskResult:
     return TaskResult(
         task_id=task.task_id,
         map_index=task.map_index,
@@ -223,6 +226,7 @@ def _task(run: DagRun, task: TaskInstance, pod: Pod | None) -> TaskResult:
         try_number=task.try_number,
         pod=pod.name if pod else None,
         image_digest=digest_of(pod.image_id) if pod else None,
+        image_name=pod.image if pod and image and pod.image != image else None,
         queued_s=task.queued_s,
         duration_s=task.duration_s,
         offset_s=_offset_s(run, task),

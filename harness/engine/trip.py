@@ -190,7 +190,6 @@ class Trip:
     def _tested(self, airflow: AirflowApi, missing: Sequence[measured.Wanted]) -> dict[str, TestResult]:
         """The results of the runs that are missing, by their keys; after a test's first failure no more of it."""
         commit = self.plan.commit
-        pods = self._pods
         folder = self.plan.project.image_settings(commit).dags_folder
 
         def read_source(file: str) -> str | None:
@@ -199,12 +198,12 @@ class Trip:
 
         made: dict[str, TestResult] = {}
         failed: set[str] = set()
-        with self._evidence.keep_logs(pods, self.found, commit.tag) as keeper:
+        with self._evidence.keep_logs(self._pods, self.found, commit.tag) as keeper:
             for each in missing:
                 if each.test not in failed:
                     wanted = trial.Trial(
                         airflow,
-                        pods,
+                        self._pods,
                         each.test,
                         each.settings,
                         each.date,
@@ -213,6 +212,7 @@ class Trip:
                         self.pause,
                         keeper,
                         self.deployment.settled,
+                        self.found.image.name if self.found.image else "",
                         tuple(self.plan.tests[each.test].gates),
                     )
                     made[each.key] = trial.run(wanted, self.progress)

@@ -80,8 +80,8 @@ class MetricResult(Model):
 class TaskResult(Model):
     """One task instance. `queued_s`: from queued to started; `duration_s`: from started to ended.
 
-    `offset_s`: from the run's start until the task was queued. `peak_memory_bytes`: the most that its largest
-    process held. `base_…`: the same task in the base version.
+    `image_name`: where its executor_config asks for another than the version's. `offset_s`: from the run's start until
+    it was queued. `peak_memory_bytes`: the most that its largest process held. `base_…`: of it in the base version.
     """
 
     task_id: str
@@ -90,6 +90,7 @@ class TaskResult(Model):
     try_number: int = 0
     pod: str | None = None
     image_digest: str | None = None
+    image_name: str | None = None
     queued_s: float | None = None
     duration_s: float | None = None
     offset_s: float | None = None

@@ -87,7 +87,9 @@ class Airflow:
 def found(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The receipt of a version that is alone, with what the cluster shows of it."""
 
-    def made(value: str | None = "token", digest: str = "sha256:1", **changes: Any) -> Receipt:
+    def made(
+        value: str | None = "token", digest: str = "sha256:1", other: str | None = None, **changes: Any
+    ) -> Receipt:
         view = {
             "row": "token",
             "xcoms": 3,
@@ -104,9 +106,8 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Any:
         attached = type("Attached", (), {"server": None, "api": None})
         canaries = Canaries(attached, Airflow(value), "churn-1", "token")  # type: ignore[arg-type]
         image = ImageResult(name="i", digest="sha256:1", config_digest="sha256:2", base_digest="sha256:3")
-        return canaries.receipt(
-            image, ["r"], [TaskResult(task_id="t", state="success", image_digest=digest)], True
-        )
+        task = TaskResult(task_id="t", state="success", image_digest=digest, image_name=other)
+        return canaries.receipt(image, ["r"], [task], True)
 
     return made
 
@@ -120,6 +121,11 @@ class TestReceipt:
         receipt = found()
         assert (receipt.verdict, self.failed(receipt), cause_of(receipt)) == ("not exercised", [], None)
         assert format.receipt(receipt) == "not exercised: no other version was there"
+
+    def test_an_image_that_a_task_asks_for_itself_is_told_and_no_failure(self, found: Any) -> None:
+        receipt = found(digest="sha256:9", other="team/gpu:1")
+        assert self.failed(receipt) == []
+        assert "by their executor_config others ran team/gpu:1" in receipt.checks[0].message
 
     def test_a_changed_row_is_named(self, found: Any) -> None:
         receipt = found(row="changed")

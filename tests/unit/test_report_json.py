@@ -54,6 +54,7 @@ TASK = {
     "try_number",
     "pod",
     "image_digest",
+    "image_name",
     "queued_s",
     "duration_s",
     "offset_s",
