@@ -67,6 +67,11 @@ class Admission:
             self._tickets.append(ticket)
         return ticket
 
+    def is_crowded(self) -> bool:
+        """Whether a version waits for its turn, or several are at work: then the processors are busy with them."""
+        claims = self.leases.living(self.leases.claims())
+        return len(claims) > 1 or any(claim.state == "waiting" for claim in claims)
+
     def drop(self, ticket: Ticket) -> None:
         """Forget a ticket that was given back."""
         with self._lock:

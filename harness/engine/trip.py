@@ -285,11 +285,11 @@ class Trip:
 
     def _stand_by(self) -> None:
         """Start what the next test of the same dependencies will take; without it that one is only slower."""
-        if self._successor is None:
+        if self._successor is None or not (self.request.stand_by or self.deployment.stood_by):
             return
         wanted, ground, code = self._successor
         with suppress(HarnessError):
-            if self.request.stand_by or self.deployment.stood_by:
+            if not self.admission.is_crowded():  # then one that ends later does it
                 load(ground.image, self.attached.cluster.node)
                 stand_by(self.attached, wanted, ground, code)
 

@@ -281,6 +281,24 @@ class TestTicket:
         a.renew()  # too late: nothing comes back
         assert [each.ref for each in Leases(store).claims()] == ["b"]
 
+    def test_it_is_crowded_while_one_waits_or_two_are_at_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = [NOW]
+        store = Store(clock)
+        monkeypatch.setattr("harness.engine.admission.capacity", lambda _: cluster())
+        admission = Admission(store, Leases(store, lambda: clock[0]))
+        seen = [admission.is_crowded()]
+        a = admission.ask(image="i", ref="a")
+        seen.append(admission.is_crowded())
+        a.enter()
+        seen.append(admission.is_crowded())
+        clock[0] += timedelta(seconds=1)
+        b = admission.ask(image="i", ref="b")
+        b.enter()
+        seen.append(admission.is_crowded())
+        a.release()
+        seen.append(admission.is_crowded())
+        assert seen == [False, True, False, True, False]
+
     def test_what_a_killed_client_claimed_is_served_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [NOW]
         store = Store(clock)
