@@ -160,7 +160,7 @@ def _tested(request: Request, targets: Targets, console: Console) -> int:
 
 
 def _told(result: Result, targets: Targets, console: Console) -> int:
-    """Write and show the result; its exit code. A file that can't be written makes a failure of one that passed."""
+    """Write and show the result; its exit code, with those of files that can't be written."""
     from harness.errors import combined_exit_code
     from harness.report import files
 
@@ -168,4 +168,4 @@ def _told(result: Result, targets: Targets, console: Console) -> int:
     console.result(result, to_stderr=targets.json == "-")
     for failure in failures:
         console.error(failure)
-    return result.exit_code or combined_exit_code(failure.exit_code for failure in failures)
+    return combined_exit_code([result.exit_code, *(failure.exit_code for failure in failures)])
