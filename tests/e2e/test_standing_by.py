@@ -95,7 +95,7 @@ def test_a_kept_version_rests_and_wakes_for_a_run(
     port = host.rpartition(":")[2]
     with AirflowApi(f"http://127.0.0.1:{port}", host, access["username"], access["password"]) as airflow:
         airflow.trigger("tiny", {}, None, "by-hand")
-        pods = ClusterPods(KubernetesApi(cluster.kubeconfig), namespace, cluster.name)
+        pods = ClusterPods(KubernetesApi(cluster.kubeconfig), namespace, cluster.kind.name)
         outcome = follow(airflow, pods, "tiny", "by-hand", timeout_s=180)
     assert outcome.succeeded, outcome.error
     removed = cluster.harness(tiny.root, "down", namespace)
