@@ -605,11 +605,11 @@ NOT_KEPT = (
 )
 
 GROUPS = {  # what takes longest comes first, as three run at a time
+    "pods": PODS,
     "tasks": TASKS,
     "numbers": NUMBERS,
-    "deadlines": DEADLINES,
     "parsing": PARSING,
-    "pods": PODS,
+    "deadlines": DEADLINES,
     "endless": ENDLESS_IMPORT,
     "not_kept": NOT_KEPT,
 }
