@@ -93,13 +93,13 @@ def from_exception(
     place = f" at {ours[0]}" if ours else ""
     because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
     everything = [found for entry in raised for found in entry.with_inner]
-    lost = next((path for entry in everything if (path := missing_file(entry))), None)
     hint = next((hint for entry in everything if (hint := hint_for(entry, code_root))), "")
-    if lost is None and not ours:  # raised by an operator, about a program that it ran
-        lost = file_said_missing(record.text for record in records[-SAID_LINES:] if not record.raised)
-        hint = hand_over(lost, code_root) if lost and has_earlier else hint
-    if not has_earlier:
-        lost = None
+    lost = None
+    if has_earlier:
+        lost = next((path for entry in everything if (path := missing_file(entry))), None)
+        if lost is None and not ours:  # raised by an operator, about a program that it ran
+            lost = file_said_missing(record.text for record in records[-SAID_LINES:] if not record.raised)
+            hint = hand_over(lost, code_root) if lost else hint
     if lost is not None:
         because += (
             f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"

@@ -81,7 +81,16 @@ def file_said_missing(lines: Iterable[str]) -> str | None:
 
 def hand_over(path: str, code_root: str) -> str:
     """What to do about a file at `path` that one task left for another."""
-    return _hand_over(PurePosixPath(path), PurePosixPath(code_root))
+    file, root = PurePosixPath(path), PurePosixPath(code_root)
+    folder = file.relative_to(root).parent if file.is_relative_to(root) else None
+    if folder is not None and folder.parts:
+        where = f'put `shared = ["{folder}"]` under [image] in harness.toml'
+    else:
+        where = "write it into a folder that [image] shared names in harness.toml"
+    return (
+        f"each task runs in a pod of its own, where code is read-only: to hand files on, {where}, "
+        "or use $HARNESS_ARTIFACTS_URL"
+    )
 
 
 def hint_for(raised: Raised, code_root: str) -> str:
@@ -89,7 +98,7 @@ def hint_for(raised: Raised, code_root: str) -> str:
     refused = _NOT_WRITABLE.search(raised.message)
     path = missing_file(raised) or (refused["path"] if refused else None)
     if path and (not refused or PurePosixPath(path).is_relative_to(code_root)):
-        return _hand_over(PurePosixPath(path), PurePosixPath(code_root))
+        return hand_over(path, code_root)
     if program := missing_program(raised):
         return f"the image has no program {program}: it holds Python and what the lock names; take a package with it"
     if raised.kind == "ModuleNotFoundError" and (hint := missing_module(raised.message)):
@@ -100,15 +109,3 @@ def hint_for(raised: Raised, code_root: str) -> str:
         return "return finite numbers of ordinary size: Airflow keeps what a task returns as JSON"
     told = (hint for pattern, hint in _BY_MESSAGE if pattern.search(raised.message))
     return next(told, _BY_KIND.get(raised.kind, ""))
-
-
-def _hand_over(path: PurePosixPath, code_root: PurePosixPath) -> str:
-    folder = path.relative_to(code_root).parent if path.is_relative_to(code_root) else None
-    if folder is not None and folder.parts:
-        where = f'put `shared = ["{folder}"]` under [image] in harness.toml'
-    else:
-        where = "write it into a folder that [image] shared names in harness.toml"
-    return (
-        f"each task runs in a pod of its own, where code is read-only: to hand files on, {where}, "
-        "or use $HARNESS_ARTIFACTS_URL"
-    )
