@@ -107,9 +107,8 @@ def follow(
             if error is not None:
                 return view.outcome(run, error)
             sleep(INTERVAL_S if elapsed_s < SLOW_AFTER_S else SLOW_INTERVAL_S)
-            run = _run(
-                api, dag_id, run_id
-            )  # before the tasks: once it has ended, they have their last states
+            # Before the tasks: once it has ended, they have their last states.
+            run = _run(api, dag_id, run_id)
 
 
 def _run(api: AirflowApi, dag_id: str, run_id: str) -> DagRun:
