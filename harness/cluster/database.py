@@ -18,9 +18,11 @@ DEADLINE_S = 120.0
 AWAY_S = 60.0  # until the server, or its pod, is back: after a restart of the node Kubernetes calls it ready at first
 LOOK_EVERY_S = 0.5
 OWNER = "harness_template"  # owns what migrations make, until a copy gets an owner of its own
-# Nothing was done yet: neither psql nor the shell around it came to the server.
+# Nothing was done yet: neither psql nor the shell around it came to the server. A server that has no such database or
+# role is there.
 _AWAY = re.compile(
-    r"connection to server .* failed|unable to upgrade connection|error dialing backend|container not found"
+    r"connection to server .* failed(?!: FATAL: +(?:database|role) \")"
+    r"|unable to upgrade connection|error dialing backend|container not found"
     r"|cannot exec into a container in a completed pod|does not have any running",
     re.IGNORECASE,
 )

@@ -10,6 +10,9 @@ from command import Harness, explained
 from conftest import NAME, Cluster
 from scratch import Scratch
 
+from harness.cluster import database
+from harness.engine.attached import attach
+from harness.errors import HarnessError
 from harness.host import process
 
 
@@ -51,6 +54,18 @@ def test_the_cluster_has_a_network_of_its_own_and_a_private_kubeconfig(cluster: 
     assert list(node["NetworkSettings"]["Networks"]) == [NAME]
     assert cluster.kubeconfig.stat().st_mode & 0o077 == 0
     assert cluster.kubeconfig != Path.home() / ".kube" / "config"
+
+
+def test_a_database_that_is_not_there_is_told_without_waiting_for_the_server(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slept(_seconds: float) -> None:
+        raise AssertionError("the server is there")
+
+    server = attach(NAME).server
+    monkeypatch.setattr(database.time, "sleep", slept)
+    with pytest.raises(HarnessError, match='database "absent" does not exist'):
+        server.query("SELECT 1;", "absent")
 
 
 @pytest.mark.parametrize(

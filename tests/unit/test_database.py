@@ -128,3 +128,23 @@ def test_a_server_that_does_not_come_back_is_told(
     with pytest.raises(HarnessError, match="failed: gone"):
         server().databases()
     assert database.AWAY_S <= sum(clock.slept) < database.AWAY_S + 2
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        'database "harness" does not exist',
+        'role "postgres" does not exist',
+        'database "template_ab" is not currently accepting connections',
+    ],
+)
+def test_a_server_without_the_database_is_there_and_not_waited_for(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(database, "time", clock)
+    said = f'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: FATAL:  {reason}\n'
+    programs.answer = lambda _: Completed((), 2, "", said)
+    with pytest.raises(HarnessError, match="refused"):
+        server().query("SELECT 1;", "harness")
+    assert clock.slept == []
