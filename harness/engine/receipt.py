@@ -76,33 +76,32 @@ class Canaries:
                 run_ids,
                 [database_name(each.namespace) for each in others],
             )
-            own = aside.submit(isolation.files, attached.server, self.namespace, run_ids)
+            spaces = [self.namespace, *(each.namespace for each in others)]
+            finding = aside.submit(isolation.files, attached.api, attached.cluster.node, spaces, run_ids)
             seen = {
-                each.namespace: aside.submit(self._seen_by, each, run_ids)
+                each.namespace: aside.submit(self._variable_of, each)
                 for each in others
                 if each.state != "starting"
             }
             view = looking.result()
             asked = [each for each in others if database_name(each.namespace) in view.asked]
+            files = finding.result()
             ready = {
-                each.namespace: seen[each.namespace].result() for each in asked if each.namespace in seen
+                each.namespace: Seen(seen[each.namespace].result(), files[each.namespace])
+                for each in asked
+                if each.namespace in seen
             }
         checks = (
             _images(image, tasks),
             self._variable(ready),
             self._row(view, asked),
             self._xcoms(view, asked, passed),
-            self._files(own.result(), ready),
+            self._files(files[self.namespace], ready),
             _role(view, asked),
             self._accounts(asked),
             _network(view),
         )
         return Receipt.of(checks, beside=tuple(each.namespace for each in asked))
-
-    def _seen_by(self, other: Version, run_ids: Sequence[str]) -> Seen:
-        return Seen(
-            self._variable_of(other), isolation.files(self.attached.server, other.namespace, run_ids) or ()
-        )
 
     def _variable(self, others: Mapping[str, Seen]) -> ReceiptCheck:
         found = self.airflow.find(f"variables/{VARIABLE}", deadline_s=None)
@@ -148,7 +147,7 @@ class Canaries:
             )
         return _apart(name, others)
 
-    def _files(self, own: Sequence[str] | None, others: Mapping[str, Seen]) -> ReceiptCheck:
+    def _files(self, own: Sequence[str], others: Mapping[str, Seen]) -> ReceiptCheck:
         name = "artifact"
         if not own:
             return _not_exercised(name, "no file of a task pod was found on the version's volume")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from doubles import Kubernetes
+from doubles import Kubernetes, Programs, items
 
 from harness.cluster import isolation
 from harness.cluster.isolation import DatabaseView
@@ -75,6 +76,38 @@ def test_what_would_need_quotes_gets_nowhere_near_a_script(name: str) -> None:
         isolation.look(None, name, OWN, "token", [], [])  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
+    double = Programs()
+    monkeypatch.setattr(isolation.process, "run", double.run)
+    return double
+
+
+def volume(namespace: str, path: str) -> dict[str, Any]:
+    return {"spec": {"claimRef": {"namespace": namespace}, "hostPath": {"path": path}}}
+
+
+def test_files_are_told_by_the_version_on_whose_volume_they_lie(programs: Programs) -> None:
+    volumes = [volume("churn-1", "/v/a"), volume("churn-2", "/v/ab"), volume("churn-3", "/v/c")]
+    api = Kubernetes({("GET", "/api/v1/persistentvolumes"): items(*volumes)})
+    lines = "/v/a/logs/run_id=r/1.log\n/v/ab/artifacts/r.csv\n"
+    programs.answer = lambda _: lines
+    found = isolation.files(api, "node", ["churn-1", "churn-2", "new"], ["r"])
+    assert found == {
+        "churn-1": ("/opt/airflow/logs/run_id=r/1.log",),
+        "churn-2": ("/opt/airflow/artifacts/r.csv",),
+        "new": (),
+    }
+    assert programs.commands[0][-3:] == ("sh", "/v/a", "/v/ab")
+
+
+def test_without_a_run_or_a_volume_no_file_is_looked_for(programs: Programs) -> None:
+    api = Kubernetes({("GET", "/api/v1/persistentvolumes"): items(volume("churn-1", "/v/a"))})
+    assert isolation.files(api, "node", ["churn-1"], []) == {"churn-1": ()}
+    assert isolation.files(api, "node", ["churn-2"], ["r"]) == {"churn-2": ()}
+    assert programs.calls == []
+
+
 class Airflow:
     def __init__(self, value: str | None) -> None:
         self.value = value
@@ -101,9 +134,9 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Any:
         }
         monkeypatch.setattr(receipts, "versions", lambda _: ())
         monkeypatch.setattr(isolation, "look", lambda *_: DatabaseView(**(view | changes)))
-        monkeypatch.setattr(isolation, "files", lambda *_: ("/opt/airflow/logs/x",))
+        monkeypatch.setattr(isolation, "files", lambda *_: {"churn-1": ("/opt/airflow/logs/x",)})
         monkeypatch.setattr(isolation, "allowed", lambda *_: [])
-        attached = type("Attached", (), {"server": None, "api": None})
+        attached = SimpleNamespace(server=None, api=None, cluster=SimpleNamespace(node="node"))
         canaries = Canaries(attached, Airflow(value), "churn-1", "token")  # type: ignore[arg-type]
         image = ImageResult(name="i", digest="sha256:1", config_digest="sha256:2", base_digest="sha256:3")
         task = TaskResult(task_id="t", state="success", image_digest=digest, image_name=other)
