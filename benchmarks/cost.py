@@ -75,7 +75,7 @@ class Bench:
                 print(f"round {number}: one more beside {count}", flush=True)
                 self.hold(count)
                 found[count].append(self.one_more())
-                print(f"  {found[count][-1].seconds:.1f} s", flush=True)
+                print(f"  {_split(found[count][-1])}", flush=True)
         return found
 
     def hold(self, count: int) -> None:
@@ -157,6 +157,14 @@ def _print_phases(compared: dict[int, list[Tested]]) -> None:
         print(f"  {name:<14}  {seconds:6.2f} s   {phases[MANY].get(name, 0.0):6.2f} s")
     medians = [statistics.median(each.seconds for each in compared[count]) for count in (FEW, MANY)]
     print(f"  {'the command':<14}  {medians[0]:6.2f} s   {medians[1]:6.2f} s")
+
+
+def _split(tested: Tested) -> str:
+    """A command's seconds, and what of them the longer phases took and what none of them did."""
+    phases = _phases([tested])
+    phases["else"] = tested.seconds - sum(s for name, s in phases.items() if name != "first_task_s")
+    longer = ", ".join(f"{name.removesuffix('_s')} {s:.1f}" for name, s in phases.items() if s >= 0.3)
+    return f"{tested.seconds:.1f} s: {longer}"
 
 
 def _phases(every: Sequence[Tested]) -> dict[str, float]:
