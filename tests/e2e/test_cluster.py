@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import Harness, explained
@@ -63,7 +65,7 @@ def test_a_database_that_is_not_there_is_told_without_waiting_for_the_server(
         raise AssertionError("the server is there")
 
     server = attach(NAME).server
-    monkeypatch.setattr(database.time, "sleep", slept)
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=time.monotonic, sleep=slept))
     with pytest.raises(HarnessError, match='database "absent" does not exist'):
         server.query("SELECT 1;", "absent")
 
