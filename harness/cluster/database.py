@@ -26,6 +26,7 @@ _AWAY = re.compile(
     r"|cannot exec into a container in a completed pod|does not have any running",
     re.IGNORECASE,
 )
+_KUBECTL_ENDS = "command terminated with exit code"  # its own last line, after what psql said
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SERVER = ("--host=/tmp", "--username=postgres")
 _PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
@@ -166,7 +167,11 @@ class Server:
                 hint="harness status",
             )
         if done.returncode != 0:
-            lines = [line for line in done.stderr.splitlines() if line.strip() and "PASSWORD" not in line]
+            lines = [
+                line
+                for line in done.stderr.splitlines()
+                if line.strip() and "PASSWORD" not in line and not line.startswith(_KUBECTL_ENDS)
+            ]
             kind = TemplateMissingError if "template database" in done.stderr else HarnessError
             raise kind(
                 CauseCode.DATABASE_FAILED,

@@ -144,7 +144,7 @@ def test_a_server_without_the_database_is_there_and_not_waited_for(
     clock = Clock()
     monkeypatch.setattr(database, "time", clock)
     said = f'psql: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: FATAL:  {reason}\n'
-    programs.answer = lambda _: Completed((), 2, "", said)
-    with pytest.raises(HarnessError, match="refused"):
+    programs.answer = lambda _: Completed((), 2, "", f"{said}command terminated with exit code 2\n")
+    with pytest.raises(HarnessError, match=f"refused: psql: .*{reason}"):
         server().query("SELECT 1;", "harness")
     assert clock.slept == []
