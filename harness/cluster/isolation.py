@@ -138,11 +138,14 @@ def files(
     version that has no volume yet, or none any more, has no files.
     """
     wanted = set(namespaces)
-    folders = {
-        volume["spec"]["hostPath"]["path"]: volume["spec"]["claimRef"]["namespace"]
-        for volume in api.list("/api/v1/persistentvolumes")
-        if volume["spec"].get("hostPath") and volume["spec"].get("claimRef", {}).get("namespace") in wanted
-    }
+    folders: dict[str, str] = {}
+    for spec in (volume["spec"] for volume in api.list("/api/v1/persistentvolumes")):
+        place = spec.get("hostPath") or spec.get(
+            "local"
+        )  # provisioners differ in what they call a folder of the node
+        namespace = spec.get("claimRef", {}).get("namespace")
+        if place and namespace in wanted:
+            folders[place["path"]] = namespace
     found: dict[str, list[str]] = {namespace: [] for namespace in wanted}
     if run_ids and folders:
         tests = " -o ".join(f"-path {shlex.quote(f'*{_safe(run_id)}*')}" for run_id in run_ids)

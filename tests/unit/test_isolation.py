@@ -83,12 +83,12 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
     return double
 
 
-def volume(namespace: str, path: str) -> dict[str, Any]:
-    return {"spec": {"claimRef": {"namespace": namespace}, "hostPath": {"path": path}}}
+def volume(namespace: str, path: str, kind: str = "hostPath") -> dict[str, Any]:
+    return {"spec": {"claimRef": {"namespace": namespace}, kind: {"path": path}}}
 
 
 def test_files_are_told_by_the_version_on_whose_volume_they_lie(programs: Programs) -> None:
-    volumes = [volume("churn-1", "/v/a"), volume("churn-2", "/v/ab"), volume("churn-3", "/v/c")]
+    volumes = [volume("churn-1", "/v/a"), volume("churn-2", "/v/ab", "local"), volume("churn-3", "/v/c")]
     api = Kubernetes({("GET", "/api/v1/persistentvolumes"): items(*volumes)})
     lines = "/v/a/logs/run_id=r/1.log\n/v/ab/artifacts/r.csv\n"
     programs.answer = lambda _: lines
