@@ -24,12 +24,23 @@ def _state(cluster: Cluster) -> dict[str, object]:
     system = "--namespace=harness-system"
     pods = cluster.kind.kubectl("get", "pods", system, "--output=jsonpath={.items[*].metadata.uid}")
     marker = cluster.kind.kubectl("get", "configmap", "harness", system, "--output=jsonpath={.metadata.uid}")
+    # Not those of a namespace that is going: `up` leaves it to the cluster to end what it gave up.
+    active = cluster.kind.kubectl(
+        "get",
+        "namespaces",
+        "--field-selector=status.phase=Active",
+        "--output=jsonpath={.items[*].metadata.name}",
+    ).split()
     releases = json.loads(process.run(cluster.helm_list).stdout)
     return {
         "node": (node["Id"], node["State"]["StartedAt"]),
         "pods": sorted(pods.split()),
         "marker": marker,
-        "releases": [(each["name"], each["revision"]) for each in releases],
+        "releases": sorted(
+            (each["namespace"], each["name"], each["revision"])
+            for each in releases
+            if each["namespace"] in active
+        ),
         "kubeconfig": cluster.kubeconfig.read_bytes(),
     }
 
