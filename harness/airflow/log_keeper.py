@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from harness.airflow.pods import Pod
 from harness.airflow.redaction import Redactor
@@ -24,7 +22,7 @@ _BETWEEN, _SUFFIX = "~", ".log"
 class LogKeeper:
     """Follows the log of each task pod from its start into a file of its own in `folder`.
 
-    `redactor` takes secrets out of each line. Use it as a context manager: it ends once the pods have.
+    `redactor` takes secrets out of each line. Following ends with the pods, and holds up nobody who ends before.
     """
 
     def __init__(self, pods: ClusterPods, folder: Path, redactor: Redactor) -> None:
@@ -33,15 +31,10 @@ class LogKeeper:
         self._redactor = redactor
         self._threads: dict[str, threading.Thread] = {}
 
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        until = time.monotonic() + (LAST_LINES_S if kind is None else 0.0)
-        for thread in self._threads.values():  # what is still written then is not waited for
+    def finish(self) -> None:
+        """Return when the logs have ended, since their pods have, or after LAST_LINES_S."""
+        until = time.monotonic() + LAST_LINES_S
+        for thread in self._threads.values():
             thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def see(self, pods: Iterable[Pod]) -> None:

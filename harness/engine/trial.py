@@ -18,6 +18,7 @@ from harness.airflow.parsing import parse_statistics, wait_for_dag
 from harness.airflow.pods import Pod
 from harness.airflow.run import RunOutcome, follow
 from harness.airflow.watch import ClusterPods
+from harness.commit import Commit
 from harness.config import TestSettings
 from harness.engine import metrics_task
 from harness.engine.inquiry import Inquiry
@@ -47,6 +48,16 @@ class Trial:
     before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
     image: str = ""  # the version's, by name
     gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
+
+
+def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | None]:
+    """Reads a file of the DAGs folder as it is at the commit; None where there is none."""
+
+    def read(file: str) -> str | None:
+        content = commit.read(f"{dags_folder}/{file}")
+        return None if content is None else content.decode(errors="replace")
+
+    return read
 
 
 def run(trial: Trial, progress: Progress) -> TestResult:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from harness.airflow import control_plane, release
 from harness.airflow.api import AirflowApi
+from harness.airflow.log_keeper import LogKeeper
 from harness.airflow.watch import ClusterPods
 from harness.cluster import labels
 from harness.engine import comparison, lifetime, measured, memory, trial
@@ -124,14 +125,17 @@ class Trip:
         if missing:
             with process.beside(3) as aside, self._deployed(ground, image, aside) as airflow:
                 planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
-                made = self._tested(airflow, missing)
+                keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
+                made = self._tested(airflow, missing, keeper)
                 try:
                     if not any(run.cause and run.cause.code in UNREACHABLE for run in made.values()):
                         self._check_isolation(planting, list(made.values()))
                 except HarnessError as error:  # what was measured is told all the same
                     self._check_stopped()
                     self.found = self.found.model_copy(update={"cause": Cause.of(error)})
-                made = memory.completed(made, self._pods, self.pause)
+                with self.deployment.phase("pods_end_s"), self.progress.waiting("waiting for pods to end"):
+                    keeper.finish()
+                    made = memory.completed(made, self._pods, self.pause)
             self._measured_now = made if self.found.cause is None else {}
         else:
             first = next(iter(kept.values()))
@@ -187,37 +191,33 @@ class Trip:
             with suppress(HarnessError):  # it expires
                 self._ticket.release()
 
-    def _tested(self, airflow: AirflowApi, missing: Sequence[measured.Wanted]) -> dict[str, TestResult]:
+    def _tested(
+        self, airflow: AirflowApi, missing: Sequence[measured.Wanted], keeper: LogKeeper
+    ) -> dict[str, TestResult]:
         """The results of the runs that are missing, by their keys; after a test's first failure no more of it."""
         commit = self.plan.commit
         folder = self.plan.project.image_settings(commit).dags_folder
-
-        def read_source(file: str) -> str | None:
-            content = commit.read(f"{folder}/{file}")
-            return None if content is None else content.decode(errors="replace")
-
         made: dict[str, TestResult] = {}
         failed: set[str] = set()
-        with self._evidence.keep_logs(self._pods, self.found, commit.tag) as keeper:
-            for each in missing:
-                if each.test not in failed:
-                    wanted = trial.Trial(
-                        airflow,
-                        self._pods,
-                        each.test,
-                        each.settings,
-                        each.date,
-                        folder,
-                        read_source,
-                        self.pause,
-                        keeper,
-                        self.deployment.settled,
-                        self.found.image.name if self.found.image else "",
-                        tuple(self.plan.tests[each.test].gates),
-                    )
-                    made[each.key] = trial.run(wanted, self.progress)
-                    if made[each.key].verdict != "passed":
-                        failed.add(each.test)
+        for each in missing:
+            if each.test not in failed:
+                wanted = trial.Trial(
+                    airflow,
+                    self._pods,
+                    each.test,
+                    each.settings,
+                    each.date,
+                    folder,
+                    trial.source_reader(commit, folder),
+                    self.pause,
+                    keeper,
+                    self.deployment.settled,
+                    self.found.image.name if self.found.image else "",
+                    tuple(self.plan.tests[each.test].gates),
+                )
+                made[each.key] = trial.run(wanted, self.progress)
+                if made[each.key].verdict != "passed":
+                    failed.add(each.test)
         return made
 
     def _check_isolation(self, planting: Future[Canaries], runs: Sequence[TestResult]) -> None:

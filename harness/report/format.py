@@ -178,11 +178,6 @@ def task(result: TaskResult) -> str:
     return result.task_id if result.map_index < 0 else f"{result.task_id}[{result.map_index}]"
 
 
-def phase(name: str) -> str:
-    """A phase's name for people: "deploy" for "deploy_s"."""
-    return name.removesuffix("_s").replace("_", " ")
-
-
 def plural(count: int, noun: str) -> str:
     """ "1 gate", "2 gates"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -198,20 +193,6 @@ def receipt(found: Receipt) -> str:
     open_ones = [check for check in found.checks if check.verdict == "not exercised"]
     rest = f"; not exercised: {', '.join(check.name for check in open_ones)}" if open_ones else ""
     return f"passed beside {plural(len(found.beside), 'version')}{rest}"
-
-
-def all_phases(version: VersionResult) -> dict[str, float]:
-    """Where a version's time went, in order: its own phases, then those of its tests, in seconds.
-
-    With several tests theirs carry the test's name.
-    """
-    phases = {phase(name): value for name, value in version.phases.items()}
-    several = len(version.tests) > 1
-    for test in version.tests:
-        for name, value in test.phases.items():
-            label = f"{test.name}: {phase(name)}" if several else phase(name)
-            phases[label] = phases.get(label, 0.0) + value
-    return phases
 
 
 def summary(test: TestResult) -> str:

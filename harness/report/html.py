@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.resources import files
 
-from harness.report import format, ingredients, plots, task_numbers
+from harness.report import format, ingredients, phases, plots, task_numbers
 from harness.report.markup import Markup, element, joined
 from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
 
@@ -58,13 +58,13 @@ def _version(version: VersionResult) -> Markup:
         parts += _test(test)
     if version.image is not None:
         parts.append(_made_of(version.image))
-    phases = format.all_phases(version)
-    bar = plots.phase_bar(phases)
+    spent = phases.of_version(version)
+    bar = plots.phase_bar(spent)
     if bar is not None:
         parts += [
-            element("h4", f"where the time went ({format.seconds(sum(phases.values()))})"),
+            element("h4", f"where the time went ({format.seconds(sum(spent.values()))})"),
             bar,
-            _legend(phases),
+            _legend(spent),
         ]
     return element("section", *parts)
 
@@ -183,9 +183,9 @@ def _table(head: tuple[str, ...], rows: list[Markup], *, right: tuple[int, ...])
     return element("div", table, class_="scroll")
 
 
-def _legend(phases: dict[str, float]) -> Markup:
+def _legend(spent: dict[str, float]) -> Markup:
     items = []
-    for index, (name, value) in enumerate(phases.items()):
+    for index, (name, value) in enumerate(spent.items()):
         box = element(
             "svg", element("rect", width=10, height=10, class_=f"phase{index % 6}"), viewBox="0 0 10 10"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from harness.report import format
+from harness.report import format, phases
 from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
 
 
@@ -52,7 +52,7 @@ def _version(root: ElementTree.Element, version: VersionResult) -> None:
 
 def _test(suite: ElementTree.Element, version: VersionResult, test: TestResult) -> None:
     of_gates = any(metric.verdict == "failed" for metric in test.metrics.values())
-    case = _case(suite, version.ref, test.name, sum(test.phases.values()) or _longest_s(test))
+    case = _case(suite, version.ref, test.name, sum(phases.in_turn(test.phases).values()) or _longest_s(test))
     if test.cause is not None and not (test.cause.code == "gate_failed" and of_gates):
         _fail(case, test.cause)
     elif test.verdict != "passed" and not of_gates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from harness.report import format, ingredients, task_numbers
+from harness.report import format, ingredients, phases, task_numbers
 from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
 
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
@@ -57,9 +57,9 @@ def _version(version: VersionResult) -> list[str]:
         blocks += _cause(version.cause)
     for test in version.tests:
         blocks += _test(test)
-    phases = format.all_phases(version)
-    if phases:
-        blocks.append(_phases(phases))
+    spent = phases.of_version(version)
+    if spent:
+        blocks.append(_phases(spent))
     if version.image is not None:
         blocks.append(_made_of(version.image))
     return blocks
@@ -131,17 +131,17 @@ def _tasks(test: TestResult) -> str:
     return _folded(format.plural(len(test.tasks), "task instance"), table + more)
 
 
-def _phases(phases: dict[str, float]) -> str:
-    longest = max(phases.values()) or 1.0
+def _phases(spent: dict[str, float]) -> str:
+    longest = max(spent.values()) or 1.0
     rows = [
         [
             code(name),
             format.seconds(value),
             "█" * max(1 if value > 0 else 0, round(_BAR_COLUMNS * value / longest)),
         ]
-        for name, value in phases.items()
+        for name, value in spent.items()
     ]
-    title = f"where the time went ({format.seconds(sum(phases.values()))})"
+    title = f"where the time went ({format.seconds(sum(spent.values()))})"
     return _folded(title, _table(["phase", "took", ""], rows, right=(1,)))
 
 

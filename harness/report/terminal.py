@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.report import format, task_numbers
+from harness.report import format, phases, task_numbers
 from harness.report.style import Style
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def _version(version: VersionResult, style: Style) -> list[str]:
         lines.append(f"isolation  {format.receipt(version.receipt)}")
     for test in version.tests:
         lines += ["", *_test(test, style)]
-    phases = format.all_phases(version)
-    if phases:
-        lines += ["", *_phases(phases, version.load_bytes, style)]
+    spent = phases.of_version(version)
+    if spent:
+        lines += ["", *_phases(spent, version.load_bytes, style)]
     for cause in (*(test.cause for test in version.tests), version.cause):
         if cause is not None:
             lines += ["", *_cause(cause, style)]
@@ -138,14 +138,14 @@ def _metrics(metrics: dict[str, MetricResult], style: Style) -> list[str]:
     return [*lines, f"  and {format.plural(hidden, 'more metric')} without a gate"] if hidden else lines
 
 
-def _phases(phases: dict[str, float], load_bytes: int | None, style: Style) -> list[str]:
-    total = sum(phases.values())
-    longest = max(phases.values()) or 1.0
-    names = list(phases)
+def _phases(spent: dict[str, float], load_bytes: int | None, style: Style) -> list[str]:
+    total = sum(spent.values())
+    longest = max(spent.values()) or 1.0
+    names = list(spent)
     width = max(map(len, names))
     columns = max(8, min(_BAR_COLUMNS, style.width - width - 24))
     lines = [style.paint(f"where the time went ({format.seconds(total)})", "dim")]
-    for name, value in zip(names, phases.values(), strict=True):
+    for name, value in zip(names, spent.values(), strict=True):
         bar = style.signs.bar * max(1 if value > 0 else 0, round(columns * value / longest))
         loaded = f"{_GAP}{format.size(load_bytes)} sent" if name == "load" and load_bytes is not None else ""
         lines.append(f"  {name:<{width}}  {format.seconds(value):>12}  {style.paint(bar, 'cyan')}{loaded}")

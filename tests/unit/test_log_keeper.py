@@ -55,36 +55,37 @@ def gone() -> HarnessError:
 
 def test_lines_are_there_as_they_come_without_secrets(tmp_path: Path) -> None:
     more = threading.Event()
-    with keeper(tmp_path, ["with s3cr3t-value", more, "the end"]) as kept:
-        kept.see([POD])
-        until = time.monotonic() + 5
-        while not kept.text(POD) and time.monotonic() < until:
-            time.sleep(0.01)
-        assert kept.text(POD) == "with ***\n"
-        more.set()
+    kept = keeper(tmp_path, ["with s3cr3t-value", more, "the end"])
+    kept.see([POD])
+    until = time.monotonic() + 5
+    while not kept.text(POD) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert kept.text(POD) == "with ***\n"
+    more.set()
+    kept.finish()
     assert kept.text(POD) == "with ***\nthe end\n"
     assert [(each.task, each.pod) for each in kept_logs(tmp_path)] == [("train", "demo-train-x1")]
 
 
 def test_a_pod_that_has_not_started_has_no_log_yet(tmp_path: Path) -> None:
-    with keeper(tmp_path) as kept:
-        kept.see([replace(POD, containers=())])
+    kept = keeper(tmp_path)
+    kept.see([replace(POD, containers=())])
     assert kept_logs(tmp_path) == ()
 
 
 def test_a_log_that_broke_off_is_followed_again_from_its_beginning(tmp_path: Path) -> None:
-    with keeper(tmp_path, ["one", gone()], ["one", "two"]) as kept:
-        for _ in range(2):
-            kept.see([POD])
-            time.sleep(0.2)
+    kept = keeper(tmp_path, ["one", gone()], ["one", "two"])
+    for _ in range(2):
+        kept.see([POD])
+        kept.finish()
     assert kept.text(POD) == "one\ntwo\n"
 
 
 def test_what_was_kept_stays_when_the_pod_cannot_be_asked_again(tmp_path: Path) -> None:
-    with keeper(tmp_path, ["one", gone()], [gone()]) as kept:
-        for _ in range(2):
-            kept.see([POD])
-            time.sleep(0.2)
+    kept = keeper(tmp_path, ["one", gone()], [gone()])
+    for _ in range(2):
+        kept.see([POD])
+        kept.finish()
     assert kept.text(POD) == "one\n"
 
 
@@ -92,8 +93,9 @@ def test_those_that_go_on_are_not_waited_for(tmp_path: Path) -> None:
     forever = threading.Event()
     began_s = time.monotonic()
     try:
-        with keeper(tmp_path, *([["x", forever]] * 4)) as kept:
-            kept.see([replace(POD, name=f"pod-{number}") for number in range(4)])
+        kept = keeper(tmp_path, *([["x", forever]] * 4))
+        kept.see([replace(POD, name=f"pod-{number}") for number in range(4)])
+        kept.finish()
         assert time.monotonic() - began_s < 8
     finally:
         forever.set()
@@ -101,8 +103,9 @@ def test_those_that_go_on_are_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_log_without_end_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_keeper, "LIMIT_BYTES", 1000)
-    with keeper(tmp_path, ["x" * 99] * 20) as kept:
-        kept.see([POD])
+    kept = keeper(tmp_path, ["x" * 99] * 20)
+    kept.see([POD])
+    kept.finish()
     lines = kept.text(POD).splitlines()
     assert len(lines) == 11
     assert "the log goes on" in lines[-1]
