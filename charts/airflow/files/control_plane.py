@@ -64,6 +64,9 @@ NEED_CODE = ("scheduler", "dag-processor")
 # Once told to rest (SIGUSR1), these run only while there is a DAG run, and start again by themselves.
 NEED_RUNS = ("execution-api", "scheduler", "dag-processor")
 REST_AFTER_S = 20.0
+# The scheduler of Airflow 3.3 waits without end where SIGTERM meets it after it took something from a queue of its
+# executor and before it said so.
+END_WITHIN_S = 30.0
 LOOK_INTERVAL_S = 2.0
 RESTART_AFTER_S = 1.0
 MOST_FAILURES = 5  # of one component; then the container ends, and the cluster shows it as crashing
@@ -192,7 +195,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.demand: Demand | None = None  # once told to rest
-        self.put_to_rest: set[str] = set()
+        self.put_to_rest: dict[str, float] = {}  # when each was told to end
         self.running: dict[int, str] = {}
         self.selector = selectors.DefaultSelector()
         self.failures = dict.fromkeys(COMPONENTS, 0)
@@ -275,7 +278,7 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):  # a scheduler's watchers may outlive it
                 os.killpg(pid, signal.SIGKILL)
             if component in self.put_to_rest:
-                self.put_to_rest.remove(component)
+                del self.put_to_rest[component]
                 continue
             how = os.waitstatus_to_exitcode(status)
             self.failures[component] += 1
@@ -294,12 +297,18 @@ class Supervisor:
         if self.demand is None or self.stopping:
             return
         wanted, running = self.demand.there_is(), {name: pid for pid, name in self.running.items()}
+        now_s = time.monotonic()
         for component in NEED_RUNS:
             pid = running.get(component)
-            if wanted and pid is None:
-                self.start(component)
-            elif not wanted and pid is not None and component not in self.put_to_rest:
-                self.put_to_rest.add(component)
+            if pid is None:
+                if wanted:
+                    self.start(component)
+            elif component in self.put_to_rest:
+                if now_s - self.put_to_rest[component] > END_WITHIN_S:
+                    print(f"[control-plane] {component} did not end by itself; it is killed", flush=True)
+                    os.killpg(pid, signal.SIGKILL)
+            elif not wanted:
+                self.put_to_rest[component] = now_s
                 os.kill(pid, signal.SIGTERM)
 
     def stop(self, *_: object) -> None:
