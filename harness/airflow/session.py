@@ -23,6 +23,11 @@ MAX_PAUSE_S = 2.0
 _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 
 
+def prepare() -> None:
+    """Import what requests need, while something else is waited for: beside Airflow's start it takes a second."""
+    import httpx  # noqa: F401
+
+
 class _NotNow(Exception):  # noqa: N818  a state that passes, not an error
     """The api-server did not answer, or answered that it cannot now."""
 

@@ -21,11 +21,13 @@ READS = (("get", "secrets"), ("list", "pods"), ("get", "pods/log"))
 EXECUTION_PORT = 8081  # of the control plane; only pods of its own namespace have business there
 Network = Literal["enforced", "open", "unknown"]
 _SAFE = re.compile(r"[A-Za-z0-9_.+:=@-]{1,250}")
+LANES = 3  # of questions at once: each is a program of its own, and there may be many versions
 _QUERY = """\
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
-ask() { # name role database statement
-  psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host=/tmp \\
-    --username="$2" --dbname="$3" --command="$4" 2>&1 | sed "s/^/$1|$3|/"
+ask() { # role database statements
+  role="$1" database="$2"; shift 2
+  printf '%s;\\n' "$@" | psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host=/tmp \\
+    --username="$role" --dbname="$database" 2>&1
 }
 """
 
@@ -66,18 +68,22 @@ def look(
 ) -> DatabaseView:
     """Look for a version's canaries in its own database and in `others`, and try to get from one to the other."""
     listed = ", ".join(f"'{_safe(run_id)}'" for run_id in run_ids) or "''"
-    row = f"SELECT token FROM {TABLE}"
-    row_here = f"SELECT count(*) FROM {TABLE} WHERE token = '{_safe(token)}'"
-    xcoms = f"SELECT count(*) FROM xcom WHERE run_id IN ({listed})"
-    lines = [_ask("row", database, database, row), _ask("xcoms", database, database, xcoms)]
+    row = f"translate(token, chr(10), ' ') FROM {TABLE}"
+    row_here = f"count(*) FROM {TABLE} WHERE token = '{_safe(token)}'"
+    xcoms = f"count(*) FROM xcom WHERE run_id IN ({listed})"
+    # The table of canaries last: a version that starts has none yet, which ends the session that asks for it.
+    asked = [_ask(database, database, ("xcoms", xcoms), ("row", row))]
     for other in others:
-        lines += [
-            _ask("rows", "postgres", other, row_here),
-            _ask("xcoms", "postgres", other, xcoms),
-            _ask("connect", database, other, "SELECT 'reached'"),
+        asked += [
+            _ask("postgres", other, ("xcoms", xcoms), ("rows", row_here)),
+            _ask(database, other, ("connect", "'reached'")),
         ]
     host = f"airflow.{_safe(namespace)}.svc"
-    lines.append(f"timeout 2 bash -c '</dev/tcp/{host}/{EXECUTION_PORT}' 2>/dev/null; echo \"network||$?\"")
+    lines = [f"timeout 2 bash -c '</dev/tcp/{host}/{EXECUTION_PORT}' 2>/dev/null & network=$!"]
+    lines += [
+        f"{{\n{lane}\n}} &" for lane in filter(None, ("\n".join(asked[n::LANES]) for n in range(LANES)))
+    ]
+    lines += ["wait $network; network=$?", "wait", 'echo "network||$network"']
     argv: list[str | Path] = [
         server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
         "deployment/postgres", "--", "sh", "-s",
@@ -94,7 +100,7 @@ def look(
 
 
 def read(printed: str, database: str) -> DatabaseView:
-    """What `look`'s script printed: lines of `question|database|answer`."""
+    """What `look`'s script printed: lines of `question|database|answer`, and what psql says where it gets none."""
     found: dict[tuple[str, str], list[str]] = {}
     for line in printed.splitlines():
         question, _, rest = line.partition("|")
@@ -113,7 +119,7 @@ def read(printed: str, database: str) -> DatabaseView:
     status = found.get(("network", ""), ["1"])[0]
     network: Network = "open" if status == "0" else "enforced" if status == "124" else "unknown"
     return DatabaseView(
-        row=None if not row or "ERROR:" in row[0] else "\n".join(row),
+        row="\n".join(row) if row else None,
         xcoms=int(own) if own.isdigit() else 0,
         asked=frozenset(
             name
@@ -190,8 +196,10 @@ def allowed(api: KubernetesApi, namespace: str, other: str) -> list[str]:
     return found
 
 
-def _ask(question: str, role: str, database: str, statement: str) -> str:
-    return f"ask {question} {_safe(role)} {_safe(database)} {shlex.quote(statement)}"
+def _ask(role: str, database: str, *questions: tuple[str, str]) -> str:
+    """The script's line that asks these questions in one session; each is a name and what to select."""
+    statements = [f"SELECT '{name}|{database}|' || {what}" for name, what in questions]
+    return " ".join(["ask", _safe(role), _safe(database), *map(shlex.quote, statements)])
 
 
 def _safe(text: str) -> str:

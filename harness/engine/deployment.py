@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from harness.airflow import control_plane, release, standby
+from harness.airflow import control_plane, release, session, standby
 from harness.airflow.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
 from harness.airflow.release import Login, Release
 from harness.cluster import template
@@ -52,6 +52,7 @@ class Deployment:
         It parses DAGs when this returns. What a DAG run needs besides is done by threads of `aside`: `settled`
         waits for it.
         """
+        aside.submit(session.prepare)
         layers = image.layers[len(ground.image.layers) :]
         self._pending = [aside.submit(self._load, image)]
         if standby.fits(wanted, code, layers):

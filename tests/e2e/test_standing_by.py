@@ -16,6 +16,8 @@ from harness.airflow.api import AirflowApi
 from harness.airflow.run import follow
 from harness.airflow.watch import ClusterPods
 from harness.cluster.api import KubernetesApi
+from harness.cluster.helm import chart
+from harness.host import process
 
 REST_DEADLINE_S = 120.0
 
@@ -87,6 +89,18 @@ def test_its_tasks_ran_the_commits_image(taken: dict[str, Any]) -> None:
     (test,) = taken["version"]["tests"]
     assert {task["image_digest"] for task in test["tasks"]} <= {image["digest"], image["config_digest"]}
     assert test["metrics"]["accuracy"]["value"] == 0.83  # the working tree's
+
+
+def test_the_api_knows_all_that_the_chart_says(
+    cluster: Cluster, taken: dict[str, Any], tmp_path: Path
+) -> None:
+    # `harness test` spares itself Helm's check against the API's description: here it is made.
+    where = ["--namespace", taken["namespace"], "--kubeconfig", cluster.kubeconfig]
+    values = process.run([cluster.helm, "get", "values", "airflow", "--output", "json", *where]).stdout
+    file = tmp_path / "values.json"
+    file.write_text(values, encoding="utf-8")
+    upgrade = [cluster.helm, "upgrade", "airflow", chart("airflow"), "--values", file, "--dry-run=server"]
+    assert "STATUS: pending-upgrade" in process.run([*upgrade, *where]).stdout
 
 
 def test_the_next_one_stands_by(cluster: Cluster, taken: dict[str, Any]) -> None:
