@@ -119,6 +119,15 @@ def test_everything_carries_its_labels(objects: list[Manifest]) -> None:
         assert labels["app.kubernetes.io/name"] == "airflow"
 
 
+def test_a_task_whose_own_resources_name_no_cpu_gets_that_of_others(objects: list[Manifest]) -> None:
+    (limit,) = named(objects, "LimitRange", "tasks")["spec"]["limits"]
+    (container,) = worker(objects)["spec"]["containers"]
+    assert limit == {
+        "type": "Container",
+        "defaultRequest": {"cpu": container["resources"]["requests"]["cpu"]},
+    }
+
+
 def test_every_pod_is_as_restricted_namespaces_ask(objects: list[Manifest]) -> None:
     for pod in pods(objects):
         assert pod["spec"]["securityContext"] == {
