@@ -146,9 +146,8 @@ def files(
     wanted = set(namespaces)
     folders: dict[str, str] = {}
     for spec in (volume["spec"] for volume in api.list("/api/v1/persistentvolumes")):
-        place = spec.get("hostPath") or spec.get(
-            "local"
-        )  # provisioners differ in what they call a folder of the node
+        # Provisioners differ in what they call a folder of the node.
+        place = spec.get("hostPath") or spec.get("local")
         namespace = spec.get("claimRef", {}).get("namespace")
         if place and namespace in wanted:
             folders[place["path"]] = namespace

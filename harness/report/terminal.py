@@ -141,11 +141,10 @@ def _metrics(metrics: dict[str, MetricResult], style: Style) -> list[str]:
 def _phases(spent: dict[str, float], load_bytes: int | None, style: Style) -> list[str]:
     total = sum(spent.values())
     longest = max(spent.values()) or 1.0
-    names = list(spent)
-    width = max(map(len, names))
+    width = max(map(len, spent))
     columns = max(8, min(_BAR_COLUMNS, style.width - width - 24))
     lines = [style.paint(f"where the time went ({format.seconds(total)})", "dim")]
-    for name, value in zip(names, spent.values(), strict=True):
+    for name, value in spent.items():
         bar = style.signs.bar * max(1 if value > 0 else 0, round(columns * value / longest))
         loaded = f"{_GAP}{format.size(load_bytes)} sent" if name == "load" and load_bytes is not None else ""
         lines.append(f"  {name:<{width}}  {format.seconds(value):>12}  {style.paint(bar, 'cyan')}{loaded}")
