@@ -19,7 +19,7 @@ from .conftest import Cluster
 
 @pytest.fixture(scope="module")
 def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Any]]]:
-    """All groups, each in a version of its own; three versions at a time, as they mostly wait."""
+    """All groups, each in a version of its own; four versions at a time, as they mostly wait."""
 
     def run(group: str) -> tuple[process.Completed, dict[str, Any]]:
         made = repository(tmp_path_factory.mktemp(f"broken-{group}") / group, GROUPS[group])
@@ -27,7 +27,7 @@ def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         done = cluster.harness(made.root, "test", "--keep", "never", "--json", file)
         return done, {test["name"]: test for test in only_version(loaded(file))["tests"]}
 
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         yield {group: pool.submit(run, group) for group in GROUPS}
 
 
