@@ -21,13 +21,15 @@ READS = (("get", "secrets"), ("list", "pods"), ("get", "pods/log"))
 EXECUTION_PORT = 8081  # of the control plane; only pods of its own namespace have business there
 Network = Literal["enforced", "open", "unknown"]
 _SAFE = re.compile(r"[A-Za-z0-9_.+:=@-]{1,250}")
-LANES = 3  # of questions at once: each is a program of its own, and there may be many versions
+LANES = 3  # of sessions at once: each is a program of its own, and there may be many versions
+# A lane's answers go into a file of its own: what programs write into one pipe at once, errors above all, gets mixed.
 _QUERY = """\
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
+answers="$(mktemp -d)"
 ask() { # role database statements
   role="$1" database="$2"; shift 2
-  printf '%s;\\n' "$@" | psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host=/tmp \\
-    --username="$role" --dbname="$database" 2>&1
+  printf '%s\\n' "$@" | psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host=/tmp \\
+    --username="$role" --dbname="$database"
 }
 """
 
@@ -71,25 +73,43 @@ def look(
     row = f"translate(token, chr(10), ' ') FROM {TABLE}"
     row_here = f"count(*) FROM {TABLE} WHERE token = '{_safe(token)}'"
     xcoms = f"count(*) FROM xcom WHERE run_id IN ({listed})"
-    # The table of canaries last: a version that starts has none yet, which ends the session that asks for it.
-    asked = [_ask(database, database, ("xcoms", xcoms), ("row", row))]
+    asked = [_ask(database, database, _select("xcoms", database, xcoms), _select("row", database, row))]
     for other in others:
-        asked += [
-            _ask("postgres", other, ("xcoms", xcoms), ("rows", row_here)),
-            _ask(database, other, ("connect", "'reached'")),
-        ]
+        asked.append(
+            _ask(
+                "postgres",
+                other,
+                _select("xcoms", other, xcoms),
+                # A version that starts has no such table yet, which must not end the session.
+                f"SELECT to_regclass('{TABLE}') IS NOT NULL AS planted \\gset",
+                "\\if :planted",
+                _select("rows", other, row_here),
+                "\\endif",
+                # Last: psql ends where it cannot connect, as it must not here.
+                f"\\c {_safe(other)} {_safe(database)} /tmp",
+                _select("connect", other, "'reached'"),
+            )
+        )
     host = f"airflow.{_safe(namespace)}.svc"
     lines = [f"timeout 2 bash -c '</dev/tcp/{host}/{EXECUTION_PORT}' 2>/dev/null & network=$!"]
     lines += [
-        f"{{\n{lane}\n}} &" for lane in filter(None, ("\n".join(asked[n::LANES]) for n in range(LANES)))
+        f'{{\n{chr(10).join(lane)}\n}} >"$answers/{number}" &'
+        for number, lane in enumerate(asked[first::LANES] for first in range(LANES))
+        if lane
     ]
-    lines += ["wait $network; network=$?", "wait", 'echo "network||$network"']
+    lines += [
+        "wait $network; network=$?",
+        "wait",
+        'cat "$answers"/*; rm -r "$answers"',
+        'echo "network||$network"',
+    ]
     argv: list[str | Path] = [
         server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
         "deployment/postgres", "--", "sh", "-s",
     ]  # fmt: skip
     done = process.run(argv, input_text=_QUERY + "\n".join(lines) + "\n", check=False, timeout_s=120)
-    if "network||" not in done.stdout:
+    # Without a word from the version's own database nothing can be said of its row either.
+    if "network||" not in done.stdout or f"xcoms|{database}|" not in done.stdout:
         raise HarnessError(
             CauseCode.DATABASE_FAILED,
             "the databases could not be asked whether versions are apart",
@@ -100,7 +120,7 @@ def look(
 
 
 def read(printed: str, database: str) -> DatabaseView:
-    """What `look`'s script printed: lines of `question|database|answer`, and what psql says where it gets none."""
+    """What `look`'s script printed: lines of `question|database|answer`; where psql gets none there is no line."""
     found: dict[tuple[str, str], list[str]] = {}
     for line in printed.splitlines():
         question, _, rest = line.partition("|")
@@ -195,10 +215,13 @@ def allowed(api: KubernetesApi, namespace: str, other: str) -> list[str]:
     return found
 
 
-def _ask(role: str, database: str, *questions: tuple[str, str]) -> str:
-    """The script's line that asks these questions in one session; each is a name and what to select."""
-    statements = [f"SELECT '{name}|{database}|' || {what}" for name, what in questions]
-    return " ".join(["ask", _safe(role), _safe(database), *map(shlex.quote, statements)])
+def _ask(role: str, database: str, *lines: str) -> str:
+    """The script's line that gives these lines to psql, in one session."""
+    return " ".join(["ask", _safe(role), _safe(database), *map(shlex.quote, lines)])
+
+
+def _select(question: str, database: str, what: str) -> str:
+    return f"SELECT '{question}|{_safe(database)}|' || {what};"
 
 
 def _safe(text: str) -> str:
