@@ -154,7 +154,16 @@ class TestStream:
         assert gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Ctrl-C raises; what a script starts in its background ignores it from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("way", ["run", "stream"])
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_interrupted_nothing_is_left(tmp_path: Path, way: str) -> None:
     """Ctrl-C reaches us alone: the whole group of what we started is ended, and the interrupt goes on."""
     script = f"sleep 300 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/pid; echo begun; wait"
