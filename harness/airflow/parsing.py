@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import PurePosixPath
 
 from harness.airflow.api import AirflowApi
@@ -16,28 +15,19 @@ from harness.airflow.finding import whole
 from harness.airflow.missing_modules import missing_module
 from harness.airflow.missing_settings import missing_setting
 from harness.airflow.models import Dag, DagImportError, Frame
+from harness.airflow.processor_statistics import ParsedFile, parse_statistics
 from harness.airflow.refused_files import refused, refused_files
 from harness.errors import CauseCode, HarnessError
 
-INTERVAL_S = 0.5
+INTERVAL_S = 0.25
+LOOK_S = 1.0  # between two looks at all else, while the DAG itself is not there
 LOG_INTERVAL_S = 2.0
 # Without the dag-processor's log: seconds without anything new after which all files count as parsed.
 QUIET_S = 30.0
 REFUSED_S = 20.0  # in which the dag-processor would have got to the other files
 EVIDENCE_FILES = 5
 DIED = "the process that imported it died"
-_STATS_TITLE = "DAG File Processing Stats"
 _COMPUTED_ID = re.compile(r"""(?:dag_id\s*=|\bDAG\(|@dag\()\s*(?![\s"')]|dag_id|[a-z_]+\s*=)""")
-
-
-@dataclass(frozen=True)
-class ParsedFile:
-    """A line of the dag-processor's statistics. `parsed`: whether it was done with the file at least once."""
-
-    file: str
-    dags: int
-    errors: int
-    parsed: bool
 
 
 @dataclass(frozen=True)
@@ -69,10 +59,15 @@ def wait_for_dag(
     are parsed and it is in none; DEPLOY_TIMEOUT when parsing does not end within `deadline_s` seconds.
     """
     start_s = clock()
+    looked_s = start_s - LOOK_S
     watch = _Watch(processor_log, clock)
     while True:
         done = watch.done()  # first: what it says was parsed is then seen below
         dag = api.dag(dag_id)
+        if dag is None and not done and clock() - looked_s < LOOK_S:
+            sleep(INTERVAL_S)
+            continue
+        looked_s = clock()
         errors = tuple(replace(error, folder=folder) for error in api.import_errors())
         if dag is not None:
             if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
@@ -104,39 +99,6 @@ def wait_for_dag(
             )
         on_progress(watch.progress(len(dag_ids), len(errors)))
         sleep(INTERVAL_S)
-
-
-def parse_statistics(log: str) -> tuple[ParsedFile, ...] | None:
-    """The files in the last whole table of statistics in the dag-processor's log; None without one."""
-    lines = log.splitlines()
-    for start in reversed([index for index, line in enumerate(lines) if line.strip() == _STATS_TITLE]):
-        table = [line for line in lines[start + 1 :] if line.strip()]
-        end = next((index for index, line in enumerate(table) if line.startswith("=====")), None)
-        rules = next((index for index, line in enumerate(table[:end]) if line.startswith("---")), None)
-        if end is None or rules is None or rules == 0:
-            continue
-        # Columns begin where their rules begin: file names may hold blanks, and cells may be empty.
-        starts = [match.start() for match in re.finditer(r"-+", table[rules])]
-        header = _cells(table[rules - 1], starts)
-        return tuple(
-            _parsed_file(dict(zip(header, _cells(line, starts), strict=True)))
-            for line in table[rules + 1 : end]
-        )
-    return None
-
-
-def _cells(line: str, starts: Sequence[int]) -> list[str]:
-    return [line[begin:end].strip() for begin, end in pairwise([*starts, max(len(line), starts[-1])])]
-
-
-def _parsed_file(row: dict[str, str]) -> ParsedFile:
-    def number(name: str) -> int:
-        text = row.get(name, "")
-        return int(text) if text.isdigit() else 0
-
-    return ParsedFile(
-        row.get("File Path", ""), number("# DAGs"), number("# Errors"), bool(row.get("Last Run At"))
-    )
 
 
 class _Watch:

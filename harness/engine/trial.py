@@ -14,8 +14,9 @@ from harness.airflow.autopsy import root_failure
 from harness.airflow.dag_ids import refuse_twice
 from harness.airflow.log_keeper import LogKeeper
 from harness.airflow.models import DagRun, TaskInstance
-from harness.airflow.parsing import parse_statistics, wait_for_dag
+from harness.airflow.parsing import wait_for_dag
 from harness.airflow.pods import Pod
+from harness.airflow.processor_statistics import parse_statistics
 from harness.airflow.run import RunOutcome, follow
 from harness.airflow.watch import ClusterPods
 from harness.commit import Commit
