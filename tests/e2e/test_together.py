@@ -228,6 +228,19 @@ def running(cluster: Cluster, several: Scratch, ref: str) -> str:
     raise AssertionError(f"no task of {ref} ran")
 
 
+def database_of(namespace: str) -> str:
+    return f"v_{namespace.replace('-', '_')}"
+
+
+def psql(cluster: Cluster, database: str, statement: str) -> None:
+    """Let the server's owner do this, as somebody would by hand."""
+    cluster.kind.kubectl(
+        "exec", "--namespace=harness-system", "deployment/postgres", "--", "sh", "-c",
+        'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -d "$1" -c "$2"', "psql",
+        database, statement,
+    )  # fmt: skip
+
+
 def test_a_row_that_was_changed_by_hand_fails_that_versions_receipt_alone(
     cluster: Cluster, several: Scratch, tmp_path: Path
 ) -> None:
@@ -244,12 +257,8 @@ def test_a_row_that_was_changed_by_hand_fails_that_versions_receipt_alone(
         tmp_path / "r.json",
     )
     namespace = running(cluster, several, "sleepy")
-    database = f"v_{namespace.replace('-', '_')}"
-    cluster.kind.kubectl(
-        "exec", "--namespace=harness-system", "deployment/postgres", "--", "sh", "-c",
-        'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -d "$1" -c "$2"', "psql",
-        database, "UPDATE harness_canary SET token = 'changed'",
-    )  # fmt: skip
+    database = database_of(namespace)
+    psql(cluster, database, "UPDATE harness_canary SET token = 'changed'")
     assert asked.ended() == 4, "\n".join(asked.lines)
     versions = by_ref(loaded(tmp_path / "r.json"))
     assert versions["sleepy"]["cause"]["code"] == "isolation_failed"
@@ -275,28 +284,45 @@ def test_what_a_killed_client_left_is_collected_while_another_works_on(
     assert killed.ended() == -signal.SIGKILL
 
 
-def test_an_older_version_goes_when_asked_for(cluster: Cluster, several: Scratch, tmp_path: Path) -> None:
-    done = cluster.harness(
-        several.root,
-        "test",
-        "--ref",
-        "better",
-        "--keep",
-        "always",
-        "--ttl",
-        "3h",
-        "--json",
-        tmp_path / "r.json",
-    )
+@pytest.fixture(scope="module")
+def kept(cluster: Cluster, several: Scratch, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The namespace of a version that stays on the cluster for three hours."""
+    file = tmp_path_factory.mktemp("kept") / "result.json"
+    options = ["--ref", "better", "--keep", "always", "--ttl", "3h", "--json", file]
+    done = cluster.harness(several.root, "test", *options)
     assert done.returncode == 0, explained(done)
+    (version,) = loaded(file)["versions"]
+    return str(version["namespace"])
+
+
+def test_a_database_that_was_opened_to_others_fails_their_receipt(
+    cluster: Cluster, several: Scratch, kept: str, tmp_path: Path
+) -> None:
+    opened = database_of(kept)
+    psql(cluster, "postgres", f"GRANT CONNECT ON DATABASE {opened} TO PUBLIC")
+    try:
+        done = cluster.harness(
+            several.root, "test", "--ref", "main", "--keep", "never", "--json", tmp_path / "r.json"
+        )
+    finally:
+        psql(cluster, "postgres", f"REVOKE CONNECT ON DATABASE {opened} FROM PUBLIC")
+    assert done.returncode == 4, explained(done)
     (version,) = loaded(tmp_path / "r.json")["versions"]
+    assert version["cause"]["code"] == "isolation_failed"
+    assert version["cause"]["message"].endswith(f"database role: it could connect to {opened}")
+    assert [check["name"] for check in version["receipt"]["checks"] if check["verdict"] == "failed"] == [
+        "database role"
+    ]
+
+
+def test_an_older_version_goes_when_asked_for(cluster: Cluster, several: Scratch, kept: str) -> None:
     listed = json.loads(cluster.harness(several.root, "status", "--json").stdout)["versions"]
-    (shown,) = [each for each in listed if each["namespace"] == version["namespace"]]
+    (shown,) = [each for each in listed if each["namespace"] == kept]
     left = datetime.fromisoformat(shown["expires_at"]) - datetime.fromisoformat(shown["created_at"])
     assert 3 * 3600 <= left.total_seconds() < 3 * 3600 + 900
     assert shown["memory_bytes"] is None or shown["memory_bytes"] > 0
     assert cluster.harness(several.root, "gc").returncode == 0
-    assert "namespace" in cluster.of_version(version["namespace"])
+    assert "namespace" in cluster.of_version(kept)
     gone = cluster.harness(several.root, "gc", "--older-than", "1s")
-    assert version["namespace"] in gone.stderr
-    assert cluster.left_of_version(version["namespace"]) == set()
+    assert kept in gone.stderr
+    assert cluster.left_of_version(kept) == set()
