@@ -42,7 +42,7 @@ _BYTE_ORDER_MARK = "\ufeff"  # some editors of Windows begin every file with it
 class Settings(BaseModel):
     """Frozen, and strict about its keys and types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class ImageSettings(Settings):

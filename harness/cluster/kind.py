@@ -112,7 +112,11 @@ def node_container(name: str) -> NodeContainer | None:
 
 def find(name: str) -> KindCluster | None:
     """The cluster if its node runs, without asking whether it is well."""
-    container = node_container(name)
+    return cluster_of(name, node_container(name))
+
+
+def cluster_of(name: str, container: NodeContainer | None) -> KindCluster | None:
+    """The cluster whose node is this container, if that runs."""
     kubeconfig = state_folder(name) / "kubeconfig"
     if container is None or container.status != "running" or container.gateway_port is None:
         return None

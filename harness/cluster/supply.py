@@ -62,9 +62,12 @@ class Supply:
         )
 
 
-def from_packages(*, on_line: Callable[[str], None], log: Path) -> Supply:
-    """Built from package registries alone, once. Raises HarnessError(BUILD_FAILED, TOOL_MISSING)."""
-    image = node_image(on_line=on_line, log=log)
+def from_packages(*, used: str = "", on_line: Callable[[str], None], log: Path) -> Supply:
+    """Built from package registries alone, once. Raises HarnessError(BUILD_FAILED, TOOL_MISSING).
+
+    `used`: the image of a node that runs, which nobody needs to look for.
+    """
+    image = node_image(used=used, on_line=on_line, log=log)
     tools = programs(on_line=on_line, log=log).tools
     services = {"postgresql": image.system_image, "gateway": image.system_image}
     return Supply(Sources.PACKAGES, tools, image.name, services)

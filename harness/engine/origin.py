@@ -25,13 +25,15 @@ _UNAVAILABLE = frozenset(
 )
 
 
-def chosen(name: str, option: Sources | None, progress: Progress, log: Path) -> Supply | None:
+def chosen(
+    name: str, container: kind.NodeContainer | None, option: Sources | None, progress: Progress, log: Path
+) -> Supply | None:
     """What the cluster is made from when that is a release, fetched; None for packages. Says which, and why.
 
+    `container` is the node of the cluster that is there already.
     Raises what `from_release` raises where packages are not allowed or not possible.
     """
     wanted = sources.asked(option)
-    container = kind.node_container(name)
     made = _made_from(container) if container else None
     if made is not None and wanted not in {Sources.AUTO, made}:
         again = for_cluster(f"harness down && harness up --sources {wanted}", name)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness import versions
 from harness.cluster import kind, services, template
+from harness.cluster.kind import NodeContainer
 from harness.cluster.supply import Supply, ensure_node_image, from_packages
 from harness.commit import Commit
 from harness.config import ImageSettings
@@ -42,9 +43,7 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     project = projects.find(start)
     with locked(name, progress), ExitStack() as opened:
         with progress.waiting("asking Docker"):
-            kind.node_container(
-                name
-            )  # Docker, or a container of that name which is none of kind's: said first
+            container = kind.node_container(name)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
             with progress.waiting("reading the working tree"):
@@ -52,11 +51,11 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
                 asked = _Asked(project, commit, project.image_settings(commit))
                 check(commit, asked.settings)
         log = log_file(name)
-        release = origin.chosen(name, sources, progress, log)
+        release = origin.chosen(name, container, sources, progress, log)
         if asked is None:
-            attached = _cluster(name, release, progress, log, on_node=lambda: None)
+            attached = _cluster(name, container, release, progress, log, on_node=lambda: None)
         else:
-            attached = _with_dependencies(name, asked, release, progress, log)
+            attached = _with_dependencies(name, container, asked, release, progress, log)
         remove_expired(attached, progress)
         return attached
 
@@ -71,7 +70,12 @@ class _Asked:
 
 
 def _with_dependencies(
-    name: str, asked: _Asked, release: Supply | None, progress: Progress, log: Path
+    name: str,
+    container: NodeContainer | None,
+    asked: _Asked,
+    release: Supply | None,
+    progress: Progress,
+    log: Path,
 ) -> Attached:
     """The cluster, and on it what all versions with the working tree's lock share."""
     with process.beside(1) as aside:
@@ -82,7 +86,7 @@ def _with_dependencies(
             node = kind.node_name(name)
             sending.append(aside.submit(lambda: _send(building.result().image, node, progress)))
 
-        attached = _cluster(name, release, progress, log, on_node=send)
+        attached = _cluster(name, container, release, progress, log, on_node=send)
         if not sending:
             send()
         ground = building.result()
@@ -101,10 +105,19 @@ def _with_dependencies(
 
 
 def _cluster(
-    name: str, release: Supply | None, progress: Progress, log: Path, *, on_node: Callable[[], None]
+    name: str,
+    container: NodeContainer | None,
+    release: Supply | None,
+    progress: Progress,
+    log: Path,
+    *,
+    on_node: Callable[[], None],
 ) -> Attached:
-    found = _running(name, progress)
-    supply = release or _packages(progress, log)
+    """`on_node` is called as soon as the node takes images, if kind tells when a new one does."""
+    found = _running(name, container, progress)
+    if found is not None:
+        on_node()
+    supply = release or _packages(progress, log, container.image if found and container else "")
     if found is None:
         with progress.step(f"kind cluster {name} (Kubernetes {versions.KUBERNETES})") as step:
             ensure_node_image(supply, on_line=step.update, log=log)
@@ -125,15 +138,16 @@ def _cluster(
     return attached
 
 
-def _running(name: str, progress: Progress) -> kind.KindCluster | None:
+def _running(name: str, container: NodeContainer | None, progress: Progress) -> kind.KindCluster | None:
     """The cluster if it can be used: started again when it was stopped, removed when it was never finished."""
-    container = kind.node_container(name)
     if container is None:
         return None
     if container.status not in {"running", kind.GOING}:
         with progress.step(f"starting cluster {name} again"):
             kind.start(name, container.status)
-    cluster = kind.find(name)
+        cluster = kind.find(name)
+    else:
+        cluster = kind.cluster_of(name, container)
     if cluster is not None:
         deadline_s = READY_DEADLINE_S if container.status != "running" else 30.0
         try:
@@ -148,9 +162,10 @@ def _running(name: str, progress: Progress) -> kind.KindCluster | None:
     return None
 
 
-def _packages(progress: Progress, log: Path) -> Supply:
+def _packages(progress: Progress, log: Path, used: str) -> Supply:
+    """`used`: the image of the node that runs; empty when one will be started."""
     with progress.step("tools and node image") as step:
-        supply = from_packages(on_line=_counted(step), log=log)
+        supply = from_packages(used=used, on_line=_counted(step), log=log)
         step.done(supply.node_image)
     return supply
 

@@ -17,7 +17,7 @@ _EXIT_CODES: dict[VerdictName, int] = {"passed": 0, "failed": 1, "error": 4}
 class Model(BaseModel):
     """Frozen, and strict about its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Cause(Model):
@@ -236,7 +236,7 @@ class Result(Model):
     environment: EnvironmentResult | None = None
     cause: Cause | None = None
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     @classmethod
     def of(

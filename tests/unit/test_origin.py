@@ -55,7 +55,6 @@ class World:
         self.pull: HarnessError | None = None
         self.asked: list[bool] = []
         monkeypatch.delenv(sources.VARIABLE, raising=False)
-        monkeypatch.setattr(origin.kind, "node_container", lambda _: self.container)
         monkeypatch.setattr(origin.supply, "from_release", self.from_release)
         monkeypatch.setattr(origin.supply, "ensure_node_image", self.ensure_node_image)
         monkeypatch.setattr(origin.platform, "system", lambda: "Linux")
@@ -73,7 +72,7 @@ class World:
             raise self.pull
 
     def chosen(self, option: Sources | None = None) -> Supply | None:
-        return origin.chosen("harness", option, self.told, Path("log"))
+        return origin.chosen("harness", self.container, option, self.told, Path("log"))
 
 
 @pytest.fixture

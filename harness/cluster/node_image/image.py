@@ -78,15 +78,18 @@ class NodeImage:
     system_image: str
 
 
-def node_image(*, on_line: Callable[[str], None], log: Path) -> NodeImage:
-    """The image, built and given to Docker when it is not there yet. Raises HarnessError(BUILD_FAILED)."""
+def node_image(*, used: str = "", on_line: Callable[[str], None], log: Path) -> NodeImage:
+    """The image, built and given to Docker when it is not there yet. Raises HarnessError(BUILD_FAILED).
+
+    Docker is not asked for the one that is `used` by a node that runs.
+    """
     with process.beside(1) as aside, as_file(_static_files()) as static:
         # Unpacking packages and compiling leave each other's processors alone for most of the time.
         systems = aside.submit(_root_file_systems, log) if built_programs() is None else None
         built = programs(on_line=on_line, log=log)
         key = _key(built, static)
         image = NodeImage(f"{REPOSITORY}:{key}", f"{SYSTEM_IMAGE}:{key}")
-        if _in_docker(image.name):
+        if image.name == used or _in_docker(image.name):
             return image
         on_line("Debian packages of the node and its services")
         node, system = systems.result() if systems else _root_file_systems(log)
