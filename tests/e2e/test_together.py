@@ -141,10 +141,14 @@ class TestSeveralVersionsAtOnce:
     def test_receipts_were_exercised_and_passed(self, asked: Any) -> None:
         receipts = {version["ref"]: version["receipt"] for version in asked[0]["versions"]}
         assert {receipt["verdict"] for receipt in receipts.values()} <= {"passed", "not exercised"}
-        passed = [receipt for receipt in receipts.values() if receipt["verdict"] == "passed"]
-        assert passed
-        names = {check["name"] for check in passed[0]["checks"] if check["verdict"] == "passed"}
-        assert {"image of each task pod", "database row", "database role", "XCom", "artifact"} <= names
+        exercised = [
+            {check["name"] for check in receipt["checks"] if check["verdict"] == "passed"}
+            for receipt in receipts.values()
+        ]
+        # One that ends while the others still start finds no files of theirs; of the two that sleep, the first to end
+        # finds the other at work.
+        everything = {"image of each task pod", "Variable harness_canary", "database row", "database role"}
+        assert any(names >= everything | {"XCom", "artifact"} for names in exercised)
 
     def test_no_claim_is_left(self, asked: Any, cluster: Cluster) -> None:
         listed = cluster.kind.kubectl("get", "leases", "--namespace", "harness-system", "--output", "name")
