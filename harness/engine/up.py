@@ -44,6 +44,7 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     with locked(name, progress), ExitStack() as opened:
         with progress.waiting("asking Docker"):
             container = kind.node_container(name)  # what is wrong with Docker is said first
+        opened.callback(kind.remove_empty_folders, name)  # one that failed early leaves nothing
         asked = None
         if project is not None:
             with progress.waiting("reading the working tree"):

@@ -87,6 +87,7 @@ class Place:
         assert _status(cwd) == before
         assert _leftovers(self.cache) == []
         assert not [path for path in self.state.rglob("*") if path.is_file() and path.name != "harness.log"]
+        assert not [path for path in self.state.rglob("*") if path.is_dir() and not any(path.iterdir())]
         assert _docker_objects() == []
         return Said(completed)
 

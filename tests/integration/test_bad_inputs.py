@@ -177,6 +177,14 @@ class TestConfiguration:
         said = place.run(root, "up", DOCKER_HOST="unix:///nonexistent")
         said.fails(2, "no valid TOML", hint="edit ")
 
+    def test_of_pins_that_are_not_there(self, place: Place) -> None:
+        root = place.repository(good())
+        said = place.run(root, "up", "--sources=release", HARNESS_PINS="/nonexistent/pins.toml")
+        assert said.completed.returncode == 2, said.text
+        assert "HARNESS_PINS: /nonexistent/pins.toml can't be used" in said.text
+        assert "hint: unset HARNESS_PINS" in said.text
+        assert not place.state.exists()
+
 
 class TestCode:
     @pytest.mark.parametrize("target", ["../../outside", "/etc/passwd", "../harness.toml"])

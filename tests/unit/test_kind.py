@@ -154,6 +154,9 @@ class TestCreate:
             if "image" in argv:  # as Docker prints an entrypoint
                 entrypoint = ENTRYPOINTS.get(image)
                 return Completed((), 0 if entrypoint else 1, entrypoint or "", "")
+            if "chattr" in argv:
+                order.append("SPREAD")
+                return Completed((), 1, "", "chattr: Operation not supported")
             return Completed((), 0, "{}" if "view" in argv else node(), "")
 
         monkeypatch.setattr(kind.process, "stream", stream)
@@ -207,7 +210,10 @@ class TestCreate:
                  " ✓ Writing configuration 📜", " • Starting control-plane 🕹️  ..."]  # fmt: skip
         _, order = self.create(monkeypatch, lines)
         assert order.count("NODE") == 1
-        assert order.index("Preparing nodes") < order.index("NODE") < order.index("Starting control-plane")
+        marks = [
+            order.index(each) for each in ("Preparing nodes", "SPREAD", "NODE", "Starting control-plane")
+        ]
+        assert marks == sorted(marks), "layers are spread from the first one on"
 
 
 class TestAnswering:
