@@ -16,7 +16,7 @@ from harness.host import cache, process, scratch
 DOCKERS_OWN = ("bridge", "host", "none")  # networks, which have new ids once the daemon was started again
 WHOLE = {"namespace", "helm release", "persistent volume", "database", "role"}
 VOLUMES_DEADLINE_S = 60.0
-_PSQL = 'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -At -c "$1"'
+_PSQL = 'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -d "$1" -At -c "$2"'
 
 
 def of_version(cluster: KindCluster, helm: list[str], namespace: str) -> set[str]:
@@ -68,6 +68,12 @@ def half_made() -> list[str]:
     return [str(path) for path in found]
 
 
+def psql(cluster: KindCluster, database: str, statement: str) -> str:
+    """What the server's owner is told, who does this as somebody would by hand."""
+    argv = ["exec", "--namespace=harness-system", "deployment/postgres", "--", "sh", "-c", _PSQL, "psql"]
+    return cluster.kubectl(*argv, database, statement)
+
+
 def _used_by(container: dict[str, Any]) -> set[str]:
     volumes = {mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"}
     return volumes | {each["NetworkID"] for each in container["NetworkSettings"]["Networks"].values()}
@@ -80,17 +86,6 @@ def _volumes(cluster: KindCluster, namespace: str) -> list[str]:
 
 
 def _has(cluster: KindCluster, query: str, part: str, *, beside: str) -> bool:
-    argv = [
-        "exec",
-        "--namespace=harness-system",
-        "deployment/postgres",
-        "--",
-        "sh",
-        "-c",
-        _PSQL,
-        "psql",
-        query,
-    ]
-    names = cluster.kubectl(*argv).split()
+    names = psql(cluster, "postgres", query).split()
     assert beside in names, f"{query} does not answer: {names}"
     return any(part in name for name in names)

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import remains
 import scratch
 from command import ENVIRONMENT, PROGRAM, explained, loaded
 from conftest import Cluster
 from observer import Observer
 from scratch import Scratch
 
+from harness.airflow.release import database_name
 from harness.host import process
 
 TOML = """\
@@ -232,19 +234,6 @@ def running(cluster: Cluster, several: Scratch, ref: str) -> str:
     raise AssertionError(f"no task of {ref} ran")
 
 
-def database_of(namespace: str) -> str:
-    return f"v_{namespace.replace('-', '_')}"
-
-
-def psql(cluster: Cluster, database: str, statement: str) -> None:
-    """Let the server's owner do this, as somebody would by hand."""
-    cluster.kind.kubectl(
-        "exec", "--namespace=harness-system", "deployment/postgres", "--", "sh", "-c",
-        'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -d "$1" -c "$2"', "psql",
-        database, statement,
-    )  # fmt: skip
-
-
 def test_a_row_that_was_changed_by_hand_fails_that_versions_receipt_alone(
     cluster: Cluster, several: Scratch, tmp_path: Path
 ) -> None:
@@ -261,8 +250,8 @@ def test_a_row_that_was_changed_by_hand_fails_that_versions_receipt_alone(
         tmp_path / "r.json",
     )
     namespace = running(cluster, several, "sleepy")
-    database = database_of(namespace)
-    psql(cluster, database, "UPDATE harness_canary SET token = 'changed'")
+    database = database_name(namespace)
+    remains.psql(cluster.kind, database, "UPDATE harness_canary SET token = 'changed'")
     assert asked.ended() == 4, "\n".join(asked.lines)
     versions = by_ref(loaded(tmp_path / "r.json"))
     assert versions["sleepy"]["cause"]["code"] == "isolation_failed"
@@ -302,14 +291,14 @@ def kept(cluster: Cluster, several: Scratch, tmp_path_factory: pytest.TempPathFa
 def test_a_database_that_was_opened_to_others_fails_their_receipt(
     cluster: Cluster, several: Scratch, kept: str, tmp_path: Path
 ) -> None:
-    opened = database_of(kept)
-    psql(cluster, "postgres", f"GRANT CONNECT ON DATABASE {opened} TO PUBLIC")
+    opened = database_name(kept)
+    remains.psql(cluster.kind, "postgres", f"GRANT CONNECT ON DATABASE {opened} TO PUBLIC")
     try:
         done = cluster.harness(
             several.root, "test", "--ref", "main", "--keep", "never", "--json", tmp_path / "r.json"
         )
     finally:
-        psql(cluster, "postgres", f"REVOKE CONNECT ON DATABASE {opened} FROM PUBLIC")
+        remains.psql(cluster.kind, "postgres", f"REVOKE CONNECT ON DATABASE {opened} FROM PUBLIC")
     assert done.returncode == 4, explained(done)
     (version,) = loaded(tmp_path / "r.json")["versions"]
     assert version["cause"]["code"] == "isolation_failed"
