@@ -43,11 +43,14 @@ def timed_out(
             task_id=task.task_id,
         )
     first = next(iter([*running, *waiting]), None)
-    what = f": task {first.label} was {first.state}{_since(first, first_queued)}" if first else ""
+    is_sensor = first is not None and _looks(first, first_queued)
+    what = f"task {first.label}{_doing(first, first_queued)}" if first else "no task had started"
     return HarnessError(
         CauseCode.RUN_TIMEOUT,
-        head + (what or ": no task had started"),
-        hint="raise `timeout` of the test in harness.toml, or give the test less to do through `conf`",
+        f"{head}: {what}",
+        hint="give the test what the sensor looks for, or raise `timeout` of the test in harness.toml"
+        if is_sensor
+        else "raise `timeout` of the test in harness.toml, or give the test less to do through `conf`",
         evidence=lines,
         task_id=first.task_id if first else None,
     )
@@ -58,8 +61,25 @@ def try_of(task: TaskInstance) -> Try:
     return (*task.key, task.try_number)
 
 
+def _doing(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> str:
+    since = _since(task, first_queued)
+    if _looks(task, first_queued):
+        return f", a sensor, had waited{since} for what it looks for"
+    return f" was {task.state}{since}"
+
+
+def _looks(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> bool:
+    """Whether it is a sensor at work. Between two looks it may have no pod: Airflow queues it anew for each."""
+    if "sensor" not in (task.operator or "").lower():
+        return False
+    first = first_queued.get(try_of(task))
+    queued_again = first is not None and task.queued_at is not None and task.queued_at > first
+    return queued_again or task.state in {"running", "deferred", "up_for_reschedule"}
+
+
 def _since(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> str:
-    start = task.started_at if task.state == "running" else first_queued.get(try_of(task), task.queued_at)
+    is_at_work = task.state == "running" and not _looks(task, first_queued)
+    start = task.started_at if is_at_work else first_queued.get(try_of(task), task.queued_at)
     if start is None:
         return ""
     return f" for {shown_duration(max(0.0, (datetime.now(UTC) - start).total_seconds()))}"

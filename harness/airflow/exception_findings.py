@@ -25,6 +25,7 @@ _TOKEN_REFUSED = re.compile(
 )
 
 _TASK_FAILED = "Task failed with exception"
+_TIME_IS_OVER = "Timeout, PID: "  # all that Airflow says of a task's execution_timeout
 _TRIGGER_FAILED = "Trigger failed:\n"
 # Beginnings of what Airflow says when something beside the task raised.
 _BESIDE_THE_TASK = (
@@ -114,9 +115,12 @@ def from_exception(
             evidence.append(whole("\n".join(_placed(leaf, code_root) for leaf in entry.leaves)))
     if not ours:  # raised by an operator: what was printed before tells more than its frames
         evidence += last_texts([record for record in records if not record.raised])
+    what = f"failed{place}: {_told(raised[0])}"
+    if raised[0].kind == "AirflowTaskTimeout" and raised[0].message.startswith(_TIME_IS_OVER):
+        what = f"ran longer than its execution_timeout{place}: {raised[0].kind}"
     return Finding(
         CauseCode.TASK_FAILED,
-        f"task {task.label} failed{place}: {_told(raised[0])}{because}",
+        f"task {task.label} {what}{because}",
         hint,
         tuple(evidence),
     )

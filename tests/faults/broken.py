@@ -302,7 +302,7 @@ DEADLINES = (
             "@task.sensor(poke_interval=5, mode='reschedule')\ndef wait():\n    return False\nwait()",
         ),
         "run_timeout",
-        ("sensor_waits", "25s", "wait"),
+        ("sensor_waits", "25s", "task wait, a sensor, had waited"),
         toml='timeout = "25s"',
     ),
     Broken(
@@ -315,15 +315,15 @@ DEADLINES = (
         toml='timeout = "20s"',
     ),
     Broken(
-        "execution_timeout",
+        "budget_of_a_task",
         one(
-            "execution_timeout",
+            "budget_of_a_task",
             "import time\ntime.sleep(600)",
             "execution_timeout=timedelta(seconds=3)",
             "from datetime import timedelta\n",
         ),
         "task_failed",
-        ("task work", "execution_timeout"),
+        ("task work ran longer than its execution_timeout at dags/budget_of_a_task.py:",),
     ),
     Broken(
         "waits_for_its_retry",

@@ -62,6 +62,14 @@ def test_an_import_timeout_is_told_without_airflows_links() -> None:
     assert DagImportError("a.py", said).message == said.splitlines()[0]
 
 
+def test_a_tasks_own_time_that_is_over_is_told_by_its_name() -> None:
+    found = cause_of(log=log(raised(error("AirflowTaskTimeout", "Timeout, PID: 7", BOOM))))
+    assert " ran longer than its execution_timeout at dags/" in found.message
+    assert "PID" not in found.message
+    other = cause_of(log=log(raised(error("AirflowTaskTimeout", "the feature store took 9 s", BOOM))))
+    assert "AirflowTaskTimeout: the feature store took 9 s" in other.message
+
+
 OWN = raised(error("ValueError", "the rate must be positive", BOOM))
 
 

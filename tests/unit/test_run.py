@@ -659,13 +659,26 @@ def test_a_timeout_of_which_the_cluster_tells_nothing_is_the_clusters() -> None:
 
 def test_a_sensor_that_is_queued_again_and_again_has_waited_since_the_first_time() -> None:
     began = datetime.now(UTC) - timedelta(seconds=300)
-    looks = [
-        ("running", [task("wait", "up_for_reschedule", queued_at=began + timedelta(seconds=number))], [])
-        for number in range(290)
-    ]
-    outcome, _, _, _ = followed(Running(looks), timeout_s=60)
+    for last in ("up_for_reschedule", "scheduled", "queued", "running"):
+        looks = [
+            (
+                "running",
+                [task("wait", state, operator="_PythonSensor", queued_at=began + timedelta(seconds=n))],
+                [],
+            )
+            for n, state in enumerate(["up_for_reschedule"] * 289 + [last])
+        ]
+        outcome, _, _, _ = followed(Running(looks), timeout_s=60)
+        assert outcome.error is not None
+        assert outcome.error.message.endswith("task wait, a sensor, had waited for 5m for what it looks for")
+        assert "give the test what the sensor looks for" in (outcome.error.hint or "")
+
+
+def test_a_sensor_that_never_got_its_turn_is_no_sensor_at_work() -> None:
+    waits = [("running", [task("wait", "queued", operator="FileSensor")], [])]
+    outcome, _, _, _ = followed(Running(waits), timeout_s=60)
     assert outcome.error is not None
-    assert outcome.error.message.endswith("task wait was up_for_reschedule for 5m")
+    assert "task wait was queued for " in outcome.error.message
 
 
 @pytest.mark.parametrize(
