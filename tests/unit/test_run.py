@@ -674,6 +674,17 @@ def test_a_sensor_that_is_queued_again_and_again_has_waited_since_the_first_time
         assert "give the test what the sensor looks for" in (outcome.error.hint or "")
 
 
+def test_another_task_that_is_rescheduled_has_waited_since_the_first_time_too() -> None:
+    began = datetime.now(UTC) - timedelta(seconds=300)
+    looks = [
+        ("running", [task("wait", "up_for_reschedule", queued_at=began + timedelta(seconds=number))], [])
+        for number in range(290)
+    ]
+    outcome, _, _, _ = followed(Running(looks), timeout_s=60)
+    assert outcome.error is not None
+    assert outcome.error.message.endswith("task wait was up_for_reschedule for 5m")
+
+
 def test_a_sensor_that_never_got_its_turn_is_no_sensor_at_work() -> None:
     waits = [("running", [task("wait", "queued", operator="FileSensor")], [])]
     outcome, _, _, _ = followed(Running(waits), timeout_s=60)
