@@ -22,6 +22,7 @@ from harness.host import background
 
 RELEASE = "airflow"
 USER = "harness"
+CLAIMS_GO_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -174,24 +175,42 @@ def remove(
 
     False when there was nothing of it. Raises HarnessError(CLUSTER_FAILED) when the namespace does not go.
     """
-    path = f"/api/v1/namespaces/{namespace}"
-    found = api.get(path)
-    if found is not None:
-        if found["metadata"].get("labels", {}).get(labels.CREATED_BY) != "harness":
-            raise HarnessError(
-                CauseCode.USAGE,
-                f"namespace {namespace} was not made by harness: it stays",
-                hint="harness status",
-            )
-        # Pods first and without a farewell: a namespace that waits for them looks again only seconds later.
-        for owner in ("deployments", "replicasets"):  # these would make new pods
-            api.delete(f"/apis/apps/v1/namespaces/{namespace}/{owner}", propagationPolicy="Background")
-        api.delete(f"{path}/pods", gracePeriodSeconds=0)
-        api.delete(path)
+    was_there = delete_namespace(api, namespace)
     on_change("its database")
     server.drop(database_name(namespace))
+    if wait:
+        wait_gone(api, namespace, deadline_s=deadline_s, on_change=on_change)
+    return was_there
+
+
+def delete_namespace(api: KubernetesApi, namespace: str) -> bool:
+    """Let a namespace of ours begin to go; False when there is none. Raises HarnessError(USAGE) for others'."""
+    path = f"/api/v1/namespaces/{namespace}"
+    found = api.get(path)
+    if found is None:
+        return False
+    if (found["metadata"].get("labels") or {}).get(labels.CREATED_BY) != "harness":
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"namespace {namespace} was not made by harness: it stays",
+            hint="harness status",
+        )
+    # Pods first and without a farewell: a namespace that waits for them looks again only seconds later.
+    for owner in ("deployments", "replicasets"):  # these would make new pods
+        api.delete(f"/apis/apps/v1/namespaces/{namespace}/{owner}", propagationPolicy="Background")
+    api.delete(f"{path}/pods", gracePeriodSeconds=0)
+    _remove_claims(api, path)
+    api.delete(path)
+    return True
+
+
+def wait_gone(
+    api: KubernetesApi, namespace: str, *, deadline_s: float, on_change: Callable[[str], None]
+) -> None:
+    """Return when the namespace is gone. Raises HarnessError(CLUSTER_FAILED) with what is left in it."""
+    path = f"/api/v1/namespaces/{namespace}"
     until = time.monotonic() + deadline_s
-    while wait and (namespaced := api.get(path)) is not None:
+    while (namespaced := api.get(path)) is not None:
         left = _left(namespaced)
         if time.monotonic() > until:
             raise HarnessError(
@@ -203,7 +222,19 @@ def remove(
         on_change(left[0])
         background.check()
         time.sleep(0.2)
-    return found is not None
+
+
+def _remove_claims(api: KubernetesApi, namespace_path: str) -> None:
+    """Remove the claims of volumes, which go once no pod is there that uses them.
+
+    Kubernetes keeps them until then, and looks again at a namespace in which it found one only eight seconds later.
+    """
+    path = f"{namespace_path}/persistentvolumeclaims"
+    api.delete(path)
+    until = time.monotonic() + CLAIMS_GO_S
+    while api.list(path) and time.monotonic() < until:
+        background.check()
+        time.sleep(0.05)
 
 
 def _left(namespace: Manifest) -> list[str]:
