@@ -11,6 +11,8 @@ from harness.airflow.pods import Pod
 from harness.errors import CauseCode, HarnessError
 
 Try = tuple[str, int, int]
+_LESS = "raise `timeout` of the test in harness.toml, or give the test less to do through `conf`"
+_LOOKED_FOR = "give the test what the sensor looks for, or raise `timeout` of the test in harness.toml"
 
 
 def timed_out(
@@ -42,15 +44,17 @@ def timed_out(
             evidence=lines,
             task_id=task.task_id,
         )
+    what, hint = "no task had started", _LESS
     first = next(iter([*running, *waiting]), None)
-    is_sensor = first is not None and _looks(first, first_queued)
-    what = f"task {first.label}{_doing(first, first_queued)}" if first else "no task had started"
+    if first is not None:
+        since = _since(first, first_queued)
+        what = f"task {first.label} was {first.state}{since}"
+        if _looks(first, first_queued):
+            what, hint = f"task {first.label}, a sensor, had waited{since} for what it looks for", _LOOKED_FOR
     return HarnessError(
         CauseCode.RUN_TIMEOUT,
         f"{head}: {what}",
-        hint="give the test what the sensor looks for, or raise `timeout` of the test in harness.toml"
-        if is_sensor
-        else "raise `timeout` of the test in harness.toml, or give the test less to do through `conf`",
+        hint=hint,
         evidence=lines,
         task_id=first.task_id if first else None,
     )
@@ -59,13 +63,6 @@ def timed_out(
 def try_of(task: TaskInstance) -> Try:
     """What tells one try of a task instance from another."""
     return (*task.key, task.try_number)
-
-
-def _doing(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> str:
-    since = _since(task, first_queued)
-    if _looks(task, first_queued):
-        return f", a sensor, had waited{since} for what it looks for"
-    return f" was {task.state}{since}"
 
 
 def _looks(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> bool:

@@ -77,7 +77,7 @@ class Canaries:
                 [database_name(each.namespace) for each in others],
             )
             spaces = [self.namespace, *(each.namespace for each in others)]
-            finding = aside.submit(isolation.files, attached.api, attached.cluster.node, spaces, run_ids)
+            finding = aside.submit(isolation.files, attached.api, attached.cluster.nodes, spaces, run_ids)
             seen = {
                 each.namespace: aside.submit(self._variable_of, each)
                 for each in others
@@ -93,17 +93,17 @@ class Canaries:
             }
         checks = (
             _images(image, tasks),
-            self._variable(ready),
+            self._variable(ready, asked),
             self._row(view, asked),
             self._xcoms(view, asked, passed),
-            self._files(files[self.namespace], ready),
+            self._files(files[self.namespace], ready, asked),
             _role(view, asked),
             self._accounts(asked),
             _network(view),
         )
         return Receipt.of(checks, beside=tuple(each.namespace for each in asked))
 
-    def _variable(self, others: Mapping[str, Seen]) -> ReceiptCheck:
+    def _variable(self, others: Mapping[str, Seen], asked: Collection[Version]) -> ReceiptCheck:
         found = self.airflow.find(f"variables/{VARIABLE}", deadline_s=None)
         value = None if found is None else found.get("value")
         name = f"Variable {VARIABLE}"
@@ -112,7 +112,7 @@ class Canaries:
         for other, seen in others.items():
             if seen.variable == self.token:
                 return _failed(name, f"{other} sees the one of {self.namespace}")
-        return _apart(name, others)
+        return _apart(name, others, starting=asked)
 
     def _variable_of(self, other: Version) -> str | None:
         try:
@@ -147,14 +147,16 @@ class Canaries:
             )
         return _apart(name, others)
 
-    def _files(self, own: Sequence[str], others: Mapping[str, Seen]) -> ReceiptCheck:
+    def _files(
+        self, own: Sequence[str], others: Mapping[str, Seen], asked: Collection[Version]
+    ) -> ReceiptCheck:
         name = "artifact"
         if not own:
             return _not_exercised(name, "no file of a task pod was found on the version's volume")
         for other, seen in others.items():
             if seen.files:
                 return _failed(name, f"{seen.files[0]} of {self.namespace} lies on the volume of {other}")
-        return _apart(name, others)
+        return _apart(name, others, starting=asked)
 
     def _accounts(self, others: Sequence[Version]) -> ReceiptCheck:
         name = "service accounts"
@@ -207,9 +209,15 @@ def _network(view: isolation.DatabaseView) -> ReceiptCheck:
     return _not_exercised("NetworkPolicies", told[view.network])
 
 
-def _apart(name: str, others: Collection[object]) -> ReceiptCheck:
+def _apart(name: str, others: Collection[object], starting: Collection[object] = ()) -> ReceiptCheck:
+    """`starting`: versions that were there, of which those that had got far enough are `others`."""
     if not others:
-        return _not_exercised(name, "no other version was there to look into")
+        told = (
+            "the other versions were still starting"
+            if starting
+            else "no other version was there to look into"
+        )
+        return _not_exercised(name, told)
     return ReceiptCheck(name=name, verdict="passed")
 
 

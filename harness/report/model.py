@@ -236,7 +236,7 @@ class Result(Model):
     environment: EnvironmentResult | None = None
     cause: Cause | None = None
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     @classmethod
     def of(
