@@ -121,7 +121,7 @@ def remove(attached: Attached, doomed: Iterable[str]) -> None:
 def _clear(attached: Attached) -> None:
     remove(attached, [item["metadata"]["name"] for item in namespaces(attached)])
     for repository in (f"{DOMAIN}/{PROJECT}", f"{DOMAIN}/{PROJECT}/dependencies"):
-        prune(attached.cluster.node, repository, frozenset(), kept=0)
+        prune(attached.cluster.nodes[0], repository, frozenset(), kept=0)
 
 
 def _room(attached: Attached) -> str:

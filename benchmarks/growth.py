@@ -40,7 +40,7 @@ def main() -> None:
                 made.commit()
                 taken.append(sender.send().seconds)
                 sender.prune()
-            sizes[number] = containerd_bytes(attached.cluster.node)
+            sizes[number] = containerd_bytes(attached.cluster.nodes[0])
             print(f"commit {number:2}: {min(taken):.2f} s, {sizes[number] / MEGABYTE:.1f} MB on the node")
         least = {number: min(taken) for number, taken in seconds.items() if number > 1}
         line = statistics.linear_regression(list(least), list(least.values()))

@@ -54,7 +54,7 @@ def measure(attached: Attached, wanted: Iterable[str], seconds: float) -> dict[s
 
     Memory is PSS: what processes have in common, of other versions too, counts for each by its share.
     """
-    node = attached.cluster.node
+    node = attached.cluster.nodes[0]
     before, started_s = processes(node), time.monotonic()
     time.sleep(seconds)
     after, took_s = processes(node), time.monotonic() - started_s
@@ -154,7 +154,7 @@ def _unsettled(attached: Attached, kept: Collection[str]) -> str:
             return f"{namespace} is not gone"
         if namespace not in ready:
             return f"{namespace} is not ready"
-    node = attached.cluster.node
+    node = attached.cluster.nodes[0]
     before, started_s = processes(node), time.monotonic()
     for namespace in kept:
         running = [

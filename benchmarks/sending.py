@@ -46,7 +46,7 @@ class Sender:
 
     @property
     def node(self) -> str:
-        return self.attached.cluster.node
+        return self.attached.cluster.nodes[0]
 
     @property
     def repository(self) -> str:

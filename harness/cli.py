@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from harness.commands import looking, testing
-from harness.commands.options import AsJson, ClusterName, here
+from harness.commands.options import AsJson, ClusterName, ContextName, chosen, here
 from harness.host.sources import Sources
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def doctor(
 @app.command()
 def up(
     name: ClusterName = "harness",
+    context: ContextName = None,
     sources: Annotated[
         Sources | None,
         typer.Option(
@@ -72,6 +73,7 @@ def up(
     json: AsJson = False,
 ) -> None:
     """Make the cluster and what versions share; quick when it is there already."""
+    name = chosen(name, context)
 
     def command(console: Console) -> int:
         from harness.engine.up import up as run
@@ -101,8 +103,10 @@ def down(
         bool, typer.Option("--force", help="Also when other people's versions live on it.")
     ] = False,
     name: ClusterName = "harness",
+    context: ContextName = None,
 ) -> None:
     """Remove the cluster whole, or one version of it."""
+    name = chosen(name, context)
 
     def command(console: Console) -> int:
         from harness.engine import down as downs
@@ -118,8 +122,9 @@ def down(
 
 
 @app.command()
-def version(name: ClusterName = "harness", json: AsJson = False) -> None:
+def version(name: ClusterName = "harness", context: ContextName = None, json: AsJson = False) -> None:
     """Name every version and digest that goes into a result, as far as it is known here."""
+    name = chosen(name, context)
 
     def command(console: Console) -> int:
         from harness.engine.version import known

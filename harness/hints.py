@@ -8,6 +8,7 @@ import shlex
 
 VARIABLE = "HARNESS_CLUSTER"
 DEFAULT_CLUSTER = "harness"
+CONTEXT_MARK = "@"  # before the context of a cluster that isn't ours
 COMMANDS = (
     "diff",
     "down",
@@ -19,17 +20,22 @@ COMMANDS = (
     "ui",
     "up",
     "version",
-)  # that take --name
+)  # that take --name and --context
 # Neither a path's end nor a longer word; up to the next command it must not name a cluster already.
 _COMMAND = re.compile(
-    rf"(?<![\w./-])harness (?:{'|'.join(COMMANDS)})(?![\w/-]|\.\w)(?![^;&|`\n]*--name\b)", re.ASCII
+    rf"(?<![\w./-])harness (?:{'|'.join(COMMANDS)})(?![\w/-]|\.\w)(?![^;&|`\n]*--(?:name|context)\b)",
+    re.ASCII,
 )
 
 
 def option(cluster: str) -> str:
-    """` --name CLUSTER`, or nothing where commands go to that cluster anyway."""
+    """` --name CLUSTER` or ` --context CONTEXT`, or nothing where commands go to that cluster anyway."""
     usual = os.environ.get(VARIABLE) or DEFAULT_CLUSTER
-    return "" if cluster == usual else f" --name {shlex.quote(cluster)}"
+    if cluster == usual:
+        return ""
+    if cluster.startswith(CONTEXT_MARK):
+        return f" --context {shlex.quote(cluster.removeprefix(CONTEXT_MARK))}"
+    return f" --name {shlex.quote(cluster)}"
 
 
 def for_cluster(text: str, cluster: str) -> str:

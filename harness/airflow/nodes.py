@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.airflow.resources import Resources, requested_by
-from harness.cluster import kind, labels
+from harness.cluster import kind, labels, place
 from harness.cluster.api import KubernetesApi
 from harness.errors import CauseCode, HarnessError
 
@@ -30,7 +30,7 @@ class LostNode:
 def lost_nodes(api: KubernetesApi, cluster: str) -> tuple[LostNode, ...]:
     """The nodes that are not ready, as the cluster says it, or as Docker does where that says nothing.
 
-    `cluster`: the name of the kind cluster.
+    `cluster`: its name; of one that isn't ours nobody but the cluster itself is asked.
     """
     try:
         nodes = api.request("GET", "/api/v1/nodes", timeout_s=ASKING_S)["items"] or ()
@@ -48,6 +48,8 @@ def lost_nodes(api: KubernetesApi, cluster: str) -> tuple[LostNode, ...]:
 
 
 def _lost_container(cluster: str) -> tuple[LostNode, ...]:
+    if place.context_of(cluster) is not None:
+        return ()
     container, name = kind.node_container(cluster), kind.node_name(cluster)
     if container is None:
         return (LostNode(name, "its container is gone", "harness up"),)

@@ -34,7 +34,7 @@ class KubernetesError(HarnessError):
 
 
 class KubernetesApi:
-    """One cluster, by the certificates of its own kubeconfig (JSON, as `harness up` writes it)."""
+    """One cluster, by the certificates or the token of its own kubeconfig (JSON, as `harness up` writes it)."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
@@ -43,12 +43,15 @@ class KubernetesApi:
             cluster = settings["clusters"][0]["cluster"]
             user = settings["users"][0]["user"]
             self.server = str(cluster["server"])
-            context = ssl.create_default_context(
-                cadata=_decoded(cluster["certificate-authority-data"]).decode()
-            )
-            certificate = _private_file(kubeconfig, "crt", _decoded(user["client-certificate-data"]))
-            key = _private_file(kubeconfig, "key", _decoded(user["client-key-data"]))
-            context.load_cert_chain(certificate, key)
+            authority = cluster.get("certificate-authority-data")  # without one the system's count
+            context = ssl.create_default_context(cadata=_decoded(authority).decode() if authority else None)
+            self._login = {}
+            if "token" in user:
+                self._login = {"Authorization": f"Bearer {user['token']}"}
+            else:
+                certificate = _private_file(kubeconfig, "crt", _decoded(user["client-certificate-data"]))
+                key = _private_file(kubeconfig, "key", _decoded(user["client-key-data"]))
+                context.load_cert_chain(certificate, key)
         except (OSError, ValueError, KeyError, IndexError, ssl.SSLError) as error:
             raise HarnessError(
                 CauseCode.CLUSTER_MISSING, f"{kubeconfig} is no usable kubeconfig: {error}", hint="harness up"
@@ -156,7 +159,7 @@ class KubernetesApi:
                 method,
                 self.server + path + (f"?{_encoded(query)}" if query else ""),
                 body=None if body is None else json.dumps(body).encode(),
-                headers={"Content-Type": content_type, "Accept": "application/json, */*"},
+                headers={"Content-Type": content_type, "Accept": "application/json, */*", **self._login},
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
                 preload_content=not stream,
             )

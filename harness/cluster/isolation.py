@@ -156,11 +156,11 @@ def read(printed: str, database: str) -> DatabaseView:
 
 
 def files(
-    api: KubernetesApi, node: str, namespaces: Iterable[str], run_ids: Collection[str]
+    api: KubernetesApi, nodes: Iterable[str], namespaces: Iterable[str], run_ids: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """Files of these runs on each version's volume, at most a hundred of each, as its pods name them.
 
-    The node is asked once for all: a program started in every version's pod takes longer than the rest together. A
+    Each node is asked once for all: a program started in every version's pod takes longer than the rest together. A
     version that has no volume yet, or none any more, has no files.
     """
     wanted = set(namespaces)
@@ -175,10 +175,11 @@ def files(
     if run_ids and folders:
         tests = " -o ".join(f"-path {shlex.quote(f'*{_safe(run_id)}*')}" for run_id in run_ids)
         script = f'for folder; do find "$folder/artifacts" "$folder/logs" -type f \\( {tests} \\) | head -n 100; done'
-        done = process.run(
-            ["docker", "exec", node, "sh", "-c", script, "sh", *folders], check=False, timeout_s=60
-        )
-        for line in done.stdout.splitlines():
+        printed = ""
+        for node in nodes:
+            argv = ["docker", "exec", node, "sh", "-c", script, "sh", *folders]
+            printed += process.run(argv, check=False, timeout_s=60).stdout
+        for line in printed.splitlines():
             for folder, namespace in folders.items():
                 if line.startswith(f"{folder}/"):
                     found[namespace].append(f"/opt/airflow{line.removeprefix(folder)}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import os
 import re
 import shutil
 import time
@@ -13,34 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
-from harness.cluster.api import KubernetesApi
 from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, configuration
 from harness.cluster.node_image.program import Tools
+from harness.cluster.place import Cluster, remove_empty_folders, state_folder
 from harness.errors import CauseCode, HarnessError
-from harness.hints import DEFAULT_CLUSTER
 from harness.host import cache, process
 
-STATE_VARIABLE = "HARNESS_STATE_DIR"
 ASKING_S = 30.0  # Docker tells at once, unless it hangs
 DOING_S = 300.0  # a node's volumes hold gigabytes
 GOING = "removing"  # what Docker calls a container that is being removed
-NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
 _SNAPSHOTS = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"
-
-
-@dataclass(frozen=True)
-class KindCluster:
-    """A running cluster: its own kubeconfig file, its node container, the gateway's port on 127.0.0.1."""
-
-    name: str
-    kubeconfig: Path
-    node: str
-    gateway_port: int
-
-    def api(self) -> KubernetesApi:
-        return KubernetesApi(self.kubeconfig)
 
 
 @dataclass(frozen=True)
@@ -51,24 +31,6 @@ class NodeContainer:
     image: str
     image_digest: str
     gateway_port: int | None
-
-
-def check_name(name: str) -> str:
-    """The name itself; raises HarnessError(USAGE) for one that kind would refuse."""
-    if not NAME.fullmatch(name):
-        raise HarnessError(
-            CauseCode.USAGE,
-            f"{name!r} is no name of a cluster: use lower-case letters, digits, '-' and '.', 50 at most",
-            hint=f"harness up --name {DEFAULT_CLUSTER}",
-        )
-    return name
-
-
-def state_folder(name: str) -> Path:
-    """Where the kubeconfig and the log of a cluster lie; gone with the cluster."""
-    root = os.environ.get(STATE_VARIABLE)
-    base = Path(root) if root else platformdirs.user_state_path("airflow-harness")
-    return base / "clusters" / name
 
 
 def node_name(name: str) -> str:
@@ -111,19 +73,19 @@ def node_container(name: str) -> NodeContainer | None:
     return NodeContainer(details["State"]["Status"], details["Config"]["Image"], details["Image"], port)
 
 
-def find(name: str) -> KindCluster | None:
+def find(name: str) -> Cluster | None:
     """The cluster if its node runs, without asking whether it is well."""
     return cluster_of(name, node_container(name))
 
 
-def cluster_of(name: str, container: NodeContainer | None) -> KindCluster | None:
+def cluster_of(name: str, container: NodeContainer | None) -> Cluster | None:
     """The cluster whose node is this container, if that runs."""
     kubeconfig = state_folder(name) / "kubeconfig"
     if container is None or container.status != "running" or container.gateway_port is None:
         return None
     if not kubeconfig.exists():
         return None
-    return KindCluster(name, kubeconfig, node_name(name), container.gateway_port)
+    return Cluster(name, kubeconfig, (node_name(name),), container.gateway_port)
 
 
 def create(
@@ -134,7 +96,7 @@ def create(
     on_line: Callable[[str], None],
     on_node: Callable[[], None],
     log: Path,
-) -> KindCluster:
+) -> Cluster:
     """Create the cluster. Raises HarnessError(CLUSTER_FAILED); what kind left then is for `delete`.
 
     `on_node` is called once the node takes images, while Kubernetes is still being set up on it.
@@ -207,16 +169,8 @@ def delete(name: str) -> bool:
     return removed
 
 
-def remove_empty_folders(name: str) -> None:
-    """Leave no folder of a cluster that holds nothing, nor those above it."""
-    folder = state_folder(name)
-    for each in (folder, folder.parent, folder.parent.parent):
-        with contextlib.suppress(OSError):  # files are there, or it was given to us
-            each.rmdir()
-
-
 def wait_answering(
-    cluster: KindCluster, *, deadline_s: float = 120.0, on_change: Callable[[str], None] = lambda _: None
+    cluster: Cluster, *, deadline_s: float = 120.0, on_change: Callable[[str], None] = lambda _: None
 ) -> None:
     """Return when the API server is ready. Raises HarnessError(CLUSTER_FAILED) with what was last seen."""
     until = time.monotonic() + deadline_s
@@ -230,7 +184,7 @@ def wait_answering(
                 raise HarnessError(
                     CauseCode.CLUSTER_FAILED,
                     f"the node of cluster {cluster.name} stopped",
-                    hint=f"docker logs --tail 20 {cluster.node}",
+                    hint=f"docker logs --tail 20 {node_name(cluster.name)}",
                 ) from error
             if time.monotonic() > until:
                 raise HarnessError(

@@ -14,6 +14,7 @@ from harness.errors import CauseCode, HarnessError
 
 NAMESPACE = "harness-system"
 RELEASE = "cluster"
+LAST_LINES = 5
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 _MARKER = f"/api/v1/namespaces/{NAMESPACE}/configmaps/harness"
 
@@ -24,21 +25,31 @@ def recorded(api: KubernetesApi) -> Mapping[str, str]:
     return dict(found.get("data") or {}) if found else {}
 
 
-def install(api: KubernetesApi, helm: Helm, images: Mapping[str, str], *, origin: Mapping[str, str]) -> bool:
+def install(
+    api: KubernetesApi,
+    helm: Helm,
+    images: Mapping[str, str],
+    *,
+    origin: Mapping[str, str],
+    forwarded: bool = False,
+) -> bool:
     """Install or mend the shared services; `images` names those of `postgresql` and `gateway`.
 
-    `origin` (source, Kubernetes version, …) is kept in the cluster. True when something had to be changed.
+    `origin` (source, Kubernetes version, …) is kept in the cluster. `forwarded`: the gateway gets no port of the
+    nodes. True when something had to be changed. Raises HarnessError(CLUSTER_FAILED) when the namespace is others'.
     """
     dns = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
     if dns is None:
         raise HarnessError(
             CauseCode.CLUSTER_FAILED, "the cluster has no DNS service", hint="harness down && harness up"
         )
-    values = {
+    values: dict[str, dict[str, str]] = {
         "labels": labels.ours(role="shared"),
         "postgresql": {"image": images["postgresql"]},
         "gateway": {"image": images["gateway"], "resolver": dns["spec"]["clusterIP"]},
     }
+    if forwarded:
+        values["gateway"]["serviceType"] = "ClusterIP"
     wanted = fingerprint(chart("cluster"), values)
     known = recorded(api)
     if known.get("services") == wanted and _unready(api) == []:
@@ -77,7 +88,7 @@ def wait_ready(api: KubernetesApi, *, deadline_s: float, on_change: Callable[[st
             raise HarnessError(
                 CauseCode.CLUSTER_FAILED,
                 f"the shared services were not ready within {deadline_s:.0f} s: {unready[0]}",
-                evidence=unready,
+                evidence=[*unready, *_last_words(api)],
                 hint="harness down && harness up",
             )
         time.sleep(0.25)
@@ -113,9 +124,31 @@ def _pod_state(api: KubernetesApi, name: str) -> str:
     return str(status["phase"])
 
 
+def _last_words(api: KubernetesApi) -> list[str]:
+    """What containers printed last that are not ready, those that ended before they were started again."""
+    said = []
+    for pod in api.list(f"/api/v1/namespaces/{NAMESPACE}/pods"):
+        for container in pod["status"].get("containerStatuses") or []:
+            if not container.get("ready"):
+                name = pod["metadata"]["name"]
+                path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/log"
+                again = str(container.get("restartCount", 0) > 0).lower()
+                log = api.text(path, container=container["name"], tailLines=str(LAST_LINES), previous=again)
+                said += [f"{container['name']} printed: {line}" for line in (log or "").splitlines()]
+    return said
+
+
 def _apply_namespace(api: KubernetesApi) -> None:
+    path = f"/api/v1/namespaces/{NAMESPACE}"
+    found = api.get(path)
+    if found is not None and (found["metadata"].get("labels") or {}).get(labels.CREATED_BY) != "harness":
+        raise HarnessError(
+            CauseCode.CLUSTER_FAILED,
+            f"namespace {NAMESPACE} is there and was not made by harness: it is left alone",
+            hint=f"kubectl get namespace {NAMESPACE} --output yaml",
+        )
     api.apply(
-        f"/api/v1/namespaces/{NAMESPACE}",
+        path,
         {
             "apiVersion": "v1",
             "kind": "Namespace",

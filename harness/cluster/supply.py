@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import versions
-from harness.cluster.node_image.image import node_image
+from harness.cluster.node_image.image import node_image, services_image
 from harness.cluster.node_image.program import Tools, built, programs
 from harness.errors import CauseCode, HarnessError
 from harness.host import docker_client, download, mirrors, pins, process, release_tools
@@ -71,6 +71,14 @@ def from_packages(*, used: str = "", on_line: Callable[[str], None], log: Path) 
     tools = programs(on_line=on_line, log=log).tools
     services = {"postgresql": image.system_image, "gateway": image.system_image}
     return Supply(Sources.PACKAGES, tools, image.name, services)
+
+
+def services_from_packages(*, on_line: Callable[[str], None], log: Path) -> Supply:
+    """What a cluster needs whose node has an image of others. Raises HarnessError(BUILD_FAILED, TOOL_MISSING)."""
+    tools = programs(on_line=on_line, log=log).tools
+    image = services_image(on_line=on_line, log=log)
+    services = {"postgresql": image.reference, "gateway": image.reference}
+    return Supply(Sources.PACKAGES, tools, "", services, (image,))
 
 
 def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Supply:

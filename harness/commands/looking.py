@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands.options import AsJson, ClusterName, Run, seconds_of
+from harness.commands.options import AsJson, ClusterName, ContextName, Run, chosen, seconds_of
 
 if TYPE_CHECKING:
     from harness.report.console import Console
@@ -18,8 +18,9 @@ def register(app: typer.Typer, run: Run) -> None:
     """Give these commands to the program."""
 
     @app.command()
-    def status(name: ClusterName = "harness", json: AsJson = False) -> None:
+    def status(name: ClusterName = "harness", context: ContextName = None, json: AsJson = False) -> None:
         """Show the versions on the cluster, and what they use."""
+        name = chosen(name, context)
 
         def command(console: Console) -> int:
             from harness.engine.attached import attach
@@ -40,8 +41,10 @@ def register(app: typer.Typer, run: Run) -> None:
         version: VersionName = "",
         task: Annotated[str, typer.Option("--task", help="Only this task's pods.")] = "",
         name: ClusterName = "harness",
+        context: ContextName = None,
     ) -> None:
         """Print the logs of a version's task pods and of its Airflow."""
+        name = chosen(name, context)
 
         def command(console: Console) -> int:
             from harness.engine.logs import logs as found
@@ -57,23 +60,16 @@ def register(app: typer.Typer, run: Run) -> None:
         run(command, name)
 
     @app.command()
-    def ui(version: VersionName = "", name: ClusterName = "harness", json: AsJson = False) -> None:
+    def ui(
+        version: VersionName = "",
+        name: ClusterName = "harness",
+        context: ContextName = None,
+        json: AsJson = False,
+    ) -> None:
         """Say where a version's Airflow is, and its login."""
+        name = chosen(name, context)
 
-        def command(console: Console) -> int:
-            from harness.engine import look
-            from harness.engine.attached import attach
-
-            with console.waiting(f"asking cluster {name}"):
-                attached = attach(name)
-                access = look.access(attached, look.find_version(attached, version))
-            if json:
-                console.json({"url": access.url, "username": access.username, "password": access.password})
-            else:
-                console.data(f"{access.url}\nusername: {access.username}\npassword: {access.password}\n")
-            return 0
-
-        run(command, name)
+        run(lambda console: _shown(name, version, json, console), name)
 
     @app.command()
     def gc(
@@ -84,8 +80,10 @@ def register(app: typer.Typer, run: Run) -> None:
             ),
         ] = None,
         name: ClusterName = "harness",
+        context: ContextName = None,
     ) -> None:
         """Remove versions that nobody uses: whose time is over, or whose client is gone."""
+        name = chosen(name, context)
 
         def command(console: Console) -> int:
             from harness.engine.lifetime import gc as collect
@@ -95,3 +93,22 @@ def register(app: typer.Typer, run: Run) -> None:
             return 0
 
         run(command, name)
+
+
+def _shown(name: str, version: str, json: bool, console: Console) -> int:
+    from harness.cluster import port_forward
+    from harness.engine import look
+    from harness.engine.attached import attach
+
+    with console.waiting(f"asking cluster {name}"):
+        attached = attach(name)
+        access = look.access(attached, look.find_version(attached, version))
+    with port_forward.held(attached.cluster, attached.server.kubectl):
+        if json:
+            console.json({"url": access.url, "username": access.username, "password": access.password})
+        else:
+            console.data(f"{access.url}\nusername: {access.username}\npassword: {access.password}\n")
+        if attached.cluster.forwarded:
+            console.note("the address works while this command runs: Ctrl-C ends it")
+            port_forward.stay()
+    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,14 @@ class Keep(StrEnum):
 
 ClusterName = Annotated[
     str, typer.Option("--name", envvar=hints.VARIABLE, help="Which cluster.", metavar="NAME")
+]
+ContextName = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        help="A kubeconfig's context: a cluster that isn't ours, and was allowed.",
+        metavar="CONTEXT",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 KeepWhen = Annotated[Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")]
@@ -70,6 +79,15 @@ def here() -> Path:
         raise HarnessError(
             CauseCode.USAGE, "the current folder is there no more: it was deleted", hint='cd "$PWD"'
         ) from error
+
+
+def chosen(name: str, context: str | None) -> str:
+    """The cluster that is meant. Raises typer.BadParameter when both options were given."""
+    if context is None:
+        return name
+    if name not in {hints.DEFAULT_CLUSTER, os.environ.get(hints.VARIABLE)}:
+        raise typer.BadParameter(f"--name {name} and --context {context} are two clusters: give one of them")
+    return f"{hints.CONTEXT_MARK}{context}"
 
 
 def seconds_of(option: str, value: str | None) -> float | None:

@@ -10,6 +10,7 @@ import typer
 from harness.commands.options import (
     BundleFolder,
     ClusterName,
+    ContextName,
     HtmlFile,
     JsonFile,
     JunitFile,
@@ -20,6 +21,7 @@ from harness.commands.options import (
     NoCache,
     Repeat,
     Run,
+    chosen,
     here,
     seconds_of,
 )
@@ -60,8 +62,10 @@ def register(app: typer.Typer, run: Run) -> None:
         html: HtmlFile = None,
         bundle: BundleFolder = None,
         name: ClusterName = "harness",
+        context: ContextName = None,
     ) -> None:
         """Run the tests of harness.toml, each version in an Airflow of its own."""
+        name = chosen(name, context)
 
         def command(console: Console) -> int:
             from harness.engine.plan import Request
@@ -104,8 +108,10 @@ def register(app: typer.Typer, run: Run) -> None:
         html: HtmlFile = None,
         bundle: BundleFolder = None,
         name: ClusterName = "harness",
+        context: ContextName = None,
     ) -> None:
         """Compare the models of two versions, on the same data, dates and seeds."""
+        name = chosen(name, context)
 
         def command(console: Console) -> int:
             from harness.engine.plan import Request
@@ -135,8 +141,10 @@ def register(app: typer.Typer, run: Run) -> None:
         keep: KeepWhen = Keep.ON_FAILURE,
         json: JsonFile = None,
         name: ClusterName = "harness",
+        context: ContextName = None,
     ) -> None:
         """Run what a bundle was made of again: the same commit with the same configuration, here."""
+        name = chosen(name, context)
 
         def command(console: Console) -> int:
             from harness.engine.repro import reproduce

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster import kind, services, supply
+from harness.cluster import existing, kind, place, services, supply
 from harness.cluster.api import KubernetesApi
 from harness.cluster.database import Server
 from harness.cluster.helm import Helm
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
+from harness.image.node import load
+from harness.image.oci import Image
 from harness.progress import Progress
 
 
@@ -24,7 +26,7 @@ class Attached:
     `base` is the published image under every version's, where the cluster was made from a release; else empty.
     """
 
-    cluster: kind.KindCluster
+    cluster: place.Cluster
     api: KubernetesApi
     helm: Helm
     server: Server
@@ -32,7 +34,7 @@ class Attached:
     base: str = ""
 
     @classmethod
-    def to(cls, cluster: kind.KindCluster, tools: Tools, base: str = "") -> Attached:
+    def to(cls, cluster: place.Cluster, tools: Tools, base: str = "") -> Attached:
         return cls(
             cluster=cluster,
             api=cluster.api(),
@@ -42,16 +44,22 @@ class Attached:
             base=base,
         )
 
+    def load(self, image: Image, *, on_change: Callable[[str], None] = lambda _: None) -> int:
+        """Make every node have the image; returns the bytes that were sent. Raises HarnessError(IMAGE_LOAD_FAILED)."""
+        return sum(load(image, node, on_change=on_change).load_bytes for node in self.cluster.nodes)
+
 
 def log_file(name: str) -> Path:
     """The full log of what is done to a cluster. Raises HarnessError(FOLDER_UNUSABLE, DISK_FULL)."""
-    return disk.folder(kind.state_folder(name), variable=kind.STATE_VARIABLE) / "harness.log"
+    return disk.folder(place.state_folder(name), variable=place.STATE_VARIABLE) / "harness.log"
 
 
 def attach(name: str) -> Attached:
-    """The cluster that `up` made. Raises HarnessError(CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED)."""
-    kind.check_name(name)
-    cluster = kind.find(name)
+    """The cluster that `up` made, or made ready.
+
+    Raises HarnessError(CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED), and USAGE for a context that isn't allowed.
+    """
+    cluster = find(name)
     if cluster is None:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint="harness up"
@@ -73,6 +81,12 @@ def attach(name: str) -> Attached:
     return Attached.to(cluster, tools, made.get("base", ""))
 
 
+def find(name: str) -> place.Cluster | None:
+    """The cluster if it runs, ours by its name or by a context, without asking what is on it."""
+    place.check_name(name)
+    return kind.find(name) if place.context_of(name) is None else existing.find(name)
+
+
 @contextmanager
 def locked(name: str, progress: Progress) -> Iterator[None]:
     """Hold a cluster for `up` or `down`: of two at the same time one does it, the other waits and says so."""
@@ -84,5 +98,5 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
                 progress.note(f"another `harness` works on cluster {name}: waiting for it")
                 waiting.enter_context(progress.step(f"waiting for the other `harness` on cluster {name}"))
 
-            held.enter_context(cache.locked(folder / name, tell))
+            held.enter_context(cache.locked(folder / place.file_name(name), tell))
         yield

@@ -20,7 +20,6 @@ from harness.errors import HarnessError
 from harness.host import ca_bundle
 from harness.image.build import Foundation
 from harness.image.layer import Layer
-from harness.image.node import load
 from harness.image.oci import Image
 from harness.progress import Progress, Step
 
@@ -121,7 +120,7 @@ class Deployment:
             try:
                 return release.prepare(api, wanted, server)
             except TemplateMissingError:
-                load(ground.image, self.attached.cluster.node, on_change=step.update)
+                self.attached.load(ground.image, on_change=step.update)
                 template.ensure(api, server, wanted.template, ground.image.reference, on_change=step.update)
                 return release.prepare(api, wanted, server)
 
@@ -151,7 +150,7 @@ class Deployment:
 
     def _load(self, image: Image) -> None:
         with self.phase("load_s"), self.progress.step("image into the node") as step:
-            self.load_bytes = load(image, self.attached.cluster.node, on_change=step.update).load_bytes
+            self.load_bytes = self.attached.load(image, on_change=step.update)
             step.done(f"{self.load_bytes:,} bytes sent" if self.load_bytes else "there already")
 
     @contextmanager

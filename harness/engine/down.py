@@ -1,33 +1,67 @@
-"""`harness down`: the cluster whole, or one version."""
+"""`harness down`: the cluster whole, what is ours of somebody else's, or one version."""
 
 from __future__ import annotations
 
 from harness.airflow import release
-from harness.cluster import kind, labels
+from harness.cluster import existing, kind, labels, place
+from harness.cluster.api import KubernetesApi
+from harness.cluster.place import Cluster
 from harness.engine.attached import attach, locked
-from harness.engine.look import Version, find_version, versions
+from harness.engine.look import Version, find_version
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache, scratch
-from harness.progress import Progress
+from harness.host import cache, process, scratch
+from harness.image import node
+from harness.progress import Progress, Step
+
+GOING_S = 300.0
 
 
 def down(name: str, progress: Progress, *, force: bool = False) -> bool:
     """Remove the cluster with everything on it; False when there was none.
 
-    Raises HarnessError(USAGE) while versions of other people are on it, unless `force`.
+    Of one that isn't ours only what carries our labels goes, and the images that we brought.
+    Raises HarnessError(USAGE) while versions of other people are on it, unless `force`; with that one that can't be
+    reached any more is forgotten.
     """
-    kind.check_name(name)
-    with progress.waiting("asking Docker"):
-        kind.node_container(name)  # without Docker, or when it is no cluster: nothing is begun
+    place.check_name(name)
+    theirs = place.context_of(name) is not None
+    try:
+        with progress.waiting(f"asking cluster {name}" if theirs else "asking Docker"):
+            # Without Docker, when it is no cluster or not allowed: nothing is begun.
+            cluster = existing.find(name) if theirs else kind.find(name)
+    except HarnessError as error:
+        if not (theirs and force and place.state_folder(name).exists()):
+            raise
+        progress.note(f"{error.message}: only what lies here of it is removed")
+        existing.forget(name)
+        return True
     with locked(name, progress):
-        if not force:
+        if not force and cluster is not None:
             with progress.waiting("looking whose versions are on it"):
-                _refuse_others(name)
-        with progress.step(f"removing cluster {name}") as step:
-            removed = kind.delete(name)
+                _refuse_others(name, cluster.api())
+        title = f"removing what harness put on {name}" if theirs else f"removing cluster {name}"
+        with progress.step(title) as step:
+            removed = _emptied(cluster, step) if theirs and cluster is not None else kind.delete(name)
             scratch.sweep(cache.root())
             step.done("removed" if removed else "there was none")
     return removed
+
+
+def _emptied(cluster: Cluster, step: Step) -> bool:
+    """Remove what is ours from a cluster and from its nodes, and what lies here of it."""
+    api = cluster.api()
+    ours = [
+        item["metadata"]["name"] for item in api.list("/api/v1/namespaces", labelSelector=labels.SELECTOR)
+    ]
+    for namespace in ours:
+        release.delete_namespace(api, namespace)
+    for namespace in ours:
+        release.wait_gone(api, namespace, deadline_s=GOING_S, on_change=step.update)
+    step.update("images")
+    with process.beside(len(cluster.nodes)) as aside:
+        list(aside.map(node.clear, cluster.nodes))
+    existing.forget(cluster.name)
+    return bool(ours)
 
 
 def down_version(name: str, wanted: str, progress: Progress) -> Version:
@@ -41,18 +75,21 @@ def down_version(name: str, wanted: str, progress: Progress) -> Version:
     return version
 
 
-def _refuse_others(name: str) -> None:
+def _refuse_others(name: str, api: KubernetesApi) -> None:
     try:
-        found = versions(attach(name))
+        found = api.list("/api/v1/namespaces", labelSelector=f"{labels.SELECTOR},{labels.ROLE}=version")
     except HarnessError:
         return  # nothing that could be asked is there
-    me = labels.author()
-    others = [version for version in found if version.author not in {"", me}]
+    others = []
+    for item in found:
+        notes = item["metadata"].get("annotations") or {}
+        author = notes.get(labels.AUTHOR, "")
+        if author not in {"", labels.author()}:
+            others.append(f"{item['metadata']['name']}: {notes.get(labels.REF, '')}, {author}")
     if others:
-        listed = [f"{each.namespace}: {each.ref}, {each.author}" for each in others]
         raise HarnessError(
             CauseCode.USAGE,
             f"cluster {name} holds versions of other people",
-            evidence=listed,
+            evidence=others,
             hint="harness down --force",
         )

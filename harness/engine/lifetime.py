@@ -96,14 +96,10 @@ def remove_images(attached: Attached, project: str, leases: Leases) -> None:
     with suppress(HarnessError):  # the next test tries again
         in_use = {f"{repository}:{version.tag}" for version in versions(attached)}
         in_use |= {claim.image for claim in leases.claims()}
-        prune(attached.cluster.node, repository, frozenset(in_use))
-        prune(
-            attached.cluster.node,
-            f"{repository}/dependencies",
-            frozenset(_images_of_deployments(attached)),
-            kept=KEPT_DEPENDENCIES,
-            spared_s=SPARED_S,
-        )
+        deployed = frozenset(_images_of_deployments(attached))
+        for node in attached.cluster.nodes:
+            prune(node, repository, frozenset(in_use))
+            prune(node, f"{repository}/dependencies", deployed, kept=KEPT_DEPENDENCIES, spared_s=SPARED_S)
 
 
 def _images_of_deployments(attached: Attached) -> Iterator[str]:

@@ -26,15 +26,20 @@ _UNAVAILABLE = frozenset(
 
 
 def chosen(
-    name: str, container: kind.NodeContainer | None, option: Sources | None, progress: Progress, log: Path
+    name: str,
+    made: Sources | None,
+    option: Sources | None,
+    progress: Progress,
+    log: Path,
+    *,
+    needs_node: bool = True,
 ) -> Supply | None:
     """What the cluster is made from when that is a release, fetched; None for packages. Says which, and why.
 
-    `container` is the node of the cluster that is there already.
+    `made`: what the cluster that is there already was made from; `needs_node`: whether one may have to be made.
     Raises what `from_release` raises where packages are not allowed or not possible.
     """
     wanted = sources.asked(option)
-    made = _made_from(container) if container else None
     if made is not None and wanted not in {Sources.AUTO, made}:
         again = for_cluster(f"harness down && harness up --sources {wanted}", name)
         progress.note(f"sources: {made}, as cluster {name} was made from; to change that: {again}")
@@ -56,7 +61,8 @@ def chosen(
             return None
         try:
             found = supply.from_release(use_path=wanted is Sources.AUTO, on_line=step.update)
-            supply.ensure_node_image(found, on_line=step.update, log=log)
+            if needs_node:
+                supply.ensure_node_image(found, on_line=step.update, log=log)
         except HarnessError as error:
             if wanted is Sources.RELEASE or error.cause not in _UNAVAILABLE or platform.system() != "Linux":
                 raise
@@ -66,5 +72,8 @@ def chosen(
         return found
 
 
-def _made_from(container: kind.NodeContainer) -> Sources:
+def made_from(container: kind.NodeContainer | None) -> Sources | None:
+    """What the cluster of a node was made from."""
+    if container is None:
+        return None
     return Sources.PACKAGES if container.image.startswith(f"{REPOSITORY}:") else Sources.RELEASE

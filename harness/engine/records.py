@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.cluster import kind
+from harness.cluster import place
 from harness.host import disk
 
 MOST = 30
@@ -49,7 +49,7 @@ def begin(cluster: str, namespace: str, *, ref: str, commit: str, tag: str) -> R
     """Remember a version, and forget the oldest. Raises HarnessError(FOLDER_UNUSABLE, DISK_FULL)."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = Record(cluster, namespace, ref, commit, tag, now)
-    disk.folder(record.logs, variable=kind.STATE_VARIABLE)
+    disk.folder(record.logs, variable=place.STATE_VARIABLE)
     record.folder.chmod(0o700)
     (record.folder / _ABOUT).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     for old in records(cluster)[:-MOST]:
@@ -78,4 +78,4 @@ def find(cluster: str, wanted: str) -> Record | None:
 
 
 def _versions(cluster: str) -> Path:
-    return kind.state_folder(cluster) / "versions"
+    return place.state_folder(cluster) / "versions"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.cluster import kind
+from harness.cluster import place, port_forward
 from harness.engine.admission import Admission
 from harness.engine.attached import Attached, attach
 from harness.engine.lifetime import Abandoned, remove_expired
@@ -33,13 +33,14 @@ def test(start: Path, request: Request, progress: Progress) -> Result:
 def _tested(start: Path, request: Request, progress: Progress) -> Result:
     with ExitStack() as opened:
         try:
-            kind.check_name(request.cluster)
+            place.check_name(request.cluster)
             with disk.explained(), progress.waiting("reading the commits"):
                 made, refused = plans(start, request, opened, progress)
             if refused:
                 return Result.of(tuple(refused))
             with progress.waiting(f"asking cluster {request.cluster}"):
                 attached = attach(request.cluster)
+                opened.enter_context(port_forward.held(attached.cluster, attached.server.kubectl))
         except HarnessError as error:
             return Result.of((), Cause.of(error))
         remove_expired(attached, progress)

@@ -26,7 +26,6 @@ from harness.errors import UNREACHABLE, CauseCode, HarnessError
 from harness.hints import option
 from harness.host import disk, process
 from harness.image.build import Foundation, foundation, image_of
-from harness.image.node import load
 from harness.image.oci import Image
 from harness.progress import Progress
 from harness.report import format
@@ -290,7 +289,7 @@ class Trip:
         wanted, ground, code = self._successor
         with suppress(HarnessError):
             if not self.admission.is_crowded():  # then one that ends later does it
-                load(ground.image, self.attached.cluster.node)
+                self.attached.load(ground.image)
                 stand_by(self.attached, wanted, ground, code)
 
     def _mark(self, state: str) -> None:

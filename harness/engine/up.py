@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import versions
-from harness.cluster import kind, services, template
-from harness.cluster.kind import NodeContainer
-from harness.cluster.supply import Supply, ensure_node_image, from_packages
+from harness.cluster import place, template
+from harness.cluster.supply import Supply
 from harness.commit import Commit
 from harness.config import ImageSettings
-from harness.engine import origin
+from harness.engine import clusters
 from harness.engine import project as projects
 from harness.engine.attached import Attached, locked, log_file
+from harness.engine.clusters import Existing, Kind
 from harness.engine.deployment import release_of, stand_by, stands_by
 from harness.engine.lifetime import remove_expired
-from harness.errors import HarnessError
 from harness.host import process
 from harness.host.sources import Sources
 from harness.image.build import Foundation, check, foundation
 from harness.image.node import load
 from harness.image.oci import Image
-from harness.progress import Progress, Step
-
-READY_DEADLINE_S = 180.0
+from harness.progress import Progress
 
 
 def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = None) -> Attached:
@@ -39,12 +33,11 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     Inside a project its dependencies are built, sent to the node while Kubernetes is set up on it, and their
     template database is migrated.
     """
-    kind.check_name(name)
+    place.check_name(name)
     project = projects.find(start)
     with locked(name, progress), ExitStack() as opened:
-        with progress.waiting("asking Docker"):
-            container = kind.node_container(name)  # what is wrong with Docker is said first
-        opened.callback(kind.remove_empty_folders, name)  # one that failed early leaves nothing
+        opened.callback(place.remove_empty_folders, name)  # one that failed early leaves nothing
+        cluster = clusters.find(name, progress)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
             with progress.waiting("reading the working tree"):
@@ -52,11 +45,11 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
                 asked = _Asked(project, commit, project.image_settings(commit))
                 check(commit, asked.settings)
         log = log_file(name)
-        release = origin.chosen(name, container, sources, progress, log)
+        release = cluster.release(sources, log)
         if asked is None:
-            attached = _cluster(name, container, release, progress, log, on_node=lambda: None)
+            attached = cluster.make(release, log, on_node=lambda: None)
         else:
-            attached = _with_dependencies(name, container, asked, release, progress, log)
+            attached = _with_dependencies(cluster, asked, release, progress, log)
         remove_expired(attached, progress)
         return attached
 
@@ -71,8 +64,7 @@ class _Asked:
 
 
 def _with_dependencies(
-    name: str,
-    container: NodeContainer | None,
+    cluster: Kind | Existing,
     asked: _Asked,
     release: Supply | None,
     progress: Progress,
@@ -84,10 +76,9 @@ def _with_dependencies(
         sending: list[Future[None]] = []
 
         def send() -> None:
-            node = kind.node_name(name)
-            sending.append(aside.submit(lambda: _send(building.result().image, node, progress)))
+            sending.append(aside.submit(lambda: _send(building.result().image, cluster.nodes, progress)))
 
-        attached = _cluster(name, container, release, progress, log, on_node=send)
+        attached = cluster.make(release, log, on_node=send)
         if not sending:
             send()
         ground = building.result()
@@ -105,87 +96,6 @@ def _with_dependencies(
     return attached
 
 
-def _cluster(
-    name: str,
-    container: NodeContainer | None,
-    release: Supply | None,
-    progress: Progress,
-    log: Path,
-    *,
-    on_node: Callable[[], None],
-) -> Attached:
-    """`on_node` is called as soon as the node takes images, if kind tells when a new one does."""
-    found = _running(name, container, progress)
-    if found is not None:
-        on_node()
-    supply = release or _packages(progress, log, container.image if found and container else "")
-    if found is None:
-        with progress.step(f"kind cluster {name} (Kubernetes {versions.KUBERNETES})") as step:
-            ensure_node_image(supply, on_line=step.update, log=log)
-            found = kind.create(
-                name, supply.node_image, supply.tools, on_line=step.update, on_node=on_node, log=log
-            )
-            kind.wait_answering(found, deadline_s=READY_DEADLINE_S, on_change=step.update)
-            step.done(f"http://127.0.0.1:{found.gateway_port}")
-    attached = Attached.to(found, supply.tools, supply.base)
-    with progress.step("PostgreSQL and gateway") as step:
-        for image in supply.images:
-            step.update(f"{image.reference} into the node")
-            load(image, found.node)
-        step.update("Helm installs what has changed")
-        services.install(attached.api, attached.helm, supply.services, origin=supply.origin)
-        services.wait_ready(attached.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
-        step.done("ready")
-    return attached
-
-
-def _running(name: str, container: NodeContainer | None, progress: Progress) -> kind.KindCluster | None:
-    """The cluster if it can be used: started again when it was stopped, removed when it was never finished."""
-    if container is None:
-        return None
-    if container.status not in {"running", kind.GOING}:
-        with progress.step(f"starting cluster {name} again"):
-            kind.start(name, container.status)
-        cluster = kind.find(name)
-    else:
-        cluster = kind.cluster_of(name, container)
-    if cluster is not None:
-        deadline_s = READY_DEADLINE_S if container.status != "running" else 30.0
-        try:
-            with progress.waiting(f"waiting for cluster {name}") as step:
-                kind.wait_answering(cluster, deadline_s=deadline_s, on_change=step.update)
-        except HarnessError as error:
-            progress.note(f"cluster {name} does not answer and is made anew: {error.message}")
-        else:
-            return cluster
-    with progress.step(f"removing what is left of cluster {name}"):
-        kind.delete(name)
-    return None
-
-
-def _packages(progress: Progress, log: Path, used: str) -> Supply:
-    """`used`: the image of the node that runs; empty when one will be started."""
-    with progress.step("tools and node image") as step:
-        supply = from_packages(used=used, on_line=_counted(step), log=log)
-        step.done(supply.node_image)
-    return supply
-
-
-def _counted(step: Step) -> Callable[[str], None]:
-    """Compilers name each package they are done with: show how many, since the names alone say little."""
-    done: Counter[str] = Counter()
-
-    def show(line: str) -> None:
-        title, _, package = line.partition(": ")
-        if title.startswith("compiling ") and re.fullmatch(r"[\w.-]+(/[\w.-]+)*", package):
-            done[title] += 1
-            step.update(f"{title}: {done[title]} packages, {package}")
-        elif title not in done:  # what else a compiler says between packages would only flicker
-            step.update(line)
-
-    return show
-
-
 def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foundation:
     with progress.step("dependencies") as step:
         ground = foundation(
@@ -201,10 +111,10 @@ def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foun
         return ground
 
 
-def _send(image: Image, node: str, progress: Progress) -> None:
+def _send(image: Image, nodes: Iterable[str], progress: Progress) -> None:
     with progress.step("dependencies into the node") as step:
-        sent = load(image, node, on_change=step.update)
-        step.done(f"{sent.load_bytes / 1e6:.0f} MB sent" if sent.load_bytes else "there already")
+        sent_bytes = sum(load(image, node, on_change=step.update).load_bytes for node in nodes)
+        step.done(f"{sent_bytes / 1e6:.0f} MB sent" if sent_bytes else "there already")
 
 
 def _template(attached: Attached, name: str, image: Image, progress: Progress) -> None:

@@ -11,12 +11,12 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from harness import __version__, versions
-from harness.cluster import kind, services
+from harness.cluster import services
 from harness.cluster.helm import chart
 from harness.cluster.node_image.image import NODE, SYSTEM
 from harness.engine.attached import Attached, attach
 from harness.engine.project import load
-from harness.errors import HarnessError
+from harness.errors import CauseCode, HarnessError
 from harness.host import debian, process
 from harness.host.machine import architecture
 from harness.host.packages import packages
@@ -43,10 +43,16 @@ class Known(Model):
 
 
 def known(start: Path, cluster: str) -> Known:
-    """Everything that can be told here: with or without a cluster, inside a project or not, without Docker."""
+    """Everything that can be told here: with or without a cluster, inside a project or not, without Docker.
+
+    Raises HarnessError(USAGE) for what is no cluster's name, or a context that isn't allowed.
+    """
     attached = None
-    with suppress(HarnessError):
+    try:
         attached = attach(cluster)
+    except HarnessError as error:
+        if error.cause is CauseCode.USAGE:
+            raise
     lock, image = _of_project(start, attached.base if attached else "")
     found = {recipe.name: debian.built(recipe) for recipe in (NODE, SYSTEM)}
     return Known(
@@ -81,13 +87,15 @@ def environment(attached: Attached | None) -> EnvironmentResult:
             origin = services.recorded(attached.api)
             found |= {key: origin[key] for key in found if key in origin and key != "harness"}
             found |= _of_cluster(attached)
-            container = kind.node_container(attached.cluster.name)
-            if container is not None:
-                digests["node image"] = container.image_digest
+            node = attached.cluster.nodes[0]
+            argv = ["docker", "container", "inspect", "--format", "{{.Image}}", node]
+            asked = process.run(argv, check=False, timeout_s=10)
+            if asked.returncode == 0:
+                digests["node image"] = asked.stdout.strip()
     return EnvironmentResult(
         platform=f"linux/{architecture()}",
         source=origin.get("source"),
-        node_image=origin.get("node_image"),
+        node_image=origin.get("node_image") or None,
         versions={name: text for name, text in found.items() if text},
         digests=digests,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -66,18 +66,31 @@ def prune(
         (each for each in images if each.name.startswith(f"{repository}:")), key=lambda each: -each.loaded_at
     )
     doomed = [each for each in ours[kept:] if each.name not in in_use and each.loaded_at <= before]
-    if doomed:
-        # Kubernetes' part of containerd names each image by its id too. That name is left behind, and holds all of it.
-        named = {each.digest for each in images if each not in doomed and not each.is_id}
-        digests = {each.digest for each in doomed} - named
-        ids = [each.name for each in images if each.is_id and each.digest in digests]
-        process.run(
-            ["docker", "exec", node, *_CTR, "images", "rm", *(each.name for each in doomed), *ids],
-            cause=CauseCode.IMAGE_LOAD_FAILED,
-            check=False,
-            timeout_s=ASKING_S,
-        )
+    _remove(node, images, doomed)
     return tuple(each.name for each in doomed)
+
+
+def clear(node: str) -> tuple[str, ...]:
+    """Remove every image that `load` put on the node; returns their names."""
+    images = _images(node)
+    doomed = [each for each in images if each.loaded_at and not each.is_id]
+    _remove(node, images, doomed)
+    return tuple(each.name for each in doomed)
+
+
+def _remove(node: str, images: Sequence[_Listed], doomed: Sequence[_Listed]) -> None:
+    if not doomed:
+        return
+    # Kubernetes' part of containerd names each image by its id too. That name is left behind, and holds all of it.
+    named = {each.digest for each in images if each not in doomed and not each.is_id}
+    digests = {each.digest for each in doomed} - named
+    ids = [each.name for each in images if each.is_id and each.digest in digests]
+    process.run(
+        ["docker", "exec", node, *_CTR, "images", "rm", *(each.name for each in doomed), *ids],
+        cause=CauseCode.IMAGE_LOAD_FAILED,
+        check=False,
+        timeout_s=ASKING_S,
+    )
 
 
 def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[[str], None]) -> Loaded:

@@ -13,7 +13,7 @@ import scratch
 from command import Harness, explained
 from pytest_kind import KindCluster
 
-from harness.cluster import kind, services, supply
+from harness.cluster import kind, place, services, supply
 from harness.errors import HarnessError
 from harness.host.docker_client import connect
 
@@ -79,7 +79,7 @@ def cluster(
     after = remains.docker_objects()
     left = [name for key, name in after.items() if key not in before or NAME in name]
     assert not left, f"`harness down` left {left}"
-    assert not kind.state_folder(NAME).exists()
+    assert not place.state_folder(NAME).exists()
 
 
 def _attached(harness: Harness, folder: Path) -> Cluster:

@@ -14,7 +14,7 @@ import scratch
 from command import Harness, explained
 from kubernetes import client, config
 
-from harness.cluster import kind
+from harness.cluster import place
 from harness.errors import HarnessError
 from harness.host.docker_client import connect
 
@@ -66,7 +66,7 @@ def cluster(tiny: scratch.Scratch) -> Iterator[Cluster]:
         made = harness.watch(tiny.root, "up")
         if made.exit_code != 0:
             pytest.fail(f"`harness up` ended with {made.exit_code}:\n{made.text}", pytrace=False)
-    kubeconfig = kind.state_folder(harness.cluster) / "kubeconfig"
+    kubeconfig = place.state_folder(harness.cluster) / "kubeconfig"
     api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
     yield Cluster(harness, api, disposable=not borrowed)
     if borrowed:
@@ -75,7 +75,7 @@ def cluster(tiny: scratch.Scratch) -> Iterator[Cluster]:
     assert removed.returncode == 0, explained(removed)
     left = [name for key, name in remains.docker_objects(NAME).items() if key not in before]
     assert not left, f"`harness down` left {left}"
-    assert not kind.state_folder(NAME).exists()
+    assert not place.state_folder(NAME).exists()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ import remains
 import scratch
 from command import ENVIRONMENT, PROGRAM
 
-from harness.cluster import kind
+from harness.cluster import kind, place
 
 from . import helpers
 
@@ -119,8 +119,8 @@ def there(name: str) -> dict[str, str]:
 def leftovers(name: str, before: dict[str, str]) -> list[str]:
     """What `down` should have removed: that, the state folder, and programs that still run."""
     left = [text for key, text in there(name).items() if key not in before]
-    if kind.state_folder(name).exists():
-        left.append(f"folder {kind.state_folder(name)}")
+    if place.state_folder(name).exists():
+        left.append(f"folder {place.state_folder(name)}")
     return left + helpers.programs_about(name)
 
 

@@ -14,7 +14,7 @@ import pytest
 import scratch
 from command import explained, loaded, only_version
 
-from harness.cluster import kind
+from harness.cluster import place
 
 from .broken import HEAD, Broken, repository
 from .conftest import Cluster
@@ -105,7 +105,7 @@ def test_no_secret_is_in_what_is_kept_or_said(cluster: Cluster, failure: Failure
     logs = cluster.harness(failure.repository.root, "logs", failure.version["namespace"])
     assert logs.returncode == 0, explained(logs)
     assert "a last word before the end" in logs.stdout
-    folder = kind.state_folder(cluster.name) / "versions" / failure.version["namespace"]
+    folder = place.state_folder(cluster.name) / "versions" / failure.version["namespace"]
     places = {f"bundle {name}": text for name, text in failure.members.items()}
     places |= {f"kept {path.name}": path.read_text() for path in folder.rglob("*.log")}
     places |= {"harness test": failure.said, "harness logs": logs.stdout + logs.stderr}

@@ -11,7 +11,7 @@ import remains
 import scratch
 from command import Harness, explained
 
-from harness.cluster import kind
+from harness.cluster import kind, place
 from harness.host import process
 
 from .broken import Broken, one, repository
@@ -97,7 +97,7 @@ class TestOfAClusterItself:
         down = other(tiny.root, "down")
         assert down.returncode == 0, explained(down)
         assert [name for key, name in remains.docker_objects(OTHER).items() if key not in before] == []
-        assert not kind.state_folder(OTHER).exists()
+        assert not place.state_folder(OTHER).exists()
 
     def test_after_the_node_restarted_up_and_test_pass(
         self, disposable: Cluster, tiny: scratch.Scratch, tmp_path: Path

@@ -8,7 +8,7 @@ import remains
 import scratch
 from command import Harness, explained
 
-from harness.cluster import kind
+from harness.cluster import kind, place
 from harness.host import process
 
 from .conftest import NAME, Cluster
@@ -100,6 +100,6 @@ def test_an_up_killed_after_each_of_its_steps_and_a_machine_that_crashed(
     down = other(tiny.root, "down", "--force")
     assert down.returncode == 0, explained(down)
     assert [name for key, name in remains.docker_objects(OTHER).items() if key not in before] == []
-    assert not kind.state_folder(OTHER).exists()
+    assert not place.state_folder(OTHER).exists()
     assert programs_about(OTHER) == []
     assert set(remains.half_made()) <= files_before

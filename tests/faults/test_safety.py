@@ -13,7 +13,7 @@ from command import Harness, explained, loaded, only_version
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from harness.cluster import kind
+from harness.cluster import place
 from harness.engine.attached import attach
 from harness.host import process
 
@@ -118,7 +118,7 @@ def test_no_secret_is_in_helms_values_or_releases(cluster: Cluster, kept: Any) -
 
 
 def test_the_kubeconfig_is_private_and_not_the_users(cluster: Cluster) -> None:
-    path = kind.state_folder(cluster.name) / "kubeconfig"
+    path = place.state_folder(cluster.name) / "kubeconfig"
     assert path.stat().st_mode & 0o077 == 0
     assert Path.home() / ".kube" not in path.parents
 

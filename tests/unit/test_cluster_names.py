@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.airflow.release import database_name, new_namespace
-from harness.cluster import kind, labels
+from harness.cluster import kind, labels, place
 from harness.errors import CauseCode, HarnessError
 
 LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -73,7 +73,7 @@ def test_author_of_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("name", ["harness", "a", "team-1.test", "0", "a" * 50])
 def test_names_of_clusters(name: str) -> None:
-    assert kind.check_name(name) == name
+    assert place.check_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_names_of_clusters(name: str) -> None:
 )
 def test_names_that_no_cluster_has(name: str) -> None:
     with pytest.raises(HarnessError) as caught:
-        kind.check_name(name)
+        place.check_name(name)
     assert caught.value.cause is CauseCode.USAGE
     assert repr(name) in caught.value.message
 
 
-@given(st.from_regex(kind.NAME, fullmatch=True))
+@given(st.from_regex(place.NAME, fullmatch=True))
 def test_each_cluster_has_a_network_of_its_own(name: str) -> None:
     assert kind.network(name).startswith("harness")
     assert kind.network(name) != "kind"

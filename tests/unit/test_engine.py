@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.pods import Container, Pod
 from harness.airflow.run import RunOutcome
-from harness.cluster.kind import KindCluster
+from harness.cluster.place import Cluster
 from harness.commit import Commit, Repository
 from harness.config import Configuration, Gate, MetricsSource, TestSettings
 from harness.engine import inquiry, look, trial
@@ -53,7 +53,7 @@ def namespace(name: str, commit: str, ref: str, second: int, **metadata: object)
 
 def attached(*namespaces: dict[str, Any]) -> Attached:
     api = Kubernetes({("GET", "/api/v1/namespaces"): items(*namespaces)})
-    cluster = KindCluster("harness", Path("kubeconfig"), "node", 8080)
+    cluster = Cluster("harness", Path("kubeconfig"), ("node",), 8080)
     return Attached(cluster=cluster, api=api, helm=None, server=None, log=Path("log"))  # type: ignore[arg-type]
 
 

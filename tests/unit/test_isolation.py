@@ -95,7 +95,7 @@ def test_files_are_told_by_the_version_on_whose_volume_they_lie(programs: Progra
     api = Kubernetes({("GET", "/api/v1/persistentvolumes"): items(*volumes)})
     lines = "/v/a/logs/run_id=r/1.log\n/v/ab/artifacts/r.csv\n"
     programs.answer = lambda _: lines
-    found = isolation.files(api, "node", ["churn-1", "churn-2", "new"], ["r"])
+    found = isolation.files(api, ["node"], ["churn-1", "churn-2", "new"], ["r"])
     assert found == {
         "churn-1": ("/opt/airflow/logs/run_id=r/1.log",),
         "churn-2": ("/opt/airflow/artifacts/r.csv",),
@@ -106,8 +106,8 @@ def test_files_are_told_by_the_version_on_whose_volume_they_lie(programs: Progra
 
 def test_without_a_run_or_a_volume_no_file_is_looked_for(programs: Programs) -> None:
     api = Kubernetes({("GET", "/api/v1/persistentvolumes"): items(volume("churn-1", "/v/a"))})
-    assert isolation.files(api, "node", ["churn-1"], []) == {"churn-1": ()}
-    assert isolation.files(api, "node", ["churn-2"], ["r"]) == {"churn-2": ()}
+    assert isolation.files(api, ["node"], ["churn-1"], []) == {"churn-1": ()}
+    assert isolation.files(api, ["node"], ["churn-2"], ["r"]) == {"churn-2": ()}
     assert programs.calls == []
 
 
@@ -139,7 +139,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(isolation, "look", lambda *_: DatabaseView(**(view | changes)))
         monkeypatch.setattr(isolation, "files", lambda *_: {"churn-1": ("/opt/airflow/logs/x",)})
         monkeypatch.setattr(isolation, "allowed", lambda *_: [])
-        attached = SimpleNamespace(server=None, api=None, cluster=SimpleNamespace(node="node"))
+        attached = SimpleNamespace(server=None, api=None, cluster=SimpleNamespace(nodes=("node",)))
         canaries = Canaries(attached, Airflow(value), "churn-1", "token")  # type: ignore[arg-type]
         image = ImageResult(name="i", digest="sha256:1", config_digest="sha256:2", base_digest="sha256:3")
         task = TaskResult(task_id="t", state="success", image_digest=digest, image_name=other)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from doubles import Clock, Programs
 
-from harness.cluster import kind
+from harness.cluster import kind, place
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.host import docker_client
@@ -41,7 +41,7 @@ def node(status: str = "running", labels: dict[str, str] | None = None, ports: o
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(kind.STATE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(place.STATE_VARIABLE, str(tmp_path))
     return tmp_path / "clusters/churn"
 
 
@@ -98,8 +98,8 @@ class TestFind:
         assert kind.find("churn") is None  # another machine's or another user's: no way in
         state.mkdir(parents=True)
         (state / "kubeconfig").touch()
-        assert kind.find("churn") == kind.KindCluster(
-            "churn", state / "kubeconfig", "churn-control-plane", 41234
+        assert kind.find("churn") == place.Cluster(
+            "churn", state / "kubeconfig", ("churn-control-plane",), 41234
         )
 
     @pytest.mark.parametrize("status", ["exited", "paused", "created"])
@@ -141,7 +141,7 @@ class TestCreate:
         """Make a cluster with a kind that prints `lines`; what it was told, and what happened in which order."""
         told: dict[str, Any] = {}
         order: list[str] = []
-        monkeypatch.setenv("HARNESS_CACHE_DIR", str(kind.state_folder("churn").parent / "cache"))
+        monkeypatch.setenv("HARNESS_CACHE_DIR", str(place.state_folder("churn").parent / "cache"))
 
         def stream(argv: Sequence[str | Path], *, on_line: Any, env: dict[str, str], **_: Any) -> None:
             told.update(argv=[str(word) for word in argv], env=env)

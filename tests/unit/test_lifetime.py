@@ -11,7 +11,7 @@ import pytest
 from doubles import items
 from test_admission import Store
 
-from harness.cluster.kind import KindCluster
+from harness.cluster import place
 from harness.cluster.leases import DURATION_S, Leases
 from harness.engine import lifetime
 from harness.engine.attached import Attached
@@ -53,7 +53,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """A cluster whose `remove` takes a version out of the list, and whose clock passes while one sleeps."""
     made = Cluster([datetime.now(UTC)])
     attached = Attached(
-        cluster=KindCluster("harness", Path("kubeconfig"), "node", 8080),
+        cluster=place.Cluster("harness", Path("kubeconfig"), ("node",), 8080),
         api=made,
         helm=None,  # type: ignore[arg-type]
         server=None,  # type: ignore[arg-type]

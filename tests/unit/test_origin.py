@@ -72,7 +72,7 @@ class World:
             raise self.pull
 
     def chosen(self, option: Sources | None = None) -> Supply | None:
-        return origin.chosen("harness", self.container, option, self.told, Path("log"))
+        return origin.chosen("harness", origin.made_from(self.container), option, self.told, Path("log"))
 
 
 @pytest.fixture

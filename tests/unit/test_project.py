@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-IMPORTED_AS = {"pydantic-core": "pydantic"}  # another package's own part
+IMPORTED_AS = {"pydantic-core": "pydantic", "yaml": "pyyaml"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -129,7 +129,10 @@ class TestWaiting:
                 items(
                     pod(
                         containerStatuses=[
-                            {"state": {"waiting": {"reason": "ErrImagePull", "message": "none"}}}
+                            {
+                                "name": "postgres",
+                                "state": {"waiting": {"reason": "ErrImagePull", "message": "none"}},
+                            }
                         ]
                     )
                 ),
@@ -145,6 +148,21 @@ class TestWaiting:
         assert caught.value.cause is CauseCode.CLUSTER_FAILED
         assert caught.value.message == f"the shared services were not ready within 10 s: postgres: {reason}"
         assert 10 <= sum(clock.slept) < 11
+
+    def test_what_a_container_printed_last_is_told(self, clock: Clock) -> None:
+        state = {"waiting": {"reason": "CrashLoopBackOff"}}
+        broken = pod(
+            containerStatuses=[{"name": "postgres", "ready": False, "restartCount": 1, "state": state}]
+        )
+        down = items(deployment("postgres", 0), deployment("gateway"))
+        api = Kubernetes({("GET", DEPLOYMENTS): down, ("GET", f"{SYSTEM}/pods"): items(broken)})
+        api.logs[f"{SYSTEM}/pods/p/log#postgres"] = "starting\ninitdb: permission denied\n"
+        with pytest.raises(HarnessError) as caught:
+            services.wait_ready(api, deadline_s=10, on_change=lambda _: None)
+        assert caught.value.evidence[1:] == (
+            "postgres printed: starting",
+            "postgres printed: initdb: permission denied",
+        )
 
     def test_a_silent_cluster_is_not_waited_for(self, clock: Clock) -> None:
         api = Kubernetes({("GET", DEPLOYMENTS): HarnessError(CauseCode.CLUSTER_FAILED, "no answer")})

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
@@ -27,6 +27,7 @@ from harness.image.oci import BaseImage, Image, archive, assemble
 FORMAT = 3  # raise when what _assemble() does changes
 REPOSITORY = "harness.local/node"
 SYSTEM_IMAGE = "harness.local/system"
+SERVICES_IMAGE = "harness.local/services"  # the same file system, to be sent to a node of others
 
 NODE = RootfsRecipe(
     name="node",
@@ -105,6 +106,13 @@ def node_image(*, used: str = "", on_line: Callable[[str], None], log: Path) -> 
         ["docker", "import", "--change", entrypoint, str(tar), image.name], cause=CauseCode.BUILD_FAILED
     )
     return image
+
+
+def services_image(*, on_line: Callable[[str], None], log: Path) -> Image:
+    """An image that PostgreSQL and the gateway run in, for nodes of others. Raises HarnessError(BUILD_FAILED)."""
+    debian = measured_layer(rootfs(SYSTEM, on_line=on_line, log=log))
+    base = BaseImage(layers=(debian,), digest=debian.digest, site_directory="")
+    return _assembled(base, (), f"{SERVICES_IMAGE}:{SYSTEM.key[:12]}")
 
 
 def _root_file_systems(log: Path) -> tuple[Path, Path]:
@@ -192,11 +200,7 @@ def _pod_images(
 
     def image(name: str, below: tuple[Layer, ...], *entrypoint: str) -> Image:
         base = BaseImage(layers=below, digest=debian.digest, site_directory="", entrypoint=entrypoint)
-        repository, _, tag = name.rpartition(":")
-        return assemble(
-            base, [program], name=repository, tag=tag, platform=f"linux/{architecture()}",
-            env={"PATH": base.path}, user="", workdir="/", labels={},
-        )  # fmt: skip
+        return _assembled(base, (program,), name)
 
     entrypoints = {name: ("coredns",) for name in names if "/coredns:" in name} | {pause: ("pause",)}
     proxies = [name for name in names if "/kube-proxy:" in name]
@@ -204,6 +208,14 @@ def _pod_images(
         [image(name, (), *entrypoints.get(name, ())) for name in names if name not in proxies],
         [image(name, (debian,)) for name in (*proxies, system_image)],
     )
+
+
+def _assembled(base: BaseImage, layers: Sequence[Layer], name: str) -> Image:
+    repository, _, tag = name.rpartition(":")
+    return assemble(
+        base, layers, name=repository, tag=tag, platform=f"linux/{architecture()}",
+        env={"PATH": base.path}, user="", workdir="/", labels={},
+    )  # fmt: skip
 
 
 def _copy_tar(source: Path, target: tarfile.TarFile) -> None:

@@ -1,0 +1,85 @@
+"""Which cluster is meant, where its files lie on this machine, and how it is reached."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from harness.cluster.api import KubernetesApi
+from harness.errors import CauseCode, HarnessError
+from harness.hints import CONTEXT_MARK, DEFAULT_CLUSTER
+
+STATE_VARIABLE = "HARNESS_STATE_DIR"
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
+CONTEXT = re.compile(r"[^\s\x00-\x1f\x7f-\x9f-][^\s\x00-\x1f\x7f-\x9f]{0,252}")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster: our kubeconfig file for it, its node containers, the gateway's port on 127.0.0.1.
+
+    `forwarded`: nothing listens at that port unless a port-forward is held.
+    """
+
+    name: str
+    kubeconfig: Path
+    nodes: tuple[str, ...]
+    gateway_port: int
+    forwarded: bool = False
+
+    def api(self) -> KubernetesApi:
+        return KubernetesApi(self.kubeconfig)
+
+
+def check_name(name: str) -> str:
+    """The name itself; raises HarnessError(USAGE) for one that kind would refuse, or that can't be a context's."""
+    context = context_of(name)
+    if context is not None:
+        if not CONTEXT.fullmatch(context):
+            raise HarnessError(
+                CauseCode.USAGE,
+                f"{context!r} is no name of a context",
+                hint="kubectl config get-contexts --output name",
+            )
+    elif not NAME.fullmatch(name):
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"{name!r} is no name of a cluster: use lower-case letters, digits, '-' and '.', 50 at most",
+            hint=f"harness up --name {DEFAULT_CLUSTER}",
+        )
+    return name
+
+
+def context_of(name: str) -> str | None:
+    """The context of `@CONTEXT`, a cluster that isn't ours; None for one of ours."""
+    return name.removeprefix(CONTEXT_MARK) if name.startswith(CONTEXT_MARK) else None
+
+
+def file_name(name: str) -> str:
+    """A cluster's name as that of a file: a context's may hold anything."""
+    context = context_of(name)
+    if context is None:
+        return name
+    readable = re.sub(r"[^a-z0-9]+", "-", context.lower())[:40].strip("-")
+    return f"{CONTEXT_MARK}{readable}-{hashlib.sha256(context.encode()).hexdigest()[:8]}"
+
+
+def state_folder(name: str) -> Path:
+    """Where the kubeconfig and the log of a cluster lie; gone with the cluster."""
+    root = os.environ.get(STATE_VARIABLE)
+    base = Path(root) if root else platformdirs.user_state_path("airflow-harness")
+    return base / "clusters" / file_name(name)
+
+
+def remove_empty_folders(name: str) -> None:
+    """Leave no folder of a cluster that holds nothing, nor those above it."""
+    folder = state_folder(name)
+    for each in (folder, folder.parent, folder.parent.parent):
+        with contextlib.suppress(OSError):  # files are there, or it was given to us
+            each.rmdir()
