@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
 import socket
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -14,12 +12,12 @@ from urllib.parse import urlsplit
 
 from harness.cluster import allow_list, kubeconfig, place
 from harness.cluster.api import KubernetesApi
+from harness.cluster.kind_configuration import KIND_LABEL
 from harness.cluster.place import Cluster
 from harness.errors import CauseCode, HarnessError
 from harness.host import disk, process
 
 API_PORT = "6443/tcp"
-KIND_LABEL = "io.x-k8s.kind.cluster"
 ASKING_S = 30.0
 FORGET = "harness down --force"
 
@@ -37,15 +35,12 @@ def find(name: str) -> Cluster:
     folder.chmod(0o700)
     kept = folder / "kubeconfig"
     if not kept.exists() or kept.read_text(encoding="utf-8") != document:
-        partial = kept.with_suffix(f".{os.getpid()}")  # several commands may do so at once
-        partial.touch(mode=0o600)
-        partial.write_text(document, encoding="utf-8")
-        partial.replace(kept)
+        place.keep_kubeconfig(name, document)
     try:
         nodes = _nodes(context, kept)
     except HarnessError as error:
         if is_new:  # a login that is of no use is not left behind
-            forget(name)
+            place.remove_state(name)
         elif error.cause is CauseCode.CLUSTER_FAILED:
             error.hint = (
                 f"kubectl --context {shlex.quote(context.name)} cluster-info; or to forget it: {FORGET}"
@@ -54,22 +49,11 @@ def find(name: str) -> Cluster:
     return Cluster(name, kept, nodes, _port(folder), forwarded=True)
 
 
-def forget(name: str) -> None:
-    """Remove what lies on this machine of the cluster."""
-    shutil.rmtree(place.state_folder(name), ignore_errors=True)
-    place.remove_empty_folders(name)
-
-
 def _nodes(context: kubeconfig.Context, kept: Path) -> tuple[str, ...]:
     """The containers that are the cluster's nodes: images are put on them through Docker."""
     api = KubernetesApi(kept)
     names = [str(item["metadata"]["name"]) for item in api.list("/api/v1/nodes")]
-    found = process.run(
-        ["docker", "container", "inspect", *names],
-        check=False,
-        timeout_s=ASKING_S,
-        cause=CauseCode.DOCKER_MISSING,
-    )
+    found = process.run(["docker", "container", "inspect", *names], check=False, timeout_s=ASKING_S)
     containers = json.loads(found.stdout or "[]")
     labels = {(each["Config"]["Labels"] or {}).get(KIND_LABEL) for each in containers}
     if len(containers) != len(names) or len(labels) != 1 or None in labels:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, configuration
+from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, KIND_LABEL, configuration
 from harness.cluster.node_image.program import Tools
-from harness.cluster.place import Cluster, remove_empty_folders, state_folder
+from harness.cluster.place import Cluster, keep_kubeconfig, remove_state, state_folder
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 
@@ -29,7 +28,6 @@ class NodeContainer:
 
     status: str
     image: str
-    image_digest: str
     gateway_port: int | None
 
 
@@ -61,7 +59,7 @@ def node_container(name: str) -> NodeContainer | None:
             )
         return None
     details = json.loads(found.stdout)[0]
-    if (details["Config"]["Labels"] or {}).get("io.x-k8s.kind.cluster") != name:
+    if (details["Config"]["Labels"] or {}).get(KIND_LABEL) != name:
         raise HarnessError(
             CauseCode.CLUSTER_FAILED,
             f"the container {name}-control-plane exists and is no kind node",
@@ -70,7 +68,7 @@ def node_container(name: str) -> NodeContainer | None:
     ports = details["HostConfig"]["PortBindings"] or {}
     bindings = ports.get(f"{GATEWAY_NODE_PORT}/tcp") or []
     port = int(bindings[0]["HostPort"]) if bindings else None
-    return NodeContainer(details["State"]["Status"], details["Config"]["Image"], details["Image"], port)
+    return NodeContainer(details["State"]["Status"], details["Config"]["Image"], port)
 
 
 def find(name: str) -> Cluster | None:
@@ -138,7 +136,8 @@ def create(
         cause=CauseCode.CLUSTER_FAILED,
         hint=f"less {log}; docker logs {name}-control-plane; harness down",
     )
-    _keep_kubeconfig(exported, kept, tools.kubectl)
+    keep_kubeconfig(name, _as_json(exported, tools.kubectl))
+    exported.unlink()
     cluster = find(name)
     if cluster is None:
         raise HarnessError(CauseCode.CLUSTER_FAILED, f"kind made no cluster {name}", hint=f"less {log}")
@@ -161,12 +160,7 @@ def delete(name: str) -> bool:
     if asked.returncode == 0:
         _docker("network", "rm", own_network)
         removed = True
-    folder = state_folder(name)
-    if folder.exists():
-        shutil.rmtree(folder)
-        removed = True
-        remove_empty_folders(name)
-    return removed
+    return remove_state(name) or removed
 
 
 def wait_answering(
@@ -232,17 +226,13 @@ def _docker(*arguments: str, hint: str = "docker info") -> None:
     process.run(argv, cause=CauseCode.CLUSTER_FAILED, hint=hint, timeout_s=DOING_S)
 
 
-def _keep_kubeconfig(exported: Path, kept: Path, kubectl: Path) -> None:
-    """Kubeconfig as JSON, which every tool reads and we parse fast; put in place whole."""
+def _as_json(kubeconfig: Path, kubectl: Path) -> str:
+    """The kubeconfig as JSON, which every tool reads and we parse fast."""
     view = process.run(
-        [kubectl, "config", "view", "--raw", "--flatten", "--output", "json", "--kubeconfig", exported],
+        [kubectl, "config", "view", "--raw", "--flatten", "--output", "json", "--kubeconfig", kubeconfig],
         cause=CauseCode.CLUSTER_FAILED,
     )
-    partial = kept.with_suffix(".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(view.stdout, encoding="utf-8")
-    partial.replace(kept)
-    exported.unlink()
+    return view.stdout
 
 
 def _environment(name: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from harness.host import cache, process
 from harness.image.node import CACHE_ON_NODE
 
 GATEWAY_NODE_PORT = 30080
+KIND_LABEL = "io.x-k8s.kind.cluster"  # on its containers: the cluster's name
 
 
 def configuration(name: str, image: str) -> dict[str, object]:

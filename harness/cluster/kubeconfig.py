@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import difflib
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,8 @@ class Context:
         how = next((key for key in ("exec", "auth-provider", "username") if user.get(key)), "nothing")
         raise self._refused(
             f"its user logs in by {how}, not by a client certificate or a token",
-            f"kubectl --context {self.name} create token SERVICEACCOUNT; kubectl config set-credentials --help",
+            f"kubectl --context {shlex.quote(self.name)} create token SERVICEACCOUNT; "
+            "kubectl config set-credentials --help",
         )
 
     def _data(self, entry: _Entry, key: str) -> str:

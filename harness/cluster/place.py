@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,27 @@ def state_folder(name: str) -> Path:
     root = os.environ.get(STATE_VARIABLE)
     base = Path(root) if root else platformdirs.user_state_path("airflow-harness")
     return base / "clusters" / file_name(name)
+
+
+def keep_kubeconfig(name: str, content: str) -> Path:
+    """Put a cluster's kubeconfig in place, private and whole; returns where."""
+    kept = state_folder(name) / "kubeconfig"
+    partial = kept.with_suffix(f".{os.getpid()}")  # several commands may do so at once
+    partial.touch(mode=0o600)
+    partial.write_text(content, encoding="utf-8")
+    partial.replace(kept)
+    return kept
+
+
+def remove_state(name: str) -> bool:
+    """Remove the folder of a cluster with all that is in it; False when there was none."""
+    folder = state_folder(name)
+    was_there = folder.exists()
+    while folder.exists():
+        with contextlib.suppress(FileNotFoundError):  # another command removes it too
+            shutil.rmtree(folder)
+    remove_empty_folders(name)
+    return was_there
 
 
 def remove_empty_folders(name: str) -> None:

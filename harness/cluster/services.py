@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from harness import __version__
 from harness.cluster import labels
@@ -126,15 +127,19 @@ def _pod_state(api: KubernetesApi, name: str) -> str:
 
 def _last_words(api: KubernetesApi) -> list[str]:
     """What containers printed last that are not ready, those that ended before they were started again."""
-    said = []
-    for pod in api.list(f"/api/v1/namespaces/{NAMESPACE}/pods"):
-        for container in pod["status"].get("containerStatuses") or []:
-            if not container.get("ready"):
-                name = pod["metadata"]["name"]
-                path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/log"
-                again = str(container.get("restartCount", 0) > 0).lower()
-                log = api.text(path, container=container["name"], tailLines=str(LAST_LINES), previous=again)
-                said += [f"{container['name']} printed: {line}" for line in (log or "").splitlines()]
+    said: list[str] = []
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    with suppress(HarnessError):  # the API stopped answering: why they aren't ready is known without
+        for pod in api.list(pods):
+            for container in pod["status"].get("containerStatuses") or []:
+                if not container.get("ready"):
+                    log = api.text(
+                        f"{pods}/{pod['metadata']['name']}/log",
+                        container=container["name"],
+                        tailLines=str(LAST_LINES),
+                        previous=str(container.get("restartCount", 0) > 0).lower(),
+                    )
+                    said += [f"{container['name']} printed: {line}" for line in (log or "").splitlines()]
     return said
 
 

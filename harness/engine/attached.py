@@ -14,7 +14,7 @@ from harness.cluster.helm import Helm
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
-from harness.image.node import load
+from harness.image.node import load_on
 from harness.image.oci import Image
 from harness.progress import Progress
 
@@ -46,7 +46,7 @@ class Attached:
 
     def load(self, image: Image, *, on_change: Callable[[str], None] = lambda _: None) -> int:
         """Make every node have the image; returns the bytes that were sent. Raises HarnessError(IMAGE_LOAD_FAILED)."""
-        return sum(load(image, node, on_change=on_change).load_bytes for node in self.cluster.nodes)
+        return load_on(image, self.cluster.nodes, on_change=on_change)
 
 
 def log_file(name: str) -> Path:

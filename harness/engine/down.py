@@ -33,7 +33,7 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
         if not (theirs and force and place.state_folder(name).exists()):
             raise
         progress.note(f"{error.message}: only what lies here of it is removed")
-        existing.forget(name)
+        place.remove_state(name)
         return True
     with locked(name, progress):
         if not force and cluster is not None:
@@ -60,7 +60,7 @@ def _emptied(cluster: Cluster, step: Step) -> bool:
     step.update("images")
     with process.beside(len(cluster.nodes)) as aside:
         list(aside.map(node.clear, cluster.nodes))
-    existing.forget(cluster.name)
+    place.remove_state(cluster.name)
     return bool(ours)
 
 

@@ -21,7 +21,7 @@ from harness.engine.lifetime import remove_expired
 from harness.host import process
 from harness.host.sources import Sources
 from harness.image.build import Foundation, check, foundation
-from harness.image.node import load
+from harness.image.node import load_on
 from harness.image.oci import Image
 from harness.progress import Progress
 
@@ -113,7 +113,7 @@ def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foun
 
 def _send(image: Image, nodes: Iterable[str], progress: Progress) -> None:
     with progress.step("dependencies into the node") as step:
-        sent_bytes = sum(load(image, node, on_change=step.update).load_bytes for node in nodes)
+        sent_bytes = load_on(image, nodes, on_change=step.update)
         step.done(f"{sent_bytes / 1e6:.0f} MB sent" if sent_bytes else "there already")
 
 

@@ -52,6 +52,11 @@ def load(image: Image, node: str, *, on_change: Callable[[str], None] = lambda _
     return _send(image, node, frozenset(), on_change)
 
 
+def load_on(image: Image, nodes: Iterable[str], *, on_change: Callable[[str], None] = lambda _: None) -> int:
+    """Make every node have the image; returns the bytes that were sent. Raises HarnessError(IMAGE_LOAD_FAILED)."""
+    return sum(load(image, node, on_change=on_change).load_bytes for node in nodes)
+
+
 def prune(
     node: str, repository: str, in_use: frozenset[str], *, kept: int = KEPT_IMAGES, spared_s: float = 0.0
 ) -> tuple[str, ...]:

@@ -18,9 +18,12 @@ from harness.cluster import place
 from harness.errors import HarnessError
 from harness.host.docker_client import connect
 
+from .kept import Findings, Kept, plant
+
 NAME = "harness-faults"
 # To work on these tests: a cluster that is there already, and that nothing is done to.
 BORROWED = "HARNESS_FAULTS_CLUSTER"
+FINDINGS = pytest.StashKey[Findings]()
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,26 @@ class Cluster:
 
     def pods(self, namespace: str, selector: str = "") -> list[Any]:
         return list(self.api.list_namespaced_pod(namespace, label_selector=selector).items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    """All that is written while the tests run, searched in the end for what was planted before them."""
+    names = (f"{os.environ.get(BORROWED, NAME)}*", "@kind-harness-theirs-*")
+    with pytest.MonkeyPatch.context() as patch:
+        planted = plant(planting := {})
+        for variable, value in planting.items():
+            patch.setenv(variable, value)
+        with Kept(place.state_folder(NAME).parent, *names, planted=planted) as kept:
+            yield kept
+    findings = request.config.stash[FINDINGS] = kept.search()
+    assert findings.found == ()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was searched."""
+    if (findings := config.stash.get(FINDINGS, None)) is not None:
+        terminalreporter.write_line(f"{NAME}: {findings}")
 
 
 @pytest.fixture(scope="session")

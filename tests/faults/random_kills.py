@@ -2,6 +2,8 @@
 
     python -m tests.faults.random_kills --count 50
 
+All bundles and logs that were written are kept and searched for planted secrets in the end.
+
 A cluster of its own is made and removed. The seed is printed, so that a failure can be had again. A command that ended
 before its moment came does not count; how long each takes is taken from the runs in between.
 """
@@ -9,6 +11,7 @@ before its moment came does not count; how long each takes is taken from the run
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -26,6 +29,7 @@ from command import ENVIRONMENT, PROGRAM
 from harness.cluster import kind, place
 
 from . import helpers
+from .kept import Kept, plant
 
 NEW = "up, new"  # `up` where there is no cluster; the others are commands of a cluster that is up
 COMMANDS = (NEW, "up", "test", "down")
@@ -54,6 +58,7 @@ class Session:
     root: Path
     name: str
     random: random.Random
+    kept: Kept
     took_s: dict[str, float] = field(
         default_factory=lambda: {NEW: 40.0, "up": 2.0, "test": 20.0, "down": 3.0}
     )
@@ -67,6 +72,7 @@ class Session:
             timeout=DEADLINE_S, check=False,
         )  # fmt: skip
         took_s = time.monotonic() - started_s
+        self.kept.add("printed", (done.stdout + done.stderr).encode())
         helpers.log(f"    {arguments[0]}: exit {done.returncode}, {took_s:.0f} s")
         if done.returncode == 0:
             self.took_s[NEW if new else arguments[0]] = took_s
@@ -91,6 +97,8 @@ class Session:
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
+            output.seek(0)
+            self.kept.add("printed", output.read())
         return trial
 
     def check(self, trial: Trial) -> None:
@@ -133,9 +141,12 @@ def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
     made = 0
     helpers.log(f"{count} kills on cluster {name}, seed {seed}")
     wrong: list[Trial] = []
-    with tempfile.TemporaryDirectory(prefix="random-kills-") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="random-kills-"))
         before = there(name)
-        session = Session(scratch.tiny(Path(folder) / "tiny").root, name, random.Random(seed))
+        clusters = place.state_folder(name).parent
+        kept = stack.enter_context(Kept(clusters, name, planted=plant(os.environ)))
+        session = Session(scratch.tiny(Path(folder) / "tiny").root, name, random.Random(seed), kept)
         session.run("up")
         while made < count and time.monotonic() < until:
             trial = session.kill(made + 1, session.random.choice(COMMANDS))
@@ -149,6 +160,11 @@ def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
             last = Trial(count + 1, "down", 0.0, failures=[f"exit {down.returncode}, left {left}"])
             helpers.log(str(last))
             wrong.append(last)
+    secrets = kept.search()
+    helpers.log(str(secrets))
+    if secrets.found:
+        wrong.append(Trial(count + 1, "search", 0.0, failures=list(secrets.found)))
+        helpers.log(str(wrong[-1]))
     helpers.log(f"{made} kills, {len(wrong)} failures, seed {seed}")
     return wrong
 

@@ -21,7 +21,7 @@ from command import DEADLINE_S, ENVIRONMENT, PROGRAM, explained, loaded, only_ve
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from harness.cluster import existing, kind, place, services, supply
+from harness.cluster import kind, place, services, supply
 from harness.cluster.kind_configuration import configuration
 from harness.host import process
 
@@ -109,7 +109,7 @@ def theirs(
         }  # fmt: skip
         yield Theirs(kubeconfig, server, api, tiny.root, environ)
     finally:
-        existing.forget(f"@{CONTEXT}")
+        place.remove_state(f"@{CONTEXT}")
         process.run([tools.kind, "delete", "cluster", *about], env=network, check=False)
         process.run(["docker", "network", "rm", NAME], check=False)
     left = [name for key, name in remains.docker_objects(NAME).items() if key not in before]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -91,3 +92,18 @@ def test_each_cluster_has_a_network_of_its_own(name: str) -> None:
     assert kind.network(name).startswith("harness")
     assert kind.network(name) != "kind"
     assert kind.node_name(name) == f"{name}-control-plane"
+
+
+def test_a_kubeconfig_is_private_and_goes_with_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(place.STATE_VARIABLE, str(tmp_path / "state"))
+    place.state_folder("team").mkdir(parents=True)
+    for content in ("one", "another"):
+        kept = place.keep_kubeconfig("team", content)
+        assert kept.read_text() == content
+        assert kept.stat().st_mode & 0o077 == 0
+        assert [each.name for each in kept.parent.iterdir()] == ["kubeconfig"]
+    assert place.remove_state("team")
+    assert not (tmp_path / "state").exists()
+    assert not place.remove_state("team")

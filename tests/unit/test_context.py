@@ -17,6 +17,7 @@ from test_kubeconfig import SERVER, document
 
 from harness import hints
 from harness.cluster import allow_list, existing, kubeconfig, place
+from harness.cluster.kind_configuration import KIND_LABEL
 from harness.commands.options import chosen
 from harness.engine.down import down
 from harness.errors import CauseCode, HarnessError
@@ -144,7 +145,7 @@ class TestNodes:
 
     @staticmethod
     def container(cluster: str | None, ports: Any) -> Any:
-        marks = {existing.KIND_LABEL: cluster} if cluster else None
+        marks = {KIND_LABEL: cluster} if cluster else None
         return {"Config": {"Labels": marks}, "HostConfig": {"PortBindings": ports}}
 
     def list(self, path: str) -> list[Any]:
@@ -162,7 +163,7 @@ class TestNodes:
         assert found.kubeconfig.is_relative_to(tmp_path / "state")
         assert found.kubeconfig.stat().st_mode & 0o077 == 0
         assert existing.find("@team") == found  # the same port again
-        existing.forget("@team")
+        place.remove_state("@team")
         assert not (tmp_path / "state" / "clusters").exists()
 
     @pytest.mark.parametrize(
@@ -211,6 +212,6 @@ class TestNodes:
         other = place.state_folder("@other")
         other.mkdir(parents=True)
         first = existing.find("@team").gateway_port
-        existing.forget("@team")
+        place.remove_state("@team")
         (other / "port").write_text(f"{first}\n")
         assert existing.find("@team").gateway_port != first

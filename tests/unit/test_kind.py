@@ -31,7 +31,6 @@ def node(status: str = "running", labels: dict[str, str] | None = None, ports: o
         [
             {
                 "State": {"Status": status},
-                "Image": "sha256:0123",
                 "Config": {"Image": "harness.local/node:1", "Labels": marks or None},
                 "HostConfig": {"PortBindings": ports},
             }
@@ -64,7 +63,7 @@ class TestNode:
 
     def test_running(self, monkeypatch: pytest.MonkeyPatch) -> None:
         programs(monkeypatch, container=node())
-        expected = kind.NodeContainer("running", "harness.local/node:1", "sha256:0123", 41234)
+        expected = kind.NodeContainer("running", "harness.local/node:1", 41234)
         assert kind.node_container("churn") == expected
 
     @pytest.mark.parametrize("ports", [None, {}, {"30080/tcp": None}, {"6443/tcp": [{"HostPort": "1"}]}])
@@ -122,7 +121,7 @@ class TestDelete:
     def test_what_a_killed_command_asked_of_docker_is_waited_for(
         self, monkeypatch: pytest.MonkeyPatch, state: Path
     ) -> None:
-        looks = iter([kind.NodeContainer(kind.GOING, "", "", None)] * 3)
+        looks = iter([kind.NodeContainer(kind.GOING, "", None)] * 3)
         monkeypatch.setattr(kind, "node_container", lambda _: next(looks, None))
         monkeypatch.setattr(kind.time, "sleep", lambda _: None)
         double = programs(monkeypatch)
@@ -222,7 +221,7 @@ class TestAnswering:
         clock = Clock()
         monkeypatch.setattr(kind, "time", clock)
         self.status = "running"
-        monkeypatch.setattr(kind, "node_container", lambda _: kind.NodeContainer(self.status, "i", "d", 1))
+        monkeypatch.setattr(kind, "node_container", lambda _: kind.NodeContainer(self.status, "i", 1))
         return clock
 
     def test_it_is_waited_for(self, clock: Clock) -> None:

@@ -133,7 +133,7 @@ def test_packages_as_asked_for_ask_nobody(world: World, monkeypatch: pytest.Monk
 
 class TestThereAlready:
     def test_made_from_packages(self, world: World) -> None:
-        world.container = NodeContainer("running", "harness.local/node:1", "sha256:1", 1)
+        world.container = NodeContainer("running", "harness.local/node:1", 1)
         assert world.chosen() is None
         assert world.chosen(Sources.PACKAGES) is None
         assert world.told.lines == []
@@ -144,7 +144,7 @@ class TestThereAlready:
         assert world.asked == []
 
     def test_made_from_a_release(self, world: World) -> None:
-        world.container = NodeContainer("exited", "mirror.example/kindest/node@sha256:1", "sha256:1", 1)
+        world.container = NodeContainer("exited", "mirror.example/kindest/node@sha256:1", 1)
         world.pull = UNREACHABLE  # its node is there: no image is needed
         assert world.chosen(Sources.PACKAGES) is RELEASE
         assert len(world.told.lines) == 2

@@ -94,6 +94,14 @@ class TestRemoving:
         assert PATH in [each.path for each in gone.asked("DELETE")]
         assert server.dropped == ["v_churn_01234567"]
 
+    @pytest.mark.parametrize("wait", [True, False])
+    def test_claims_go_first_where_somebody_waits(self, clock: Clock, *, wait: bool) -> None:
+        gone = Kubernetes({("GET", PATH): [OURS, None]})
+        release.remove(gone, Server(), SPACE, wait=wait)
+        paths = [each.path for each in gone.asked("DELETE")]
+        assert (f"{PATH}/persistentvolumeclaims" in paths) is wait
+        assert paths[-1] == PATH
+
     @pytest.mark.parametrize("marks", [{}, {"harness.local/created-by": "somebody"}])
     def test_not_what_is_not_ours(self, clock: Clock, marks: dict[str, str]) -> None:
         api, server = Kubernetes({("GET", PATH): {"metadata": {"labels": marks}}}), Server()

@@ -164,6 +164,19 @@ class TestWaiting:
             "postgres printed: initdb: permission denied",
         )
 
+    def test_without_last_words_the_reason_is_told(
+        self, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_answer(*_: object, **__: str) -> str:
+            raise HarnessError(CauseCode.CLUSTER_FAILED, "no answer")
+
+        broken = pod(containerStatuses=[{"name": "postgres", "ready": False, "state": {}}])
+        down = items(deployment("postgres", 0), deployment("gateway"))
+        api = Kubernetes({("GET", DEPLOYMENTS): down, ("GET", f"{SYSTEM}/pods"): items(broken)})
+        monkeypatch.setattr(api, "text", no_answer)
+        with pytest.raises(HarnessError, match="the shared services were not ready within 10 s"):
+            services.wait_ready(api, deadline_s=10, on_change=lambda _: None)
+
     def test_a_silent_cluster_is_not_waited_for(self, clock: Clock) -> None:
         api = Kubernetes({("GET", DEPLOYMENTS): HarnessError(CauseCode.CLUSTER_FAILED, "no answer")})
         with pytest.raises(HarnessError, match="no answer"):
