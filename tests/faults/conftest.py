@@ -50,7 +50,7 @@ class Cluster:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+def searched(request: pytest.FixtureRequest) -> Iterator[Kept]:
     """All that is written while the tests run, searched in the end for what was planted before them."""
     names = (f"{os.environ.get(BORROWED, NAME)}*", "@kind-harness-theirs-*")
     with pytest.MonkeyPatch.context() as patch:
