@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import secrets
 import threading
@@ -78,6 +79,7 @@ class Kept:
         self._contents: dict[str, list[bytes]] = {}  # of each file, the last of each that was written anew
         self._seen: dict[str, tuple[int, int]] = {}
         self._clients: dict[str, client.CoreV1Api] = {}
+        self._broken: list[Exception] = []
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._repeat, args=(work, every_s), name=work.__name__, daemon=True)
@@ -128,7 +130,9 @@ class Kept:
                         self.values |= set(secret_values(secret.data or {}))
 
     def search(self) -> Findings:
-        """Search all that was kept, bundles unpacked."""
+        """Search all that was kept, bundles unpacked. Raises RuntimeError when it wasn't everything."""
+        if self._broken:
+            raise RuntimeError("not everything was kept") from self._broken[0]
         needles = [
             (kind, each)
             for kind, values in (("planted secret", self.planted), ("value of a Secret", self.values))
@@ -156,14 +160,17 @@ class Kept:
 
     def _files(self) -> Iterator[Path]:
         for folder in self._folders():
-            for path in folder.rglob("*"):
+            for parent, _, names in os.walk(folder):  # which goes on when a folder is removed meanwhile
                 # What logs in to the cluster is its own secret, and lies there for that.
-                if not path.name.startswith("kubeconfig") and path.is_file():
-                    yield path
+                yield from (Path(parent, name) for name in names if not name.startswith("kubeconfig"))
 
     def _repeat(self, work: Callable[[], None], every_s: float) -> None:
-        while not self._stop.wait(every_s):
-            work()
+        try:
+            while not self._stop.wait(every_s):
+                work()
+        except Exception as error:  # told by the search, which is no search of everything then
+            self._broken.append(error)
+            raise
 
 
 def unpacked(content: bytes) -> bytes:

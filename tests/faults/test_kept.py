@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,33 @@ def test_while_it_lasts(watched: Kept, tmp_path: Path) -> None:
     with watched:
         (tmp_path / "ours" / "harness.log").write_text(SECRET)
     assert len(watched.search().found) == 1
+
+
+def test_a_folder_may_go_while_it_is_looked_at(
+    watched: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("gone"):
+            shutil.rmtree(path, ignore_errors=True)
+        return walk(path)
+
+    (tmp_path / "ours" / "gone").mkdir()
+    (tmp_path / "ours" / "versions" / "task.log").write_text(SECRET)
+    monkeypatch.setattr(os, "scandir", scandir)
+    watched.look()
+    assert len(watched.search().found) == 1
+
+
+def test_what_was_not_kept_whole_is_not_searched(watched: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        watched._repeat(broken, 0.0)
+    with pytest.raises(RuntimeError, match="not everything"):
+        watched.search()
 
 
 def test_what_is_secret_in_a_secret() -> None:
