@@ -25,6 +25,7 @@ LOOK_S = 0.25
 ASK_S = 2.0
 ANSWER_S = 10.0
 SHORTEST = 12  # a user's name is a value of a Secret too, and is no secret
+GZIP = b"\x1f\x8b"
 JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")
 _CONNECTION = re.compile(r"://[^:/]*:([^@]+)@")
 
@@ -141,10 +142,10 @@ class Kept:
         ]
         found, size_bytes, bundles, files = [], 0, 0, 0
         for name, contents in self._contents.items():
-            is_bundle = ".tar.gz" in name
+            is_bundle = name.endswith(".tar.gz")
             bundles, files = bundles + is_bundle, files + (not is_bundle)
             for content in contents:
-                text = unpacked(content) if is_bundle else content
+                text = unpacked(content) if content.startswith(GZIP) else content
                 size_bytes += len(text)
                 found += [f"{name}: a {kind}, {needle[:4]!r}…" for kind, needle in needles if needle in text]
                 found += [f"{name}: a JWT, {match.group()[:12]!r}…" for match in JWT.finditer(text)]
