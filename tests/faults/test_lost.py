@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import scratch
 from command import loaded, only_version
+from kubernetes import client, config
 from kubernetes.stream import stream
+
+from harness.cluster import place
 
 from .broken import HEAD, Broken, repository
 from .conftest import Cluster
@@ -51,97 +55,135 @@ CHILDREN = (
 )
 
 
+@dataclass(frozen=True)
+class Loss:
+    """What is lost while the first task of a DAG runs in `pod`."""
+
+    dag: str
+    lose: Callable[[Cluster, Any], None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that lost something: its exit code, what it printed, and its one test."""
+
+    pod: str
+    code: int
+    said: str
+    test: dict[str, Any]
+
+
+def kill_each_process(cluster: Cluster, pod: Any) -> None:
+    plane = control_plane(cluster, pod)
+    children = run_in(cluster, plane, CHILDREN).split()
+    assert len(children) >= 4, children
+    for child in children:
+        run_in(cluster, plane, f"kill -9 {child}")
+        time.sleep(2.0)
+
+
+def delete_the_control_plane(cluster: Cluster, pod: Any) -> None:
+    plane = control_plane(cluster, pod)
+    cluster.api.delete_namespaced_pod(plane.metadata.name, plane.metadata.namespace, grace_period_seconds=0)
+
+
+def delete_the_task(cluster: Cluster, pod: Any) -> None:
+    cluster.api.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
+
+
+def delete_postgresql(cluster: Cluster, _: Any) -> None:
+    (server,) = cluster.pods("harness-system", "app.kubernetes.io/name=postgres")
+    cluster.api.delete_namespaced_pod(server.metadata.name, "harness-system", grace_period_seconds=0)
+
+
+LOSSES = {
+    "retried": Loss("retried", delete_the_task),
+    "plane": Loss("steady", delete_the_control_plane),
+    "processes": Loss("steady", kill_each_process),
+    "task": Loss("steady", delete_the_task),
+}
+
+
+def run(cluster: Cluster, root: Path, loss: Loss) -> Ended:
+    """Test in a repository of this name, and lose what is to be lost once its first task runs."""
+    made, result = repository(root, CASES), root.parent / "result.json"
+    arguments = ("test", loss.dag, "--keep", "never", "--json", result, "--name", cluster.name)
+    kubeconfig = str(place.state_folder(cluster.name) / "kubeconfig")
+    # The official client can't be shared by threads: while a shell runs in a pod it is that shell's.
+    own = replace(cluster, api=client.CoreV1Api(config.new_client_from_config(kubeconfig)))
+    with Running(made.root, arguments) as running:
+        pod = waiting_pod(own, root.name)
+        loss.lose(own, pod)
+        code, said = running.end()
+    (test,) = only_version(loaded(result))["tests"]
+    return Ended(pod.metadata.name, code, said, test)
+
+
 @pytest.fixture(scope="module")
-def steady(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
-    return repository(tmp_path_factory.mktemp("lost") / "lost", CASES)
+def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
+    """All of them, each in a version of its own; three at a time, as they mostly wait."""
+    with ThreadPoolExecutor(3) as pool:
+        yield {
+            name: pool.submit(run, cluster, tmp_path_factory.mktemp("lost") / f"lost-{name}", loss)
+            for name, loss in LOSSES.items()
+        }
 
 
-def started(cluster: Cluster, repository: scratch.Scratch, name: str, result: Path) -> Running:
-    arguments = ("test", name, "--keep", "never", "--json", result, "--name", cluster.name)
-    return Running(repository.root, arguments)
-
-
-def waiting_pod(cluster: Cluster, before: set[str]) -> Any:
-    """The first task's pod of the version that came after `before`, once it runs."""
+def waiting_pod(cluster: Cluster, project: str) -> Any:
+    """The first task's pod of the project's version, once it runs."""
 
     def look() -> Any:
-        for namespace in set(cluster.versions()) - before:
-            for pod in cluster.pods(namespace, "kubernetes_executor=True"):
-                if container_runs(pod):
-                    return pod
+        for namespace in cluster.versions():
+            if namespace.rpartition("-")[0] == project:
+                for pod in cluster.pods(namespace, "kubernetes_executor=True"):
+                    if container_runs(pod):
+                        return pod
         return None
 
-    return eventually(look, what="a task's pod runs")
+    return eventually(look, what=f"a task's pod of {project} runs")
 
 
-def passed(result: Path, code: int, said: str) -> None:
-    assert code == 0, said
-    (test,) = only_version(loaded(result))["tests"]
-    assert test["verdict"] == "passed"
-    assert test["metrics"]["accuracy"]["value"] == 0.9
+def passed(ended: Ended) -> None:
+    assert ended.code == 0, ended.said
+    assert ended.test["verdict"] == "passed"
+    assert ended.test["metrics"]["accuracy"]["value"] == 0.9
 
 
-def test_each_airflow_process_killed(cluster: Cluster, steady: scratch.Scratch, result: Path) -> None:
-    before = set(cluster.versions())
-    with started(cluster, steady, "steady", result) as running:
-        pod = waiting_pod(cluster, before)
-        (plane,) = cluster.pods(pod.metadata.namespace, "app.kubernetes.io/component=control-plane")
-        shell = (plane.metadata.name, pod.metadata.namespace)
-        children = run_in(cluster, *shell, CHILDREN).split()
-        assert len(children) >= 4, children
-        for child in children:
-            run_in(cluster, *shell, f"kill -9 {child}")
-            time.sleep(2.0)
-        passed(result, *running.end())
+def test_each_airflow_process_killed(runs: dict[str, Future[Ended]]) -> None:
+    passed(runs["processes"].result())
 
 
-def test_the_control_planes_pod_deleted(cluster: Cluster, steady: scratch.Scratch, result: Path) -> None:
-    before = set(cluster.versions())
-    with started(cluster, steady, "steady", result) as running:
-        namespace = waiting_pod(cluster, before).metadata.namespace
-        (plane,) = cluster.pods(namespace, "app.kubernetes.io/component=control-plane")
-        cluster.api.delete_namespaced_pod(plane.metadata.name, namespace, grace_period_seconds=0)
-        passed(result, *running.end())
+def test_the_control_planes_pod_deleted(runs: dict[str, Future[Ended]]) -> None:
+    passed(runs["plane"].result())
 
 
-def test_postgresqls_pod_deleted(disposable: Cluster, steady: scratch.Scratch, result: Path) -> None:
-    before = set(disposable.versions())
-    with started(disposable, steady, "steady", result) as running:
-        waiting_pod(disposable, before)
-        (server,) = disposable.pods("harness-system", "app.kubernetes.io/name=postgres")
-        disposable.api.delete_namespaced_pod(server.metadata.name, "harness-system", grace_period_seconds=0)
-        passed(result, *running.end())
+def test_a_tasks_pod_deleted_is_survived_where_the_task_retries(runs: dict[str, Future[Ended]]) -> None:
+    passed(runs["retried"].result())
 
 
-def test_a_tasks_pod_deleted_is_the_environments_fault(
-    cluster: Cluster, steady: scratch.Scratch, result: Path
-) -> None:
-    before = set(cluster.versions())
-    with started(cluster, steady, "steady", result) as running:
-        pod = waiting_pod(cluster, before)
-        cluster.api.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
-        code, said = running.end()
-    assert code == 4, said
-    cause = json.loads(result.read_text())["versions"][0]["tests"][0]["cause"]
-    assert cause["code"] == "pod_deleted", cause
-    assert pod.metadata.name in cause["message"]
+def test_a_tasks_pod_deleted_is_the_environments_fault(runs: dict[str, Future[Ended]]) -> None:
+    ended = runs["task"].result()
+    assert ended.code == 4, ended.said
+    assert ended.test["cause"]["code"] == "pod_deleted", ended.test["cause"]
+    assert ended.pod in ended.test["cause"]["message"]
 
 
-def test_a_tasks_pod_deleted_is_survived_where_the_task_retries(
-    cluster: Cluster, steady: scratch.Scratch, result: Path
-) -> None:
-    before = set(cluster.versions())
-    with started(cluster, steady, "retried", result) as running:
-        pod = waiting_pod(cluster, before)
-        cluster.api.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace)
-        passed(result, *running.end())
+def test_postgresqls_pod_deleted(disposable: Cluster, runs: dict[str, Future[Ended]], tmp_path: Path) -> None:
+    wait(runs.values())  # it is theirs too
+    passed(run(disposable, tmp_path / "lost-database", Loss("steady", delete_postgresql)))
 
 
-def run_in(cluster: Cluster, pod: str, namespace: str, script: str) -> str:
+def control_plane(cluster: Cluster, pod: Any) -> Any:
+    """The pod of the Airflow that started a task's pod."""
+    (plane,) = cluster.pods(pod.metadata.namespace, "app.kubernetes.io/component=control-plane")
+    return plane
+
+
+def run_in(cluster: Cluster, pod: Any, script: str) -> str:
     """What a shell in a pod prints."""
     return str(
         stream(
-            cluster.api.connect_get_namespaced_pod_exec, pod, namespace, command=["sh", "-c", script],
-            stdout=True, stderr=True, stdin=False, tty=False,
+            cluster.api.connect_get_namespaced_pod_exec, pod.metadata.name, pod.metadata.namespace,
+            command=["sh", "-c", script], stdout=True, stderr=True, stdin=False, tty=False,
         )
     )  # fmt: skip
