@@ -29,7 +29,7 @@ CAUSES = {"api_server_lost", "cluster_failed", "docker_missing"}
 
 @pytest.fixture(scope="module")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
-    return repository(tmp_path_factory.mktemp("docker-lost") / "lost", CASES)
+    return repository(tmp_path_factory.mktemp("docker-lost") / "docker-lost", CASES)
 
 
 @pytest.fixture
@@ -46,9 +46,8 @@ def daemon() -> int:
 def test_docker_killed_in_mid_run(
     disposable: Cluster, steady: scratch.Scratch, result: Path, daemon: int
 ) -> None:
-    before = set(disposable.versions())
     with started(disposable, steady, "steady", result) as running:
-        waiting_pod(disposable, before)
+        waiting_pod(disposable, steady.root.name)
         os.kill(daemon, signal.SIGKILL)
         killed_s = time.monotonic()
         code, said = running.end()

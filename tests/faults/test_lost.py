@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scratch
 from command import loaded, only_version
 from kubernetes import client, config
 from kubernetes.stream import stream
@@ -104,14 +105,18 @@ LOSSES = {
 }
 
 
+def started(cluster: Cluster, repository: scratch.Scratch, name: str, result: Path) -> Running:
+    arguments = ("test", name, "--keep", "never", "--json", result, "--name", cluster.name)
+    return Running(repository.root, arguments)
+
+
 def run(cluster: Cluster, root: Path, loss: Loss) -> Ended:
     """Test in a repository of this name, and lose what is to be lost once its first task runs."""
     made, result = repository(root, CASES), root.parent / "result.json"
-    arguments = ("test", loss.dag, "--keep", "never", "--json", result, "--name", cluster.name)
     kubeconfig = str(place.state_folder(cluster.name) / "kubeconfig")
     # The official client can't be shared by threads: while a shell runs in a pod it is that shell's.
     own = replace(cluster, api=client.CoreV1Api(config.new_client_from_config(kubeconfig)))
-    with Running(made.root, arguments) as running:
+    with started(cluster, made, loss.dag, result) as running:
         pod = waiting_pod(own, root.name)
         loss.lose(own, pod)
         code, said = running.end()
