@@ -19,6 +19,7 @@ from harness.host import cache, process
 ASKING_S = 30.0  # Docker tells at once, unless it hangs
 DOING_S = 300.0  # a node's volumes hold gigabytes
 GOING = "removing"  # what Docker calls a container that is being removed
+_NETWORK_DEVICES = Path("/sys/class/net")
 _SNAPSHOTS = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"
 
 
@@ -144,9 +145,13 @@ def create(
     return cluster
 
 
-def start(name: str, status: str) -> None:
+def start(name: str, container: NodeContainer) -> None:
     """Start the node container of a cluster that was stopped, by a reboot for instance, or paused."""
-    _docker("unpause" if status == "paused" else "start", node_name(name), hint="harness down")
+    if container.status == "paused":
+        _docker("unpause", node_name(name), hint="harness down")
+        return
+    _remove_dead_links(name, container.image)
+    _docker("start", node_name(name), hint="harness down")
 
 
 def delete(name: str) -> bool:
@@ -210,6 +215,40 @@ def _remove(name: str, container: NodeContainer) -> None:
                 hint=" ".join(argv),
             )
         time.sleep(0.3)
+
+
+def _remove_dead_links(name: str, image: str) -> None:
+    """Cut what still links the stopped node to its network.
+
+    A Docker that was killed leaves that to its successor, which fails to. The kernel keeps the link for minutes, until
+    the old node's connections have timed out, and meanwhile packets for the new one, whose addresses are the same, go
+    astray: the API server answers, and seconds later does not.
+    """
+    asked = process.run(["docker", "network", "inspect", network(name)], check=False, timeout_s=ASKING_S)
+    if asked.returncode != 0:
+        return  # starting the node tells more
+    details = json.loads(asked.stdout)[0]
+    bridge = Path(_NETWORK_DEVICES, f"br-{details['Id'][:12]}", "brif")
+    if (
+        details["Containers"] or not bridge.is_dir()
+    ):  # somebody else is on it, or Docker is not on this machine
+        return
+    if links := sorted(each.name for each in bridge.iterdir()):
+        # In a container, as that needs root; one that goes by itself meanwhile is no failure.
+        as_root = [
+            "--pull",
+            "never",
+            "--network",
+            "host",
+            "--cap-add",
+            "NET_ADMIN",
+            "--entrypoint",
+            "sh",
+            image,
+        ]
+        script = 'for each; do ip link delete "$each"; done'
+        argv = ["docker", "run", "--rm", *as_root, "-c", script, "sh", *links]
+        process.run(argv, check=False, timeout_s=ASKING_S)
 
 
 def _spread_layers(node: str) -> None:

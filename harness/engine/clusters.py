@@ -61,7 +61,7 @@ class Kind:
             return None
         if container.status not in {"running", kind.GOING}:
             with progress.step(f"starting cluster {name} again"):
-                kind.start(name, container.status)
+                kind.start(name, container)
             cluster = kind.find(name)
         else:
             cluster = kind.cluster_of(name, container)

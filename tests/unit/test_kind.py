@@ -266,3 +266,47 @@ class Answering:
                 CauseCode.CLUSTER_FAILED, "the API server does not answer", evidence=["connection refused"]
             )
         return "ok"
+
+
+class TestStart:
+    """What a Docker that was killed left of the old node answers for the new one: it goes first."""
+
+    NETWORK = json.dumps([{"Id": "0123456789abcdef", "Containers": {}}])
+
+    @pytest.fixture(autouse=True)
+    def devices(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        bridge = tmp_path / "br-0123456789ab" / "brif"
+        bridge.mkdir(parents=True)
+        monkeypatch.setattr(kind, "_NETWORK_DEVICES", tmp_path)
+        return bridge
+
+    @staticmethod
+    def started(double: Programs, status: str = "exited") -> list[list[str]]:
+        kind.start("churn", kind.NodeContainer(status, "harness.local/node:1", 1))
+        return [list(call) for call, _ in double.calls]
+
+    def test_dead_links_are_cut(self, monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
+        for link in ("veth2", "veth1"):
+            (devices / link).touch()
+        looked, cut, start = self.started(programs(monkeypatch, network=self.NETWORK))
+        assert looked == ["docker", "network", "inspect", "harness-churn"]
+        assert cut[:3] == ["docker", "run", "--rm"]
+        assert cut[-2:] == ["veth1", "veth2"]
+        assert start == ["docker", "start", "churn-control-plane"]
+
+    def test_there_are_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = self.started(programs(monkeypatch, network=self.NETWORK))
+        assert [call[1] for call in calls] == ["network", "start"]
+
+    def test_somebody_else_is_on_the_network(self, monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
+        (devices / "veth1").touch()
+        used = json.dumps([{"Id": "0123456789abcdef", "Containers": {"1": {}}}])
+        calls = self.started(programs(monkeypatch, network=used))
+        assert [call[1] for call in calls] == ["network", "start"]
+
+    def test_without_the_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = self.started(programs(monkeypatch, network=Completed((), 1, "", "No such network")))
+        assert [call[1] for call in calls] == ["network", "start"]
+
+    def test_paused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.started(programs(monkeypatch), "paused") == [["docker", "unpause", "churn-control-plane"]]
