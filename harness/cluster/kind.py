@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, KIND_LABEL, configuration
 from harness.cluster.node_image.program import Tools
@@ -160,10 +161,8 @@ def delete(name: str) -> bool:
     if (container := node_container(name)) is not None:
         _remove(name, container)
         removed = True
-    own_network = network(name)
-    asked = process.run(["docker", "network", "inspect", own_network], check=False, timeout_s=ASKING_S)
-    if asked.returncode == 0:
-        _docker("network", "rm", own_network)
+    if _network_details(name) is not None:
+        _docker("network", "rm", network(name))
         removed = True
     return remove_state(name) or removed
 
@@ -224,31 +223,26 @@ def _remove_dead_links(name: str, image: str) -> None:
     the old node's connections have timed out, and meanwhile packets for the new one, whose addresses are the same, go
     astray: the API server answers, and seconds later does not.
     """
+    details = _network_details(name)
+    if details is None or details["Containers"]:
+        return  # starting the node tells more; or somebody else is on it
+    bridge = Path(_NETWORK_DEVICES, f"br-{details['Id'][:12]}", "brif")
+    links = sorted(each.name for each in bridge.iterdir()) if bridge.is_dir() else []
+    if links:  # in a container, as that needs root; one that goes by itself meanwhile is no failure
+        argv = [
+            "docker", "run", "--rm", "--pull", "never", "--network", "host", "--cap-add", "NET_ADMIN",
+            "--entrypoint", "sh", image, "-c", 'for each; do ip link delete "$each"; done', "sh", *links,
+        ]  # fmt: skip
+        process.run(argv, check=False, timeout_s=ASKING_S)
+
+
+def _network_details(name: str) -> dict[str, Any] | None:
+    """The cluster's network as Docker knows it, or None."""
     asked = process.run(["docker", "network", "inspect", network(name)], check=False, timeout_s=ASKING_S)
     if asked.returncode != 0:
-        return  # starting the node tells more
-    details = json.loads(asked.stdout)[0]
-    bridge = Path(_NETWORK_DEVICES, f"br-{details['Id'][:12]}", "brif")
-    if (
-        details["Containers"] or not bridge.is_dir()
-    ):  # somebody else is on it, or Docker is not on this machine
-        return
-    if links := sorted(each.name for each in bridge.iterdir()):
-        # In a container, as that needs root; one that goes by itself meanwhile is no failure.
-        as_root = [
-            "--pull",
-            "never",
-            "--network",
-            "host",
-            "--cap-add",
-            "NET_ADMIN",
-            "--entrypoint",
-            "sh",
-            image,
-        ]
-        script = 'for each; do ip link delete "$each"; done'
-        argv = ["docker", "run", "--rm", *as_root, "-c", script, "sh", *links]
-        process.run(argv, check=False, timeout_s=ASKING_S)
+        return None
+    details: dict[str, Any] = json.loads(asked.stdout)[0]
+    return details
 
 
 def _spread_layers(node: str) -> None:

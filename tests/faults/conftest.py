@@ -61,12 +61,18 @@ def searched(request: pytest.FixtureRequest) -> Iterator[Kept]:
             yield kept
     findings = request.config.stash[FINDINGS] = kept.search()
     assert findings.found == ()
+    assert findings.values or not findings.files, "no Secret of the clusters was ever read"
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what was searched."""
     if (findings := config.stash.get(FINDINGS, None)) is not None:
         terminalreporter.write_line(f"{NAME}: {findings}")
+
+
+def official_client(name: str) -> client.CoreV1Api:
+    """A client of a cluster of ours, by the kubeconfig that `up` keeps."""
+    return client.CoreV1Api(config.new_client_from_config(str(place.state_folder(name) / "kubeconfig")))
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +95,7 @@ def cluster(tiny: scratch.Scratch) -> Iterator[Cluster]:
         made = harness.watch(tiny.root, "up")
         if made.exit_code != 0:
             pytest.fail(f"`harness up` ended with {made.exit_code}:\n{made.text}", pytrace=False)
-    kubeconfig = place.state_folder(harness.cluster) / "kubeconfig"
-    api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
-    yield Cluster(harness, api, disposable=not borrowed)
+    yield Cluster(harness, official_client(harness.cluster), disposable=not borrowed)
     if borrowed:
         return
     removed = harness(tiny.root, "down", "--force")

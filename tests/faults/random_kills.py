@@ -162,8 +162,9 @@ def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
             wrong.append(last)
     secrets = kept.search()
     helpers.log(str(secrets))
-    if secrets.found:
-        wrong.append(Trial(count + 1, "search", 0.0, failures=list(secrets.found)))
+    if secrets.found or not secrets.values:
+        failures = [*secrets.found] or ["no Secret of the clusters was ever read"]
+        wrong.append(Trial(count + 1, "search", 0.0, failures=failures))
         helpers.log(str(wrong[-1]))
     helpers.log(f"{made} kills, {len(wrong)} failures, seed {seed}")
     return wrong

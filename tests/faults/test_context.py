@@ -83,8 +83,7 @@ def theirs(
     folder = tmp_path_factory.mktemp("theirs")
     node = kind.node_container(cluster.name)
     assert node is not None
-    ours = config.new_client_from_config(str(place.state_folder(cluster.name) / "kubeconfig"))
-    marker = client.CoreV1Api(ours).read_namespaced_config_map("harness", services.NAMESPACE)
+    marker = cluster.api.read_namespaced_config_map("harness", services.NAMESPACE)
     tools = supply.present_tools(marker.data)
     assert tools is not None
     wanted = configuration(NAME, node.image)

@@ -12,13 +12,10 @@ from typing import Any
 import pytest
 import scratch
 from command import loaded, only_version
-from kubernetes import client, config
 from kubernetes.stream import stream
 
-from harness.cluster import place
-
 from .broken import HEAD, Broken, repository
-from .conftest import Cluster
+from .conftest import Cluster, official_client
 from .running import Running, container_runs, eventually
 
 STEADY = f"""{HEAD}
@@ -113,9 +110,8 @@ def started(cluster: Cluster, repository: scratch.Scratch, name: str, result: Pa
 def run(cluster: Cluster, root: Path, loss: Loss) -> Ended:
     """Test in a repository of this name, and lose what is to be lost once its first task runs."""
     made, result = repository(root, CASES), root.parent / "result.json"
-    kubeconfig = str(place.state_folder(cluster.name) / "kubeconfig")
     # The official client can't be shared by threads: while a shell runs in a pod it is that shell's.
-    own = replace(cluster, api=client.CoreV1Api(config.new_client_from_config(kubeconfig)))
+    own = replace(cluster, api=official_client(cluster.name))
     with started(cluster, made, loss.dag, result) as running:
         pod = waiting_pod(own, root.name)
         loss.lose(own, pod)

@@ -21,6 +21,7 @@ ENTRYPOINTS = {
     "harness.local/node:1": "[/usr/local/bin/entrypoint]",
     "kindest/node:v1": "[/usr/local/bin/entrypoint /sbin/init]",
 }
+NETWORK = json.dumps([{"Id": "0123456789abcdef", "Containers": {}}])
 PORT = {"30080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "41234"}]}
 
 
@@ -49,7 +50,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, **answers: str | Completed) -> Pro
     missing = Completed((), 1, "", "Error: No such container: churn-control-plane")
 
     def answer(argv: Sequence[str]) -> str | Completed:
-        return answers.get(argv[1], missing if argv[1] == "container" else "")
+        return answers.get(argv[1], {"container": missing, "network": NETWORK}.get(argv[1], ""))
 
     double = Programs(answer)
     monkeypatch.setattr(kind.process, "run", double.run)
@@ -271,8 +272,6 @@ class Answering:
 class TestStart:
     """What a Docker that was killed left of the old node answers for the new one: it goes first."""
 
-    NETWORK = json.dumps([{"Id": "0123456789abcdef", "Containers": {}}])
-
     @pytest.fixture(autouse=True)
     def devices(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         bridge = tmp_path / "br-0123456789ab" / "brif"
@@ -288,14 +287,14 @@ class TestStart:
     def test_dead_links_are_cut(self, monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
         for link in ("veth2", "veth1"):
             (devices / link).touch()
-        looked, cut, start = self.started(programs(monkeypatch, network=self.NETWORK))
+        looked, cut, start = self.started(programs(monkeypatch))
         assert looked == ["docker", "network", "inspect", "harness-churn"]
         assert cut[:3] == ["docker", "run", "--rm"]
         assert cut[-2:] == ["veth1", "veth2"]
         assert start == ["docker", "start", "churn-control-plane"]
 
     def test_there_are_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls = self.started(programs(monkeypatch, network=self.NETWORK))
+        calls = self.started(programs(monkeypatch))
         assert [call[1] for call in calls] == ["network", "start"]
 
     def test_somebody_else_is_on_the_network(self, monkeypatch: pytest.MonkeyPatch, devices: Path) -> None:
