@@ -22,6 +22,8 @@ def configuration(name: str, image: str) -> dict[str, object]:
         "maxOpenFiles": _open_files(),
         "maxPods": 250,
         "serializeImagePulls": False,
+        # How much a task has in /tmp, a volume, is looked at after one to two of these: by default after two minutes.
+        "volumeStatsAggPeriod": "10s",
     }
     if not _has_systemd(image):
         kubelet["cgroupDriver"] = "cgroupfs"

@@ -476,7 +476,6 @@ PODS = (
         "task_storage_limit",
         ("task work", "30Mi"),
         hint="ephemeral-storage",
-        deadline_s=90.0,
     ),
     Broken(
         "executor_config_of_before",

@@ -183,6 +183,7 @@ class TestCreate:
         assert kubelet["kind"] == "KubeletConfiguration"
         assert kubelet["failCgroupV1"] is False
         assert kubelet["oomScoreAdj"] == 0
+        assert kubelet["volumeStatsAggPeriod"] == "10s"
         assert 0 < kubelet["maxOpenFiles"] <= 1_000_000
 
     @pytest.mark.parametrize(
