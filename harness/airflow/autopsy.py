@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.airflow.audit_reasons import from_audit
-from harness.airflow.exception_findings import from_exception, from_metrics, from_token, raised_by_task
+from harness.airflow.exception_findings import (
+    from_exception,
+    from_metrics,
+    from_supervisor,
+    from_token,
+    raised_by_task,
+)
 from harness.airflow.finding import Finding, first_line, whole
 from harness.airflow.killed import at_its_limit, child_killed, killed
 from harness.airflow.models import AuditEvent, DagRun, TaskInstance
@@ -63,6 +69,7 @@ def explain(
     raised = raised_by_task(records)
     found = (
         _from_pod(task, pod, records, raised, room, kills)
+        or from_supervisor(task, records)
         or killed(task, pod, records, kills, last_texts(records))
         or child_killed(task, pod, raised, kills)
         or from_token(task, raised)

@@ -25,6 +25,7 @@ _TOKEN_REFUSED = re.compile(
 )
 
 _TASK_FAILED = "Task failed with exception"
+_GAVE_UP = "Unhandled exception"  # of Airflow's own process beside the task's, which it has killed before
 _TIME_IS_OVER = "Timeout, PID: "  # all that Airflow says of a task's execution_timeout
 _TRIGGER_FAILED = "Trigger failed:\n"
 # Beginnings of what Airflow says when something beside the task raised.
@@ -65,6 +66,21 @@ def from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:
         f"task {task.label}: its token had expired, so Airflow refused what it asked: it waited for too long",
         "run the test again; harness status shows what else the cluster was doing",
         tuple(whole(str(entry)) for entry in raised),
+    )
+
+
+def from_supervisor(task: TaskInstance, records: Sequence[LogRecord]) -> Finding | None:
+    """What Airflow's own process beside the task's could not go on from: it kills the task, then tells why."""
+    last = next((record for record in reversed(records) if record.raised), None)
+    if last is None or last.text != _GAVE_UP:
+        return None
+    if not any(record.text.startswith("Process exited") and record.signal for record in records):
+        return None
+    return Finding(
+        CauseCode.API_SERVER_LOST,
+        f"task {task.label}: Airflow itself gave it up: {_told(last.raised[0])}",
+        "run the test again; harness logs shows what came before",
+        (*(whole(str(entry)) for entry in last.raised), *last_texts(records)),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, KIND_LABEL, configuration
+from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, KIND_LABEL, POD_SUBNET, configuration
 from harness.cluster.node_image.program import Tools
 from harness.cluster.place import Cluster, keep_kubeconfig, remove_state, state_folder
 from harness.errors import CauseCode, HarnessError
@@ -153,6 +153,16 @@ def start(name: str, container: NodeContainer) -> None:
         return
     _remove_dead_links(name, container.image)
     _docker("start", node_name(name), hint="harness down")
+
+
+def refuse_lost_pods(name: str) -> None:
+    """Let the node refuse what is sent to a pod that is gone; the routes of those that are there are narrower.
+
+    Otherwise it leaves the node for a second, until Kubernetes has told all: into the machine's network, where nobody
+    answers, so the sender waits for half a minute, or somebody else does: a 404 made Airflow give up a task.
+    """
+    argv = ["docker", "exec", node_name(name), "ip", "route", "replace", "unreachable", POD_SUBNET]
+    process.run(argv, cause=CauseCode.CLUSTER_FAILED, hint="harness down && harness up", timeout_s=ASKING_S)
 
 
 def delete(name: str) -> bool:

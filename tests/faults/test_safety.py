@@ -21,6 +21,7 @@ from .broken import Broken, one, repository
 from .conftest import Cluster
 from .helpers import Watcher
 from .running import Running
+from .test_lost import run_in
 
 ASKS_KUBERNETES = """
 import os, ssl, urllib.request, urllib.error
@@ -121,6 +122,18 @@ def test_the_kubeconfig_is_private_and_not_the_users(cluster: Cluster) -> None:
     path = place.state_folder(cluster.name) / "kubeconfig"
     assert path.stat().st_mode & 0o077 == 0
     assert Path.home() / ".kube" not in path.parents
+
+
+def test_what_is_sent_to_a_pod_that_is_gone_stays_on_the_node(cluster: Cluster, kept: Any) -> None:
+    """On the machine's network somebody else may have the address, and answers."""
+    _, namespace, _ = kept
+    (plane,) = cluster.pods(namespace, "app.kubernetes.io/component=control-plane")
+    said = run_in(
+        cluster,
+        plane,
+        "python -c \"import socket; socket.create_connection(('10.244.255.254', 80), 9)\" 2>&1",
+    )
+    assert "No route to host" in said
 
 
 def test_down_leaves_what_is_not_ours(cluster: Cluster, kept: Any) -> None:

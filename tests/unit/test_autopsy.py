@@ -403,6 +403,25 @@ def test_the_last_error_line_when_there_is_no_exception() -> None:
     assert cause.message == "task boom failed: Dag not found during start up"
 
 
+def test_airflows_own_process_that_gave_the_task_up() -> None:
+    ended = {"event": "Process exited", "level": "info", "signal": -9}
+    refused = {
+        "event": "Unhandled exception",
+        "level": "critical",
+        "error_detail": [
+            {"exc_type": "HTTPStatusError", "exc_value": "Client error '404 Not Found'", "frames": []}
+        ],
+    }
+    cause = cause_of(pods=[POD], log=log(ended, refused))
+    assert cause.code == "api_server_lost"
+    assert (
+        cause.message == "task boom: Airflow itself gave it up: HTTPStatusError: Client error '404 Not Found'"
+    )
+    own = {**refused, "event": "Task failed with exception"}
+    assert cause_of(pods=[POD], log=log(refused, own)).code == "task_failed"
+    assert cause_of(pods=[POD], log=log(refused)).code == "task_failed", "nothing was killed"
+
+
 def test_the_exit_code_when_there_is_nothing_else() -> None:
     ended = replace(POD, phase="Failed", containers=(Container("base", ended_reason="Error", exit_code=2),))
     assert cause_of(pods=[ended]).message == "task boom failed: its pod ended with exit code 2"

@@ -171,7 +171,7 @@ class TestCreate:
         told, _ = self.create(monkeypatch)
         configuration = told["configuration"]
         assert configuration["name"] == "churn"
-        assert configuration["networking"]["apiServerAddress"] == "127.0.0.1"
+        assert configuration["networking"] == {"apiServerAddress": "127.0.0.1", "podSubnet": "10.244.0.0/16"}
         (only,) = configuration["nodes"]
         assert only["extraPortMappings"] == [
             {"containerPort": 30080, "hostPort": 0, "listenAddress": "127.0.0.1"}
@@ -268,6 +268,14 @@ class Answering:
                 CauseCode.CLUSTER_FAILED, "the API server does not answer", evidence=["connection refused"]
             )
         return "ok"
+
+
+def test_what_is_sent_to_a_lost_pod_stays_on_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    double = programs(monkeypatch, exec="")
+    kind.refuse_lost_pods("churn")
+    ((argv, _),) = double.calls
+    assert list(argv[:3]) == ["docker", "exec", "churn-control-plane"]
+    assert list(argv[3:]) == ["ip", "route", "replace", "unreachable", "10.244.0.0/16"]
 
 
 class TestStart:
