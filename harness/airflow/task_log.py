@@ -122,7 +122,8 @@ def _record(line: str) -> LogRecord:
         text=str(data["event"]),
         level=str(data.get("level") or "info"),
         time=str(data.get("timestamp") or ""),
-        raised=tuple(_raised(entry) for entry in _dicts(data.get("error_detail"))),
+        # The second is how Airflow's own process beside the task's tells of what it did not expect.
+        raised=tuple(_raised(entry) for entry in _dicts(data.get("error_detail") or data.get("exception"))),
         signal=_signal(data),
         exited=str(data.get("exit_code")) if data["event"] == "Task exited" else None,
         exit_code=_exit_code(data),

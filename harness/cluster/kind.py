@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cluster.kind_configuration import GATEWAY_NODE_PORT, KIND_LABEL, POD_SUBNET, configuration
+from harness.cluster.kind_configuration import (
+    GATEWAY_NODE_PORT,
+    KIND_LABEL,
+    POD_SUBNET,
+    SERVICE_SUBNET,
+    configuration,
+)
 from harness.cluster.node_image.program import Tools
 from harness.cluster.place import Cluster, keep_kubeconfig, remove_state, state_folder
 from harness.errors import CauseCode, HarnessError
@@ -22,6 +28,17 @@ DOING_S = 300.0  # a node's volumes hold gigabytes
 GOING = "removing"  # what Docker calls a container that is being removed
 _NETWORK_DEVICES = Path("/sys/class/net")
 _SNAPSHOTS = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"
+
+# Routes to the pods that are there are narrower. A pod's packet for a service has got the address of one of its pods
+# before it is routed, one of the node itself afterwards.
+_KEEP_PACKETS = """
+ip route replace unreachable "$1"
+if [ -z "$(ip rule show preference 101)" ]; then
+  ip rule delete preference 100 2>/dev/null || true
+  ip rule add preference 100 iif lo to "$2" lookup main
+  ip rule add preference 101 to "$2" unreachable
+fi
+"""
 
 
 @dataclass(frozen=True)
@@ -155,14 +172,15 @@ def start(name: str, container: NodeContainer) -> None:
     _docker("start", node_name(name), hint="harness down")
 
 
-def refuse_lost_pods(name: str) -> None:
-    """Let the node refuse what is sent to a pod that is gone; the routes of those that are there are narrower.
+def keep_packets(name: str) -> None:
+    """Let nothing that is meant for the cluster's pods and services leave its node.
 
-    Otherwise it leaves the node for a second, until Kubernetes has told all: into the machine's network, where nobody
-    answers, so the sender waits for half a minute, or somebody else does: a 404 made Airflow give up a task.
+    By default that does for a moment, when a pod is gone or a service gets its first one, before Kubernetes has told
+    the kernel all of it. In the machine's network nobody answers, so the sender waits for half a minute, or somebody
+    else does: a 404 of theirs made Airflow give a task up. Now the sender is told at once, and tries again.
     """
-    argv = ["docker", "exec", node_name(name), "ip", "route", "replace", "unreachable", POD_SUBNET]
-    process.run(argv, cause=CauseCode.CLUSTER_FAILED, hint="harness down && harness up", timeout_s=ASKING_S)
+    argv = ["docker", "exec", node_name(name), "sh", "-ec", _KEEP_PACKETS, "sh", POD_SUBNET, SERVICE_SUBNET]
+    process.run(argv, check=False, timeout_s=ASKING_S)  # a kernel without such rules does as before
 
 
 def delete(name: str) -> bool:

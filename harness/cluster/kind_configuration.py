@@ -10,6 +10,7 @@ from harness.image.node import CACHE_ON_NODE
 
 GATEWAY_NODE_PORT = 30080
 POD_SUBNET = "10.244.0.0/16"
+SERVICE_SUBNET = "10.96.0.0/16"
 KIND_LABEL = "io.x-k8s.kind.cluster"  # on its containers: the cluster's name
 
 
@@ -32,7 +33,11 @@ def configuration(name: str, image: str) -> dict[str, object]:
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "kind": "Cluster",
         "name": name,
-        "networking": {"apiServerAddress": "127.0.0.1", "podSubnet": POD_SUBNET},
+        "networking": {
+            "apiServerAddress": "127.0.0.1",
+            "podSubnet": POD_SUBNET,
+            "serviceSubnet": SERVICE_SUBNET,
+        },
         "nodes": [
             {
                 "role": "control-plane",

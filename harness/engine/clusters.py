@@ -52,7 +52,7 @@ class Kind:
                 )
                 kind.wait_answering(found, deadline_s=READY_DEADLINE_S, on_change=step.update)
                 step.done(f"http://127.0.0.1:{found.gateway_port}")
-        kind.refuse_lost_pods(self.name)
+        kind.keep_packets(self.name)
         return _with_services(found, supply, self.progress)
 
     def _running(self) -> Cluster | None:

@@ -408,7 +408,7 @@ def test_airflows_own_process_that_gave_the_task_up() -> None:
     refused = {
         "event": "Unhandled exception",
         "level": "critical",
-        "error_detail": [
+        "exception": [
             {"exc_type": "HTTPStatusError", "exc_value": "Client error '404 Not Found'", "frames": []}
         ],
     }
@@ -417,7 +417,7 @@ def test_airflows_own_process_that_gave_the_task_up() -> None:
     assert (
         cause.message == "task boom: Airflow itself gave it up: HTTPStatusError: Client error '404 Not Found'"
     )
-    own = {**refused, "event": "Task failed with exception"}
+    own = {"event": "Task failed with exception", "error_detail": refused["exception"]}
     assert cause_of(pods=[POD], log=log(refused, own)).code == "task_failed"
     assert cause_of(pods=[POD], log=log(refused)).code == "task_failed", "nothing was killed"
 

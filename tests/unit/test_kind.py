@@ -171,7 +171,11 @@ class TestCreate:
         told, _ = self.create(monkeypatch)
         configuration = told["configuration"]
         assert configuration["name"] == "churn"
-        assert configuration["networking"] == {"apiServerAddress": "127.0.0.1", "podSubnet": "10.244.0.0/16"}
+        assert configuration["networking"] == {
+            "apiServerAddress": "127.0.0.1",
+            "podSubnet": "10.244.0.0/16",
+            "serviceSubnet": "10.96.0.0/16",
+        }
         (only,) = configuration["nodes"]
         assert only["extraPortMappings"] == [
             {"containerPort": 30080, "hostPort": 0, "listenAddress": "127.0.0.1"}
@@ -270,12 +274,12 @@ class Answering:
         return "ok"
 
 
-def test_what_is_sent_to_a_lost_pod_stays_on_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packets_for_pods_and_services_stay_on_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     double = programs(monkeypatch, exec="")
-    kind.refuse_lost_pods("churn")
+    kind.keep_packets("churn")
     ((argv, _),) = double.calls
     assert list(argv[:3]) == ["docker", "exec", "churn-control-plane"]
-    assert list(argv[3:]) == ["ip", "route", "replace", "unreachable", "10.244.0.0/16"]
+    assert list(argv[-2:]) == ["10.244.0.0/16", "10.96.0.0/16"]
 
 
 class TestStart:
