@@ -69,10 +69,10 @@ def explain(
     raised = raised_by_task(records)
     found = (
         _from_pod(task, pod, records, raised, room, kills)
+        or from_token(task, raised)
         or from_supervisor(task, records)
         or killed(task, pod, records, kills, last_texts(records))
         or child_killed(task, pod, raised, kills)
-        or from_token(task, raised)
         or from_metrics(task, raised, metrics_task)
         or from_exception(task, records, raised, code_root, _ended_before(task, tasks))
         or _from_exit(task, records)

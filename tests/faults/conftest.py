@@ -13,6 +13,7 @@ import remains
 import scratch
 from command import Harness, explained
 from kubernetes import client, config
+from kubernetes.stream import stream
 
 from harness.cluster import place
 from harness.errors import HarnessError
@@ -37,6 +38,15 @@ class Cluster:
     @property
     def name(self) -> str:
         return self.harness.cluster
+
+    def run_in(self, pod: Any, script: str) -> str:
+        """What a shell in a pod prints."""
+        return str(
+            stream(
+                self.api.connect_get_namespaced_pod_exec, pod.metadata.name, pod.metadata.namespace,
+                command=["sh", "-c", script], stdout=True, stderr=True, stdin=False, tty=False,
+            )
+        )  # fmt: skip
 
     def versions(self) -> list[str]:
         """The namespaces of versions, the newest last."""

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import scratch
 from command import loaded, only_version
-from kubernetes.stream import stream
 
 from .broken import HEAD, Broken, repository
 from .conftest import Cluster, official_client
@@ -73,10 +72,10 @@ class Ended:
 
 def kill_each_process(cluster: Cluster, pod: Any) -> None:
     plane = control_plane(cluster, pod)
-    children = run_in(cluster, plane, CHILDREN).split()
+    children = cluster.run_in(plane, CHILDREN).split()
     assert len(children) >= 4, children
     for child in children:
-        run_in(cluster, plane, f"kill -9 {child}")
+        cluster.run_in(plane, f"kill -9 {child}")
         time.sleep(2.0)
 
 
@@ -178,13 +177,3 @@ def control_plane(cluster: Cluster, pod: Any) -> Any:
     """The pod of the Airflow that started a task's pod."""
     (plane,) = cluster.pods(pod.metadata.namespace, "app.kubernetes.io/component=control-plane")
     return plane
-
-
-def run_in(cluster: Cluster, pod: Any, script: str) -> str:
-    """What a shell in a pod prints."""
-    return str(
-        stream(
-            cluster.api.connect_get_namespaced_pod_exec, pod.metadata.name, pod.metadata.namespace,
-            command=["sh", "-c", script], stdout=True, stderr=True, stdin=False, tty=False,
-        )
-    )  # fmt: skip

@@ -21,7 +21,6 @@ from .broken import Broken, one, repository
 from .conftest import Cluster
 from .helpers import Watcher
 from .running import Running
-from .test_lost import run_in
 
 ASKS_KUBERNETES = """
 import os, ssl, urllib.request, urllib.error
@@ -130,7 +129,7 @@ def test_what_is_sent_to_what_is_gone_stays_on_the_node(cluster: Cluster, kept: 
     _, namespace, _ = kept
     (plane,) = cluster.pods(namespace, "app.kubernetes.io/component=control-plane")
     connect = f"import socket; socket.create_connection(('{address}', 80), 9)"
-    said = run_in(cluster, plane, f'python -c "{connect}" 2>&1')
+    said = cluster.run_in(plane, f'python -c "{connect}" 2>&1')
     assert "No route to host" in said or "Network is unreachable" in said
 
 

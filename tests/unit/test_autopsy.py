@@ -422,6 +422,20 @@ def test_airflows_own_process_that_gave_the_task_up() -> None:
     assert cause_of(pods=[POD], log=log(refused)).code == "task_failed", "nothing was killed"
 
 
+def test_a_token_that_had_expired_when_the_task_began() -> None:
+    """Then it is Airflow's own process that comes with it, and gives up."""
+    ended = {"event": "Process exited", "level": "info", "signal": -9}
+    said = "Invalid auth token: Signature has expired"
+    refused = {
+        "event": "Unhandled exception",
+        "level": "critical",
+        "exception": [{"exc_type": "ServerResponseError", "exc_value": said, "frames": []}],
+    }
+    cause = cause_of(pods=[POD], log=log(ended, refused))
+    assert cause.code == "api_server_lost"
+    assert "its token had expired" in cause.message
+
+
 def test_the_exit_code_when_there_is_nothing_else() -> None:
     ended = replace(POD, phase="Failed", containers=(Container("base", ended_reason="Error", exit_code=2),))
     assert cause_of(pods=[ended]).message == "task boom failed: its pod ended with exit code 2"

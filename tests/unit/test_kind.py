@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from doubles import Clock, Programs
 
 from harness.cluster import kind, place
+from harness.cluster.kind_configuration import POD_SUBNET, SERVICE_SUBNET
 from harness.cluster.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
 from harness.host import docker_client
@@ -280,6 +283,20 @@ def test_packets_for_pods_and_services_stay_on_the_node(monkeypatch: pytest.Monk
     ((argv, _),) = double.calls
     assert list(argv[:3]) == ["docker", "exec", "churn-control-plane"]
     assert list(argv[-2:]) == ["10.244.0.0/16", "10.96.0.0/16"]
+
+
+def test_the_clusters_ranges_are_the_same_wherever_they_are_written() -> None:
+    """The node image hands out pods' addresses; the chart closes both ranges to task pods."""
+    root = Path(__file__).parents[2]
+    pods, services = map(IPv4Network, (POD_SUBNET, SERVICE_SUBNET))
+    (conflist,) = (root / "harness/cluster/node_image/files/etc/cni/net.d").glob("*.conflist")
+    plugin = json.loads(conflist.read_text())["plugins"][0]
+    ((handed_out,),) = plugin["ipam"]["ranges"]
+    assert IPv4Network(handed_out["subnet"]).subnet_of(pods)
+    values = yaml.safe_load((root / "charts/airflow/values.yaml").read_text())
+    closed = [IPv4Network(each) for each in values["networkPolicy"]["insideCIDRs"]]
+    for inside in (pods, services):
+        assert any(inside.subnet_of(each) for each in closed)
 
 
 class TestStart:
