@@ -403,35 +403,30 @@ def test_the_last_error_line_when_there_is_no_exception() -> None:
     assert cause.message == "task boom failed: Dag not found during start up"
 
 
+PROCESS_KILLED = {"event": "Process exited", "level": "info", "signal": -9}
+
+
+def gave_up(kind: str, value: str) -> dict[str, Any]:
+    """What Airflow's own process beside a task's says in the end, after it has killed the task."""
+    return {"event": "Unhandled exception", "level": "critical", "exception": [error(kind, value)]}
+
+
 def test_airflows_own_process_that_gave_the_task_up() -> None:
-    ended = {"event": "Process exited", "level": "info", "signal": -9}
-    refused = {
-        "event": "Unhandled exception",
-        "level": "critical",
-        "exception": [
-            {"exc_type": "HTTPStatusError", "exc_value": "Client error '404 Not Found'", "frames": []}
-        ],
-    }
-    cause = cause_of(pods=[POD], log=log(ended, refused))
+    refused = gave_up("HTTPStatusError", "Client error '404 Not Found'")
+    cause = cause_of(pods=[POD], log=log(PROCESS_KILLED, refused))
     assert cause.code == "api_server_lost"
     assert (
         cause.message == "task boom: Airflow itself gave it up: HTTPStatusError: Client error '404 Not Found'"
     )
-    own = {"event": "Task failed with exception", "error_detail": refused["exception"]}
+    own = raised(*refused["exception"])
     assert cause_of(pods=[POD], log=log(refused, own)).code == "task_failed"
     assert cause_of(pods=[POD], log=log(refused)).code == "task_failed", "nothing was killed"
 
 
 def test_a_token_that_had_expired_when_the_task_began() -> None:
     """Then it is Airflow's own process that comes with it, and gives up."""
-    ended = {"event": "Process exited", "level": "info", "signal": -9}
-    said = "Invalid auth token: Signature has expired"
-    refused = {
-        "event": "Unhandled exception",
-        "level": "critical",
-        "exception": [{"exc_type": "ServerResponseError", "exc_value": said, "frames": []}],
-    }
-    cause = cause_of(pods=[POD], log=log(ended, refused))
+    refused = gave_up("ServerResponseError", "Invalid auth token: Signature has expired")
+    cause = cause_of(pods=[POD], log=log(PROCESS_KILLED, refused))
     assert cause.code == "api_server_lost"
     assert "its token had expired" in cause.message
 
