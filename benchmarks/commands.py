@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.repositories import PROJECT
-from harness.airflow import release
-from harness.airflow.pods import parse_quantity, shown_bytes
+from harness.airflow.pods.pods import parse_quantity, shown_bytes
+from harness.airflow.release import release
+from harness.airflow.release.versions import versions
 from harness.cluster import labels
 from harness.cluster.api import Manifest
-from harness.engine.attached import Attached, attach
-from harness.engine.look import versions
+from harness.cluster.running import Attached, attach
 from harness.errors import CauseCode, HarnessError
 from harness.host import process, signals
 from harness.image.build import DOMAIN

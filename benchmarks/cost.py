@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from benchmarks.commands import Harness, Tested, cluster, remove
 from benchmarks.idle import Idle, measure, settle, standing_by
 from benchmarks.repositories import DAG_FILE, MEGABYTE, Repository, dag, repository
-from harness.engine.attached import Attached
+from harness.cluster.running import Attached
 
 FEW, MANY = 1, 7
 WINDOW_S = 30.0

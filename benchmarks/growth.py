@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from benchmarks.repositories import MEGABYTE, repository
 from benchmarks.sending import Sender, containerd_bytes
-from harness.engine.attached import attach
+from harness.cluster.running import attach
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from benchmarks.commands import namespaces
 from benchmarks.repositories import PROJECT
-from harness.airflow import standby
+from harness.airflow.release import standby
 from harness.cluster import labels
 from harness.cluster.api import Manifest
-from harness.engine.attached import Attached
+from harness.cluster.running import Attached
 from harness.errors import CauseCode
 from harness.host import process
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.repositories import MEGABYTE, Repository, repository
 from benchmarks.sending import Sender
-from harness.engine.attached import attach
+from harness.cluster.running import attach
 from harness.host import process
 from harness.image.oci import docker_archive
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from benchmarks.repositories import PROJECT
-from harness.airflow.pods import Pod
+from harness.airflow.pods.pods import Pod
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
 from harness.errors import HarnessError

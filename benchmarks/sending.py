@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engine.attached import Attached
-from harness.engine.project import Project, load
+from harness.cluster.running import Attached
 from harness.host import process
 from harness.image.build import DOMAIN, Foundation, foundation, image_of
 from harness.image.node import load as load_image
 from harness.image.node import prune
 from harness.image.oci import Image
+from harness.project.project import Project, load
 
 _CONTENT = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256"
 

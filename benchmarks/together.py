@@ -25,7 +25,7 @@ from benchmarks.eight import COUNT, LEAN, Branch, eight, problems
 from benchmarks.idle import settle
 from benchmarks.overlap import Overlap
 from benchmarks.repositories import Repository, repository
-from harness.engine.attached import Attached
+from harness.cluster.running import Attached
 from harness.host import process
 
 OVERLAP_TARGET = 3

@@ -14,7 +14,7 @@ from typing import Literal
 
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
-from harness.cluster.services import NAMESPACE
+from harness.cluster.services.services import NAMESPACE
 
 State = Literal["waiting", "starting", "running"]
 PATH = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"

@@ -1,1 +1,4 @@
-"""The commands as ordered steps: up, test, down, and the looks in between."""
+"""What each command does, as ordered steps: a module or a package per story.
+
+May import everything but `harness.cli` and the renderers of `harness.report`. Nothing here prints or exits.
+"""

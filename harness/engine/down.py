@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from harness.airflow import release
-from harness.cluster import existing, kind, labels, place
+from harness.airflow.release import release
+from harness.airflow.release.versions import Version, find_version
+from harness.cluster import labels, place
 from harness.cluster.api import KubernetesApi
+from harness.cluster.existing import existing
+from harness.cluster.kind import kind
 from harness.cluster.place import Cluster
-from harness.engine.attached import attach, locked
-from harness.engine.look import Version, find_version
+from harness.cluster.running import attach, locked
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process, scratch
 from harness.image import node

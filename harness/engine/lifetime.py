@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from harness.airflow import release
+from harness.airflow.release import release
+from harness.airflow.release.versions import IN_USE, KEPT_S, USED_S, Version, versions
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
 from harness.cluster.leases import DURATION_S, Claim, Leases
-from harness.engine.attached import Attached, attach
-from harness.engine.look import IN_USE, KEPT_S, USED_S, Version, versions
+from harness.cluster.running import Attached, attach
 from harness.errors import HarnessError
 from harness.image.build import DOMAIN
 from harness.image.node import prune

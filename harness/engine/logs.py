@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from harness.airflow.log_keeper import kept_logs
-from harness.airflow.task_log import readable
-from harness.engine import look, records
-from harness.engine.attached import attach
-from harness.engine.look import Log
+from harness.airflow.logs.log_keeper import kept_logs
+from harness.airflow.logs.task_log import readable
+from harness.airflow.release import versions as look
+from harness.airflow.release.versions import Log
+from harness.cluster.running import attach
+from harness.engine.testing import records
 from harness.errors import CauseCode, HarnessError
 
 

@@ -10,15 +10,15 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harness.commit import WORKING_TREE, Repository
-from harness.config import Configuration
-from harness.config_values import moment
-from harness.engine.evidence import CONFIGURATION, FORMAT, REQUEST
-from harness.engine.plan import Keep, Request
-from harness.engine.project import Project
-from harness.engine.testing import test
+from harness.engine.testing.evidence import CONFIGURATION, FORMAT, REQUEST
+from harness.engine.testing.plan import Keep, Request
+from harness.engine.testing.testing import test
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress
+from harness.project.commit import WORKING_TREE, Repository
+from harness.project.configuration import Configuration
+from harness.project.project import Project
+from harness.project.values import moment
 from harness.report.model import Result
 
 MEMBER_LIMIT_BYTES = 1 << 20

@@ -11,18 +11,19 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from harness import __version__, versions
-from harness.cluster import services
-from harness.cluster.helm import chart
-from harness.cluster.node_image.image import NODE, SYSTEM
-from harness.engine.attached import Attached, attach
-from harness.engine.project import load
+from harness.cluster.kind.node_image.image import NODE, SYSTEM
+from harness.cluster.running import Attached, attach
+from harness.cluster.services import services
+from harness.cluster.services.helm import chart
 from harness.errors import CauseCode, HarnessError
-from harness.host import debian, process
+from harness.host import process
 from harness.host.machine import architecture
-from harness.host.packages import packages
-from harness.image.base import base_packages
+from harness.host.sources import debian
+from harness.host.sources.packages import packages
+from harness.image.base.debian import base_packages
 from harness.image.build import Foundation, built_foundation, image_of, lock_of
 from harness.image.oci import Image
+from harness.project.project import load
 from harness.report.model import EnvironmentResult, ImageResult, LayerResult, LockResult, Model
 
 CHARTS = ("airflow", "cluster")

@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.commit import DIRECTORY, GITLINK, SYMLINK, Commit
-from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
-from harness.host.docker_client import server_architecture
-from harness.host.pins import Reference
-from harness.image.base import USER_ID, built_base, check_python, package_base
+from harness.host.docker.client import server_architecture
+from harness.host.sources.pins import Reference
+from harness.image.base.debian import USER_ID, built_base, check_python, package_base
+from harness.image.base.published import built_base as built_published_base
+from harness.image.base.published import published_base
 from harness.image.code import code_layers
 from harness.image.code_files import large_content
-from harness.image.dependencies import Dependencies, built_dependencies, dependencies
+from harness.image.dependencies.installed import Dependencies, built_dependencies, dependencies
+from harness.image.dependencies.lock_file import check_lock
 from harness.image.layer import Layer
-from harness.image.lock_file import check_lock
 from harness.image.oci import BaseImage, Image, assemble
-from harness.image.published import built_base as built_published_base
-from harness.image.published import published_base
+from harness.project.commit import DIRECTORY, GITLINK, SYMLINK, Commit
+from harness.project.configuration import ImageSettings
 
 DOMAIN = "harness.local"
 HOME = "/opt/airflow"

@@ -13,14 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from harness.commit import GITLINK, Commit
 from harness.errors import CauseCode, HarnessError
 from harness.image import tar
 from harness.image.code_files import CodeFile, code_files
 from harness.image.layer import Layer, Member, check_link, check_name, recall, remember, write_layer
+from harness.project.commit import GITLINK, Commit
 
 if TYPE_CHECKING:
-    from harness.config import ImageSettings
+    from harness.project.configuration import ImageSettings
 
 CODE_ROOT = "opt/airflow"
 FORMAT = "code-1"  # part of every key: raise it when the same files make other layers

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.commit import EXECUTABLE, GITLINK, REGULAR, SYMLINK, Commit, Repository, TreeEntry
 from harness.errors import CauseCode, HarnessError
+from harness.project.commit import EXECUTABLE, GITLINK, REGULAR, SYMLINK, Commit, Repository, TreeEntry
 
 CHUNK_BYTES = 1 << 20
 SHOWN = 20

@@ -13,9 +13,12 @@ import scratch
 from command import Harness, explained
 from pytest_kind import KindCluster
 
-from harness.cluster import kind, place, services, supply
+from harness.cluster import place
+from harness.cluster.kind import kind
+from harness.cluster.kind import materials as supply
+from harness.cluster.services import services
 from harness.errors import HarnessError
-from harness.host.docker_client import connect
+from harness.host.docker.client import connect
 
 NAME = "harness-test"
 

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from harness.engine.project import load
 from harness.engine.version import image_result
 from harness.image.build import foundation, image_of
+from harness.project.project import load
 
 
 def main() -> None:

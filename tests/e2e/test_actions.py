@@ -15,7 +15,8 @@ from command import explained, loaded
 from conftest import Cluster
 from scratch import CHECKOUT, Scratch, empty
 
-from harness.host import cache, go, process
+from harness.host import cache, process
+from harness.host.sources import go
 
 ACT = "v0.2.89"
 DEADLINE_S = 1200.0

@@ -12,8 +12,8 @@ from command import Harness, explained
 from conftest import NAME, Cluster
 from scratch import Scratch
 
-from harness.cluster import database
-from harness.engine.attached import attach
+from harness.cluster.running import attach
+from harness.cluster.services import database
 from harness.errors import HarnessError
 from harness.host import process
 

@@ -13,7 +13,7 @@ from command import explained, loaded, only_version
 from conftest import Cluster
 from scratch import Scratch, tiny_model
 
-from harness.cluster.kind import node_name
+from harness.cluster.kind.kind import node_name
 from harness.host import process
 from harness.image.node import prune
 

@@ -18,12 +18,13 @@ from command import Harness, explained, loaded, only_version
 from release_server import Server, serving, tar_of
 
 import harness
-from harness.cluster import kind
-from harness.cluster.node_image import image as node_images
-from harness.cluster.node_image.program import Tools, built
-from harness.host import debian, mirrors, pins, process, release_tools
+from harness.cluster.kind import kind
+from harness.cluster.kind.node_image import image as node_images
+from harness.cluster.kind.node_image.program import Tools, built
+from harness.host import process
 from harness.host.machine import architecture
-from harness.image import base
+from harness.host.sources import debian, mirrors, pins, release_tools
+from harness.image.base import debian as base
 
 pytestmark = pytest.mark.slow  # eight minutes, and a third cluster on the machine
 NAME = "harness-release"

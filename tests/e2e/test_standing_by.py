@@ -12,11 +12,11 @@ from command import explained, loaded, only_version
 from conftest import Cluster
 from scratch import Scratch
 
-from harness.airflow.api import AirflowApi
-from harness.airflow.run import follow
-from harness.airflow.watch import ClusterPods
+from harness.airflow.pods.watch import ClusterPods
+from harness.airflow.rest.api import AirflowApi
+from harness.airflow.run.following import follow
 from harness.cluster.api import KubernetesApi
-from harness.cluster.helm import chart
+from harness.cluster.services.helm import chart
 from harness.host import process
 
 REST_DEADLINE_S = 120.0

@@ -20,7 +20,7 @@ from conftest import Cluster
 from observer import Observer
 from scratch import Scratch
 
-from harness.airflow.release import database_name
+from harness.airflow.release.release import database_name
 from harness.host import process
 
 TOML = """\

@@ -17,7 +17,7 @@ from kubernetes.stream import stream
 
 from harness.cluster import place
 from harness.errors import HarnessError
-from harness.host.docker_client import connect
+from harness.host.docker.client import connect
 
 from .kept import Findings, Kept, plant
 

@@ -26,7 +26,8 @@ import remains
 import scratch
 from command import ENVIRONMENT, PROGRAM
 
-from harness.cluster import kind, place
+from harness.cluster import place
+from harness.cluster.kind import kind
 
 from . import helpers
 from .kept import Kept, plant

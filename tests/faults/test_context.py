@@ -21,8 +21,11 @@ from command import DEADLINE_S, ENVIRONMENT, PROGRAM, explained, loaded, only_ve
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from harness.cluster import kind, place, services, supply
-from harness.cluster.kind_configuration import configuration
+from harness.cluster import place
+from harness.cluster.kind import kind
+from harness.cluster.kind import materials as supply
+from harness.cluster.kind.configuration import configuration
+from harness.cluster.services import services
 from harness.host import process
 
 from .conftest import Cluster

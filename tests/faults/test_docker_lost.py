@@ -15,7 +15,8 @@ import pytest
 import scratch
 from command import PROGRAM, explained
 
-from harness.host import docker_daemon, process
+from harness.host import process
+from harness.host.docker import daemon as docker_daemon
 
 from .broken import repository
 from .conftest import Cluster

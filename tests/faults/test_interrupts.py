@@ -11,7 +11,8 @@ import remains
 import scratch
 from command import Harness, explained
 
-from harness.cluster import kind, place
+from harness.cluster import place
+from harness.cluster.kind import kind
 from harness.host import process
 
 from .broken import Broken, one, repository

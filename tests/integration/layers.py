@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.commit import Repository
-from harness.config import ImageSettings
 from harness.errors import HarnessError
 from harness.image.code import code_layers
 from harness.image.layer import Layer
+from harness.project.commit import Repository
+from harness.project.configuration import ImageSettings
 
 SETTINGS = ImageSettings(code=("dags",))
 

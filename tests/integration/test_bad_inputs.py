@@ -13,7 +13,7 @@ from git_repository import git, isolate, write
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
-from harness.image.dependencies import dependencies
+from harness.image.dependencies.installed import dependencies
 from harness.image.layer import Layer
 from harness.image.oci import BaseImage
 

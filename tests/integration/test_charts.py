@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.airflow import release
-from harness.cluster.helm import Helm, chart
-from harness.cluster.node_image.program import built
-from harness.host import pins, process, release_tools
+from harness.airflow.release import release
+from harness.cluster.kind.node_image.program import built
+from harness.cluster.services.helm import Helm, chart
+from harness.host import process
+from harness.host.sources import pins, release_tools
 
 Manifest = dict[str, Any]
 Render = Callable[..., list[Manifest]]

@@ -12,10 +12,10 @@ import pytest
 from git_repository import git, isolate, make, write
 from layers import contents, layers_of, refused
 
-from harness.commit import Commit
-from harness.config import ImageSettings
 from harness.errors import CauseCode, HarnessError
 from harness.host.git import ObjectReader
+from harness.project.commit import Commit
+from harness.project.configuration import ImageSettings
 
 
 @pytest.fixture(autouse=True)

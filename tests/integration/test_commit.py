@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from git_repository import git, isolate, make, write
 
-from harness.commit import WORKING_TREE, Repository
 from harness.errors import CauseCode, HarnessError
+from harness.project.commit import WORKING_TREE, Repository
 
 
 def state(root: Path) -> dict[str, object]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness import config, metrics
 from harness.host import process
+from harness.project import configuration as config
+from harness.verdict import metrics
 
 REPOSITORY = Path(__file__).parents[2]
 DAGS = REPOSITORY / "dags"

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import typer
 
-from harness import cli, config, config_values
-from harness.cluster import allow_list
+from harness.cli import app as cli
+from harness.cluster.existing import allow_list
 from harness.errors import CauseCode
+from harness.project import configuration as config
+from harness.project import values as config_values
 from harness.report import model
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import isolation
-from harness.cluster.database import Server
+from harness.cluster.services.database import Server
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
+from harness.isolation import probes as isolation
 
 OWN, OTHERS = "v_own", [f"v_other_{number}" for number in range(8)]
 # Errors come in pieces, as those of the real one: between two of them another session's answer may be written.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.airflow.pods import peak_memory_bytes
+from harness.airflow.pods.pods import peak_memory_bytes
 
 FILES = Path(__file__).parents[2] / "charts/airflow/files"
 MIB = 1 << 20

@@ -17,22 +17,15 @@ import pytest
 from release_server import Server, serving, sha256, tar_of
 
 from harness import versions
-from harness.cluster import supply
+from harness.cluster.kind import materials as supply
 from harness.errors import CauseCode, HarnessError
-from harness.host import (
-    cache,
-    download,
-    mirrors,
-    pins,
-    process,
-    release_hosts,
-    release_tools,
-    sources,
-    tool_checks,
-)
+from harness.host import cache, process
+from harness.host.doctor import tool_checks
 from harness.host.machine import architecture
-from harness.host.pins import Reference, ToolPin
-from harness.image import published, registry
+from harness.host.sources import choice as sources
+from harness.host.sources import download, mirrors, pins, release_hosts, release_tools
+from harness.host.sources.pins import Reference, ToolPin
+from harness.image.base import published, registry
 from harness.image.oci import Image, docker_archive
 
 PLATFORM = f"{platform.system().lower()}-{architecture()}"

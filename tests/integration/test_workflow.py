@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.host import cache, go, process
+from harness.host import cache, process
+from harness.host.sources import go
 
 REPOSITORY = Path(__file__).parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))

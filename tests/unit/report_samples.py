@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from harness.errors import CauseCode
-from harness.metrics import cause, judge
 from harness.report.model import (
     Cause,
     EnvironmentResult,
@@ -16,6 +15,7 @@ from harness.report.model import (
     TestResult,
     VersionResult,
 )
+from harness.verdict.metrics import cause, judge
 
 BASE = {"accuracy": 0.9561403508771929, "log_loss": 0.1123, "rows": 569.0, "fit_s": 0.42}
 HEAD = {"accuracy": 0.9123456, "log_loss": 0.2345678, "rows": 569.0, "fit_s": 0.40, "trees": 12.0}

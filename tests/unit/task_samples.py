@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.airflow.autopsy import explain
-from harness.airflow.models import DagRun, TaskInstance
-from harness.airflow.pods import Pod, Resources
+from harness.airflow.autopsy.autopsy import explain
+from harness.airflow.pods.pods import Pod, Resources
+from harness.airflow.rest.models import DagRun, TaskInstance
 from harness.report.model import Cause
 
 NOW = datetime(2026, 11, 22, 19, 43, tzinfo=UTC)

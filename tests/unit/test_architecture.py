@@ -18,30 +18,36 @@ MOST_LINES = 300
 # The story, from what everything may know to what nothing may: a module imports from its own layer or from
 # those above it in this list. A name counts for all below it that have no entry of their own.
 LAYERS = (
-    ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.noise", "harness.hints"),
+    ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.hints"),
     ("harness.report.model", "harness.report.format"),  # the words of a result, that steps speak
+    ("harness.verdict.noise",),
     ("harness.host",),
-    (
-        "harness.config",
-        "harness.config_contradictions",
-        "harness.config_values",
-        "harness.working_tree",
-        "harness.commit",
-        "harness.metrics",
-    ),
+    ("harness.host.docker",),
+    ("harness.host.sources",),
+    ("harness.host.doctor",),
+    ("harness.cluster.labels",),
+    ("harness.project",),
+    ("harness.verdict",),
     ("harness.image",),
     ("harness.cluster",),
-    ("harness.airflow",),
+    ("harness.airflow.logs.redaction", "harness.airflow.autopsy.finding"),
+    ("harness.airflow.rest",),
+    ("harness.airflow.pods",),
+    ("harness.airflow.logs",),
+    ("harness.airflow.autopsy",),
+    ("harness.airflow.parsing",),
+    ("harness.airflow.run",),
+    ("harness.airflow.release",),
+    ("harness.isolation",),
     ("harness.engine",),
     ("harness.report",),
-    ("harness.commands",),
     ("harness.cli", "harness.__main__"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 RUNS_PROGRAMS = "harness.host.process"
-EXECUTES = "harness.host.bounded_runtime"  # stands alone: Docker starts it, and it becomes runc
-ENDS = "harness.cli"
+EXECUTES = "harness.host.docker.bounded_runtime"  # stands alone: Docker starts it, and it becomes runc
+ENDS = "harness.cli.app"
 OS_PROGRAMS = ("system", "popen", "fork", "forkpty", "exec", "spawn", "posix_spawn", "startfile")
 
 

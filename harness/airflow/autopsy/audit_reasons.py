@@ -1,0 +1,58 @@
+"""Why Airflow itself failed a task, from its event log."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from harness.airflow.autopsy.finding import Finding, first_line
+from harness.airflow.rest.models import AuditEvent, TaskInstance
+from harness.errors import CauseCode
+
+_INVALID_CONFIG = "Invalid executor_config passed"
+
+
+def from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> Finding | None:
+    """What Airflow's executor or scheduler noted when it failed the task itself."""
+    texts = [
+        event.text
+        for event in audit
+        if event.event in {"state mismatch", "heartbeat timeout", "stuck in queued reschedule"}
+        and event.task_id == task.task_id
+        and (event.map_index is None or event.map_index == task.map_index)
+        and (event.try_number is None or event.try_number == task.try_number)
+    ]
+    if not texts:
+        return None
+    evidence = tuple(texts[-3:])
+    if (match := re.search(r"exceeded quota[^\"\\]*", texts[-1])) is not None:
+        return Finding(
+            CauseCode.QUOTA_EXCEEDED,
+            f"task {task.label} got no pod: {match[0]}",
+            "lower the task's requests, or run fewer tasks at once (max_active_tasks)",
+            evidence,
+        )
+    code = CauseCode.TASK_FAILED if task.started_at else CauseCode.POD_NOT_STARTED
+    reason = texts[-1].split("Extra info: ")[-1]
+    if (refusal := _refusal(reason)) is not None:
+        return Finding(
+            code,
+            f"task {task.label} got no pod: Kubernetes refused it: {refusal}",
+            "check the task's pod_override; a version's namespace enforces the pod security standard `restricted`",
+            (refusal,),
+        )
+    if _INVALID_CONFIG in reason:
+        return Finding(
+            CauseCode.TASK_FAILED,
+            f"task {task.label} got no pod: the KubernetesExecutor can't read its executor_config",
+            'executor_config takes {"pod_override": V1Pod(...)} of the kubernetes package alone',
+            evidence,
+        )
+    return Finding(code, f"task {task.label} was failed by Airflow: {first_line(reason)}", "", evidence)
+
+
+def _refusal(text: str) -> str | None:
+    """The API server's own words in what its client made an exception of."""
+    found = re.search(r'"message":("(?:[^"\\]|\\.)*")', text)
+    return str(json.loads(found[1], strict=False)) if found else None

@@ -1,0 +1,154 @@
+"""What the exception that a task raised tells of its cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from harness.airflow.autopsy.exception_hints import (
+    file_said_missing,
+    hand_over,
+    hint_for,
+    missing_file,
+    not_a_metric,
+)
+from harness.airflow.autopsy.finding import Finding, in_a_line, whole
+from harness.airflow.autopsy.user_frames import is_users, shortened, users_frames
+from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_traceback
+from harness.airflow.rest.models import TaskInstance
+from harness.errors import CauseCode
+
+SAID_LINES = 20
+GROUP_CHARS = 120  # of an exception group's own text, in a message
+_TOKEN_REFUSED = re.compile(
+    r"ServerResponseError.*(?:Invalid auth token|Signature has expired|token.*expired)", re.DOTALL
+)
+
+_TASK_FAILED = "Task failed with exception"
+_GAVE_UP = "Unhandled exception"  # of Airflow's own process beside the task's, which it has killed before
+_TIME_IS_OVER = "Timeout, PID: "  # all that Airflow says of a task's execution_timeout
+_TRIGGER_FAILED = "Trigger failed:\n"
+# Beginnings of what Airflow says when something beside the task raised.
+_BESIDE_THE_TASK = (
+    "Early rendering of map_index_template failed",
+    "Failed to push an xcom",
+    "Failed to run task callback",
+    "Failed to send email notification",
+    "Failed to set rendered fields",
+    "Retry policy evaluation failed",
+    "error calling listener",
+)
+
+
+def raised_by_task(records: Sequence[LogRecord]) -> tuple[Raised, ...]:
+    """What ended the task, then what led to it; not what its callbacks and listeners raised."""
+    telling = [record for record in records if record.raised and not record.text.startswith(_BESIDE_THE_TASK)]
+    own = [record for record in telling if record.text == _TASK_FAILED]
+    raised = (own or telling)[-1].raised if telling else ()
+    if raised and raised[0].kind == "TaskDeferralError":
+        return _raised_by_trigger(records) or raised
+    return raised
+
+
+def _raised_by_trigger(records: Sequence[LogRecord]) -> tuple[Raised, ...]:
+    """What ended the trigger that a task waited for: Airflow hands it to the task as a traceback's text."""
+    told = next((record.text for record in reversed(records) if record.text.startswith(_TRIGGER_FAILED)), "")
+    found = parse_traceback(told.removeprefix(_TRIGGER_FAILED))
+    return () if found is None else (found,)
+
+
+def from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:
+    """A token that Airflow gave the task when it was queued, and refused when the task came with it."""
+    if not any(_TOKEN_REFUSED.search(str(found)) for entry in raised for found in entry.with_inner):
+        return None
+    return Finding(
+        CauseCode.API_SERVER_LOST,
+        f"task {task.label}: its token had expired, so Airflow refused what it asked: it waited for too long",
+        "run the test again; harness status shows what else the cluster was doing",
+        tuple(whole(str(entry)) for entry in raised),
+    )
+
+
+def from_supervisor(task: TaskInstance, records: Sequence[LogRecord]) -> Finding | None:
+    """What Airflow's own process beside the task's could not go on from: it kills the task, then tells why."""
+    last = next((record for record in reversed(records) if record.raised), None)
+    if last is None or last.text != _GAVE_UP:
+        return None
+    if not any(record.text.startswith("Process exited") and record.signal for record in records):
+        return None
+    return Finding(
+        CauseCode.API_SERVER_LOST,
+        f"task {task.label}: Airflow itself gave it up: {_told(last.raised[0])}",
+        "run the test again; harness logs shows what came before",
+        (*(whole(str(entry)) for entry in last.raised), *last_texts(records)),
+    )
+
+
+def from_metrics(task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None) -> Finding | None:
+    """Numbers that Airflow itself refused to keep, which therefore never came to be read as metrics."""
+    wrong = next((found for entry in raised if (found := not_a_metric(entry))), None)
+    if wrong is None or task.task_id != metrics_task:
+        return None
+    return Finding(
+        CauseCode.METRICS_INVALID,
+        f"task {task.label}: {wrong}",
+        "harness logs: see where the training went wrong",
+        tuple(whole(str(entry)) for entry in raised),
+    )
+
+
+def from_exception(
+    task: TaskInstance,
+    records: Sequence[LogRecord],
+    raised: Sequence[Raised],
+    code_root: str,
+    has_earlier: bool,
+) -> Finding | None:
+    if not raised:
+        return None
+    ours = users_frames(raised[0].leaves[0], code_root) or users_frames(raised[0], code_root)
+    place = f" at {ours[0]}" if ours else ""
+    because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
+    everything = [found for entry in raised for found in entry.with_inner]
+    hint = next((hint for entry in everything if (hint := hint_for(entry, code_root))), "")
+    lost = None
+    if has_earlier:
+        lost = next((path for entry in everything if (path := missing_file(entry))), None)
+        if lost is None and not ours:  # raised by an operator, about a program that it ran
+            lost = file_said_missing(record.text for record in records[-SAID_LINES:] if not record.raised)
+            hint = hand_over(lost, code_root) if lost else hint
+    if lost is not None:
+        because += (
+            f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
+        )
+    evidence: list[str] = []
+    for entry in raised:
+        evidence.append(whole(str(entry)))
+        evidence += [f"  {frame}" for frame in users_frames(entry, code_root)[:4]]
+        if entry.frames and not is_users(entry.frames[-1], code_root):
+            evidence.append(f"  {shortened(entry.frames[-1], code_root)}")
+        if entry.inner:
+            evidence.append(whole("\n".join(_placed(leaf, code_root) for leaf in entry.leaves)))
+    if not ours:  # raised by an operator: what was printed before tells more than its frames
+        evidence += last_texts([record for record in records if not record.raised])
+    what = f"failed{place}: {_told(raised[0])}"
+    if raised[0].kind == "AirflowTaskTimeout" and raised[0].message.startswith(_TIME_IS_OVER):
+        what = f"ran longer than its execution_timeout{place}: {raised[0].kind}"
+    return Finding(
+        CauseCode.TASK_FAILED,
+        f"task {task.label} {what}{because}",
+        hint,
+        tuple(evidence),
+    )
+
+
+def _told(raised: Raised) -> str:
+    """An exception in a line: of a group the first that is in it, as the group's own text tells nothing."""
+    if not raised.inner:
+        return in_a_line(str(raised))
+    return f"{in_a_line(str(raised.leaves[0]))} (in {in_a_line(str(raised), GROUP_CHARS)})"
+
+
+def _placed(raised: Raised, code_root: str) -> str:
+    ours = users_frames(raised, code_root)
+    return f"  {raised}" + (f" at {ours[0]}" if ours else "")

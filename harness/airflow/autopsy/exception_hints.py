@@ -1,0 +1,111 @@
+"""What helps against the exceptions that tasks fail with most often."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from harness.airflow.autopsy.missing_modules import missing_module
+from harness.airflow.autopsy.missing_settings import missing_setting
+from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
+from harness.airflow.logs.task_log import Raised
+
+# As Python, numpy, pyarrow and SQLAlchemy's neighbours say it.
+_MISSING_FILE = re.compile(
+    r"No such file or directory: '(?P<python>[^']+)'|local file '(?P<arrow>[^']+)'"
+    r"|(?P<numpy>/\S+) not found\b|[Ff]ile:? '?(?P<other>/[^\s']+)'? (?:does not|doesn't) exist"
+)
+# As programs that a task starts say it: `cat: /tmp/model.txt: No such file or directory`.
+_SAID_MISSING = re.compile(r"(?:^|[\s:'\"`])(?P<path>[^\s:'\"`]+)['\"]?: No such file or directory")
+_OF_THE_IMAGE = ("/bin/", "/lib/", "/sbin/", "/usr/")
+_STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subprocess_exec"})
+_BY_MESSAGE = (
+    (
+        re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNORECASE),
+        "what a task returns is kept as an XCom: return numbers, text, lists or dicts, and files by their path",
+    ),
+    (
+        re.compile("unmappable_return_value_length"),
+        "map over fewer parts: 1024 at most, unless AIRFLOW__CORE__MAX_MAP_LENGTH below [image.env] says more",
+    ),
+)
+_BY_KIND = {
+    "AirflowSensorTimeout": "what the sensor waits for did not come: raise its `timeout`, or give the test that input",
+    "AirflowTaskTimeout": "raise the task's `execution_timeout`, or give it less to do through the test's `conf`",
+    "BrokenProcessPool": f"such a process is mostly killed for its memory: {MEMORY_HINT}",
+    "MemoryError": MEMORY_HINT,
+    "TerminatedWorkerError": f"such a process is mostly killed for its memory: {MEMORY_HINT}",
+}
+
+
+_NOT_WRITABLE = re.compile(r"(?:Permission denied|Read-only file system): '(?P<path>[^']+)'")
+_NOT_FINITE = "Out of range float values are not JSON compliant"
+_TOO_LARGE = "can't serialize ints"
+
+
+def not_a_metric(raised: Raised) -> str | None:
+    """What is wrong with a number that Airflow refused to keep; None for anything else that was raised."""
+    if _NOT_FINITE in raised.message:
+        return "a number that it returned is not finite (NaN or infinite)"
+    if raised.kind == "OverflowError" and raised.message.startswith(_TOO_LARGE):
+        return "a number that it returned is too large (more than 64 bits)"
+    return None
+
+
+def missing_file(raised: Raised) -> str | None:
+    """The path that was not there; None for anything else that was raised."""
+    if raised.kind not in {"FileNotFoundError", "OSError"} or missing_program(raised):
+        return None
+    match = _MISSING_FILE.search(raised.message)
+    return next(filter(None, match.groups()), None) if match else None
+
+
+def missing_program(raised: Raised) -> str | None:
+    """The program that a task could not start because it is not there; None for anything else."""
+    started = raised.frames and raised.frames[-1].name in _STARTS_PROGRAMS
+    if raised.kind != "FileNotFoundError" or not started:
+        return None
+    match = _MISSING_FILE.search(raised.message)
+    return match["python"] if match else None
+
+
+def file_said_missing(lines: Iterable[str]) -> str | None:
+    """The file that a program which a task ran did not find, by what it printed; None where it told of none."""
+    for line in lines:
+        match = _SAID_MISSING.search(line)
+        if match and not match["path"].startswith(_OF_THE_IMAGE):
+            return match["path"]
+    return None
+
+
+def hand_over(path: str, code_root: str) -> str:
+    """What to do about a file at `path` that one task left for another."""
+    file, root = PurePosixPath(path), PurePosixPath(code_root)
+    folder = file.relative_to(root).parent if file.is_relative_to(root) else None
+    if folder is not None and folder.parts:
+        where = f'put `shared = ["{folder}"]` under [image] in harness.toml'
+    else:
+        where = "write it into a folder that [image] shared names in harness.toml"
+    return (
+        f"each task runs in a pod of its own, where code is read-only: to hand files on, {where}, "
+        "or use $HARNESS_ARTIFACTS_URL"
+    )
+
+
+def hint_for(raised: Raised, code_root: str) -> str:
+    """What to do about it; empty where nothing is known. `code_root`: where the user's code lies in the image."""
+    refused = _NOT_WRITABLE.search(raised.message)
+    path = missing_file(raised) or (refused["path"] if refused else None)
+    if path and (not refused or PurePosixPath(path).is_relative_to(code_root)):
+        return hand_over(path, code_root)
+    if program := missing_program(raised):
+        return f"the image has no program {program}: it holds Python and what the lock names; take a package with it"
+    if raised.kind == "ModuleNotFoundError" and (hint := missing_module(raised.message)):
+        return hint
+    if hint := missing_setting(raised.kind, raised.message):
+        return hint
+    if not_a_metric(raised):
+        return "return finite numbers of ordinary size: Airflow keeps what a task returns as JSON"
+    told = (hint for pattern, hint in _BY_MESSAGE if pattern.search(raised.message))
+    return next(told, _BY_KIND.get(raised.kind, ""))

@@ -1,0 +1,108 @@
+"""Why a task's process was ended by a signal."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+
+from harness.airflow.autopsy.finding import Finding, whole
+from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
+from harness.airflow.logs.task_log import LogRecord, Raised
+from harness.airflow.pods.pods import Pod, shown_bytes
+from harness.airflow.rest.models import TaskInstance
+from harness.cluster.kind.kernel_log import OomKill
+from harness.errors import CauseCode
+
+_CHILD_LOST = {"BrokenProcessPool", "TerminatedWorkerError"}  # of concurrent.futures, and of joblib's loky
+# subprocess, multiprocessing and PyTorch's DataLoader, a shell's exit code.
+_CHILD_KILLED = re.compile(
+    r"died with <Signals\.SIGKILL|killed by signal: (?:Killed|9\b)|SIGKILL|exit(?: ?code|ed with)?[ =:]+(?:-9|137)\b"
+)
+
+
+def killed(
+    task: TaskInstance,
+    pod: Pod | None,
+    records: Sequence[LogRecord],
+    kills: Sequence[OomKill] | None,
+    evidence: tuple[str, ...],
+) -> Finding | None:
+    """What ended the process, as far as the log tells of a signal; None when it tells of none.
+
+    `kills` are those for memory that the node's kernel remembers; None: it could not be asked.
+    """
+    ended = next((record for record in reversed(records) if record.signal), None)
+    if ended is None:
+        return None
+    limit = pod.limits.memory_bytes if pod else None
+    if (found := at_its_limit(task, pod, kills, evidence)) is not None:
+        return found
+    name = _name(ended.signal or 0)
+    if ended.signal == signal.SIGKILL and kills is None:
+        about = f" (its memory limit is {shown_bytes(limit)})" if limit else ""
+        return Finding(
+            CauseCode.TASK_FAILED,
+            f"task {task.label} was killed ({name}), most likely for using too much memory{about}",
+            MEMORY_HINT,
+            evidence,
+        )
+    how = "was killed" if ended.signal == signal.SIGKILL else "was ended"
+    return Finding(
+        CauseCode.TASK_FAILED,
+        f"task {task.label} {how} by {name}" + (", not for its memory" if how == "was killed" else ""),
+        "harness logs: its last lines tell what it was doing",
+        evidence,
+    )
+
+
+def at_its_limit(
+    task: TaskInstance, pod: Pod | None, kills: Sequence[OomKill] | None, evidence: tuple[str, ...]
+) -> Finding | None:
+    """What the kernel tells of a kill for memory in the task's pod; None when it tells of none."""
+    victim = _victim(pod, kills)
+    if victim is None:
+        return None
+    what = f"was killed at its memory limit{_of(pod)}: its process had a peak of {shown_bytes(victim.held_bytes)}"
+    return _out_of_memory(task, f"{what}, the rest is Airflow's", evidence)
+
+
+def child_killed(
+    task: TaskInstance, pod: Pod | None, raised: Sequence[Raised], kills: Sequence[OomKill] | None
+) -> Finding | None:
+    """A process of the task's own that the kernel killed for memory: Python says only that it is gone."""
+    found = (entry for first in raised for entry in first.with_inner)
+    lost = next((entry for entry in found if _lost_a_child(entry)), None)
+    victim = _victim(pod, kills)
+    if lost is None or victim is None:
+        return None
+    return _out_of_memory(
+        task,
+        f"failed because a process that it had started was killed at the memory limit{_of(pod)}: it had a peak of "
+        f"{shown_bytes(victim.held_bytes)} ({lost.kind})",
+        tuple(whole(str(entry)) for entry in raised),
+    )
+
+
+def _lost_a_child(raised: Raised) -> bool:
+    return raised.kind in _CHILD_LOST or _CHILD_KILLED.search(raised.message) is not None
+
+
+def _victim(pod: Pod | None, kills: Sequence[OomKill] | None) -> OomKill | None:
+    return next((kill for kill in reversed(kills or ()) if pod and kill.pod_uid == pod.uid), None)
+
+
+def _of(pod: Pod | None) -> str:
+    limit = pod.limits.memory_bytes if pod else None
+    return f" of {shown_bytes(limit)}" if limit else ""
+
+
+def _out_of_memory(task: TaskInstance, what: str, evidence: tuple[str, ...]) -> Finding:
+    return Finding(CauseCode.TASK_OUT_OF_MEMORY, f"task {task.label} {what}", MEMORY_HINT, evidence)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

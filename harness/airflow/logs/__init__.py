@@ -1,0 +1,1 @@
+"""Task logs: kept while they are written, read, and freed of secrets."""

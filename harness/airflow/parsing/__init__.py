@@ -1,0 +1,1 @@
+"""DAG files: parsed or not, refused, or defining one DAG twice."""

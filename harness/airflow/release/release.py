@@ -1,0 +1,272 @@
+"""One version's release: its namespace, secrets, database and Airflow, made, awaited and removed."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import secrets
+import textwrap
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.cluster import labels
+from harness.cluster.api import KubernetesApi, Manifest
+from harness.cluster.services.database import Credentials, Server
+from harness.cluster.services.helm import Helm, chart
+from harness.errors import CauseCode, HarnessError
+from harness.host import background
+
+RELEASE = "airflow"
+USER = "harness"
+CLAIMS_GO_S = 2.0
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a version's Airflow is made from. `namespace` is the version's name everywhere.
+
+    `env` is what the image sets for the code of its DAGs.
+    """
+
+    namespace: str
+    project: str
+    commit: str
+    ref: str
+    tag: str
+    image: str
+    template: str
+    dags_folder: str
+    base_url: str
+    shared: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    ca_bundle: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Login:
+    """The one user of a version's Airflow."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def new_namespace(project: str) -> str:
+    """`<project>-<8 random>`: never used before, on any machine."""
+    return f"{labels.name_of(project)}-{secrets.token_hex(4)}"
+
+
+def in_namespace(release: Release, namespace: str) -> Release:
+    """The same release under another name."""
+    base_url = release.base_url.replace(f"//{release.namespace}.", f"//{namespace}.", 1)
+    return replace(release, namespace=namespace, base_url=base_url)
+
+
+def database_name(namespace: str) -> str:
+    return "v_" + namespace.replace("-", "_")
+
+
+def create_namespace(
+    api: KubernetesApi, release: Release, *, role: str = "version", extra: Mapping[str, str] | None = None
+) -> None:
+    """Make the version's namespace, whose labels and annotations say what it is."""
+    metadata = identity(release, role)
+    metadata["name"] = release.namespace
+    metadata["labels"] |= {"pod-security.kubernetes.io/enforce": "restricted"} | dict(extra or {})
+    api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def identity(release: Release, role: str = "version") -> Manifest:
+    """The labels and annotations of a namespace, which say what it holds."""
+    return {
+        "labels": _labels(release, role),
+        "annotations": {
+            labels.REF: release.ref,
+            labels.TAG: release.tag,
+            labels.AUTHOR: labels.author(),
+            labels.CREATED_AT: datetime.now(UTC).isoformat(timespec="seconds"),
+            labels.STATE: "starting",
+        },
+    }
+
+
+def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
+    """Make the database with its role, and the Secret; nothing of it needs the image."""
+    login = Login(USER, secrets.token_urlsafe(18))
+    credentials = server.create(database_name(release.namespace), release.template)
+    api.create(
+        f"/api/v1/namespaces/{release.namespace}/secrets", _secret(credentials, login, _labels(release))
+    )
+    if release.ca_bundle:
+        api.create(
+            f"/api/v1/namespaces/{release.namespace}/configmaps",
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "ca-bundle", "labels": _labels(release)},
+                "data": {"ca-bundle.crt": release.ca_bundle},
+            },
+        )
+    return login
+
+
+def _labels(release: Release, role: str = "version") -> dict[str, str]:
+    return labels.ours(project=release.project, commit=release.commit[:40], role=role)
+
+
+def install(helm: Helm, release: Release, *, standby: str = "") -> None:
+    """Install the chart; returns when the objects exist, not when they are ready.
+
+    `standby` names the image, without code, of a control plane that is started before its version is known.
+    """
+    helm.install(RELEASE, chart("airflow"), release.namespace, _values(release, standby))
+
+
+def change(helm: Helm, release: Release, *, standby: str) -> None:
+    """Make the installed release of a control plane that stood by be this one."""
+    helm.change(RELEASE, chart("airflow"), release.namespace, _values(release, standby))
+
+
+def pod_template(helm: Helm, release: Release, *, standby: str) -> str:
+    """The file from which the executor makes task pods, as the chart has it for this release."""
+    values = _values(release, standby)
+    rendered = helm.rendered(RELEASE, chart("airflow"), release.namespace, values, "pod-template.yaml")
+    _, _, rest = rendered.partition("\n  pod.yaml: |\n")
+    block = itertools.takewhile(
+        lambda line: line.startswith("    ") or not line.strip(), rest.splitlines(True)
+    )
+    return textwrap.dedent("".join(block)).rstrip() + "\n"
+
+
+def _values(release: Release, standby: str) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "image": release.image,
+        "labels": {"project": release.project, "commit": release.commit[:40], "createdBy": "harness"},
+        "dagsFolder": release.dags_folder,
+        "baseUrl": release.base_url,
+        "apiUser": USER,
+    }
+    if release.shared:
+        values["shared"] = [
+            {"path": path, "subPath": f"shared/{index}"} for index, path in enumerate(release.shared)
+        ]
+    if release.ca_bundle:
+        values["caBundle"] = {"configMap": "ca-bundle"}
+    if standby:
+        values |= {"standby": True, "controlPlane": {"image": standby}}
+    return values
+
+
+def remove(
+    api: KubernetesApi,
+    server: Server,
+    namespace: str,
+    *,
+    deadline_s: float = 120.0,
+    wait: bool = True,
+    on_change: Callable[[str], None] = lambda _: None,
+) -> bool:
+    """Remove a version whole: its namespace with all that is in it, its database and role.
+
+    Without `wait` the cluster is left to do the rest; `on_change` is told what is still there.
+
+    False when there was nothing of it. Raises HarnessError(CLUSTER_FAILED) when the namespace does not go.
+    """
+    was_there = delete_namespace(api, namespace, wait=wait)
+    on_change("its database")
+    server.drop(database_name(namespace))
+    if wait:
+        wait_gone(api, namespace, deadline_s=deadline_s, on_change=on_change)
+    return was_there
+
+
+def delete_namespace(api: KubernetesApi, namespace: str, *, wait: bool = True) -> bool:
+    """Let a namespace of ours begin to go; False when there is none. Raises HarnessError(USAGE) for others'.
+
+    `wait`: somebody waits until it is gone, so it is worth two seconds that its volume claims go first.
+    """
+    path = f"/api/v1/namespaces/{namespace}"
+    found = api.get(path)
+    if found is None:
+        return False
+    if (found["metadata"].get("labels") or {}).get(labels.CREATED_BY) != "harness":
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"namespace {namespace} was not made by harness: it stays",
+            hint="harness status",
+        )
+    # Pods first and without a farewell: a namespace that waits for them looks again only seconds later.
+    for owner in ("deployments", "replicasets"):  # these would make new pods
+        api.delete(f"/apis/apps/v1/namespaces/{namespace}/{owner}", propagationPolicy="Background")
+    api.delete(f"{path}/pods", gracePeriodSeconds=0)
+    if wait:
+        _remove_claims(api, path)
+    api.delete(path)
+    return True
+
+
+def wait_gone(
+    api: KubernetesApi, namespace: str, *, deadline_s: float, on_change: Callable[[str], None]
+) -> None:
+    """Return when the namespace is gone. Raises HarnessError(CLUSTER_FAILED) with what is left in it."""
+    path = f"/api/v1/namespaces/{namespace}"
+    until = time.monotonic() + deadline_s
+    while (namespaced := api.get(path)) is not None:
+        left = _left(namespaced)
+        if time.monotonic() > until:
+            raise HarnessError(
+                CauseCode.CLUSTER_FAILED,
+                f"namespace {namespace} was not gone after {deadline_s:.0f} s: {left[0]}",
+                evidence=left,
+                hint=f"harness down {namespace}",
+            )
+        on_change(left[0])
+        background.check()
+        time.sleep(0.2)
+
+
+def _remove_claims(api: KubernetesApi, namespace_path: str) -> None:
+    """Remove the claims of volumes, which go once no pod is there that uses them.
+
+    Kubernetes keeps them until then, and looks again at a namespace in which it found one only eight seconds later.
+    """
+    path = f"{namespace_path}/persistentvolumeclaims"
+    api.delete(path)
+    until = time.monotonic() + CLAIMS_GO_S
+    while api.list(path) and time.monotonic() < until:
+        background.check()
+        time.sleep(0.05)
+
+
+def _left(namespace: Manifest) -> list[str]:
+    """What keeps a namespace from going, as Kubernetes tells it."""
+    conditions = namespace.get("status", {}).get("conditions") or []
+    told = [each["message"] for each in conditions if each.get("status") != "False" and each.get("message")]
+    return told or ["Kubernetes has not said what is left in it"]
+
+
+def login_of(api: KubernetesApi, namespace: str) -> Login:
+    """The login of a version that exists. Raises HarnessError(USAGE) when it does not."""
+    secret = api.get(f"/api/v1/namespaces/{namespace}/secrets/airflow")
+    if secret is None:
+        raise HarnessError(CauseCode.USAGE, f"there is no version {namespace}", hint="harness status")
+    passwords = json.loads(base64.b64decode(secret["data"]["passwords.json"]))
+    return Login(USER, passwords[USER])
+
+
+def _secret(credentials: Credentials, login: Login, identity: Mapping[str, str]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "airflow", "labels": dict(identity)},
+        "stringData": {
+            "sql_alchemy_conn": credentials.url,
+            "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "jwt_secret": secrets.token_urlsafe(48),
+            "api_secret_key": secrets.token_urlsafe(32),
+            "passwords.json": json.dumps({login.username: login.password}),
+        },
+    }

@@ -1,0 +1,1 @@
+"""Airflow's REST API of one version: its session, its calls, and what they answer as frozen values."""

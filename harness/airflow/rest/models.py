@@ -1,0 +1,238 @@
+"""What Airflow's REST API tells, as frozen values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from harness.airflow.autopsy.finding import in_a_line
+
+# Airflow adds to an import timeout where to read on.
+_DOCS = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
+RUN_END_STATES = frozenset({"success", "failed"})
+TASK_END_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a traceback."""
+
+    file: str
+    line: int
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" + (f" in {self.name}" if self.name else "")
+
+
+@dataclass(frozen=True)
+class Dag:
+    """A DAG that the dag-processor has parsed. `file` is relative to the DAGs folder."""
+
+    dag_id: str
+    is_paused: bool
+    file: str | None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Dag:
+        return cls(data["dag_id"], data["is_paused"], data.get("relative_fileloc"))
+
+
+@dataclass(frozen=True)
+class DagImportError:
+    """A DAG file that cannot be imported. `file` is relative to the DAGs folder, `folder` that in the repository."""
+
+    file: str
+    stack_trace: str
+    folder: str = ""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> DagImportError:
+        return cls(data["filename"], data["stack_trace"])
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The traceback's frames, outermost first."""
+        return traceback_frames(self.stack_trace)
+
+    @property
+    def line(self) -> int | None:
+        """The line of the DAG file itself where the import failed, if the traceback names it."""
+        ours = [frame.line for frame in self.frames if frame.file.endswith("/" + self.file)]
+        return ours[-1] if ours else None
+
+    @property
+    def text(self) -> str:
+        """The exception with all lines of its message."""
+        return exception_text(self.stack_trace) or "import failed"
+
+    @property
+    def message(self) -> str:
+        """The exception in one line, such as `ModuleNotFoundError: No module named 'x'`."""
+        return in_a_line(_DOCS.sub("", self.text))
+
+    @property
+    def place(self) -> str:
+        """File and line, as editors open them."""
+        return self.path if self.line is None else f"{self.path}:{self.line}"
+
+    @property
+    def path(self) -> str:
+        """The file in the user's repository."""
+        return f"{self.folder}/{self.file}" if self.folder else self.file
+
+
+def traceback_frames(text: str) -> tuple[Frame, ...]:
+    """The frames in a traceback's text, outermost first."""
+    found = (_FRAME.match(line) for line in text.splitlines())
+    return tuple(Frame(m["file"], int(m["line"]), m["name"] or "") for m in found if m)
+
+
+def exception_text(trace: str) -> str:
+    """What stands after the last frame of a traceback's text: the exception with all lines of its message."""
+    lines = [line for line in trace.splitlines() if line.strip()]
+    last_frame = max((index for index, line in enumerate(lines) if _FRAME.match(line)), default=-1)
+    after = lines[last_frame + 1 :]
+    begin = next((index for index, line in enumerate(after) if not line.startswith(" ")), None)
+    return "\n".join(after[begin:] if begin is not None else lines[-1:]).strip()
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """One run of a DAG."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    logical_date: str | None
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> DagRun:
+        return cls(
+            dag_id=data["dag_id"],
+            run_id=data["dag_run_id"],
+            state=data["state"],
+            logical_date=data.get("logical_date"),
+            queued_at=_time(data.get("queued_at")),
+            started_at=_time(data.get("start_date")),
+            ended_at=_time(data.get("end_date")),
+        )
+
+    @property
+    def ended(self) -> bool:
+        return self.state in RUN_END_STATES
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """One task instance in its latest try. `pod` is the host name it ran on: its pod's name."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    max_tries: int
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    note: str | None = None
+    operator: str | None = None
+    pod: str | None = None
+    pool: str = "default_pool"
+    pool_slots: int = 1
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> TaskInstance:
+        return cls(
+            task_id=data["task_id"],
+            map_index=data["map_index"],
+            state=data["state"],
+            try_number=data["try_number"],
+            max_tries=data["max_tries"],
+            queued_at=_time(data.get("queued_when")),
+            started_at=_time(data.get("start_date")),
+            ended_at=_time(data.get("end_date")),
+            note=data.get("note"),
+            operator=data.get("operator_name") or data.get("operator"),
+            pod=data.get("hostname") or None,
+            pool=data.get("pool") or "default_pool",
+            pool_slots=data.get("pool_slots") or 1,
+        )
+
+    @property
+    def label(self) -> str:
+        """The task's id, with the index of a mapped one: `square[2]`."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.task_id, self.map_index
+
+    @property
+    def ended(self) -> bool:
+        return self.state in TASK_END_STATES
+
+    @property
+    def queued_s(self) -> float | None:
+        """Seconds from queued to started."""
+        return _seconds(self.queued_at, self.started_at)
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from started to ended."""
+        return _seconds(self.started_at, self.ended_at)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What tasks share among them. `slots` is less than 0 where there is no end of them."""
+
+    name: str
+    slots: int
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Pool:
+        return cls(data["name"], data["slots"])
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """An entry of Airflow's own event log, such as an executor's reason for failing a task."""
+
+    event: str
+    task_id: str | None
+    map_index: int | None
+    try_number: int | None
+    text: str
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> AuditEvent:
+        return cls(
+            event=data["event"],
+            task_id=data.get("task_id"),
+            map_index=data.get("map_index"),
+            try_number=data.get("try_number"),
+            text=data.get("extra") or "",
+        )
+
+
+def duration_s(text: str) -> float:
+    """Seconds of an ISO 8601 duration, as Airflow's API writes them: PT15S, P1DT2H30M."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(timedelta).validate_python(text).total_seconds()
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start and end and end >= start else None

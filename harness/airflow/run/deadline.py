@@ -1,0 +1,94 @@
+"""What is told of a DAG run that had not ended when its time was over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from harness.airflow.autopsy.autopsy import last_pod
+from harness.airflow.pods.pods import Pod
+from harness.airflow.rest.models import TaskInstance
+from harness.errors import CauseCode, HarnessError
+
+Try = tuple[str, int, int]
+_LESS = "raise `timeout` of the test in harness.toml, or give the test less to do through `conf`"
+_LOOKED_FOR = "give the test what the sensor looks for, or raise `timeout` of the test in harness.toml"
+
+
+def timed_out(
+    dag_id: str,
+    tasks: Sequence[TaskInstance],
+    pods: Sequence[Pod],
+    timeout_s: float,
+    first_queued: Mapping[Try, datetime],
+) -> HarnessError:
+    """Who was running, who was waiting and for what, when the time was over.
+
+    `first_queued`: when each try was queued first; a sensor that is rescheduled is queued again and again.
+    """
+    running = [task for task in tasks if task.state == "running"]
+    waiting = [task for task in tasks if task.state is not None and not task.ended and task not in running]
+    homeless = {task: pod for task in waiting if (pod := last_pod(pods, task)) and pod.unschedulable}
+    lines = [f"task {task.label}: {task.state}{_since(task, first_queued)}" for task in running]
+    lines += [
+        f"task {task.label}: {task.state}" + (f", {homeless[task].unschedulable}" if task in homeless else "")
+        for task in waiting
+    ]
+    head = f"DAG {dag_id} had not ended after {shown_duration(timeout_s)}"
+    if not running and homeless:
+        task, pod = next(iter(homeless.items()))
+        return HarnessError(
+            CauseCode.POD_NOT_STARTED,
+            f"{head}: task {task.label}, which requests {pod.requests}, never got a node: {pod.unschedulable}",
+            hint="harness status shows who uses the cluster; harness down VERSION frees what a version holds",
+            evidence=lines,
+            task_id=task.task_id,
+        )
+    what, hint = "no task had started", _LESS
+    first = next(iter([*running, *waiting]), None)
+    if first is not None:
+        since = _since(first, first_queued)
+        what = f"task {first.label} was {first.state}{since}"
+        if _looks(first, first_queued):
+            what, hint = f"task {first.label}, a sensor, had waited{since} for what it looks for", _LOOKED_FOR
+    return HarnessError(
+        CauseCode.RUN_TIMEOUT,
+        f"{head}: {what}",
+        hint=hint,
+        evidence=lines,
+        task_id=first.task_id if first else None,
+    )
+
+
+def try_of(task: TaskInstance) -> Try:
+    """What tells one try of a task instance from another."""
+    return (*task.key, task.try_number)
+
+
+def _looks(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> bool:
+    """Whether it is a sensor at work. Between two looks it may have no pod: Airflow queues it anew for each."""
+    if "sensor" not in (task.operator or "").lower():
+        return False
+    first = first_queued.get(try_of(task))
+    queued_again = first is not None and task.queued_at is not None and task.queued_at > first
+    return queued_again or task.state in {"running", "deferred", "up_for_reschedule"}
+
+
+def _since(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> str:
+    is_at_work = task.state == "running" and not _looks(task, first_queued)
+    start = task.started_at if is_at_work else first_queued.get(try_of(task), task.queued_at)
+    if start is None:
+        return ""
+    return f" for {shown_duration(max(0.0, (datetime.now(UTC) - start).total_seconds()))}"
+
+
+def shown_duration(seconds: float) -> str:
+    """Seconds as people write them: 45s, 9m12s, 1h05m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"

@@ -1,0 +1,74 @@
+"""What the task that a test takes its metrics from handed over."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from harness.airflow.autopsy.autopsy import root_failure
+from harness.airflow.rest.api import AirflowApi
+from harness.airflow.rest.models import TaskInstance
+from harness.airflow.run.following import RunOutcome
+from harness.errors import CauseCode, HarnessError
+from harness.project.configuration import MetricsSource
+
+RETURNED = "return_value"
+
+
+def failure(source: MetricsSource | None, outcome: RunOutcome) -> TaskInstance | None:
+    """The failed task because of which there are no metrics, although the run succeeded: its last tasks decide that."""
+    mine = [task for task in outcome.tasks if source and task.task_id == source.task]
+    if (failed := root_failure(mine)) is not None:
+        return failed
+    return root_failure(outcome.tasks) if any(task.state == "upstream_failed" for task in mine) else None
+
+
+def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: RunOutcome) -> object:
+    """What the metrics task handed over in a run that succeeded.
+
+    Raises HarnessError: METRICS_MISSING when the DAG has no such task, it was skipped, or it handed over nothing under
+    the key; METRICS_INVALID when it is mapped.
+    """
+    instances = [task for task in outcome.tasks if task.task_id == source.task]
+    if not instances:
+        known = ", ".join(sorted({task.task_id for task in outcome.tasks}))
+        raise HarnessError(
+            CauseCode.METRICS_MISSING,
+            f"DAG {dag_id} has no such task: it has {known}",
+            hint="edit `metrics` of the test in harness.toml",
+        )
+    if instances[0].state == "skipped":
+        raise HarnessError(
+            CauseCode.METRICS_MISSING,
+            "it was skipped, so there are no metrics",
+            hint=f"harness logs --task {source.task}: see why it was skipped",
+        )
+    if len(instances) > 1 or instances[0].map_index >= 0:
+        raise HarnessError(
+            CauseCode.METRICS_INVALID,
+            "it is mapped: which of its instances' numbers count can't be known",
+            hint="let a task after it return the numbers, and name that in `metrics` of harness.toml",
+        )
+    value = api.xcom(dag_id, outcome.run.run_id, source.task, source.key)
+    if value is None:
+        keys = api.xcom_keys(dag_id, outcome.run.run_id, source.task)
+        if source.key != RETURNED or any(key != RETURNED for key in keys):
+            raise _nothing_under(source, keys)
+    return value
+
+
+def _nothing_under(source: MetricsSource, keys: tuple[str, ...]) -> HarnessError:
+    others = [key for key in keys if key != source.key]
+    instead = f"; its keys are {', '.join(map(repr, others[:10]))}" if others else ", nor under any other"
+    what = (
+        "it returned nothing"
+        if source.key == RETURNED
+        else f"it handed over nothing under the key {source.key!r}"
+    )
+    near = get_close_matches(source.key, others, n=1) or others
+    return HarnessError(
+        CauseCode.METRICS_MISSING,
+        f"{what}{instead}",
+        hint=f'edit `metrics` of the test in harness.toml: {{ task = "{source.task}", key = "{near[0]}" }}'
+        if others
+        else f'return the numbers from that task, and take `key = "{source.key}"` out of harness.toml',
+    )

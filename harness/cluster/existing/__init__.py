@@ -1,0 +1,1 @@
+"""Clusters that harness did not make: the contexts that the user allowed, and the way to their gateway."""

@@ -1,0 +1,1 @@
+"""Clusters that harness makes: kind, what it is told, and what a node is made from."""

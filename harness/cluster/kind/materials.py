@@ -1,0 +1,166 @@
+"""What a cluster is made from: tools, a node image and the services' images, from releases or from packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import versions
+from harness.cluster.kind.node_image.image import node_image, services_image
+from harness.cluster.kind.node_image.program import Tools, built, programs
+from harness.errors import CauseCode, HarnessError
+from harness.host import process
+from harness.host.docker import client as docker_client
+from harness.host.sources import download, mirrors, pins, release_tools
+from harness.host.sources.choice import Sources
+from harness.host.sources.pins import Pins, Reference
+from harness.host.sources.release_tools import Tool
+from harness.image.base.published import published_base, service_image
+from harness.image.oci import Image
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Everything that a cluster needs, on this machine.
+
+    `services` names the images of `postgresql` and `gateway` on the node; those in `images` must be sent to it.
+    `base` is the image under every version's, by digest; empty where it is made from packages.
+    """
+
+    source: Sources
+    tools: Tools
+    node_image: str
+    services: Mapping[str, str]
+    images: tuple[Image, ...] = ()
+    base: str = ""
+    published: tuple[Tool, ...] = ()
+    postgresql: str = versions.DEBIAN_POSTGRESQL
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        """What the cluster remembers of it."""
+        return {
+            "source": self.source.value,
+            "kubernetes": versions.KUBERNETES,
+            "node_image": self.node_image,
+            "base": self.base,
+            **({"postgresql": self.postgresql} if self.base else {}),
+            **{tool.name: tool.version for tool in self.published},
+            **{f"{tool.name}_file": tool.key for tool in self.published if tool.key},
+        }
+
+    @property
+    def summary(self) -> str:
+        """Which published tools it has, in a few words."""
+        groups = {
+            "on PATH": [tool for tool in self.published if tool.is_on_path],
+            "as published": [tool for tool in self.published if not tool.is_on_path],
+        }
+        return "; ".join(
+            f"{', '.join(f'{tool.name} {tool.version}' for tool in group)} {place}"
+            for place, group in groups.items()
+            if group
+        )
+
+
+def from_packages(*, used: str = "", on_line: Callable[[str], None], log: Path) -> Supply:
+    """Built from package registries alone, once. Raises HarnessError(BUILD_FAILED, TOOL_MISSING).
+
+    `used`: the image of a node that runs, which nobody needs to look for.
+    """
+    image = node_image(used=used, on_line=on_line, log=log)
+    tools = programs(on_line=on_line, log=log).tools
+    services = {"postgresql": image.system_image, "gateway": image.system_image}
+    return Supply(Sources.PACKAGES, tools, image.name, services)
+
+
+def services_from_packages(*, on_line: Callable[[str], None], log: Path) -> Supply:
+    """What a cluster needs whose node has an image of others. Raises HarnessError(BUILD_FAILED, TOOL_MISSING)."""
+    tools = programs(on_line=on_line, log=log).tools
+    image = services_image(on_line=on_line, log=log)
+    services = {"postgresql": image.reference, "gateway": image.reference}
+    return Supply(Sources.PACKAGES, tools, "", services, (image,))
+
+
+def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Supply:
+    """Published files and images, pinned; what is here already is not fetched again.
+
+    `use_path`: a tool on PATH whose version fits is taken instead. Raises HarnessError: SOURCE_UNREACHABLE,
+    CHECKSUM_MISMATCH, TOOL_MISSING or IMAGE_NOT_STARTABLE where there is nothing for this platform.
+    """
+    pinned = pins.load()
+    images = pinned.images
+    found = [_tool(name, pinned, use_path, on_line) for name in release_tools.NAMES]
+    architecture = docker_client.server_architecture()
+    with process.beside(3) as aside:
+        # The base first: whether its registry can be reached decides for all.
+        base = aside.submit(
+            published_base,
+            Reference.parse(images.python),
+            versions.DEBIAN_PYTHON,
+            architecture,
+            on_line=on_line,
+        )
+        services = {
+            name: aside.submit(service_image, Reference.parse(reference), architecture, on_line=on_line)
+            for name, reference in (("postgresql", images.postgresql), ("gateway", images.gateway))
+        }
+        base.result()
+        made = {name: each.result() for name, each in services.items()}
+    return Supply(
+        Sources.RELEASE,
+        Tools(*(tool.path for tool in found)),
+        docker_name(Reference.parse(images.node)),
+        {name: image.reference for name, image in made.items()},
+        tuple(made.values()),
+        images.python,
+        tuple(found),
+        Reference.parse(images.postgresql).tag,
+    )
+
+
+def ensure_node_image(supply: Supply, *, on_line: Callable[[str], None], log: Path) -> None:
+    """Make Docker have the node image. Raises HarnessError(SOURCE_UNREACHABLE)."""
+    name = supply.node_image
+    if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0:
+        return
+    on_line(f"pulling {name}")
+    try:
+        process.stream(["docker", "pull", name], on_line=on_line, log=log, cause=CauseCode.SOURCE_UNREACHABLE)
+    except process.ProgramError as error:
+        reason = error.evidence[-1] if error.evidence else "no reason given"
+        raise HarnessError(
+            CauseCode.SOURCE_UNREACHABLE,
+            f"Docker could not pull {name}: {reason}",
+            hint=download.hint("docker pull takes Docker's own proxy and mirror settings"),
+            evidence=error.evidence[-3:],
+        ) from error
+
+
+def present_tools(origin: Mapping[str, str]) -> Tools | None:
+    """The tools of a cluster that remembers `origin`, if they are on this machine; nothing is fetched."""
+    if origin.get("source") != Sources.RELEASE:
+        return built()
+    found = []
+    for name in release_tools.NAMES:
+        key = origin.get(f"{name}_file")
+        tool = release_tools.kept(name, key) if key else None
+        tool = tool or release_tools.on_path(name, getattr(pins.load(), name))
+        if tool is None:
+            return None
+        found.append(tool.path)
+    return Tools(*found)
+
+
+def _tool(name: str, pinned: Pins, use_path: bool, on_line: Callable[[str], None]) -> Tool:
+    pin = getattr(pinned, name)
+    there = release_tools.on_path(name, pin) if use_path else None
+    return there or release_tools.download_tool(name, pin, on_line)
+
+
+def docker_name(reference: Reference) -> str:
+    """The name by which Docker pulls the image: at the mirror that stands for its registry, if there is one."""
+    address = mirrors.load().by_host.get(reference.registry)
+    registry = address.partition("://")[2] if address else reference.registry
+    return f"{registry}/{reference.repository}@{reference.digest}"

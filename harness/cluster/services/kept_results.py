@@ -1,0 +1,93 @@
+"""Results that the cluster keeps, in the database `harness` of its PostgreSQL server: measured once, read by all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from harness.cluster.services.database import Server
+from harness.errors import HarnessError
+
+DATABASE = "harness"
+KEPT_DAYS = 90
+_TABLE = """
+    CREATE TABLE IF NOT EXISTS result (
+      key text PRIMARY KEY,
+      made_at timestamptz NOT NULL DEFAULT now(),
+      document text NOT NULL
+    );
+"""
+
+
+@dataclass(frozen=True)
+class KeptResult:
+    """A document and when it was made, ISO 8601."""
+
+    document: str
+    made_at: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """The documents of one cluster by their keys, which are SHA-256 in hexadecimal digits."""
+
+    server: Server
+
+    def find(self, keys: Iterable[str]) -> dict[str, KeptResult]:
+        """Those that there are. Raises HarnessError(DATABASE_FAILED)."""
+        listed = ", ".join(f"'{_key(key)}'" for key in keys)
+        if not listed:
+            return {}
+        printed = self._query(
+            f"""
+            SELECT json_build_object('key', key, 'document', document,
+              'made_at', to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"'))
+              FROM result WHERE key IN ({listed});
+            """
+        )
+        rows = [json.loads(line) for line in printed.splitlines() if line.strip()]
+        return {row["key"]: KeptResult(row["document"], row["made_at"]) for row in rows}
+
+    def keep(self, documents: Mapping[str, str]) -> None:
+        """Keep documents, in place of older ones; forget those of long ago. Raises HarnessError(DATABASE_FAILED)."""
+        if not documents:
+            return
+        rows = ", ".join(
+            f"('{_key(key)}', convert_from(decode('{document.encode().hex()}', 'hex'), 'UTF8'))"
+            for key, document in documents.items()
+        )
+        self._query(
+            f"""
+            INSERT INTO result (key, document) VALUES {rows}
+              ON CONFLICT (key) DO UPDATE SET document = EXCLUDED.document, made_at = now();
+            DELETE FROM result WHERE made_at < now() - interval '{KEPT_DAYS} days';
+            """
+        )
+
+    def _query(self, sql: str) -> str:
+        try:
+            return self.server.query(sql, DATABASE)
+        except HarnessError:
+            self._make()
+        return self.server.query(sql, DATABASE)
+
+    def _make(self) -> None:
+        """The database and its table; of two clients that make them at once one fails, and finds them made."""
+        try:
+            self.server.query(
+                f"""
+                SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS
+                  (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
+                REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
+                """
+            )
+            self.server.query(_TABLE, DATABASE)
+        except HarnessError:
+            self.server.query(_TABLE, DATABASE)
+
+
+def _key(key: str) -> str:
+    if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
+        raise ValueError(f"{key!r} is no SHA-256")
+    return key

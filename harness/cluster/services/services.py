@@ -1,0 +1,180 @@
+"""What versions share: the namespace harness-system with one PostgreSQL server and one gateway."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from harness import __version__
+from harness.cluster import labels
+from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
+from harness.cluster.services.helm import Helm, chart, fingerprint
+from harness.errors import CauseCode, HarnessError
+
+NAMESPACE = "harness-system"
+RELEASE = "cluster"
+LAST_LINES = 5
+_DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
+_MARKER = f"/api/v1/namespaces/{NAMESPACE}/configmaps/harness"
+
+
+def recorded(api: KubernetesApi) -> Mapping[str, str]:
+    """What the cluster remembers of how it was made; empty when `up` did not come to its end."""
+    found = api.get(_MARKER)
+    return dict(found.get("data") or {}) if found else {}
+
+
+def install(
+    api: KubernetesApi,
+    helm: Helm,
+    images: Mapping[str, str],
+    *,
+    origin: Mapping[str, str],
+    forwarded: bool = False,
+) -> bool:
+    """Install or mend the shared services; `images` names those of `postgresql` and `gateway`.
+
+    `origin` (source, Kubernetes version, …) is kept in the cluster. `forwarded`: the gateway gets no port of the
+    nodes. True when something had to be changed. Raises HarnessError(CLUSTER_FAILED) when the namespace is others'.
+    """
+    dns = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
+    if dns is None:
+        raise HarnessError(
+            CauseCode.CLUSTER_FAILED, "the cluster has no DNS service", hint="harness down && harness up"
+        )
+    values: dict[str, dict[str, str]] = {
+        "labels": labels.ours(role="shared"),
+        "postgresql": {"image": images["postgresql"]},
+        "gateway": {"image": images["gateway"], "resolver": dns["spec"]["clusterIP"]},
+    }
+    if forwarded:
+        values["gateway"]["serviceType"] = "ClusterIP"
+    wanted = fingerprint(chart("cluster"), values)
+    known = recorded(api)
+    if known.get("services") == wanted and _unready(api) == []:
+        if not dict(origin).items() <= known.items():
+            record(api, {**known, **origin})
+        return False
+    _apply_namespace(api)
+    _keep_password(api)
+    helm.upgrade(RELEASE, chart("cluster"), NAMESPACE, values)
+    record(api, {**origin, "services": wanted, "harness": __version__})
+    return True
+
+
+def record(api: KubernetesApi, data: Mapping[str, str]) -> None:
+    """Keep how the cluster was made, in the cluster."""
+    api.apply(
+        _MARKER,
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "harness", "labels": labels.ours(role="shared")},
+            "data": dict(data),
+        },
+    )
+
+
+def wait_ready(api: KubernetesApi, *, deadline_s: float, on_change: Callable[[str], None]) -> None:
+    """Return when every deployment of the namespace is available. Raises HarnessError(CLUSTER_FAILED)."""
+    until = time.monotonic() + deadline_s
+    last = ""
+    while unready := _unready(api):
+        if unready[0] != last:
+            last = unready[0]
+            on_change(last)
+        if time.monotonic() > until:
+            raise HarnessError(
+                CauseCode.CLUSTER_FAILED,
+                f"the shared services were not ready within {deadline_s:.0f} s: {unready[0]}",
+                evidence=[*unready, *_last_words(api)],
+                hint="harness down && harness up",
+            )
+        time.sleep(0.25)
+
+
+def _unready(api: KubernetesApi) -> list[str]:
+    """What is not ready yet, with the reason as far as the pods tell it."""
+    deployments = api.list(_DEPLOYMENTS.format(NAMESPACE))
+    missing = {"postgres", "gateway"} - {item["metadata"]["name"] for item in deployments}
+    found = [f"{name} is not there" for name in sorted(missing)]
+    for item in deployments:
+        if item.get("status", {}).get("availableReplicas", 0) < item["spec"]["replicas"]:
+            found.append(f"{item['metadata']['name']}: {_pod_state(api, item['metadata']['name'])}")
+    # Without names nobody finds PostgreSQL: on a busy machine the cluster's DNS starts after it.
+    for item in api.list(_DEPLOYMENTS.format("kube-system"), labelSelector="k8s-app=kube-dns"):
+        if item.get("status", {}).get("availableReplicas", 0) < 1:
+            found.append(f"{item['metadata']['name']}: the cluster's DNS does not answer yet")
+    return found
+
+
+def _pod_state(api: KubernetesApi, name: str) -> str:
+    pods = api.list(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=f"app.kubernetes.io/name={name}")
+    if not pods:
+        return "no pod yet"
+    status: Manifest = pods[-1]["status"]
+    for container in status.get("containerStatuses") or []:
+        for state in container["state"].values():
+            if state.get("reason"):
+                return f"{state['reason']} {state.get('message', '')}".strip()
+    for condition in status.get("conditions") or []:
+        if condition["status"] != "True" and condition.get("message"):
+            return str(condition["message"])
+    return str(status["phase"])
+
+
+def _last_words(api: KubernetesApi) -> list[str]:
+    """What containers printed last that are not ready, those that ended before they were started again."""
+    said: list[str] = []
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    with suppress(HarnessError):  # the API stopped answering: why they aren't ready is known without
+        for pod in api.list(pods):
+            for container in pod["status"].get("containerStatuses") or []:
+                if not container.get("ready"):
+                    log = api.text(
+                        f"{pods}/{pod['metadata']['name']}/log",
+                        container=container["name"],
+                        tailLines=str(LAST_LINES),
+                        previous=str(container.get("restartCount", 0) > 0).lower(),
+                    )
+                    said += [f"{container['name']} printed: {line}" for line in (log or "").splitlines()]
+    return said
+
+
+def _apply_namespace(api: KubernetesApi) -> None:
+    path = f"/api/v1/namespaces/{NAMESPACE}"
+    found = api.get(path)
+    if found is not None and (found["metadata"].get("labels") or {}).get(labels.CREATED_BY) != "harness":
+        raise HarnessError(
+            CauseCode.CLUSTER_FAILED,
+            f"namespace {NAMESPACE} is there and was not made by harness: it is left alone",
+            hint=f"kubectl get namespace {NAMESPACE} --output yaml",
+        )
+    api.apply(
+        path,
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": NAMESPACE,
+                "labels": labels.ours(role="shared") | {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        },
+    )
+
+
+def _keep_password(api: KubernetesApi) -> None:
+    """Make the server's password unless there is one: the data on the volume belongs to it."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "postgres", "labels": labels.ours(role="shared")},
+        "stringData": {"password": secrets.token_urlsafe(32)},
+    }
+    try:
+        api.create(f"/api/v1/namespaces/{NAMESPACE}/secrets", secret)
+    except KubernetesError as error:
+        if error.status != 409:
+            raise

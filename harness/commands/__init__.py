@@ -1,1 +1,0 @@
-"""Commands of their own size, which the command line takes in."""

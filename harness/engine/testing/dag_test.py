@@ -1,0 +1,260 @@
+"""One test of one version: the DAG parsed, run, followed and judged."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from harness.airflow.autopsy.autopsy import root_failure
+from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.parsing.dag_ids import refuse_twice
+from harness.airflow.parsing.parsing import wait_for_dag
+from harness.airflow.parsing.processor_statistics import parse_statistics
+from harness.airflow.pods.pods import Pod
+from harness.airflow.pods.watch import ClusterPods
+from harness.airflow.rest.api import AirflowApi
+from harness.airflow.rest.models import DagRun, TaskInstance
+from harness.airflow.run import metrics_task
+from harness.airflow.run.following import RunOutcome, follow
+from harness.engine.testing.diagnosis import Inquiry
+from harness.errors import CauseCode, HarnessError
+from harness.progress import Progress, Step
+from harness.project.commit import Commit
+from harness.project.configuration import TestSettings
+from harness.report.model import Cause, MetricResult, TaskResult, TestResult
+from harness.verdict import metrics
+
+PARSE_DEADLINE_S = 180.0
+# Of all components together; a dag-processor that ends tells of it in hundreds of lines.
+PROCESSOR_LINES = 1000
+STATISTICS_LINES = 2000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a test needs of its version."""
+
+    api: AirflowApi
+    pods: ClusterPods
+    name: str
+    settings: TestSettings
+    logical_date: datetime
+    dags_folder: str
+    read_source: Callable[[str], str | None]  # of a file relative to the DAGs folder, at this commit
+    sleep: Callable[[float], None] = time.sleep
+    keeper: LogKeeper | None = None
+    before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
+    image: str = ""  # the version's, by name
+    gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
+
+
+def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | None]:
+    """Reads a file of the DAGs folder as it is at the commit; None where there is none."""
+
+    def read(file: str) -> str | None:
+        content = commit.read(f"{dags_folder}/{file}")
+        return None if content is None else content.decode(errors="replace")
+
+    return read
+
+
+def run(trial: Trial, progress: Progress) -> TestResult:
+    """Run the DAG and judge it. What goes wrong with the DAG or its environment becomes the result's cause."""
+    phases: dict[str, float] = {}
+    run_id = f"harness-{secrets.token_hex(4)}"
+    try:
+        _parse(trial, progress, phases)
+        trial.before_run()
+        started_s = time.monotonic()
+        trial.api.unpause(trial.settings.dag)
+        trial.api.trigger(trial.settings.dag, trial.settings.conf, trial.logical_date, run_id)
+        with progress.step(f"DAG run {run_id} of {trial.settings.dag}") as step:
+            outcome = follow(
+                trial.api,
+                trial.pods,
+                trial.settings.dag,
+                run_id,
+                timeout_s=trial.settings.timeout,
+                on_task=lambda task, pod: _tell(progress, step, task, pod),
+                on_pods=lambda pods: _look(trial, step, pods, run_id),
+                on_deferred=lambda: _start_triggerer(trial, progress),
+                on_lost=lambda text: _lost(progress, step, text),
+                sleep=trial.sleep,
+            )
+            step.done(outcome.run.state)
+        phases["run_s"] = time.monotonic() - started_s
+    except HarnessError as error:
+        return _result(trial, None, phases, {}, Cause.of(error), run_id=None)
+    with progress.waiting(f"judging {trial.name}"):
+        return _judged(trial, outcome, phases)
+
+
+def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
+    started_s = time.monotonic()
+    with progress.step(f"parsing {trial.settings.dag}") as step:
+        parsed = wait_for_dag(
+            trial.api,
+            trial.settings.dag,
+            deadline_s=PARSE_DEADLINE_S,
+            on_progress=step.update,
+            processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=PROCESSOR_LINES),
+            read_source=trial.read_source,
+            folder=trial.dags_folder,
+            sleep=trial.sleep,
+        )
+        step.done(parsed.dag.file or "")
+    phases["parse_s"] = time.monotonic() - started_s
+    for warning in parsed.warnings:
+        progress.note(f"beside it, {warning.place} can't be imported: {warning.message}")
+
+
+def _tell(progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -> None:
+    step.update(f"{task.label} {task.state}")
+    if not task.ended:
+        return
+    seconds = "" if task.duration_s is None else f"  {task.duration_s:.1f} s"
+    progress.note(f"    {task.label}: {task.state}{seconds}  {pod.name if pod else 'no pod'}")
+
+
+def _look(trial: Trial, step: Step, pods: tuple[Pod, ...], run_id: str) -> None:
+    """Keep the logs of what runs, and say what a pod that does not start waits for."""
+    if trial.keeper is not None:
+        trial.keeper.see(pods)
+    waiting = next((pod for pod in pods if pod.run_id == run_id and pod.waits_for), None)
+    if waiting is not None:
+        step.update(f"{waiting.task_id} waits: {waiting.waits_for}")
+
+
+def _lost(progress: Progress, step: Step, text: str) -> None:
+    step.update(text)
+    progress.note(f"    {text}")
+
+
+def _start_triggerer(trial: Trial, progress: Progress) -> None:
+    progress.note("    a task defers: starting the triggerer")
+    trial.pods.start_triggerer()
+
+
+def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> TestResult:
+    inquiry = Inquiry(trial.api, trial.pods, trial.keeper, trial.settings)
+    if outcome.error is not None:
+        return _result(trial, outcome, phases, {}, inquiry.given_up(outcome, outcome.error))
+    try:
+        _refuse_duplicates(trial)
+        _refuse_emptiness(trial, outcome)
+    except HarnessError as error:
+        return _result(trial, outcome, phases, {}, Cause.of(error))
+    source, succeeded = trial.settings.metrics, outcome.run.state == "success"
+    failed = metrics_task.failure(source, outcome) if succeeded else root_failure(outcome.tasks)
+    if not succeeded or failed is not None:
+        return _result(trial, outcome, phases, {}, inquiry.failed(outcome, failed))
+    if source is None:
+        return _result(trial, outcome, phases, {}, None)
+    try:
+        found = metrics_task.handed_over(trial.api, trial.settings.dag, source, outcome)
+        values = metrics.read(found, {*trial.gated, *trial.settings.gates})
+    except HarnessError as error:
+        error.task_id = source.task
+        error.message = f"task {source.task}: {error.message}"
+        return _result(trial, outcome, phases, {}, Cause.of(error))
+    judged = metrics.judge(values, trial.settings.gates)
+    return _result(trial, outcome, phases, judged, metrics.cause(judged))
+
+
+def _refuse_duplicates(trial: Trial) -> None:
+    """Now, when all files have been parsed and nobody has to wait for it."""
+    try:
+        log = trial.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES)
+    except HarnessError:  # no reason to lose what was measured
+        return
+    files = [entry.file for entry in parse_statistics(log) or ()]
+    refuse_twice(trial.settings.dag, files, trial.read_source, trial.dags_folder)
+
+
+def _refuse_emptiness(trial: Trial, outcome: RunOutcome) -> None:
+    """Airflow counts a run as a success when there was nothing for it to run."""
+    if outcome.run.state == "success" and not outcome.tasks:
+        raise HarnessError(
+            CauseCode.TASK_FAILED,
+            f"DAG {trial.settings.dag} ran no task: the run's logical date {trial.logical_date:%Y-%m-%d} is before "
+            "the start_date or after the end_date of its tasks, or it has none",
+            hint="set `logical_date` of the test in harness.toml to a date within the DAG's start_date and end_date",
+        )
+
+
+def _result(
+    trial: Trial,
+    outcome: RunOutcome | None,
+    phases: dict[str, float],
+    judged: dict[str, MetricResult],
+    cause: Cause | None,
+    *,
+    run_id: str | None = "",
+) -> TestResult:
+    run = outcome.run if outcome else None
+    if outcome is not None:
+        phases |= _task_phases(outcome)
+    return TestResult(
+        name=trial.name,
+        dag_id=trial.settings.dag,
+        run_id=run.run_id if run else run_id or None,
+        logical_date=trial.logical_date.isoformat(),
+        state=run.state if run else None,
+        verdict=cause.verdict if cause else "passed",
+        metrics=judged,
+        tasks=tuple(
+            _task(outcome.run, task, outcome.pod_of(task), trial.image) for task in _ordered(outcome.tasks)
+        )
+        if outcome
+        else (),
+        phases={name: round(seconds, 3) for name, seconds in phases.items()},
+        cause=cause,
+    )
+
+
+def _ordered(tasks: tuple[TaskInstance, ...]) -> list[TaskInstance]:
+    return sorted(
+        tasks, key=lambda task: (task.queued_at is None, task.queued_at, task.task_id, task.map_index)
+    )
+
+
+def _task_phases(outcome: RunOutcome) -> dict[str, float]:
+    """Seconds from the trigger to the first line of user code, as the cluster's own times have it."""
+    run: DagRun = outcome.run
+    starts = [task.started_at for task in outcome.tasks if task.started_at]
+    if not starts or run.queued_at is None:
+        return {}
+    return {"first_task_s": max(timedelta(0), min(starts) - run.queued_at).total_seconds()}
+
+
+def _task(run: DagRun, task: TaskInstance, pod: Pod | None, image: str) -> TaskResult:
+    return TaskResult(
+        task_id=task.task_id,
+        map_index=task.map_index,
+        state=task.state,
+        try_number=task.try_number,
+        pod=pod.name if pod else None,
+        image_digest=digest_of(pod.image_id) if pod else None,
+        image_name=pod.image if pod and image and pod.image != image else None,
+        queued_s=task.queued_s,
+        duration_s=task.duration_s,
+        offset_s=_offset_s(run, task),
+        peak_memory_bytes=pod.peak_memory_bytes if pod else None,
+    )
+
+
+def _offset_s(run: DagRun, task: TaskInstance) -> float | None:
+    """Seconds from the run's start until the task was queued."""
+    start = run.queued_at or run.started_at
+    if start is None or task.queued_at is None:
+        return None
+    return max(timedelta(0), task.queued_at - start).total_seconds()
+
+
+def digest_of(image_id: str) -> str | None:
+    """`sha256:…` from a pod's imageID, which may have a repository before it."""
+    _, found, digest = image_id.rpartition("sha256:")
+    return f"sha256:{digest}" if found else None

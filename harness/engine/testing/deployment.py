@@ -1,0 +1,206 @@
+"""A version's Airflow on the cluster: one that stood by and is claimed, else a new one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from harness.airflow.release import control_plane, release, standby
+from harness.airflow.release.release import Login, Release
+from harness.airflow.rest import session
+from harness.airflow.rest.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
+from harness.cluster.running import Attached
+from harness.cluster.services import template
+from harness.cluster.services.database import TemplateMissingError
+from harness.errors import HarnessError
+from harness.host.sources import ca_bundle
+from harness.image.build import Foundation
+from harness.image.layer import Layer
+from harness.image.oci import Image
+from harness.progress import Progress, Step
+from harness.project.commit import Commit
+from harness.project.configuration import ImageSettings
+
+READY_DEADLINE_S = 180.0
+HEALTHY_DEADLINE_S = 60.0
+
+
+@dataclass
+class Deployment:
+    """One version's way onto the cluster.
+
+    `namespace` is what there is to remove, from its first moment on; `phases` are the seconds that each step
+    took, `load_bytes` what the node lacked of the image, `stood_by` whether its Airflow did.
+    """
+
+    attached: Attached
+    progress: Progress
+    phases: dict[str, float] = field(default_factory=dict)
+    namespace: str | None = None
+    load_bytes: int = 0
+    stood_by: bool = False
+    _pending: list[Future[None]] = field(default_factory=list)
+
+    def run(
+        self, wanted: Release, ground: Foundation, image: Image, code: Sequence[str], aside: Executor
+    ) -> AirflowApi:
+        """The version's Airflow; `code` are the paths that the image has below /opt/airflow.
+
+        It parses DAGs when this returns. What a DAG run needs besides is done by threads of `aside`: `settled`
+        waits for it.
+        """
+        aside.submit(session.prepare)
+        layers = image.layers[len(ground.image.layers) :]
+        self._pending = [aside.submit(self._load, image)]
+        if standby.fits(wanted, code, layers):
+            airflow = self._claimed(wanted, ground, layers, aside)
+            if airflow is not None:
+                return airflow
+        login = self._prepared(wanted, ground)
+        self.settled()
+        return self._installed(wanted, login)
+
+    def settled(self) -> None:
+        """Return when DAGs can run: the node has the image, and Helm knows the release; both have deadlines."""
+        with self.progress.waiting("waiting until the node has the image and Helm knows the release"):
+            for each in self._pending:
+                each.result()
+
+    def _claimed(
+        self, wanted: Release, ground: Foundation, layers: Sequence[Layer], aside: Executor
+    ) -> AirflowApi | None:
+        """The Airflow that stood by, made this version's; None when there is none, or it turns out to be broken."""
+        attached, dependencies = self.attached, ground.image.reference
+        with self.phase("prepare_s"), self.progress.waiting("looking for an Airflow that stands by"):
+            found = standby.claim(attached.api, wanted, dependencies)
+        if found is None:
+            return None
+        taken = self.namespace = found.release.namespace
+        try:
+            with (
+                self.phase("deploy_s"),
+                self.progress.step(f"Airflow of {wanted.tag}, which stood by") as step,
+            ):
+                standby.hand_over(
+                    attached.api,
+                    attached.helm,
+                    attached.server,
+                    found.release,
+                    dependencies,
+                    layers,
+                    deadline_s=READY_DEADLINE_S,
+                    on_change=step.update,
+                )
+                finishing = aside.submit(
+                    standby.finish, attached.api, attached.helm, found.release, dependencies
+                )
+                airflow = self._ready(found.release, found.login, step, WITHOUT_CODE)
+        except HarnessError as error:
+            self.progress.note(f"{taken} stood by and can't be used, a new one is made: {error.message}")
+            with suppress(HarnessError):
+                release.remove(attached.api, attached.server, taken, wait=False)
+            self.namespace = None
+            return None
+        self._pending.append(finishing)
+        self.stood_by = True
+        return airflow
+
+    def _prepared(self, wanted: Release, ground: Foundation) -> Login:
+        """Namespace, database and Secret; the template they need is made first where there is none yet."""
+        api, server = self.attached.api, self.attached.server
+        with (
+            self.phase("prepare_s"),
+            self.progress.step(f"database and namespace {wanted.namespace}") as step,
+        ):
+            self.namespace = wanted.namespace
+            release.create_namespace(api, wanted)
+            step.update("copying the database template")
+            try:
+                return release.prepare(api, wanted, server)
+            except TemplateMissingError:
+                self.attached.load(ground.image, on_change=step.update)
+                template.ensure(api, server, wanted.template, ground.image.reference, on_change=step.update)
+                return release.prepare(api, wanted, server)
+
+    def _installed(self, wanted: Release, login: Login) -> AirflowApi:
+        with self.phase("deploy_s"), self.progress.step(f"Airflow of {wanted.tag}") as step:
+            step.update("Helm installs it")
+            release.install(self.attached.helm, wanted)
+            return self._ready(wanted, login, step, CONTROL_PLANE)
+
+    def _ready(self, deployed: Release, login: Login, step: Step, components: Sequence[str]) -> AirflowApi:
+        control_plane.wait_ready(
+            self.attached.api, deployed.namespace, deadline_s=READY_DEADLINE_S, on_change=step.update
+        )
+        gateway = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
+        host = deployed.base_url.removeprefix("http://")
+        # Not to the step: the api-server is spoken to long after this one has ended, by several threads.
+        airflow = AirflowApi(
+            gateway,
+            host,
+            login.username,
+            login.password,
+            on_silence=lambda text: self.progress.note(f"    {text}"),
+        )
+        airflow.wait_healthy(HEALTHY_DEADLINE_S, components, on_change=step.update)
+        step.done(deployed.base_url)
+        return airflow
+
+    def _load(self, image: Image) -> None:
+        with self.phase("load_s"), self.progress.step("image into the node") as step:
+            self.load_bytes = self.attached.load(image, on_change=step.update)
+            step.done(f"{self.load_bytes:,} bytes sent" if self.load_bytes else "there already")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the seconds of what is done within."""
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = round(self.phases.get(name, 0.0) + time.monotonic() - started_s, 3)
+
+
+def release_of(
+    attached: Attached,
+    commit: Commit,
+    settings: ImageSettings,
+    ground: Foundation,
+    project: str,
+    image: Image,
+) -> Release:
+    """What the Airflow of a commit is made from, in a namespace that was never used before."""
+    namespace = release.new_namespace(project)
+    bundle = ca_bundle.find()
+    return Release(
+        namespace=namespace,
+        project=project,
+        commit=commit.sha,
+        ref=commit.ref,
+        tag=commit.tag,
+        image=image.reference,
+        template=template.template_name(ground.dependencies.migrations),
+        dags_folder=settings.dags_folder,
+        base_url=f"http://{namespace}.localhost:{attached.cluster.gateway_port}",
+        shared=settings.shared,
+        env=settings.env,
+        ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
+    )
+
+
+def stand_by(attached: Attached, wanted: Release, ground: Foundation, code: Sequence[str]) -> None:
+    """Start the control plane that the next version like `wanted` will take; it gets ready by itself.
+
+    The node has the image of the dependencies: with that alone the control plane starts.
+    """
+    if standby.fits(wanted, code, ()):
+        blank = release.in_namespace(wanted, release.new_namespace(wanted.project))
+        standby.make(attached.api, attached.helm, attached.server, blank, ground.image.reference)
+
+
+def stands_by(attached: Attached, wanted: Release, ground: Foundation) -> bool:
+    """Whether a control plane for a version like `wanted` is there already."""
+    return standby.is_there(attached.api, standby.key(wanted, ground.image.reference))

@@ -1,0 +1,114 @@
+"""Why a run failed or was given up: what the autopsy needs is asked for while the version is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from harness.airflow.autopsy.autopsy import explain, last_said, telling_log
+from harness.airflow.autopsy.pod_trouble import beside
+from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.pods.pods import Pod
+from harness.airflow.pods.watch import ClusterPods
+from harness.airflow.rest.api import AirflowApi
+from harness.airflow.rest.models import AuditEvent, TaskInstance
+from harness.airflow.run.following import RunOutcome
+from harness.cluster.kind.kernel_log import oom_kills
+from harness.errors import HarnessError
+from harness.project.configuration import TestSettings
+from harness.report.model import Cause
+
+LOG_TAIL_LINES = 200
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """Whom to ask. What can't be had any more is done without: it must not take the place of the cause."""
+
+    api: AirflowApi
+    pods: ClusterPods
+    keeper: LogKeeper | None
+    settings: TestSettings
+
+    def given_up(self, outcome: RunOutcome, error: HarnessError) -> Cause:
+        """Why the harness ended a run that Airflow had not ended; what runs of it is stopped."""
+        with suppress(HarnessError):
+            self.api.cancel(self.settings.dag, outcome.run.run_id)
+        cause = Cause.of(error)
+        again = next(
+            (
+                task
+                for task in outcome.tasks
+                if task.task_id == cause.task_id and task.state == "up_for_retry"
+            ),
+            None,
+        )
+        if again is not None:
+            why = self.failed(outcome, again)
+            return cause.model_copy(
+                update={
+                    "message": f"{cause.message}; it waits for try {again.try_number + 1} of "
+                    f"{again.max_tries + 1}, because {why.message}",
+                    "hint": f"{why.hint}; or lower the task's retry_delay, or raise `timeout` of the test",
+                    "evidence": (*cause.evidence, *why.evidence),
+                }
+            )
+        return cause.model_copy(
+            update={"evidence": (*cause.evidence, *self._last_said(outcome, cause.task_id))}
+        )
+
+    def failed(self, outcome: RunOutcome, task: TaskInstance | None) -> Cause:
+        """Why a task failed, or a run without a failed task."""
+        run, dag_id = outcome.run, self.settings.dag
+        pod = outcome.pod_of(task) if task else None
+        audit: Sequence[AuditEvent] = ()
+        with suppress(HarnessError):
+            audit = self.api.audit_events(dag_id, run.run_id)
+        found = explain(
+            run,
+            task,
+            tasks=outcome.tasks,
+            pods=outcome.pods,
+            log=self._log(outcome, task, pod) if task else "",
+            audit=audit,
+            room=outcome.room,
+            metrics_task=self.settings.metrics.task if self.settings.metrics else None,
+            kills=oom_kills(pod.node) if pod and pod.node else None,
+            dagrun_timeout_s=None if task else self.api.dagrun_timeout_s(dag_id),
+        )
+        return found.model_copy(update={"evidence": (*(beside(pod) if pod else ()), *found.evidence)})
+
+    def _log(self, outcome: RunOutcome, task: TaskInstance, pod: Pod | None) -> str:
+        log = ""
+        container = pod.failed_init.name if pod and pod.failed_init else "base"
+        if pod and not pod.deleted:
+            log = self._pod_log(pod, container)
+        if container == "base":
+            log = telling_log(log, self.keeper.text(pod) if pod and self.keeper else "")
+        if not log:
+            with suppress(HarnessError):
+                log = self.api.task_log(
+                    self.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
+                )
+        return log
+
+    def _pod_log(self, pod: Pod, container: str) -> str:
+        with suppress(HarnessError):
+            return self.pods.log(pod.name, container, tail_lines=LOG_TAIL_LINES)
+        return ""
+
+    def _last_said(self, outcome: RunOutcome, task_id: str | None) -> tuple[str, ...]:
+        """What the task that a run was given up for said last, or the container before it that failed."""
+        for task in outcome.tasks:
+            pod = outcome.pod_of(task) if task.task_id == task_id else None
+            if pod is None:
+                continue
+            log = ""
+            if task.state == "running" and self.keeper is not None:
+                log = self.keeper.text(pod)
+            elif pod.failed_init is not None:
+                log = self._pod_log(pod, pod.failed_init.name)
+            if log:
+                return tuple(f"  {line}" for line in last_said(log))
+        return ()

@@ -1,0 +1,204 @@
+"""What is asked for, worked out from the repository alone: which commits, which tests, which dates and seeds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import CauseCode, HarnessError
+from harness.host import disk
+from harness.image.build import check
+from harness.progress import Progress
+from harness.project.commit import WORKING_TREE, Commit
+from harness.project.configuration import Gate, TestSettings
+from harness.project.project import Project, load
+from harness.project.values import LOGICAL_YEARS
+from harness.report.model import Cause, VersionResult
+from harness.verdict.comparison import seeds
+
+Keep = Literal["never", "on-failure", "always"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `harness test` or `harness diff` was asked for.
+
+    `base`: the ref to compare with. `reuse`: a base that was measured before is not run again; `reuse_head`:
+    nor is the other side. `kept_s`: how long a version lives that stays; None is the usual time. `bundle`: the
+    folder for bundles of what failed; `project`: what to test instead of what is configured around the start.
+    `stand_by`: an Airflow is started for the next test, also when none stood by for this one; a CI job has no next.
+    """
+
+    names: tuple[str, ...] = ()
+    refs: tuple[str, ...] = ()
+    keep: Keep = "on-failure"
+    cluster: str = "harness"
+    base: str | None = None
+    repeat: int = 1
+    reuse: bool = True
+    reuse_head: bool = False
+    kept_s: float | None = None
+    bundle: Path | None = None
+    project: Project | None = None
+    stand_by: bool = field(default_factory=lambda: not os.environ.get("CI"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One version to be tested. `dates` are the logical dates of each test's runs, one for each seed.
+
+    `base` is the plan of the version that it is compared with, `base_gates` what that one's own configuration
+    asks of each test.
+    """
+
+    project: Project
+    commit: Commit
+    found: VersionResult
+    tests: Mapping[str, TestSettings] = field(default_factory=dict)
+    dates: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    reuse: bool = False
+    base: Plan | None = None
+    base_gates: Mapping[str, Mapping[str, Gate]] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> int:
+        """How often each test runs."""
+        return max((len(dates) for dates in self.dates.values()), default=1)
+
+
+def plans(
+    start: Path, request: Request, opened: ExitStack, progress: Progress
+) -> tuple[list[Plan], list[VersionResult]]:
+    """The versions to be tested, bases first, and those of which no image can be made, with the cause.
+
+    Commits stay open until `opened` is closed. Raises HarnessError: NOT_A_REPOSITORY, CONFIG_INVALID,
+    TEST_NOT_FOUND, REF_NOT_FOUND for a base that is not there.
+    """
+    project = request.project or load(start)
+    if request.base is None:
+        project.tests(request.names)
+    made: list[Plan] = []
+    refused: list[VersionResult] = []
+    bases: dict[str, Plan] = {}
+    for ref in request.refs or (None,):
+        commit, found = _checked(project, ref, "head" if request.base else None, opened)
+        if commit is None or found.cause is not None:
+            refused.append(found)
+            continue
+        asking = project
+        if request.base is not None and ref is not None:
+            try:
+                asking = project.as_of(commit)
+            except HarnessError as error:
+                refused.append(found.model_copy(update={"cause": Cause.of(error)}))
+                continue
+        tests = asking.tests(request.names)
+        if request.base is None:
+            dates = run_dates(tests, commit.date, request.repeat)
+            made.append(Plan(asking, commit, found, _seeded(tests, request.repeat), dates))
+            continue
+        sha = base_of(project, request.base, ref, progress)
+        base_commit, base_found = _checked(project, sha, "base", opened)
+        if base_commit is None or base_found.cause is not None:
+            refused.append(base_found.model_copy(update={"ref": request.base}))
+            continue
+        dates = run_dates(tests, base_commit.date, request.repeat)
+        tests = _seeded(tests, request.repeat)
+        key = f"{sha} {[(name, each.model_dump_json()) for name, each in tests.items()]}"
+        if key not in bases:
+            named = base_found.model_copy(update={"ref": request.base})
+            ungated = {name: each.model_copy(update={"gates": {}}) for name, each in tests.items()}
+            bases[key] = Plan(
+                asking, replace(base_commit, ref=request.base), named, ungated, dates, request.reuse
+            )
+            made.insert(len(bases) - 1, bases[key])
+        gates = _gates(project, base_commit)
+        made.append(
+            Plan(asking, commit, found, tests, dates, request.reuse and request.reuse_head, bases[key], gates)
+        )
+    return made, refused
+
+
+def base_of(project: Project, base: str, head: str | None, progress: Progress) -> str:
+    """The commit to compare with: of a branch what head has grown from, not what it has become since."""
+    repository = project.repository
+    tip = repository.resolve(base)
+    if not repository.is_branch(base):
+        return tip
+    found = repository.merge_base(base, head or "HEAD")
+    if found != tip:
+        progress.note(f"base: {found[:12]}, where {head or 'HEAD'} left {base}")
+    return found
+
+
+def run_dates(
+    tests: Mapping[str, TestSettings], date: datetime | None, repeat: int = 1
+) -> dict[str, tuple[datetime, ...]]:
+    """The logical dates of each test's runs: the test's own, else midnight UTC of `date`.
+
+    Airflow takes one run of a DAG per logical date, so further runs of the same DAG are a second later each:
+    `ds` stays the same. Raises HarnessError(CONFIG_INVALID) for a test without one when `date` can't be one.
+    """
+    undated = [name for name, settings in tests.items() if settings.logical_date is None]
+    if undated and (date is None or date.year not in LOGICAL_YEARS):
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID,
+            f"test {undated[0]} has no logical_date, and the commit's own date is none that Airflow can run for",
+            hint=f"add logical_date = 2026-01-31T00:00:00Z to [tests.{undated[0]}]; git log --format=%cd shows dates",
+        )
+    day = date or datetime.fromtimestamp(0, UTC)  # which no test asks for
+    midnight = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    taken = {(settings.dag, settings.logical_date) for settings in tests.values()}
+    dates: dict[str, list[datetime]] = {name: [] for name in tests}
+    for index in range(repeat):
+        for name, settings in tests.items():
+            chosen = settings.logical_date or midnight
+            while (index or settings.logical_date is None) and (settings.dag, chosen) in taken:
+                chosen += timedelta(seconds=1)
+            taken.add((settings.dag, chosen))
+            dates[name].append(chosen)
+    return {name: tuple(found) for name, found in dates.items()}
+
+
+def _seeded(tests: Mapping[str, TestSettings], repeat: int) -> dict[str, TestSettings]:
+    """The tests, each of which has a seed when there are several runs. Raises HarnessError(CONFIG_INVALID)."""
+    for name, settings in tests.items():
+        if repeat > 1 and seeds(settings, repeat) is None:
+            raise HarnessError(
+                CauseCode.CONFIG_INVALID,
+                f"--repeat gives each run a seed of its own, and test {name} has no whole number `seed` in its conf",
+                hint=f"[tests.{name}] conf = {{ seed = 7 }}, and a DAG that heeds it",
+            )
+    return dict(tests)
+
+
+def _checked(
+    project: Project, ref: str | None, role: Literal["base", "head"] | None, opened: ExitStack
+) -> tuple[Commit | None, VersionResult]:
+    """The commit of a ref, open, and its result so far: with a cause when no image can be made of it."""
+    found = VersionResult(ref=ref or WORKING_TREE, commit=None, role=role)
+    commit = None
+    started_s = time.monotonic()
+    try:
+        with disk.explained():
+            commit = opened.enter_context(project.commit(ref))
+            found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
+            check(commit, project.image_settings(commit))
+    except HarnessError as error:
+        return commit, found.model_copy(update={"cause": Cause.of(error)})
+    return commit, found.model_copy(update={"phases": {"check_s": round(time.monotonic() - started_s, 3)}})
+
+
+def _gates(project: Project, base: Commit) -> dict[str, Mapping[str, Gate]]:
+    """What the base's own configuration asks of each test; where that is invalid, what the working tree's does."""
+    try:
+        asked = project.as_of(base)
+    except HarnessError:
+        asked = project
+    return {name: settings.gates for name, settings in asked.configuration.tests.items()}

@@ -1,0 +1,98 @@
+"""`harness test` and `harness diff`: all versions at once, each on a trip of its own."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness.cluster import place
+from harness.cluster.existing import port_forward
+from harness.cluster.running import Attached, attach
+from harness.engine.admission.admission import Admission
+from harness.engine.lifetime import Abandoned, remove_expired
+from harness.engine.testing.plan import Plan, Request, plans
+from harness.engine.testing.version_test import Trip
+from harness.engine.version import environment
+from harness.errors import HarnessError
+from harness.hints import for_cluster
+from harness.host import disk, process
+from harness.progress import Labelled, Progress
+from harness.report.model import Cause, Result, VersionResult
+
+LABEL_LENGTH = 24
+
+
+def test(start: Path, request: Request, progress: Progress) -> Result:
+    """Run the tests of each version and return everything that is known of it; failures are in the result.
+
+    What the repository alone can tell is found out before the cluster is asked for anything.
+    """
+    found = _tested(start, request, progress)
+    return found.with_hints(lambda hint: for_cluster(hint, request.cluster))
+
+
+def _tested(start: Path, request: Request, progress: Progress) -> Result:
+    with ExitStack() as opened:
+        try:
+            place.check_name(request.cluster)
+            with disk.explained(), progress.waiting("reading the commits"):
+                made, refused = plans(start, request, opened, progress)
+            if refused:
+                return Result.of(tuple(refused))
+            with progress.waiting(f"asking cluster {request.cluster}"):
+                attached = attach(request.cluster)
+                opened.enter_context(port_forward.held(attached.cluster, attached.server.kubectl))
+        except HarnessError as error:
+            return Result.of((), Cause.of(error))
+        remove_expired(attached, progress)
+        versions = _all(attached, made, request, progress)
+        with progress.waiting("asking which versions of programs took part"):
+            return Result.of(versions, environment=environment(attached))
+
+
+def _all(
+    attached: Attached, made: list[Plan], request: Request, progress: Progress
+) -> tuple[VersionResult, ...]:
+    """Every trip at once. When one breaks by a bug, or the user interrupts, all that was made is removed."""
+    abandoned = Abandoned(attached, progress)
+    with Admission(attached.api, make_room=abandoned.remove) as admission:
+        names = labels_of(made)
+        trips = [
+            Trip(plan, request, attached, admission, Labelled(progress, name) if len(made) > 1 else progress)
+            for plan, name in zip(made, names, strict=True)
+        ]
+        bases = {id(trip.plan): trip for trip in trips}
+        try:
+            with process.beside(len(trips)) as pool:
+                try:
+                    running = [pool.submit(trip.run, bases.get(id(trip.plan.base))) for trip in trips]
+                    return tuple(each.result() for each in running)
+                except BaseException:
+                    admission.closed.set()
+                    for trip in trips:  # all of them first: removing one takes its time
+                        trip.stopped.set()
+                    for trip in trips:
+                        trip.stop()
+                    raise
+        except BaseException:
+            with progress.waiting("removing what was begun") as step:
+                for trip in trips:
+                    trip.remove(wait=True, on_change=step.update)
+            raise
+
+
+def labels_of(made: list[Plan]) -> list[str]:
+    """What each version's lines begin with: its ref, cut where it is long, and told apart."""
+    names: list[str] = []
+    for plan in made:
+        ref = (
+            plan.found.ref
+            if len(plan.found.ref) <= LABEL_LENGTH
+            else f"{plan.found.ref[: LABEL_LENGTH - 1]}…"
+        )
+        name, number = ref, 1
+        while name in names:
+            number += 1
+            name = f"{ref} #{number}"
+        names.append(name)
+    return names

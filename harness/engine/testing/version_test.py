@@ -1,0 +1,300 @@
+"""One version from its commit to its verdict, and away again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.pods.watch import ClusterPods
+from harness.airflow.release import control_plane, release
+from harness.airflow.release.versions import KEPT_S
+from harness.airflow.rest.api import AirflowApi
+from harness.cluster import labels
+from harness.cluster.running import Attached
+from harness.engine import lifetime
+from harness.engine.admission.admission import Admission, Ticket
+from harness.engine.testing import dag_test, measured, memory
+from harness.engine.testing.deployment import Deployment, release_of, stand_by
+from harness.engine.testing.evidence import Evidence
+from harness.engine.testing.plan import Plan, Request
+from harness.engine.version import image_result
+from harness.errors import UNREACHABLE, CauseCode, HarnessError
+from harness.hints import option
+from harness.host import disk, process
+from harness.image.build import Foundation, foundation, image_of
+from harness.image.oci import Image
+from harness.isolation.receipt import Canaries, cause_of
+from harness.progress import Progress
+from harness.report import format
+from harness.report.model import Cause, TestResult, VersionResult
+from harness.verdict import comparison
+
+REMOVAL_DEADLINE_S = 600.0  # a busy cluster takes its time, and the verdict is known
+
+
+@dataclass
+class Trip:
+    """What is done for one plan; `run` does it.
+
+    `runs` gets what the tests measured, before anyone judged it, also when that came to nothing: the version that
+    is compared with this one waits for it.
+    """
+
+    plan: Plan
+    request: Request
+    attached: Attached
+    admission: Admission
+    progress: Progress
+    runs: Future[comparison.Runs] = field(default_factory=Future)
+
+    def __post_init__(self) -> None:
+        self.found = self.plan.found
+        self.deployment = Deployment(self.attached, self.progress, phases=dict(self.found.phases))
+        self.stopped = threading.Event()
+        self._airflow: AirflowApi | None = None
+        self._successor: tuple[release.Release, Foundation, tuple[str, ...]] | None = None
+        asked = self.plan.project.configuration
+        self._evidence = Evidence(self.attached, asked, self.progress, self.request.bundle)
+        self._ticket: Ticket | None = None
+        self._measured_now: dict[str, TestResult] = {}
+
+    @property
+    def namespace(self) -> str | None:
+        return self.deployment.namespace
+
+    @property
+    def _pods(self) -> ClusterPods:
+        return ClusterPods(self.attached.api, self.namespace or "", self.attached.cluster.name)
+
+    def run(self, base: Trip | None = None) -> VersionResult:
+        """The version's result, judged against `base`; whatever failed is its cause.
+
+        Raises HarnessError(INTERRUPTED) once it was stopped: what there is of it is removed by whoever stopped it.
+        """
+        measured_runs: comparison.Runs = {}
+        try:
+            with disk.explained():
+                measured_runs = self._measured()
+        except HarnessError as error:
+            self._check_stopped()
+            self.found = self.found.model_copy(update={"cause": Cause.of(error)})
+        finally:
+            self.runs.set_result(measured_runs)
+            self._give_way()
+        judged = self._judged(measured_runs, self._runs_of(base))
+        self._check_stopped()
+        return self._settled(self.found.model_copy(update={"tests": judged}))
+
+    def stop(self) -> None:
+        """End it at the next step, wherever it is; its namespace begins to go."""
+        self.stopped.set()
+        if self._airflow is not None:
+            self._airflow.close()
+        self.remove(wait=False)
+
+    def remove(self, *, wait: bool, on_change: Callable[[str], None] = lambda _: None) -> None:
+        """Remove what there is of the version, as far as that can be done."""
+        if self.namespace is not None:
+            api, server = self.attached.api, self.attached.server
+            with suppress(HarnessError):
+                release.remove(api, server, self.namespace, deadline_s=20.0, wait=wait, on_change=on_change)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep. Raises HarnessError(INTERRUPTED) when stopped meanwhile."""
+        self.stopped.wait(seconds)
+        self._check_stopped()
+
+    def _check_stopped(self) -> None:
+        if self.stopped.is_set():
+            raise HarnessError(CauseCode.INTERRUPTED, "interrupted")
+
+    def _measured(self) -> comparison.Runs:
+        """The runs of all tests, those measured before among them."""
+        ground, image = self._built()
+        wanted = measured.wanted(self.plan, image.digest)
+        kept: dict[str, TestResult] = {}
+        if self.plan.reuse:
+            with self.progress.waiting("asking the cluster what was measured before"):
+                kept = measured.kept(self.attached.server, wanted)
+        missing = [each for each in wanted if each.key not in kept]
+        made: dict[str, TestResult] = {}
+        if missing:
+            with process.beside(3) as aside, self._deployed(ground, image, aside) as airflow:
+                planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
+                keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
+                made = self._tested(airflow, missing, keeper)
+                try:
+                    if not any(run.cause and run.cause.code in UNREACHABLE for run in made.values()):
+                        self._check_isolation(planting, list(made.values()))
+                except HarnessError as error:  # what was measured is told all the same
+                    self._check_stopped()
+                    self.found = self.found.model_copy(update={"cause": Cause.of(error)})
+                with self.deployment.phase("pods_end_s"), self.progress.waiting("waiting for pods to end"):
+                    keeper.finish()
+                    made = memory.completed(made, self._pods, self.pause)
+            self._measured_now = made if self.found.cause is None else {}
+        else:
+            first = next(iter(kept.values()))
+            self.progress.note(f"measured before, at {first.kept_at}: --no-cache measures again")
+        return measured.by_test(wanted, kept | made)
+
+    def _built(self) -> tuple[Foundation, Image]:
+        plan, commit = self.plan, self.plan.commit
+        settings = plan.project.image_settings(commit)
+        with self.deployment.phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
+            ground = foundation(
+                commit,
+                settings,
+                project=plan.project.name,
+                published=self.attached.base,
+                on_line=step.update,
+                log=self.attached.log,
+            )
+            image = image_of(commit, settings, ground, project=plan.project.name)
+            step.done(image.digest[:19])
+        self.found = self.found.model_copy(
+            update={"image": image_result(image, ground, python=settings.python)}
+        )
+        return ground, image
+
+    def _deployed(self, ground: Foundation, image: Image, aside: Executor) -> AirflowApi:
+        """The commit's Airflow, once it is its turn."""
+        commit, project = self.plan.commit, self.plan.project
+        settings = project.image_settings(commit)
+        wanted = release_of(self.attached, commit, settings, ground, project.name, image)
+        self._successor = (wanted, ground, settings.code)
+        self._enter(image)
+        self._airflow = self.deployment.run(wanted, ground, image, settings.code, aside)
+        self._mark("running")
+        if self._ticket is not None:
+            self._ticket.started()
+        return self._airflow
+
+    def _enter(self, image: Image) -> None:
+        """Wait until there is room for the version."""
+        self._ticket = self.admission.ask(
+            image=image.reference, ref=self.found.ref, namespace=lambda: self.namespace
+        )
+        with self.deployment.phase("wait_s"):
+            reason = self._ticket.enter()
+            if reason:
+                with self.progress.step("waiting for its turn") as step:
+                    step.update(reason)
+                    self._ticket.wait(step.update)
+
+    def _give_way(self) -> None:
+        if self._ticket is not None:
+            with suppress(HarnessError):  # it expires
+                self._ticket.release()
+
+    def _tested(
+        self, airflow: AirflowApi, missing: Sequence[measured.Wanted], keeper: LogKeeper
+    ) -> dict[str, TestResult]:
+        """The results of the runs that are missing, by their keys; after a test's first failure no more of it."""
+        commit = self.plan.commit
+        folder = self.plan.project.image_settings(commit).dags_folder
+        made: dict[str, TestResult] = {}
+        failed: set[str] = set()
+        for each in missing:
+            if each.test not in failed:
+                wanted = dag_test.Trial(
+                    airflow,
+                    self._pods,
+                    each.test,
+                    each.settings,
+                    each.date,
+                    folder,
+                    dag_test.source_reader(commit, folder),
+                    self.pause,
+                    keeper,
+                    self.deployment.settled,
+                    self.found.image.name if self.found.image else "",
+                    tuple(self.plan.tests[each.test].gates),
+                )
+                made[each.key] = dag_test.run(wanted, self.progress)
+                if made[each.key].verdict != "passed":
+                    failed.add(each.test)
+        return made
+
+    def _check_isolation(self, planting: Future[Canaries], runs: Sequence[TestResult]) -> None:
+        """The version's receipt; when it failed, that is the version's cause."""
+        assert self.found.image is not None  # noqa: S101  it was deployed
+        with self.deployment.phase("receipt_s"), self.progress.step("isolation receipt") as step:
+            step.update("its canaries are planted")
+            receipt = planting.result().receipt(
+                self.found.image,
+                [run.run_id for run in runs if run.run_id],
+                [task for run in runs for task in run.tasks],
+                all(run.verdict == "passed" for run in runs),
+                on_change=step.update,
+            )
+            step.done(format.receipt(receipt))
+        self.found = self.found.model_copy(update={"receipt": receipt, "cause": cause_of(receipt)})
+
+    def _runs_of(self, base: Trip | None) -> comparison.Runs:
+        """What the base's tests measured: it tells that at its end, and each of its steps has a deadline."""
+        if base is None:
+            return {}
+        with self.progress.waiting(f"waiting for the runs of {base.found.ref}"):
+            return base.runs.result()
+
+    def _judged(self, runs: comparison.Runs, base: comparison.Runs) -> tuple[TestResult, ...]:
+        return tuple(
+            comparison.judged(settings, runs[name], base.get(name, ()), self.plan.base_gates.get(name, {}))
+            for name, settings in self.plan.tests.items()
+            if runs.get(name)
+        )
+
+    def _settled(self, found: VersionResult) -> VersionResult:
+        api, server, namespace = self.attached.api, self.attached.server, self.namespace
+        phases, sent = self.deployment.phases, self.deployment.load_bytes
+        found = found.model_copy(update={"namespace": namespace, "phases": dict(phases), "load_bytes": sent})
+        if namespace is None:
+            return found
+        found = self._evidence.after(found, namespace, self.plan.commit.tag)
+        if self.request.keep == "always" or (self.request.keep == "on-failure" and found.verdict != "passed"):
+            self._mark(found.verdict)
+            where = f"{namespace}{option(self.request.cluster)}"
+            self.progress.note(f"{namespace} is kept. Look: harness ui {where}, harness logs {where}")
+            self.progress.note(f"Remove: harness down {where}")
+            with self.progress.waiting(f"letting {namespace} rest, and starting what the next test takes"):
+                with suppress(HarnessError):
+                    lifetime.keep(api, namespace, self.request.kept_s or KEPT_S)
+                    control_plane.rest(api, server, namespace)
+                measured.keep(server, self._measured_now)
+                self._stand_by()
+            return found.model_copy(update={"kept": True})
+        try:
+            with self.deployment.phase("remove_s"), self.progress.step(f"removing {namespace}") as step:
+                with process.beside(1) as aside:
+                    aside.submit(measured.keep, server, self._measured_now)
+                    aside.submit(self._stand_by)
+                    release.remove(
+                        api, server, namespace, deadline_s=REMOVAL_DEADLINE_S, on_change=step.update
+                    )
+                    lifetime.remove_images(self.attached, self.plan.project.name, self.admission.leases)
+                    step.update("it is gone; starting what the next test takes")
+                step.done("")
+        except HarnessError as error:
+            found = found.model_copy(update={"cause": found.cause or Cause.of(error), "kept": True})
+        return found.model_copy(update={"phases": dict(phases)})
+
+    def _stand_by(self) -> None:
+        """Start what the next test of the same dependencies will take; without it that one is only slower."""
+        if self._successor is None or not (self.request.stand_by or self.deployment.stood_by):
+            return
+        wanted, ground, code = self._successor
+        with suppress(HarnessError):
+            if not self.admission.is_crowded():  # then one that ends later does it
+                self.attached.load(ground.image)
+                stand_by(self.attached, wanted, ground, code)
+
+    def _mark(self, state: str) -> None:
+        with suppress(HarnessError):  # for `harness status` alone
+            self.attached.api.patch(
+                f"/api/v1/namespaces/{self.namespace}", {"metadata": {"annotations": {labels.STATE: state}}}
+            )

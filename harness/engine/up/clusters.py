@@ -1,0 +1,160 @@
+"""The cluster that `up` works on, with what versions share on it: made, found again, or somebody else's."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import versions
+from harness.cluster import place
+from harness.cluster.existing import existing
+from harness.cluster.kind import kind
+from harness.cluster.kind.kind import NodeContainer
+from harness.cluster.kind.materials import Supply, ensure_node_image, from_packages, services_from_packages
+from harness.cluster.place import Cluster
+from harness.cluster.running import Attached
+from harness.cluster.services import services
+from harness.engine.up import origin
+from harness.errors import HarnessError
+from harness.host.sources.choice import Sources
+from harness.progress import Progress, Step
+
+READY_DEADLINE_S = 180.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Our own kind cluster, whose node is `container` if there is one."""
+
+    name: str
+    container: NodeContainer | None
+    progress: Progress
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return (kind.node_name(self.name),)
+
+    def release(self, option: Sources | None, log: Path) -> Supply | None:
+        """What it is made from, as `origin.chosen` tells it."""
+        return origin.chosen(self.name, origin.made_from(self.container), option, self.progress, log)
+
+    def make(self, release: Supply | None, log: Path, *, on_node: Callable[[], None]) -> Attached:
+        """`on_node` is called as soon as the node takes images, if kind tells when a new one does."""
+        found = self._running()
+        if found is not None:
+            on_node()
+        supply = release or self._packages(self.container.image if found and self.container else "", log)
+        if found is None:
+            with self.progress.step(f"kind cluster {self.name} (Kubernetes {versions.KUBERNETES})") as step:
+                ensure_node_image(supply, on_line=step.update, log=log)
+                found = kind.create(
+                    self.name, supply.node_image, supply.tools, on_line=step.update, on_node=on_node, log=log
+                )
+                kind.wait_answering(found, deadline_s=READY_DEADLINE_S, on_change=step.update)
+                step.done(f"http://127.0.0.1:{found.gateway_port}")
+        kind.keep_packets(self.name)
+        return _with_services(found, supply, self.progress)
+
+    def _running(self) -> Cluster | None:
+        """The cluster if it can be used: started again when it was stopped, removed when it was never finished."""
+        name, container, progress = self.name, self.container, self.progress
+        if container is None:
+            return None
+        if container.status not in {"running", kind.GOING}:
+            with progress.step(f"starting cluster {name} again"):
+                kind.start(name, container)
+            cluster = kind.find(name)
+        else:
+            cluster = kind.cluster_of(name, container)
+        if cluster is not None:
+            deadline_s = READY_DEADLINE_S if container.status != "running" else 30.0
+            try:
+                with progress.waiting(f"waiting for cluster {name}") as step:
+                    kind.wait_answering(cluster, deadline_s=deadline_s, on_change=step.update)
+            except HarnessError as error:
+                progress.note(f"cluster {name} does not answer and is made anew: {error.message}")
+            else:
+                return cluster
+        with progress.step(f"removing what is left of cluster {name}"):
+            kind.delete(name)
+        return None
+
+    def _packages(self, used: str, log: Path) -> Supply:
+        """`used`: the image of the node that runs; empty when one will be started."""
+        with self.progress.step("tools and node image") as step:
+            supply = from_packages(used=used, on_line=_counted(step), log=log)
+            step.done(supply.node_image)
+        return supply
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A cluster that we did not make, and only put what is ours on."""
+
+    cluster: Cluster
+    progress: Progress
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return self.cluster.nodes
+
+    def release(self, option: Sources | None, log: Path) -> Supply | None:
+        """What its services and tools come from, as `origin.chosen` tells it."""
+        source = services.recorded(self.cluster.api()).get("source")
+        made = Sources(source) if source else None
+        return origin.chosen(self.cluster.name, made, option, self.progress, log, needs_node=False)
+
+    def make(self, release: Supply | None, log: Path, *, on_node: Callable[[], None]) -> Attached:
+        """`on_node` is called at once: its nodes take images."""
+        on_node()
+        supply = release
+        if supply is None:
+            with self.progress.step("tools and services") as step:
+                supply = services_from_packages(on_line=_counted(step), log=log)
+                step.done(supply.services["postgresql"])
+        return _with_services(self.cluster, replace(supply, node_image=""), self.progress)
+
+
+def find(name: str, progress: Progress) -> Kind | Existing:
+    """The cluster by that name, ours whether it is there or not, or a context's.
+
+    Raises HarnessError: DOCKER_MISSING; for a context what `existing.find` raises.
+    """
+    if place.context_of(name) is not None:
+        with progress.waiting(f"asking cluster {name}"):
+            return Existing(existing.find(name), progress)
+    with progress.waiting("asking Docker"):
+        return Kind(name, kind.node_container(name), progress)
+
+
+def _with_services(cluster: Cluster, supply: Supply, progress: Progress) -> Attached:
+    attached = Attached.to(cluster, supply.tools, supply.base)
+    with progress.step("PostgreSQL and gateway") as step:
+        for image in supply.images:
+            step.update(f"{image.reference} into the node")
+            attached.load(image)
+        step.update("Helm installs what has changed")
+        services.install(
+            attached.api, attached.helm, supply.services, origin=supply.origin, forwarded=cluster.forwarded
+        )
+        services.wait_ready(attached.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
+        step.done("ready")
+    return attached
+
+
+def _counted(step: Step) -> Callable[[str], None]:
+    """Compilers name each package they are done with: show how many, since the names alone say little."""
+    done: Counter[str] = Counter()
+
+    def show(line: str) -> None:
+        title, _, package = line.partition(": ")
+        if title.startswith("compiling ") and re.fullmatch(r"[\w.-]+(/[\w.-]+)*", package):
+            done[title] += 1
+            step.update(f"{title}: {done[title]} packages, {package}")
+        elif title not in done:  # what else a compiler says between packages would only flicker
+            step.update(line)
+
+    return show

@@ -1,0 +1,42 @@
+"""Whether the hosts answer that a release comes from."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+from harness.errors import HarnessError
+from harness.host.sources import download, mirrors, pins, release_tools
+from harness.host.sources.pins import Reference
+
+TIMEOUT_S = 4.0
+
+
+def addresses() -> tuple[str, ...]:
+    """The hosts' URLs, or those of the mirrors that stand for them."""
+    pinned, where = pins.load(), mirrors.load()
+    tools = [where.url(getattr(pinned, name).url) for name in release_tools.NAMES]
+    images = [
+        where.registry(Reference.parse(reference).registry)[0]
+        for reference in pinned.images.model_dump().values()
+    ]
+    found = [f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in (*tools, *images)]
+    return tuple(dict.fromkeys(found))
+
+
+def silent() -> tuple[HarnessError, ...]:
+    """Why each host that does not answer can't be reached; any answer will do, and all are asked at once."""
+    hosts = addresses()
+    with ThreadPoolExecutor(max_workers=len(hosts)) as aside:
+        return tuple(error for error in aside.map(_problem, hosts) if error is not None)
+
+
+def _problem(url: str) -> HarnessError | None:
+    import httpx
+
+    try:
+        with download.client() as http:
+            http.head(url, timeout=TIMEOUT_S, follow_redirects=False)
+    except httpx.HTTPError as error:
+        return download.unreachable(url, error)
+    return None

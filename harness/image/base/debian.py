@@ -1,0 +1,110 @@
+"""The base of every version's image: Debian with Python, from packages alone; and any base given to Docker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from harness import versions
+from harness.errors import CauseCode, HarnessError
+from harness.host import process
+from harness.host.sources.debian import RootfsRecipe, built, rootfs
+from harness.host.sources.packages import packages
+from harness.image.layer import CHUNK_BYTES, Layer
+from harness.image.oci import BaseImage, assemble, docker_archive
+
+USER_ID = 50000  # as in Airflow's own images; its group is root's
+REPOSITORY = "harness.local/base"
+
+PYTHON = RootfsRecipe(
+    name="python",
+    packages=("ca-certificates", "libgomp1", "netbase", "python3", "python3-venv", "tzdata"),
+    commands=(
+        'ln -s python3 "$1"/usr/bin/python',
+        f"""echo 'airflow:x:{USER_ID}:0:airflow:/home/airflow:/bin/bash' >> "$1"/etc/passwd""",
+        'mkdir "$1"/home/airflow && chmod 2775 "$1"/home/airflow && chown 50000:0 "$1"/home/airflow',
+    ),
+)
+
+
+def package_base(python: str, *, on_line: Callable[[str], None], log: Path) -> BaseImage:
+    """Debian's own Python as a base. Raises what `check_python` raises, HarnessError(BUILD_FAILED)."""
+    check_python(python)
+    return _of(rootfs(PYTHON, on_line=on_line, log=log), python)
+
+
+def built_base(python: str) -> BaseImage | None:
+    """The base that `package_base` gives if it was built before, else None."""
+    tar = built(PYTHON)
+    return _of(tar, python) if tar is not None and python == versions.DEBIAN_PYTHON else None
+
+
+def base_packages(base: BaseImage) -> Mapping[str, str]:
+    """Name -> version of the base's Debian packages; empty where it has none."""
+    return next((found for layer in reversed(base.layers) if (found := packages(layer.path))), {})
+
+
+def _of(tar: Path, python: str) -> BaseImage:
+    layer = measured_layer(tar)
+    return BaseImage(
+        layers=(layer,),
+        digest=layer.digest,
+        site_directory=f"usr/local/lib/python{python}/dist-packages",
+        env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+    )
+
+
+def check_python(python: str) -> None:
+    """Raises HarnessError(CONFIG_INVALID) for a Python that Debian does not have."""
+    if python != versions.DEBIAN_PYTHON:
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID,
+            f"[image] python = {python!r}: images made from packages have Python {versions.DEBIAN_PYTHON} only",
+            hint=f'set python = "{versions.DEBIAN_PYTHON}" in harness.toml',
+        )
+
+
+def measured_layer(tar: Path) -> Layer:
+    """An existing tar as a layer; its digest is kept beside it, since reading it takes longer than all else."""
+    record = tar.with_suffix(".digest.json")
+    size_bytes = tar.stat().st_size
+    if record.exists():
+        known = json.loads(record.read_text(encoding="utf-8"))
+        if known["size_bytes"] == size_bytes:
+            return Layer(tar, known["digest"], size_bytes)
+    digest = hashlib.sha256()
+    with tar.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    layer = Layer(tar, f"sha256:{digest.hexdigest()}", size_bytes)
+    partial = record.with_suffix(".partial")
+    partial.write_text(json.dumps({"digest": layer.digest, "size_bytes": size_bytes}), encoding="utf-8")
+    partial.replace(record)
+    return layer
+
+
+def in_docker(base: BaseImage) -> str:
+    """The name under which Docker has a base, for commands that must run in it. Raises BUILD_FAILED."""
+    tag = base.digest.removeprefix("sha256:")[:12]
+    name = f"{REPOSITORY}:{tag}"
+    if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0:
+        return name
+    if len(base.layers) == 1:
+        process.run(["docker", "import", str(base.layers[0].path), name], cause=CauseCode.BUILD_FAILED)
+        return name
+    platform = f"linux/{base.architecture}"
+    image = assemble(
+        base, [], name=REPOSITORY, tag=tag, platform=platform, env={}, user="", workdir="/", labels={}
+    )
+    loaded = process.run_bytes(["docker", "load", "--quiet"], stdin=docker_archive(image))
+    if loaded.returncode != 0:
+        lines = loaded.stderr.splitlines()
+        raise HarnessError(
+            CauseCode.BUILD_FAILED,
+            f"Docker did not take the base image: {lines[-1] if lines else 'no reason given'}",
+            evidence=lines[-5:],
+            hint="docker info; docker system df",
+        )
+    return name

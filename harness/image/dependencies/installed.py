@@ -1,0 +1,240 @@
+"""The lock file as a layer: installed by uv, compiled to bytecode by the image's own Python."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from harness.errors import CauseCode, HarnessError
+from harness.host import cache, process
+from harness.image.base import debian as base_image
+from harness.image.dependencies.lock_file import check_lock
+from harness.image.layer import Layer, layer_from_directory, recall, remember
+from harness.image.oci import BaseImage
+
+FORMAT = 3  # raise when what _install() does changes
+PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+MIGRATIONS = "migrations"
+SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
+UNCOMPILED = r"/tests?/"  # packages' own tests: a quarter of the bytecode, and no task imports them
+PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
+_UNREACHABLE = re.compile(
+    r"error sending request|dns error|tcp connect error|timed out|certificate|connectivity is disabled", re.I
+)
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """A lock file's packages as one layer. `migrations` is a digest of the database migrations among them."""
+
+    layer: Layer
+    migrations: str
+
+
+def dependencies(
+    lock: bytes,
+    *,
+    origin: str,
+    base: BaseImage,
+    python: str,
+    architecture: str,
+    on_line: Callable[[str], None],
+    log: Path,
+) -> Dependencies:
+    """The packages of a hashed lock file, installed and packed once per lock and base.
+
+    `origin` names the lock in messages. Raises HarnessError(DEPENDENCIES_UNRESOLVED) when uv cannot install it,
+    BUILD_FAILED when compiling fails.
+    """
+    check_lock(lock, origin)
+    key = _key(lock, base, python, architecture)
+    store = _store()
+    with cache.build("dependencies", key, on_wait=on_line) as target:
+        if target is not None:
+            on_line("installing the lock file's packages")
+            _install(lock, origin, target / "packages", python, architecture, log)
+            (target / MIGRATIONS).write_text(_migrations(target / "packages"), encoding="utf-8")
+            on_line("compiling the packages to bytecode")
+            _compile(target / "packages", base, log)
+            on_line("packing the dependency layer")
+            remember(store, key, [_pack(target, base, store)])
+    found = built_dependencies(lock, base=base, python=python, architecture=architecture)
+    if found is None:  # the store was emptied after the build
+        cache.discard("dependencies", key)
+        return dependencies(
+            lock, origin=origin, base=base, python=python, architecture=architecture, on_line=on_line, log=log
+        )
+    return found
+
+
+def built_dependencies(
+    lock: bytes, *, base: BaseImage, python: str, architecture: str
+) -> Dependencies | None:
+    """What `dependencies` gives if it was built before and is still there, else None."""
+    key = _key(lock, base, python, architecture)
+    layers = recall(_store(), key)
+    migrations = cache.entry("dependencies", key) / MIGRATIONS
+    if layers is None or not migrations.exists():
+        return None
+    return Dependencies(layers[0], migrations.read_text(encoding="utf-8"))
+
+
+def _key(lock: bytes, base: BaseImage, python: str, architecture: str) -> str:
+    inputs = json.dumps([FORMAT, hashlib.sha256(lock).hexdigest(), base.digest, python, architecture])
+    return hashlib.sha256(inputs.encode()).hexdigest()[:32]
+
+
+def _store() -> Path:
+    return cache.root() / "layers"
+
+
+def _install(lock: bytes, origin: str, target: Path, python: str, architecture: str, log: Path) -> None:
+    import uv
+
+    target.mkdir()
+    file = target.parent / "requirements.lock"
+    file.write_bytes(lock)
+    argv = [
+        uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--require-hashes",
+        "--target", str(target), "--python-version", python, "--python-platform", PLATFORMS[architecture],
+        "--only-binary", ":all:", "--link-mode", "hardlink", "--requirements", str(file),
+    ]  # fmt: skip
+    done = process.run(
+        argv,
+        check=False,
+        cwd=target.parent,  # the user's own uv settings count (indexes, credentials), no project's
+        env={
+            "UV_PYTHON_DOWNLOADS": "never",
+            # A cache of our own: files of the user's are hard-linked into environments, where anything may have
+            # changed them since (a company's certificate added to certifi, for instance).
+            "UV_CACHE_DIR": str(cache.root() / "uv"),
+        },
+    )
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+    if done.returncode != 0:
+        raise _not_installed(done.stderr, origin, python, architecture)
+    file.unlink()
+    _normalize(target)
+
+
+def _not_installed(stderr: str, origin: str, python: str, architecture: str) -> HarnessError:
+    """Why uv could not install a lock: the disk, the package index, or the lock itself."""
+    lines = [line.strip(" \u00d7╰─▶│├") for line in stderr.splitlines() if line.strip()]
+    reason = ": ".join(re.sub(r"^(error|cause): ", "", line) for line in lines[:2]) or "uv gave no reason"
+    if any("No space left" in line for line in lines):
+        return HarnessError(
+            CauseCode.DISK_FULL,
+            f"no space left for the packages of {origin}",
+            hint="df -h",
+            evidence=lines[:12],
+        )
+    if any(_UNREACHABLE.search(line) for line in lines):
+        return HarnessError(
+            CauseCode.SOURCE_UNREACHABLE,
+            f"the package index that {origin} needs can't be reached: {reason}",
+            hint="harness doctor; an index of your own is named by UV_INDEX_URL, a proxy by HTTPS_PROXY",
+            evidence=lines[:12],
+        )
+    return HarnessError(
+        CauseCode.DEPENDENCIES_UNRESOLVED,
+        f"the packages of {origin} can't be installed for Python {python} on Linux {architecture}: {reason}",
+        evidence=lines[:12],
+        hint=f"uv pip compile --generate-hashes --python-version {python} "
+        f"--python-platform {PLATFORMS[architecture]} --only-binary :all: --output-file {origin} "
+        f"{PurePosixPath(origin).with_suffix('.in')}",
+    )
+
+
+def _normalize(target: Path) -> None:
+    """Take out what differs between machines: interpreters in scripts, and the records that list them."""
+    scripts = target / SCRIPTS
+    for script in sorted(scripts.iterdir()) if scripts.is_dir() else []:
+        content = script.read_bytes() if script.is_file() else b""
+        if not content.startswith(b"#!"):
+            continue
+        first, _, rest = content.partition(b"\n")
+        if b"python" in first:
+            text = PYTHON_IN_IMAGE.encode() + rest
+        elif b"/bin/sh" in first and b"'''exec'" in rest:  # the form for interpreters with a long path
+            text = PYTHON_IN_IMAGE.encode() + rest.split(b"' '''\n", 1)[-1]
+        else:
+            continue
+        _replace(script, text, executable=True)
+    for record in target.glob("*.dist-info/RECORD"):
+        rows = list(csv.reader(record.read_text(encoding="utf-8").splitlines()))
+        kept = sorted(
+            row
+            for row in rows
+            if row
+            and not row[0].startswith((f"{SCRIPTS}/", "../"))
+            and not row[0].endswith((".pyc", "uv_cache.json"))
+        )
+        buffer = io.StringIO()
+        csv.writer(buffer, lineterminator="\n").writerows(kept)
+        _replace(record, buffer.getvalue().encode())
+    for name in ("uv_cache.json", "REQUESTED", "direct_url.json"):
+        for path in target.glob(f"*.dist-info/{name}"):
+            path.unlink()
+    (target / ".lock").unlink(missing_ok=True)
+
+
+def _migrations(packages: Path) -> str:
+    """What decides how a migrated database looks: Airflow's migrations and those that providers bring."""
+    digest = hashlib.sha256()
+    for path in sorted(packages.glob("airflow/**/migrations/versions/*.py")):
+        digest.update(path.relative_to(packages).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _replace(path: Path, content: bytes, *, executable: bool = False) -> None:
+    """Write a new file in place of the old one, which may be a hard link into uv's own cache."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.chmod(0o755 if executable else 0o644)
+    partial.replace(path)
+
+
+def _compile(packages: Path, base: BaseImage, log: Path) -> None:
+    inside = f"/{base.site_directory}"
+    user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else "0:0"
+    argv = [
+        "docker", "run", "--rm", "--network", "none", "--user", user,
+        "--env", "PYTHONHASHSEED=0", "--volume", f"{packages}:{inside}", base_image.in_docker(base),
+        "python3", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
+        "-x", UNCOMPILED, inside,
+    ]  # fmt: skip
+    done = process.run(argv, check=False)
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+    # compileall's status is 1 when any file is no valid Python, as templates in some packages are.
+    if not any(packages.glob("airflow/__pycache__/*.pyc")):
+        lines = (done.stderr or done.stdout).splitlines()
+        raise HarnessError(
+            CauseCode.BUILD_FAILED,
+            "the packages can't be compiled in the base image",
+            evidence=lines[-10:],
+            hint=f"less {log}",
+        )
+
+
+def _pack(folder: Path, base: BaseImage, store: Path) -> Layer:
+    """Arrange the packages as the image has them: modules in site-packages, scripts on PATH."""
+    root = folder / "root"
+    site = root / base.site_directory
+    site.parent.mkdir(parents=True)
+    (folder / "packages").rename(site)
+    if (site / SCRIPTS).is_dir():
+        (root / "usr/local").mkdir(parents=True, exist_ok=True)
+        (site / SCRIPTS).rename(root / "usr/local/bin")
+    layer = layer_from_directory(root, "", store=store)
+    shutil.rmtree(root)
+    return layer

@@ -1,0 +1,232 @@
+"""Looking from inside the cluster whether versions are apart: their databases, accounts, files and network."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.cluster.api import KubernetesApi
+from harness.cluster.services.database import Server
+from harness.cluster.services.services import NAMESPACE
+from harness.errors import CauseCode, HarnessError
+from harness.host import process
+
+TABLE = "harness_canary"  # in each version's database: one row, which nobody but the harness writes
+ACCOUNTS = ("airflow", "worker")
+READS = (("get", "secrets"), ("list", "pods"), ("get", "pods/log"))
+EXECUTION_PORT = 8081  # of the control plane; only pods of its own namespace have business there
+Network = Literal["enforced", "open", "unknown"]
+_SAFE = re.compile(r"[A-Za-z0-9_.+:=@-]{1,250}")
+LANES = 3  # of sessions at once: each is a program of its own, and there may be many versions
+# A lane's answers go into a file of its own: what programs write into one pipe at once, errors above all, gets mixed.
+_QUERY = """\
+PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
+answers="$(mktemp -d)"
+ask() { # role database statements
+  role="$1" database="$2"; shift 2
+  printf '%s\\n' "$@" | psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host=/tmp \\
+    --username="$role" --dbname="$database"
+}
+"""
+
+
+@dataclass(frozen=True)
+class DatabaseView:
+    """What a version's role and the server's owner see. Names are those of databases.
+
+    `row` is the canary in the version's own database, None when it is not there; `xcoms` the XComs of its runs
+    there. `rows_elsewhere` and `xcoms_elsewhere`: other versions' databases that hold these; `reached`: those that
+    the version's role could connect to; `asked`: those that could be looked into.
+    """
+
+    row: str | None
+    xcoms: int
+    asked: frozenset[str]
+    rows_elsewhere: frozenset[str]
+    xcoms_elsewhere: frozenset[str]
+    reached: frozenset[str]
+    network: Network
+
+
+def plant(server: Server, database: str, token: str) -> None:
+    """Write the version's row, as its own role. Raises HarnessError(DATABASE_FAILED)."""
+    server.query(
+        f"""
+        CREATE TABLE {TABLE} (token text NOT NULL);
+        ALTER TABLE {TABLE} OWNER TO {_safe(database)};
+        \\c {_safe(database)} {_safe(database)} /tmp
+        INSERT INTO {TABLE} VALUES ('{_safe(token)}');
+        """,
+        database,
+    )
+
+
+def look(
+    server: Server, namespace: str, database: str, token: str, run_ids: Iterable[str], others: Iterable[str]
+) -> DatabaseView:
+    """Look for a version's canaries in its own database and in `others`, and try to get from one to the other."""
+    listed = ", ".join(f"'{_safe(run_id)}'" for run_id in run_ids) or "''"
+    row = f"translate(token, chr(10), ' ') FROM {TABLE}"
+    row_here = f"count(*) FROM {TABLE} WHERE token = '{_safe(token)}'"
+    xcoms = f"count(*) FROM xcom WHERE run_id IN ({listed})"
+    asked = [_ask(database, database, _select("xcoms", database, xcoms), _select("row", database, row))]
+    for other in others:
+        asked.append(
+            _ask(
+                "postgres",
+                other,
+                _select("xcoms", other, xcoms),
+                # A version that starts has no such table yet, which must not end the session.
+                f"SELECT to_regclass('{TABLE}') IS NOT NULL AS planted \\gset",
+                "\\if :planted",
+                _select("rows", other, row_here),
+                "\\endif",
+                # Last: psql ends where it cannot connect, as it must not here.
+                f"\\c {_safe(other)} {_safe(database)} /tmp",
+                _select("connect", other, "'reached'"),
+            )
+        )
+    host = f"airflow.{_safe(namespace)}.svc"
+    lines = [f"timeout 2 bash -c '</dev/tcp/{host}/{EXECUTION_PORT}' 2>/dev/null & network=$!"]
+    lines += [
+        f'{{\n{chr(10).join(lane)}\n}} >"$answers/{number}" &'
+        for number, lane in enumerate(asked[first::LANES] for first in range(LANES))
+        if lane
+    ]
+    lines += [
+        "wait $network; network=$?",
+        "wait",
+        'cat "$answers"/*; rm -r "$answers"',
+        'echo "network||$network"',
+    ]
+    argv: list[str | Path] = [
+        server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
+        "deployment/postgres", "--", "sh", "-s",
+    ]  # fmt: skip
+    done = process.run(argv, input_text=_QUERY + "\n".join(lines) + "\n", check=False, timeout_s=120)
+    # Without a word from the version's own database nothing can be said of its row either.
+    if "network||" not in done.stdout or f"xcoms|{database}|" not in done.stdout:
+        raise HarnessError(
+            CauseCode.DATABASE_FAILED,
+            "the databases could not be asked whether versions are apart",
+            evidence=[*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-5:]],
+            hint="harness up",
+        )
+    return read(done.stdout, database)
+
+
+def read(printed: str, database: str) -> DatabaseView:
+    """What `look`'s script printed: lines of `question|database|answer`; where psql gets none there is no line."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for line in printed.splitlines():
+        question, _, rest = line.partition("|")
+        name, _, answer = rest.partition("|")
+        found.setdefault((question, name), []).append(answer)
+
+    def holds(question: str) -> frozenset[str]:
+        return frozenset(
+            name
+            for (asked, name), answers in found.items()
+            if asked == question and name != database and answers[0].isdigit() and int(answers[0]) > 0
+        )
+
+    row = found.get(("row", database), [])
+    own = found.get(("xcoms", database), ["0"])[0]
+    status = found.get(("network", ""), ["1"])[0]
+    network: Network = "open" if status == "0" else "enforced" if status == "124" else "unknown"
+    return DatabaseView(
+        row="\n".join(row) if row else None,
+        xcoms=int(own) if own.isdigit() else 0,
+        asked=frozenset(
+            name
+            for (asked, name), answers in found.items()
+            if asked == "xcoms" and name != database and answers[0].isdigit()
+        ),
+        rows_elsewhere=holds("rows"),
+        xcoms_elsewhere=holds("xcoms"),
+        reached=frozenset(
+            name for (asked, name), answers in found.items() if asked == "connect" and answers == ["reached"]
+        ),
+        network=network,
+    )
+
+
+def files(
+    api: KubernetesApi, nodes: Iterable[str], namespaces: Iterable[str], run_ids: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Files of these runs on each version's volume, at most a hundred of each, as its pods name them.
+
+    Each node is asked once for all: a program started in every version's pod takes longer than the rest together. A
+    version that has no volume yet, or none any more, has no files.
+    """
+    wanted = set(namespaces)
+    folders: dict[str, str] = {}
+    for spec in (volume["spec"] for volume in api.list("/api/v1/persistentvolumes")):
+        # Provisioners differ in what they call a folder of the node.
+        place = spec.get("hostPath") or spec.get("local")
+        namespace = spec.get("claimRef", {}).get("namespace")
+        if place and namespace in wanted:
+            folders[place["path"]] = namespace
+    found: dict[str, list[str]] = {namespace: [] for namespace in wanted}
+    if run_ids and folders:
+        tests = " -o ".join(f"-path {shlex.quote(f'*{_safe(run_id)}*')}" for run_id in run_ids)
+        script = f'for folder; do find "$folder/artifacts" "$folder/logs" -type f \\( {tests} \\) | head -n 100; done'
+        printed = ""
+        for node in nodes:
+            argv = ["docker", "exec", node, "sh", "-c", script, "sh", *folders]
+            printed += process.run(argv, check=False, timeout_s=60).stdout
+        for line in printed.splitlines():
+            for folder, namespace in folders.items():
+                if line.startswith(f"{folder}/"):
+                    found[namespace].append(f"/opt/airflow{line.removeprefix(folder)}")
+    return {namespace: tuple(names) for namespace, names in found.items()}
+
+
+def allowed(api: KubernetesApi, namespace: str, other: str) -> list[str]:
+    """What the service accounts of one namespace may read in another; nothing, if all is well."""
+    found = []
+    for account in ACCOUNTS:
+        for verb, resource in READS:
+            kind, _, part = resource.partition("/")
+            attributes = {"namespace": other, "verb": verb, "resource": kind} | (
+                {"subresource": part} if part else {}
+            )
+            review = api.create(
+                "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+                {
+                    "apiVersion": "authorization.k8s.io/v1",
+                    "kind": "SubjectAccessReview",
+                    "spec": {
+                        "user": f"system:serviceaccount:{namespace}:{account}",
+                        "groups": [
+                            "system:serviceaccounts",
+                            f"system:serviceaccounts:{namespace}",
+                            "system:authenticated",
+                        ],
+                        "resourceAttributes": attributes,
+                    },
+                },
+            )
+            if review["status"].get("allowed"):
+                found.append(f"{account} may {verb} {resource} in {other}")
+    return found
+
+
+def _ask(role: str, database: str, *lines: str) -> str:
+    """The script's line that gives these lines to psql, in one session."""
+    return " ".join(["ask", _safe(role), _safe(database), *map(shlex.quote, lines)])
+
+
+def _select(question: str, database: str, what: str) -> str:
+    return f"SELECT '{question}|{_safe(database)}|' || {what};"
+
+
+def _safe(text: str) -> str:
+    """The text itself, which goes into a script as it is; raises ValueError for one that would need quotes."""
+    if not _SAFE.fullmatch(text):
+        raise ValueError(f"{text!r} is no plain name")
+    return text

@@ -1,0 +1,216 @@
+"""harness.toml, or [tool.harness] in pyproject.toml, as frozen settings; all violations reported at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from harness.errors import CauseCode, HarnessError
+from harness.project.contradictions import NO_METRICS, contradictions, gate_contradictions
+from harness.project.values import (
+    Duration,
+    Environment,
+    Finite,
+    Moment,
+    Paths,
+    RepositoryPath,
+    TestName,
+    json_object,
+    not_empty,
+)
+
+FILE_NAMES = ("harness.toml", "pyproject.toml")
+DEFAULT_TIMEOUT_S = 600.0
+SHOWN = 50
+_BYTE_ORDER_MARK = "\ufeff"  # some editors of Windows begin every file with it
+
+
+class Settings(BaseModel):
+    """Frozen, and strict about its keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+class ImageSettings(Settings):
+    """[image]: what a version's image is made of."""
+
+    python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] = "3.11"
+    requirements: RepositoryPath = "dags/requirements.lock"
+    code: Annotated[Paths, AfterValidator(not_empty)] = ("dags",)
+    shared: Paths = ()
+    env: Environment = Field(default_factory=dict)
+
+    @field_validator("shared")
+    @classmethod
+    def _shared_is_code(cls, shared: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        code = info.data.get("code")  # not there when it is invalid itself
+        outside = [
+            repr(folder)
+            for folder in shared
+            if code is not None and not any(PurePosixPath(folder).is_relative_to(path) for path in code)
+        ]
+        if outside:
+            raise ValueError(f"not inside one of the folders that `code` lists: {', '.join(outside)}")
+        return shared
+
+    @property
+    def dags_folder(self) -> str:
+        """The folder Airflow reads DAGs from: the one named `dags`, else the first of `code`."""
+        return next((path for path in self.code if PurePosixPath(path).name == "dags"), self.code[0])
+
+
+class MetricsSource(Settings):
+    """The task whose return value (or another XCom key) holds the numbers."""
+
+    task: Annotated[str, Field(min_length=1, max_length=250)]
+    key: Annotated[str, Field(min_length=1, max_length=512)] = "return_value"
+
+
+class Gate(Settings):
+    """Bounds of one metric. `max_regression` is against the base version, in the metric's own unit.
+
+    `max_relative_regression` is the same as a share of the base's value.
+    """
+
+    min: Finite | None = None
+    max: Finite | None = None
+    better: Literal["higher", "lower"] | None = None
+    max_regression: Annotated[Finite, Field(ge=0)] | None = None
+    max_relative_regression: Annotated[Finite, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Gate:
+        for problem in gate_contradictions(self.model_dump(exclude_none=True)):
+            raise ValueError(problem)
+        return self
+
+
+class TestSettings(Settings):
+    """[tests.NAME]: one DAG run and what its metrics must satisfy."""
+
+    __test__ = False  # not a pytest class
+
+    dag: Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[\w.-]+$")]
+    conf: Annotated[dict[str, Any], AfterValidator(json_object)] = Field(default_factory=dict)
+    logical_date: Moment | None = None
+    timeout: Duration = DEFAULT_TIMEOUT_S
+    metrics: MetricsSource | None = None
+    gates: dict[str, Gate] = Field(default_factory=dict)
+
+    @field_validator("gates")
+    @classmethod
+    def _gates_have_metrics(cls, gates: dict[str, Gate], info: ValidationInfo) -> dict[str, Gate]:
+        if gates and info.data.get("metrics", ...) is None:  # not there when it is invalid itself
+            raise ValueError(NO_METRICS)
+        return gates
+
+
+class Configuration(Settings):
+    """The whole file. `project` names what is made for it; the repository's directory name unless set."""
+
+    project: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")] | None = None
+    image: ImageSettings = Field(default_factory=ImageSettings)
+    tests: dict[TestName, TestSettings] = Field(default_factory=dict)
+
+
+def parse(text: str, *, origin: str) -> Configuration | None:
+    """Settings from the text of harness.toml or pyproject.toml (`origin` says which, for messages).
+
+    None when it is a pyproject.toml without [tool.harness]. Raises HarnessError(CONFIG_INVALID) with every
+    violation, each with its place in the file.
+    """
+    found = _settings(text, origin)
+    if found is None:
+        return None
+    data, prefix = found
+    details = contradictions(data)
+    try:
+        configuration = Configuration.model_validate(data)
+    except ValidationError as error:
+        details = [*error.errors(include_url=False), *details]
+    if details:
+        raise _invalid(prefix, details, origin)
+    return configuration
+
+
+def parse_image(text: str, *, origin: str) -> ImageSettings | None:
+    """[image] alone from such a text: all that counts of the configuration of an older commit.
+
+    None when there is no configuration in it. Raises HarnessError(CONFIG_INVALID), for nothing but [image].
+    """
+    found = _settings(text, origin)
+    if found is None:
+        return None
+    data, prefix = found
+    image = data.get("image", {}) if isinstance(data, Mapping) else data
+    try:
+        return ImageSettings.model_validate(image)
+    except ValidationError as error:
+        raise _invalid((*prefix, "image"), error.errors(include_url=False), origin) from error
+
+
+def _settings(text: str, origin: str) -> tuple[Any, tuple[str, ...]] | None:
+    """What the file holds for us, and the keys that lead there. Raises HarnessError(CONFIG_INVALID)."""
+    try:
+        data: Any = tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or nesting
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID, f"{origin} is no valid TOML: {error}", hint=f"edit {origin}"
+        ) from error
+    if PurePosixPath(origin.rsplit(":", 1)[-1]).name != "pyproject.toml":
+        return data, ()
+    prefix = ("tool", "harness")
+    for key in prefix:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return None if data is None else (data, prefix)
+
+
+def _invalid(prefix: tuple[str, ...], details: Iterable[ErrorDetails], origin: str) -> HarnessError:
+    # Once each: a contradiction in what is valid otherwise is found by its model, too.
+    problems = list(dict.fromkeys(_violation(prefix, detail) for detail in details))
+    one = len(problems) == 1
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    return HarnessError(
+        CauseCode.CONFIG_INVALID,
+        f"{origin} has 1 problem: {problems[0]}" if one else f"{origin} has {len(problems)} problems",
+        evidence=() if one else [*problems[:SHOWN], *more],
+        hint=f"edit {origin}; docs/configuration.md lists every key",
+    )
+
+
+def _violation(prefix: tuple[str, ...], detail: ErrorDetails) -> str:
+    parts = [*prefix, *(str(part) for part in detail["loc"] if part != "[key]")]
+    place = ".".join(_shortened(part)[1:-1] for part in parts) or "(top level)"
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key"
+    if kind == "missing":
+        return f"{place}: missing"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    given = detail.get("input")
+    is_key = "[key]" in detail["loc"]  # then it is the last part of the place
+    shown = f" (got {_shortened(given)})" if isinstance(given, str | int | float) and not is_key else ""
+    return f"{place}: {message}{shown}"
+
+
+def _shortened(value: object) -> str:
+    """As Python writes it, without control characters, on one line, and not too long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a very large number"
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-1]}"

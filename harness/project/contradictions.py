@@ -1,0 +1,87 @@
+"""What is wrong in harness.toml between values that are right by themselves.
+
+Found in the file as it was read: what is invalid elsewhere in it hides none of these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from harness.project.values import moment
+
+NO_METRICS = 'gates need metrics = { task = "…" }: the task that returns the numbers'
+_REGRESSIONS = ("max_regression", "max_relative_regression")
+_BOUNDS = ("min", "max", *_REGRESSIONS)
+
+
+def contradictions(data: object) -> list[ErrorDetails]:
+    """Those of a whole configuration, each with its place, in the form of pydantic's own."""
+    tests = _tables(data.get("tests") if isinstance(data, Mapping) else None)
+    return [*_gates(tests), *_same_runs(tests)]
+
+
+def gate_contradictions(gate: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a gate as a whole, whatever its single values are."""
+    if not any(bound in gate for bound in _BOUNDS):
+        yield f"a gate needs at least one of {', '.join(_BOUNDS)}"
+    least, most = _number(gate.get("min")), _number(gate.get("max"))
+    if least is not None and most is not None and least > most:
+        yield f"min {least:g} is above max {most:g}: nothing can pass"
+    regression = next((name for name in _REGRESSIONS if name in gate), None)
+    if regression and "better" not in gate:
+        yield f'{regression} needs better = "higher" or "lower"'
+
+
+def _gates(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDetails]:
+    for name, test in tests.items():
+        gates = test.get("gates")
+        if gates and isinstance(gates, Mapping) and "metrics" not in test:
+            yield _detail(("tests", name, "gates"), NO_METRICS)
+        for metric, gate in _tables(gates).items():
+            for problem in gate_contradictions(gate):
+                yield _detail(("tests", name, "gates", metric), problem)
+
+
+def _same_runs(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDetails]:
+    """Tests that ask for a run which another one asks for: Airflow takes one of a DAG per logical date."""
+    seen: dict[tuple[str, datetime], str] = {}
+    for name, test in tests.items():
+        dag = test.get("dag")
+        try:
+            asked = moment(test.get("logical_date"))
+        except ValueError:  # none, or an invalid one, which is told as such
+            continue
+        if not isinstance(dag, str):
+            continue
+        first = seen.setdefault((dag, asked), name)
+        if first != name:
+            yield _detail(
+                ("tests", name, "logical_date"),
+                f"tests.{first} runs DAG {dag} at this logical date too, and Airflow takes one such run",
+                asked.isoformat(),
+            )
+
+
+def _tables(value: object) -> Mapping[str, Mapping[str, Any]]:
+    """The tables in what should be a table of tables."""
+    entries = value if isinstance(value, Mapping) else {}
+    return {name: entry for name, entry in entries.items() if isinstance(entry, Mapping)}
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _detail(place: tuple[str, ...], message: str, given: object = None) -> ErrorDetails:
+    return ErrorDetails(type="contradiction", loc=place, msg=message, input=given)

@@ -1,0 +1,1 @@
+"""The result as one self-contained page with its plots."""

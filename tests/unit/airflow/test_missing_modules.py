@@ -1,0 +1,62 @@
+"""Which package a missing module is in, and what is no missing package."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.airflow.autopsy.missing_modules import missing_module
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("xgboost", "xgboost"),
+        ("sklearn", "scikit-learn"),
+        ("cv2", "opencv-python-headless"),
+        ("yaml", "PyYAML"),
+        ("google.cloud.bigquery", "google-cloud-bigquery"),
+        ("airflow.providers.amazon", "apache-airflow-providers-amazon"),
+        ("airflow.providers.google", "apache-airflow-providers-google"),
+        ("airflow.providers.cncf.kubernetes", "apache-airflow-providers-cncf-kubernetes"),
+        ("airflow.providers.common.sql", "apache-airflow-providers-common-sql"),
+        ("airflow.providers.openlineage", "apache-airflow-providers-openlineage"),
+        ("airflow.providers.pgvector_x", "apache-airflow-providers-pgvector-x"),
+    ],
+)
+def test_the_package_that_has_the_module_is_named(name: str, package: str) -> None:
+    assert f"add {package} to the file" in missing_module(f"ModuleNotFoundError: No module named '{name}'")
+
+
+def test_the_line_of_the_import_tells_which_provider_of_a_family_it_is() -> None:
+    message = "ModuleNotFoundError: No module named 'airflow.providers.apache'"
+    line = "    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator"
+    assert "add apache-airflow-providers-apache-spark to" in missing_module(message, f"{line}\n{message}")
+    assert "apache-airflow-providers-apache-…" in missing_module(message, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("xgboost.core", "xgboost is in the image, but has no core"),
+        ("airflow.providers.amazon.aws.x", "airflow.providers.amazon.aws is in the image, but has no x"),
+        ("airflow.operators.python_operator", "Airflow 3 has no airflow.operators.python_operator"),
+    ],
+)
+def test_a_part_of_what_is_there_is_no_missing_package(name: str, words: str) -> None:
+    hint = missing_module(f"No module named '{name}'")
+    assert hint.startswith(words)
+    assert "add " not in hint
+
+
+def test_a_file_that_hides_a_package_is_named() -> None:
+    said = "No module named 'torch.nn'; 'torch' is not a package"
+    assert missing_module(said).startswith("a file named torch.py is found before")
+
+
+def test_other_messages_have_no_such_hint() -> None:
+    assert missing_module("KeyError: 'module'") == ""
+
+
+def test_a_class_of_the_dag_file_itself_needs_a_module_of_its_own() -> None:
+    hint = missing_module("No module named 'unusual_prefix_2f1c_train'")
+    assert "a module of its own beside the DAG file" in hint

@@ -1,0 +1,33 @@
+"""What is told about a connection, a Variable or an environment variable that is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.airflow.autopsy.missing_settings import missing_setting
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "name"),
+    [
+        ("AirflowNotFoundException", "The conn_id `ware-house` isn't defined", "AIRFLOW_CONN_WARE_HOUSE"),
+        (
+            "airflow.sdk.exceptions.AirflowRuntimeError",
+            "VARIABLE_NOT_FOUND: {'message': 'Variable feature_bucket not found'}",
+            "AIRFLOW_VAR_FEATURE_BUCKET",
+        ),
+        ("KeyError", "'Variable threshold does not exist'", "AIRFLOW_VAR_THRESHOLD"),
+        ("KeyError", "'MLFLOW_TRACKING_URI'", "MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_the_variable_that_gives_it_is_named(kind: str, message: str, name: str) -> None:
+    hint = missing_setting(kind, message)
+    assert f'set {name} = "…" below [image.env] in harness.toml' in hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("KeyError", "'target'"), ("ValueError", "'MLFLOW_TRACKING_URI'"), ("KeyError", "0")],
+)
+def test_others_are_none(kind: str, message: str) -> None:
+    assert missing_setting(kind, message) == ""

@@ -1,0 +1,603 @@
+"""Which version is meant, which logical date a test gets, and what a metrics task's answer is worth."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles import Kubernetes, items
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.airflow.pods.pods import Container, Pod
+from harness.airflow.release import versions as look
+from harness.airflow.rest.models import AuditEvent, DagRun, TaskInstance
+from harness.airflow.run.following import RunOutcome
+from harness.cluster.place import Cluster
+from harness.cluster.running import Attached
+from harness.engine.testing import dag_test as trial
+from harness.engine.testing import diagnosis as inquiry
+from harness.engine.testing import plan as plan_module
+from harness.engine.testing.plan import run_dates
+from harness.errors import CauseCode, HarnessError
+from harness.progress import Silent
+from harness.project import project as projects
+from harness.project.commit import Commit, Repository
+from harness.project.configuration import Configuration, Gate, MetricsSource, TestSettings
+from harness.report.model import TestResult
+
+SHA = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
+NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+
+
+def namespace(name: str, commit: str, ref: str, second: int, **metadata: object) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {"harness.local/project": "churn", "harness.local/commit": commit},
+            "annotations": {
+                "harness.local/ref": ref,
+                "harness.local/tag": commit[:12],
+                "harness.local/created-at": f"2026-03-01T00:00:{second:02d}+00:00",
+            },
+            "creationTimestamp": "2026-03-01T00:00:00Z",
+            **metadata,
+        }
+    }
+
+
+def attached(*namespaces: dict[str, Any]) -> Attached:
+    api = Kubernetes({("GET", "/api/v1/namespaces"): items(*namespaces)})
+    cluster = Cluster("harness", Path("kubeconfig"), ("node",), 8080)
+    return Attached(cluster=cluster, api=api, helm=None, server=None, log=Path("log"))  # type: ignore[arg-type]
+
+
+class TestFindVersion:
+    OLD = namespace("churn-00000001", SHA, "main", 1)
+    NEW = namespace("churn-00000002", SHA, "main", 2)
+    OTHER = namespace("churn-00000003", "f" * 40, "feature/x", 3)
+
+    @pytest.mark.parametrize(
+        ("wanted", "found"),
+        [
+            ("", "churn-00000003"),
+            ("churn-00000001", "churn-00000001"),
+            ("main", "churn-00000002"),
+            (SHA, "churn-00000002"),
+            (SHA[:12], "churn-00000002"),
+            (SHA[:7], "churn-00000002"),
+            ("feature/x", "churn-00000003"),
+        ],
+    )
+    def test_newest_of_those_meant(self, wanted: str, found: str) -> None:
+        here = attached(self.OTHER, self.NEW, self.OLD)  # in no order
+        assert look.find_version(here, wanted).namespace == found
+
+    @pytest.mark.parametrize("wanted", ["mian", SHA[:6], "f" * 41, "churn-0000000"])
+    def test_unknown(self, wanted: str) -> None:
+        with pytest.raises(HarnessError, match="no version") as caught:
+            look.find_version(attached(self.OLD, self.OTHER), wanted)
+        assert caught.value.cause is CauseCode.USAGE
+        assert caught.value.hint == "harness status"
+
+    def test_near_names(self) -> None:
+        with pytest.raises(HarnessError) as caught:
+            look.find_version(attached(self.OLD), "mian")
+        assert caught.value.evidence == ("did you mean main?",)
+
+    def test_none(self) -> None:
+        with pytest.raises(HarnessError, match="no version on the cluster") as caught:
+            look.find_version(attached(), "main")
+        assert "harness test" in caught.value.hint
+
+    def test_one_that_lacks_everything_is_still_listed(self) -> None:
+        bare = {
+            "metadata": {"name": "x", "creationTimestamp": "2026-03-01T00:00:00Z", "deletionTimestamp": "t"}
+        }
+        (version,) = look.versions(attached(bare))
+        assert (version.namespace, version.state, version.ref) == ("x", "going", "")
+        assert version.url == "http://x.localhost:8080"
+        assert version.age_s > 0
+
+
+CONFIGURED = '[image]\ncode = ["src"]\n[tests.a]\ndag = "a"\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of a repository that git need not be asked for."""
+    monkeypatch.setattr(Repository, "find", lambda _: Repository(tmp_path))
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A commit as far as its configuration goes: texts of files by path; None is the working tree."""
+
+    repository: Repository
+    ref: str | None
+    files: dict[str, str]
+
+    @property
+    def is_working_tree(self) -> bool:
+        return self.ref is None
+
+    def read(self, path: str) -> bytes | None:
+        return self.files[path].encode() if path in self.files else None
+
+
+class TestProject:
+    @pytest.mark.parametrize("name", ["harness.toml", "pyproject.toml"])
+    @pytest.mark.parametrize(
+        ("make", "words"),
+        [
+            (Path.mkdir, "is a directory"),
+            (lambda path: path.symlink_to(path), "is a broken link, to "),
+            (lambda path: path.symlink_to("nowhere"), "is a broken link, to nowhere"),
+            (os.mkfifo, "is no file"),
+        ],
+        ids=["directory", "loop", "dangling", "FIFO"],
+    )
+    def test_what_is_no_file_is_not_passed_over(
+        self, root: Path, name: str, make: Callable[[Path], None], words: str
+    ) -> None:
+        make(root / name)
+        other = root / "pyproject.toml"
+        if name == "harness.toml":
+            other.write_text("[tool.harness.tests.a]\ndag = 'a'\n")
+        for reading in (projects.load, projects.find):
+            with pytest.raises(HarnessError) as caught:
+                reading(root)
+            assert caught.value.cause is CauseCode.CONFIG_INVALID
+            assert caught.value.message.startswith(f"{root / name} {words}")
+            assert caught.value.hint == f"ls -ld {root / name}"
+
+    def test_a_link_to_a_file_is_read(self, root: Path) -> None:
+        (root / "real.toml").write_text(CONFIGURED)
+        (root / "harness.toml").symlink_to("real.toml")
+        assert list(projects.load(root).configuration.tests) == ["a"]
+
+    def test_none(self, root: Path) -> None:
+        assert projects.find(root) is None
+        (root / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+        assert projects.find(root) is None
+        with pytest.raises(HarnessError, match=r"has no harness\.toml, nor \[tool\.harness\]") as caught:
+            projects.load(root)
+        assert caught.value.cause is CauseCode.CONFIG_INVALID
+
+    def test_outside_of_a_repository(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def find(_: Path) -> Repository:
+            raise HarnessError(cause, "says git")
+
+        monkeypatch.setattr(Repository, "find", find)
+        cause = CauseCode.NOT_A_REPOSITORY
+        assert projects.find(tmp_path) is None
+        cause = CauseCode.TOOL_MISSING
+        with pytest.raises(HarnessError, match="says git"):
+            projects.find(tmp_path)
+
+    def test_line_ends_of_old_macs_are_no_toml_in_the_working_tree_either(self, root: Path) -> None:
+        (root / "harness.toml").write_bytes(CONFIGURED.replace("\n", "\r").encode())
+        with pytest.raises(HarnessError, match="no valid TOML") as caught:
+            projects.load(root)
+        assert caught.value.hint == f"edit {root / 'harness.toml'}"
+
+    def test_a_byte_order_mark_is_passed_over(self, root: Path) -> None:
+        (root / "harness.toml").write_text(f"\ufeff{CONFIGURED}", encoding="utf-8")
+        project = projects.load(root)
+        commit = Tree(project.repository, "v1", {"harness.toml": f"\ufeff{CONFIGURED}"})
+        assert project.image_settings(commit).code == ("src",)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("name", "table"), [("harness.toml", "[tests.NAME]"), ("pyproject.toml", "[tool.harness.tests.NAME]")]
+    )
+    def test_the_file_that_configures_it_is_named(self, root: Path, name: str, table: str) -> None:
+        header = "[tool.harness.image]" if name == "pyproject.toml" else "[image]"
+        (root / name).write_text(f"{header}\n")
+        with pytest.raises(HarnessError, match=f"^{name} names no tests") as caught:
+            projects.load(root).tests(())
+        assert f"add {table} with" in caught.value.hint
+        assert f"to {name};" in caught.value.hint
+        (root / name).write_text(f"{header.replace('image', 'tests.abc')}\ndag = 'a'\n")
+        with pytest.raises(HarnessError, match=f"no test 'abd' in {name}: it has abc"):
+            projects.load(root).tests(["abd"])
+
+    def test_the_working_trees_file_is_named_as_it_can_be_opened(self, root: Path) -> None:
+        project = projects.Project(Repository(root), Configuration())
+        for ref, origin in ((None, root / "harness.toml"), ("v1", "v1:harness.toml")):
+            with pytest.raises(HarnessError) as caught:
+                project.image_settings(Tree(project.repository, ref, {"harness.toml": "x"}))  # type: ignore[arg-type]
+            assert caught.value.hint == f"edit {origin}"
+
+    def test_as_of_a_commit(self, root: Path) -> None:
+        (root / "harness.toml").write_text("project = 'mine'\n[tests.b]\ndag = 'b'\n")
+        project = projects.load(root)
+
+        def as_of(files: dict[str, str]) -> projects.Project:
+            return project.as_of(Tree(project.repository, "v1", files))  # type: ignore[arg-type]
+
+        own = as_of({"pyproject.toml": "[tool.harness.tests.a]\ndag = 'a'\n"})
+        assert (own.name, list(own.configuration.tests), own.file) == ("mine", ["a"], "pyproject.toml")
+        for without in ({}, {"harness.toml": "[image]\n"}, {"pyproject.toml": "[project]\n"}):
+            assert as_of(without) == project
+        with pytest.raises(HarnessError, match=r"v1:harness\.toml has 1 problem: bogus: unknown key"):
+            as_of({"harness.toml": f"bogus = 1\n{CONFIGURED}"})
+
+
+class TestPlans:
+    """A comparison of two commits, whose images are in order."""
+
+    VALID = "[tests.a]\ndag = 'a'\nmetrics = { task = 'e' }\ngates.m = { min = %d }\n"
+
+    @pytest.fixture
+    def planned(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+        def plan(base: str, head: str) -> Any:
+            (root / "harness.toml").write_text(self.VALID % 1)
+            texts = {"base": base, "head": head}
+
+            def commit(_: object, ref: str) -> Commit:
+                return Commit(Repository(root), ref, ref * 10, "tree", None, NOW, objects=None)  # type: ignore[arg-type]
+
+            monkeypatch.setattr(projects.Project, "commit", commit)
+            monkeypatch.setattr(Commit, "read", lambda commit, path: _text(texts, commit, path))
+            monkeypatch.setattr(Commit, "close", lambda _: None)
+            monkeypatch.setattr(plan_module, "check", lambda *_: None)
+            monkeypatch.setattr(plan_module, "base_of", lambda *_: "base")
+            with ExitStack() as opened:
+                return plan_module.plans(
+                    root, plan_module.Request(refs=("head",), base="base"), opened, Silent()
+                )
+
+        return plan
+
+    def test_tests_and_gates_are_the_heads(self, planned: Callable[..., Any]) -> None:
+        (base, head), refused = planned(self.VALID % 2, self.VALID % 3)
+        assert refused == []
+        assert head.tests["a"].gates["m"].min == 3
+        assert head.base_gates["a"]["m"].min == 2
+        assert base.tests["a"].gates == {}
+
+    def test_a_head_whose_own_are_invalid_is_refused(self, planned: Callable[..., Any]) -> None:
+        made, (refused,) = planned(self.VALID % 2, f"{self.VALID % 3}bogus = 1\n")
+        assert made == []
+        assert (refused.ref, refused.role, refused.cause.code) == ("head", "head", "config_invalid")
+        assert "head:harness.toml has 1 problem: tests.a.bogus: unknown key" in refused.cause.message
+
+    def test_of_a_base_whose_own_are_invalid_the_working_trees_count(
+        self, planned: Callable[..., Any]
+    ) -> None:
+        (_, head), refused = planned(f"{self.VALID % 2}bogus = 1\n", self.VALID % 3)
+        assert refused == []
+        assert head.base_gates["a"]["m"].min == 1
+
+
+def _text(texts: dict[str, str], commit: Commit, path: str) -> bytes | None:
+    return texts[commit.ref].encode() if path == "harness.toml" else None
+
+
+class TestRunDates:
+    @given(
+        st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=6),
+        st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1)),
+        st.integers(-12, 14),
+        st.integers(1, 4),
+    )
+    def test_midnight_utc_and_no_date_twice_for_a_dag(
+        self, dags: list[str], date: datetime, hours: int, repeat: int
+    ) -> None:
+        asked = date.replace(tzinfo=timezone(timedelta(hours=hours)))
+        tests = {f"t{index}": TestSettings(dag=dag) for index, dag in enumerate(dags)}
+        dates = run_dates(tests, asked, repeat)
+        assert list(dates) == list(tests)
+        assert {len(moments) for moments in dates.values()} == {repeat}
+        pairs = [(tests[name].dag, moment) for name, moments in dates.items() for moment in moments]
+        assert len(set(pairs)) == len(pairs)
+        assert {moment.astimezone(UTC).date() for _, moment in pairs} == {asked.astimezone(UTC).date()}
+        assert dates["t0"][0] == asked.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        once = run_dates(tests, asked)
+        assert {
+            name: moments[:1] for name, moments in dates.items()
+        } == once  # a single run's result is met again
+
+    def test_ones_own_is_kept(self) -> None:
+        own = datetime(2024, 1, 1, tzinfo=UTC)
+        tests = {"a": TestSettings(dag="d", logical_date=own), "b": TestSettings(dag="d")}
+        assert run_dates(tests, NOW) == {"a": (own,), "b": (NOW.replace(hour=0, minute=0),)}
+        assert run_dates(tests, NOW, 2)["a"] == (own, own + timedelta(seconds=1))
+
+    @pytest.mark.parametrize("date", [None, NOW.replace(year=9999), NOW.replace(year=1969)])
+    def test_a_commit_of_no_usable_date_needs_tests_that_have_their_own(self, date: datetime | None) -> None:
+        tests = {"a": TestSettings(dag="d", logical_date=NOW), "b": TestSettings(dag="d")}
+        with pytest.raises(HarnessError, match="test b has no logical_date") as caught:
+            run_dates(tests, date)
+        assert caught.value.cause is CauseCode.CONFIG_INVALID
+        assert "[tests.b]" in caught.value.hint
+        del tests["b"]
+        assert run_dates(tests, date, 2)["a"] == (NOW, NOW + timedelta(seconds=1))
+
+    def test_a_later_test_of_its_own_date_is_not_met(self) -> None:
+        midnight = NOW.replace(hour=0, minute=0)
+        tests = {"a": TestSettings(dag="d"), "b": TestSettings(dag="d", logical_date=midnight)}
+        dates = run_dates(tests, NOW)
+        assert dates["a"] != dates["b"] == (midnight,)
+
+
+class Airflow:
+    """A run of one DAG whose metrics task handed over `value`."""
+
+    def __init__(self, value: object = None, log: str = "", keys: tuple[str, ...] = ()) -> None:
+        self.value = value
+        self.keys = keys
+        self.log = log
+        self.asked: list[tuple[str, ...]] = []
+
+    def unpause(self, dag_id: str) -> None: ...
+    def trigger(self, *_: object) -> None: ...
+
+    def cancel(self, dag_id: str, run_id: str) -> None:
+        self.asked.append(("cancel", dag_id))
+
+    def xcom_keys(self, *_: object) -> tuple[str, ...]:
+        return self.keys
+
+    def task_log(self, *_: object) -> str:
+        return self.log
+
+    def audit_events(self, *_: object) -> tuple[AuditEvent, ...]:
+        return ()
+
+    def dagrun_timeout_s(self, dag_id: str) -> float:
+        return 2.0
+
+    def xcom(self, *key: str) -> object:
+        self.asked.append(key)
+        return self.value
+
+
+class Pods:
+    """A namespace whose control plane has logged nothing."""
+
+    def component_log(self, component: str, *, tail_lines: int) -> str:
+        return ""
+
+    def log(self, pod: str, container: str, *, tail_lines: int) -> str:
+        return f"{container} of {pod} has nothing to read\n"
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
+    """Judge a run that ended: trial.run without the waiting."""
+    monkeypatch.setattr(trial, "_parse", lambda *_: None)
+
+    def judged(
+        airflow: Airflow,
+        *tasks: tuple[str, int],
+        gates: dict[str, Gate] | None = None,
+        metrics: MetricsSource | None = MetricsSource(task="evaluate"),  # noqa: B008
+        error: HarnessError | None = None,
+        pods: tuple[Pod, ...] = (),
+        state: str = "success",
+        states: dict[str, str] | None = None,
+    ) -> TestResult:
+        monkeypatch.setattr(inquiry, "oom_kills", lambda _: None)
+        instances = tuple(
+            TaskInstance(
+                name, index, (states or {}).get(name, "success"), 1, 0, NOW, NOW + timedelta(seconds=2)
+            )
+            for name, index in tasks
+        )
+        ended = NOW + timedelta(seconds=3)
+        run = DagRun("churn", "run-1", state, None, queued_at=NOW, started_at=NOW, ended_at=ended)
+        outcome = RunOutcome(run=run, tasks=instances, pods=pods, error=error)
+        monkeypatch.setattr(trial, "follow", lambda *_, **__: outcome)
+        settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
+        wanted = trial.Trial(
+            api=airflow,  # type: ignore[arg-type]
+            pods=Pods(),  # type: ignore[arg-type]
+            name="churn",
+            settings=settings,
+            logical_date=NOW,
+            dags_folder="dags",
+            read_source=lambda _: None,
+        )
+        return trial.run(wanted, Silent())
+
+    return judged
+
+
+RAISED = json.dumps(
+    {
+        "event": "Task failed with exception",
+        "level": "error",
+        "error_detail": [{"exc_type": "ValueError", "exc_value": "Input X contains NaN", "frames": []}],
+    }
+)
+
+
+class TestTrial:
+    def test_passed(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow({"accuracy": 0.9})
+        found = judge(airflow, ("train", -1), ("evaluate", -1), gates={"accuracy": Gate(min=0.8)})
+        assert (found.verdict, found.cause, found.metrics["accuracy"].value) == ("passed", None, 0.9)
+        assert airflow.asked == [("churn", "run-1", "evaluate", "return_value")]
+        assert found.phases["first_task_s"] == 2.0
+
+    def test_memory_is_what_the_pod_of_the_last_try_told(self, judge: Callable[..., TestResult]) -> None:
+        def told(try_number: int, peak: int) -> Pod:
+            container = Container("base", exit_code=0, peak_memory_bytes=peak)
+            return Pod(f"train-{try_number}", task_id="train", try_number=try_number, containers=(container,))
+
+        found = judge(Airflow(), ("train", -1), ("load", -1), metrics=None, pods=(told(0, 9), told(1, 5)))
+        peaks = {task.task_id: task.peak_memory_bytes for task in found.tasks}
+        assert peaks == {"train": 5, "load": None}
+
+    def test_below_its_gate(self, judge: Callable[..., TestResult]) -> None:
+        found = judge(Airflow({"accuracy": 0.7}), ("evaluate", -1), gates={"accuracy": Gate(min=0.8)})
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert found.cause.code == "gate_failed"
+        assert "accuracy" in found.cause.message
+
+    def test_the_dags_own_limit_is_asked_for_when_no_task_failed(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        found = judge(Airflow(), ("train", -1), state="failed")
+        assert found.cause is not None
+        assert found.cause.code == "run_timeout"
+        assert "dagrun_timeout of 2.0 s" in found.cause.message
+
+    def test_no_such_task(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow()
+        found = judge(airflow, ("train", -1), ("load", -1))
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == ("metrics_missing", "evaluate")
+        assert "it has load, train" in found.cause.message
+        assert "harness.toml" in found.cause.hint
+        assert airflow.asked == []
+
+    @pytest.mark.parametrize("tasks", [(("evaluate", 0),), (("evaluate", 0), ("evaluate", 1))])
+    def test_a_mapped_task(
+        self, judge: Callable[..., TestResult], tasks: tuple[tuple[str, int], ...]
+    ) -> None:
+        found = judge(Airflow({"accuracy": 1.0}), *tasks)
+        assert found.cause is not None
+        assert found.cause.code == "metrics_invalid"
+        assert "it is mapped" in found.cause.message
+        assert found.metrics == {}
+
+    @pytest.mark.parametrize(
+        ("value", "code"),
+        [
+            ({"accuracy": float("nan")}, "metrics_invalid"),
+            ({"accuracy": "NaN"}, "metrics_invalid"),
+            ({"accuracy": float("-inf"), "loss": 1.0}, "metrics_invalid"),
+            ({"model": "forest"}, "metrics_invalid"),
+            ({"accuracy": "0.93", "loss": 0.21}, "metrics_invalid"),
+            ([0.9], "metrics_invalid"),
+            (None, "metrics_missing"),
+            ({}, "metrics_missing"),
+        ],
+    )
+    def test_what_is_no_metric(self, judge: Callable[..., TestResult], value: object, code: str) -> None:
+        found = judge(Airflow(value), ("evaluate", -1), gates={"accuracy": Gate(min=0.0)})
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == (code, "evaluate")
+        assert found.cause.message.startswith("task evaluate: ")
+        assert found.cause.hint
+
+    @pytest.mark.parametrize(
+        ("key", "keys", "says", "hint"),
+        [
+            (
+                "scores",
+                ("model", "score"),
+                "under the key 'scores'; its keys are 'model', 'score'",
+                'key = "score"',
+            ),
+            ("scores", ("return_value",), "its keys are 'return_value'", 'key = "return_value"'),
+            ("scores", (), "nothing under the key 'scores', nor under any other", "return the numbers"),
+            ("return_value", ("score",), "it returned nothing; its keys are 'score'", 'key = "score"'),
+            ("return_value", (), "the task returned no metrics", "return a flat dict"),
+        ],
+    )
+    def test_a_key_that_the_task_did_not_push(
+        self, judge: Callable[..., TestResult], key: str, keys: tuple[str, ...], says: str, hint: str
+    ) -> None:
+        metrics = MetricsSource(task="evaluate", key=key)
+        found = judge(Airflow(None, keys=keys), ("evaluate", -1), metrics=metrics)
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == ("metrics_missing", "evaluate")
+        assert says in found.cause.message
+        assert hint in found.cause.hint
+
+    def test_without_metrics_it_must_just_run(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow()
+        found = judge(airflow, ("train", -1), metrics=None)
+        assert found.verdict == "passed"
+        assert airflow.asked == []
+
+    @pytest.mark.parametrize("metrics", [None, MetricsSource(task="evaluate")])
+    def test_a_run_without_any_task_instance_has_tested_nothing(
+        self, judge: Callable[..., TestResult], metrics: MetricsSource | None
+    ) -> None:
+        airflow = Airflow({"accuracy": 0.9})
+        found = judge(airflow, metrics=metrics)
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert (found.cause.code, CauseCode.of(found.cause.code).exit_code) == ("task_failed", 1)
+        assert "logical date 2026-03-01 is before the start_date or after the end_date" in found.cause.message
+        assert "logical_date" in found.cause.hint
+        assert airflow.asked == []
+
+    @pytest.mark.parametrize(
+        ("states", "to_blame"),
+        [
+            ({"train": "failed", "evaluate": "upstream_failed"}, "train"),
+            ({"train": "failed", "evaluate": "failed"}, "evaluate"),
+        ],
+    )
+    def test_a_metrics_task_that_failed_in_a_run_that_succeeded(
+        self, judge: Callable[..., TestResult], states: dict[str, str], to_blame: str
+    ) -> None:
+        airflow = Airflow({"accuracy": 0.9}, log=RAISED)
+        found = judge(airflow, ("train", -1), ("evaluate", -1), ("notify", -1), states=states)
+        assert found.verdict == "failed"
+        assert found.cause is not None
+        assert (found.cause.code, found.cause.task_id) == ("task_failed", to_blame)
+        assert "ValueError: Input X contains NaN" in found.cause.message
+
+    def test_a_failed_init_container_has_its_own_log_read(self, judge: Callable[..., TestResult]) -> None:
+        containers = (Container("fetch", exit_code=4, is_init=True), Container("base"))
+        pod = Pod("p", task_id="evaluate", try_number=1, phase="Failed", node="n", containers=containers)
+        found = judge(Airflow(), ("evaluate", -1), states={"evaluate": "failed"}, pods=(pod,))
+        assert found.cause is not None
+        assert found.cause.message == "task evaluate: init container fetch ended with exit code 4"
+        assert found.cause.evidence == ("fetch of p has nothing to read",)
+
+    def test_what_was_killed_beside_a_task_is_told_if_the_task_failed(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        containers = (Container("base", exit_code=0), Container("proxy", ended_reason="OOMKilled"))
+        pod = Pod("p", task_id="evaluate", try_number=1, phase="Failed", node="n", containers=containers)
+        airflow = Airflow({"a": 1.0})
+        assert judge(airflow, ("evaluate", -1), pods=(pod,)).verdict == "passed"
+        found = judge(airflow, ("evaluate", -1), states={"evaluate": "failed"}, pods=(pod,))
+        assert found.cause is not None
+        assert found.cause.code == "task_failed"
+        assert "container proxy beside it was killed" in found.cause.evidence[0]
+
+    def test_a_task_that_may_fail_does_not_matter_once_there_are_metrics(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        found = judge(Airflow({"a": 1.0}), ("plot", -1), ("evaluate", -1), states={"plot": "failed"})
+        assert found.verdict == "passed"
+
+    def test_a_run_that_was_given_up_is_cancelled(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow()
+        error = HarnessError(CauseCode.RUN_TIMEOUT, "too long", hint="raise timeout")
+        found = judge(airflow, ("train", -1), error=error)
+        assert found.cause is not None
+        assert found.cause.code == "run_timeout"
+        assert airflow.asked == [("cancel", "churn")]
+
+
+@pytest.mark.parametrize(
+    ("image_id", "digest"),
+    [
+        ("sha256:ab", "sha256:ab"),
+        ("harness.local/churn@sha256:ab", "sha256:ab"),
+        ("docker-pullable://x@sha256:ab", "sha256:ab"),
+        ("", None),
+        ("busybox", None),
+    ],
+)
+def test_digest_of(image_id: str, digest: str | None) -> None:
+    assert trial.digest_of(image_id) == digest

@@ -1,0 +1,233 @@
+"""Runs into verdicts: bounds, regressions, noise, and a base that has nothing to compare with."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cluster.services.kept_results import KeptResult
+from harness.engine.testing import measured
+from harness.engine.testing.plan import Plan
+from harness.project.configuration import Gate, MetricsSource, TestSettings
+from harness.report import format
+from harness.report.model import Cause, MetricResult, TaskResult, TestResult, VersionResult
+from harness.verdict import comparison
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def run(
+    metrics: dict[str, float],
+    *,
+    duration_s: float = 1.0,
+    peak: int | None = None,
+    cause: Cause | None = None,
+) -> TestResult:
+    task = TaskResult(task_id="train", state="success", duration_s=duration_s, peak_memory_bytes=peak)
+    return TestResult(
+        name="t",
+        dag_id="d",
+        run_id="r",
+        state="failed" if cause else "success",
+        verdict=cause.verdict if cause else "passed",
+        metrics={name: MetricResult(value=value) for name, value in metrics.items()},
+        tasks=(task,),
+        phases={"run_s": 2.0},
+        cause=cause,
+    )
+
+
+def settings(gate: Gate | None = None, **changes: object) -> TestSettings:
+    gates = {"accuracy": gate} if gate else {}
+    values = {"dag": "d", "conf": {"seed": 7}, "metrics": MetricsSource(task="e"), "gates": gates}
+    return TestSettings.model_validate(values | changes)
+
+
+ABSOLUTE = Gate(better="higher", max_regression=0.01)
+RELATIVE = Gate(better="lower", max_relative_regression=0.1)
+
+
+class TestOneRunOfEach:
+    @pytest.mark.parametrize(
+        ("head", "verdict"), [(0.95, "passed"), (0.94, "passed"), (0.9399, "failed"), (0.99, "passed")]
+    )
+    def test_absolute(self, head: float, verdict: str) -> None:
+        found = comparison.judged(settings(ABSOLUTE), [run({"accuracy": head})], [run({"accuracy": 0.95})])
+        assert (found.verdict, found.metrics["accuracy"].verdict) == (verdict, verdict)
+        assert found.metrics["accuracy"].base == 0.95
+        if verdict == "failed":
+            assert found.cause is not None
+            assert found.cause.code == "gate_failed"
+            assert "accuracy" in found.cause.message
+            assert "max_regression 0.01" in found.cause.message
+
+    @pytest.mark.parametrize(
+        ("head", "verdict"), [(0.5, "passed"), (0.55, "passed"), (0.56, "failed"), (0.1, "passed")]
+    )
+    def test_relative_where_lower_is_better(self, head: float, verdict: str) -> None:
+        found = comparison.judged(settings(RELATIVE), [run({"accuracy": head})], [run({"accuracy": 0.5})])
+        assert found.verdict == verdict
+        if verdict == "failed":
+            assert found.cause is not None
+            assert "max_relative_regression 0.1" in found.cause.message
+            assert "above the base's 0.5" in found.cause.message
+
+    def test_both_must_hold(self) -> None:
+        gate = Gate(better="higher", max_regression=0.5, max_relative_regression=0.01)
+        found = comparison.judged(settings(gate), [run({"accuracy": 0.9})], [run({"accuracy": 0.95})])
+        assert found.verdict == "failed"
+
+    def test_without_base_a_regression_is_not_judged(self) -> None:
+        found = comparison.judged(settings(ABSOLUTE), [run({"accuracy": 0.1})])
+        assert (found.verdict, found.metrics["accuracy"].verdict) == ("passed", None)
+
+    def test_a_base_that_failed_has_nothing_to_compare_with(self) -> None:
+        broken = run({}, cause=Cause(code="task_failed", message="boom"))
+        found = comparison.judged(settings(Gate(min=0.5)), [run({"accuracy": 0.9})], [broken])
+        assert (found.verdict, found.metrics["accuracy"].base) == ("passed", None)
+        assert found.tasks[0].base_duration_s is None
+
+    def test_a_head_that_failed_is_told_as_it_is(self) -> None:
+        broken = run({}, cause=Cause(code="task_failed", message="boom"))
+        assert comparison.judged(settings(ABSOLUTE), [broken], [run({"accuracy": 0.9})]) == broken
+
+    def test_durations_lie_beside_those_of_the_base(self) -> None:
+        found = comparison.judged(
+            settings(), [run({"accuracy": 0.9}, duration_s=3.0)], [run({"accuracy": 0.9}, duration_s=2.0)]
+        )
+        assert (found.tasks[0].duration_s, found.tasks[0].base_duration_s) == (3.0, 2.0)
+
+    @pytest.mark.parametrize(("head", "base"), [(300, 200), (300, None), (None, 200)])
+    def test_so_does_memory(self, head: int | None, base: int | None) -> None:
+        found = comparison.judged(
+            settings(), [run({"accuracy": 0.9}, peak=head)], [run({"accuracy": 0.9}, peak=base)]
+        )
+        assert (found.tasks[0].peak_memory_bytes, found.tasks[0].base_peak_memory_bytes) == (head, base)
+
+    def test_another_gate_of_the_base_is_shown(self) -> None:
+        found = comparison.judged(
+            settings(Gate(min=0.9)),
+            [run({"accuracy": 0.95})],
+            [run({"accuracy": 0.95})],
+            {"accuracy": Gate(min=0.5)},
+        )
+        assert found.metrics["accuracy"].base_gate is not None
+        assert found.metrics["accuracy"].base_gate.min == 0.5
+        assert "(base: >= 0.5)" in format.metric_gate(found.metrics["accuracy"])
+
+    def test_one_run_tells_nothing_of_noise(self) -> None:
+        found = comparison.judged(settings(ABSOLUTE), [run({"accuracy": 0.95})], [run({"accuracy": 0.95})])
+        assert found.metrics["accuracy"].interval is None
+        assert "--repeat" in format.noise(found)
+
+
+class TestSeveralRunsOfEach:
+    BASE = (0.90, 0.94, 0.92, 0.96)
+
+    def judged(self, *changes: float, gate: Gate = ABSOLUTE) -> TestResult:
+        return comparison.judged(
+            settings(gate),
+            [run({"accuracy": base + change}) for base, change in zip(self.BASE, changes, strict=True)],
+            [run({"accuracy": base}) for base in self.BASE],
+        )
+
+    def test_a_model_that_is_worse_with_every_seed(self) -> None:
+        found = self.judged(-0.05, -0.04, -0.05, -0.06)
+        metric = found.metrics["accuracy"]
+        assert found.verdict == "failed"
+        assert metric.interval is not None
+        assert metric.interval[1] < 0
+        assert metric.within_noise is False
+        assert (metric.value, metric.base) == (pytest.approx(0.88), pytest.approx(0.93))
+        assert format.noise(found) == "4 runs of each; more than the noise: accuracy"
+
+    def test_a_difference_that_is_less_than_the_noise_is_no_regression(self) -> None:
+        found = self.judged(-0.20, 0.14, -0.10, 0.10)
+        metric = found.metrics["accuracy"]
+        assert metric.value is not None
+        assert metric.base is not None
+        assert metric.base - metric.value > 0.01
+        assert (found.verdict, metric.verdict, metric.within_noise) == ("passed", "passed", True)
+        assert "less than the noise" in metric.message
+        assert "less than the noise: accuracy" in format.noise(found)
+
+    def test_noise_excuses_no_minimum(self) -> None:
+        assert self.judged(-0.2, 0.14, -0.1, 0.1, gate=Gate(min=0.93)).verdict == "failed"
+
+    def test_each_run_is_kept_with_its_seed(self) -> None:
+        found = self.judged(0.01, 0.01, 0.01, 0.01)
+        assert [each.seed for each in found.repetitions] == [7, 8, 9, 10]
+        assert found.repetitions[1].metrics == {"accuracy": pytest.approx(0.95)}
+        assert found.phases == {"run_s": 8.0}
+
+    @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
+    def test_the_same_model_is_never_worse_than_itself(self, values: list[float]) -> None:
+        runs = [run({"accuracy": value}) for value in values]
+        found = comparison.judged(settings(Gate(better="higher", max_regression=0.0)), runs, runs)
+        assert found.verdict == "passed"
+        assert found.metrics["accuracy"].within_noise
+
+
+class TestMeasuredBefore:
+    DIGEST = "sha256:1"
+
+    def plan(self, test: TestSettings, runs: int = 1) -> Plan:
+        dates = tuple(DAY.replace(second=index) for index in range(runs))
+        return Plan(None, None, VersionResult(ref="r", commit="c"), {"t": test}, {"t": dates})  # type: ignore[arg-type]
+
+    def key(self, test: TestSettings, digest: str = DIGEST, date: datetime = DAY) -> str:
+        return measured.key_of(test, digest, date)
+
+    def test_gates_are_no_part_of_what_a_run_depends_on(self) -> None:
+        (with_gate,) = measured.wanted(self.plan(settings(ABSOLUTE)), self.DIGEST)
+        (without,) = measured.wanted(self.plan(settings()), self.DIGEST)
+        assert with_gate.key == without.key
+        assert with_gate.settings.gates == {}
+
+    def test_all_else_is(self) -> None:
+        usual = self.key(settings())
+        others = [
+            self.key(settings(dag="e")),
+            self.key(settings(conf={"seed": 8})),
+            self.key(settings(metrics=MetricsSource(task="f"))),
+            self.key(settings(metrics=None)),
+            self.key(settings(), digest="sha256:2"),
+            self.key(settings(), date=DAY.replace(day=2)),
+        ]
+        assert len({usual, *others}) == 7
+
+    def test_several_runs_begin_with_the_one_that_is_asked_for_alone(self) -> None:
+        alone = measured.wanted(self.plan(settings()), self.DIGEST)
+        several = measured.wanted(self.plan(settings(), 3), self.DIGEST)
+        assert several[0].key == alone[0].key
+        assert [each.settings.conf["seed"] for each in several] == [7, 8, 9]
+        assert len({each.key for each in several}) == 3
+
+    def test_one_that_was_kept_before_memory_was_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        (each,) = measured.wanted(self.plan(settings()), self.DIGEST)
+        document = json.loads(run({"accuracy": 0.9}).model_dump_json())
+        for task in document["tasks"]:
+            del task["peak_memory_bytes"], task["base_peak_memory_bytes"]
+        there = {each.key: KeptResult(json.dumps(document), "2026-03-01T00:00:00+00:00")}
+        monkeypatch.setattr(measured, "Results", lambda _: SimpleNamespace(find=lambda _: there))
+        found = measured.kept(None, [each])[each.key]  # type: ignore[arg-type]
+        assert found.kept_at == "2026-03-01T00:00:00+00:00"
+        assert (found.tasks[0].duration_s, found.tasks[0].peak_memory_bytes) == (1.0, None)
+        assert comparison.judged(settings(), [run({"accuracy": 0.9}, peak=3)], [found]).verdict == "passed"
+
+    def test_in_the_order_of_their_seeds(self) -> None:
+        several = measured.wanted(self.plan(settings(), 3), self.DIGEST)
+        results = {each.key: run({"accuracy": index}) for index, each in enumerate(several)}
+        found = measured.by_test(several, dict(reversed(results.items())))
+        assert [each.metrics["accuracy"].value for each in found["t"]] == [0, 1, 2]
+        assert measured.by_test(several, {}) == {}
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "7", True])
+def test_no_seed_to_begin_with(seed: object) -> None:
+    assert comparison.seeds(settings(conf={} if seed is None else {"seed": seed}), 3) is None
