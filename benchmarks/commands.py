@@ -18,7 +18,7 @@ from harness.airflow.release import release
 from harness.airflow.release.versions import versions
 from harness.cluster import labels
 from harness.cluster.api import Manifest
-from harness.cluster.running import Attached, attach
+from harness.cluster.running_cluster import RunningCluster, attach
 from harness.errors import CauseCode, HarnessError
 from harness.host import process, signals
 from harness.image.build import DOMAIN
@@ -81,22 +81,22 @@ class Harness:
 
 
 @contextmanager
-def cluster(name: str) -> Iterator[Attached]:
+def cluster(name: str) -> Iterator[RunningCluster]:
     """A cluster without versions. Whatever was made on it is removed when the block is left, by Ctrl-C too."""
     signals.heed(lambda: os._exit(130))
     try:
-        attached = attach(name)
-        if there := versions(attached):
+        running = attach(name)
+        if there := versions(running):
             raise SystemExit(
                 f"{plural(len(there), 'version')} on cluster {name} would be measured too\n"
                 f"hint: harness status --name {name}, then harness gc --older-than 1s --name {name}"
             )
-        print(f"cluster {name}: {_room(attached)}", flush=True)
+        print(f"cluster {name}: {_room(running)}", flush=True)
         try:
-            yield attached
+            yield running
         finally:
             print("removing what was made on the cluster", flush=True)
-            _clear(attached)
+            _clear(running)
     except HarnessError as error:
         hint = [f"hint: {error.hint}"] if error.hint else []
         raise SystemExit("\n".join([error.message, *error.evidence, *hint])) from error
@@ -104,27 +104,27 @@ def cluster(name: str) -> Iterator[Attached]:
         raise SystemExit(130) from None
 
 
-def namespaces(attached: Attached) -> list[Manifest]:
+def namespaces(running: RunningCluster) -> list[Manifest]:
     """The namespaces of the benchmarks' project: versions, what stands by, and what is going."""
     selector = f"{labels.SELECTOR},{labels.PROJECT}={PROJECT}"
-    return attached.api.list("/api/v1/namespaces", labelSelector=selector)
+    return running.api.list("/api/v1/namespaces", labelSelector=selector)
 
 
-def remove(attached: Attached, doomed: Iterable[str]) -> None:
+def remove(running: RunningCluster, doomed: Iterable[str]) -> None:
     """Return when these namespaces are gone, and their databases."""
     every = list(doomed)
     for wait in (False, True):  # all of them begin to go before one is waited for
         for namespace in every:
-            release.remove(attached.api, attached.server, namespace, deadline_s=REMOVAL_DEADLINE_S, wait=wait)
+            release.remove(running.api, running.server, namespace, deadline_s=REMOVAL_DEADLINE_S, wait=wait)
 
 
-def _clear(attached: Attached) -> None:
-    remove(attached, [item["metadata"]["name"] for item in namespaces(attached)])
+def _clear(running: RunningCluster) -> None:
+    remove(running, [item["metadata"]["name"] for item in namespaces(running)])
     for repository in (f"{DOMAIN}/{PROJECT}", f"{DOMAIN}/{PROJECT}/dependencies"):
-        prune(attached.cluster.nodes[0], repository, frozenset(), kept=0)
+        prune(running.cluster.nodes[0], repository, frozenset(), kept=0)
 
 
-def _room(attached: Attached) -> str:
+def _room(running: RunningCluster) -> str:
     """What the cluster's first node, which is the only one of kind's, has in all."""
-    capacity = attached.api.list("/api/v1/nodes")[0]["status"]["capacity"]
+    capacity = running.api.list("/api/v1/nodes")[0]["status"]["capacity"]
     return f"{capacity['cpu']} processors, {shown_bytes(parse_quantity(capacity['memory']))} of memory"

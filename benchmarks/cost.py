@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from benchmarks.commands import Harness, Tested, cluster, remove
 from benchmarks.idle import Idle, measure, settle, standing_by
 from benchmarks.repositories import DAG_FILE, MEGABYTE, Repository, dag, repository
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 
 FEW, MANY = 1, 7
 WINDOW_S = 30.0
@@ -48,7 +48,7 @@ class Row:
 class Bench:
     """The cluster with the versions that are held on it."""
 
-    attached: Attached
+    running: RunningCluster
     harness: Harness
     made: Repository
     held: list[str] = field(default_factory=list)
@@ -60,9 +60,9 @@ class Bench:
         print(f"{count} at once", flush=True)
         tested = self.add(count)
         print(f"  tested in {tested.seconds:.1f} s", flush=True)
-        settle(self.attached, self.held)
-        waiting = standing_by(self.attached)
-        found = measure(self.attached, [*self.held, *waiting], WINDOW_S)
+        settle(self.running, self.held)
+        waiting = standing_by(self.running)
+        found = measure(self.running, [*self.held, *waiting], WINDOW_S)
         idle = _mean([found[namespace] for namespace in self.held])
         print(f"  at rest, each: {_shown(idle)}", flush=True)
         return Row(count, tested.seconds, idle, _mean([found[name] for name in waiting]) if waiting else None)
@@ -81,10 +81,10 @@ class Bench:
     def hold(self, count: int) -> None:
         """Return when this many versions are there, all at rest, and what stands by is ready."""
         surplus, self.held = self.held[count:], self.held[:count]
-        remove(self.attached, surplus)
+        remove(self.running, surplus)
         if len(self.held) < count:
             self.add(count - len(self.held))
-        settle(self.attached, self.held)
+        settle(self.running, self.held)
 
     def add(self, count: int) -> Tested:
         """Test this many new commits by one command, and keep their versions."""
@@ -110,8 +110,8 @@ def main() -> None:
     )
     options.add_argument("--rounds", type=int, default=5, help="of one more test beside one and beside seven")
     given = options.parse_args()
-    with cluster(given.name) as attached, repository() as made:
-        bench = Bench(attached, Harness(given.name), made)
+    with cluster(given.name) as running, repository() as made:
+        bench = Bench(running, Harness(given.name), made)
         bench.harness.up(made.root)
         rows = [bench.row(count) for count in given.versions]
         compared = bench.compare(given.rounds)

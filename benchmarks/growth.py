@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from benchmarks.repositories import MEGABYTE, repository
 from benchmarks.sending import Sender, containerd_bytes
-from harness.cluster.running import attach
+from harness.cluster.running_cluster import attach
 
 
 def main() -> None:
@@ -23,13 +23,13 @@ def main() -> None:
     options.add_argument("--commits", type=int, default=20)
     options.add_argument("--megabytes", type=int, default=20, help="of other files under `code`")
     given = options.parse_args()
-    attached = attach(given.name)
+    running = attach(given.name)
     with ExitStack() as opened:
         every = [
             opened.enter_context(repository(other_bytes=given.megabytes * MEGABYTE))
             for _ in range(given.series)
         ]
-        senders = [Sender.of(made.root, attached) for made in every]
+        senders = [Sender.of(made.root, running) for made in every]
         opened.callback(senders[0].clear)
         seconds: dict[int, list[float]] = {}
         sizes: dict[int, int] = {}
@@ -40,7 +40,7 @@ def main() -> None:
                 made.commit()
                 taken.append(sender.send().seconds)
                 sender.prune()
-            sizes[number] = containerd_bytes(attached.cluster.nodes[0])
+            sizes[number] = containerd_bytes(running.cluster.nodes[0])
             print(f"commit {number:2}: {min(taken):.2f} s, {sizes[number] / MEGABYTE:.1f} MB on the node")
         least = {number: min(taken) for number, taken in seconds.items() if number > 1}
         line = statistics.linear_regression(list(least), list(least.values()))

@@ -15,7 +15,7 @@ from benchmarks.repositories import PROJECT
 from harness.airflow.release import standby
 from harness.cluster import labels
 from harness.cluster.api import Manifest
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.errors import CauseCode
 from harness.host import process
 
@@ -49,17 +49,17 @@ class Idle:
     cores: float
 
 
-def measure(attached: Attached, wanted: Iterable[str], seconds: float) -> dict[str, Idle]:
+def measure(running: RunningCluster, wanted: Iterable[str], seconds: float) -> dict[str, Idle]:
     """By namespace: memory at the end of these seconds, and CPU on average over them.
 
     Memory is PSS: what processes have in common, of other versions too, counts for each by its share.
     """
-    node = attached.cluster.nodes[0]
+    node = running.cluster.nodes[0]
     before, started_s = processes(node), time.monotonic()
     time.sleep(seconds)
     after, took_s = processes(node), time.monotonic() - started_s
     used_s = used_by_pod(before, after)
-    owners = {pod["metadata"]["uid"]: pod["metadata"]["namespace"] for pod in _pods(attached)}
+    owners = {pod["metadata"]["uid"]: pod["metadata"]["namespace"] for pod in _pods(running)}
     every = set(wanted)
     theirs = [each for each in after if owners.get(each.pod) in every]
     memory = memory_bytes(node, [each.pid for each in theirs])
@@ -73,21 +73,21 @@ def measure(attached: Attached, wanted: Iterable[str], seconds: float) -> dict[s
     return found
 
 
-def settle(attached: Attached, kept: Collection[str]) -> None:
+def settle(running: RunningCluster, kept: Collection[str]) -> None:
     """Return when the versions `kept` rest, nothing else of the project goes on, and what stands by is ready."""
     started_s = time.monotonic()
-    while reason := _unsettled(attached, kept):
+    while reason := _unsettled(running, kept):
         if time.monotonic() - started_s > DEADLINE_S:
             raise SystemExit(f"not settled within {DEADLINE_S:.0f} s: {reason}")
         time.sleep(LOOK_EVERY_S)
     print(f"  settled after {time.monotonic() - started_s:.0f} s", flush=True)
 
 
-def standing_by(attached: Attached) -> list[str]:
+def standing_by(running: RunningCluster) -> list[str]:
     """The namespaces of the project in which an Airflow stands by."""
     return [
         str(item["metadata"]["name"])
-        for item in namespaces(attached)
+        for item in namespaces(running)
         if item["metadata"]["labels"][labels.ROLE] == standby.ROLE
     ]
 
@@ -143,18 +143,18 @@ def memory_bytes(node: str, pids: Iterable[int]) -> dict[int, int]:
     return found
 
 
-def _unsettled(attached: Attached, kept: Collection[str]) -> str:
+def _unsettled(running: RunningCluster, kept: Collection[str]) -> str:
     """What is still to be waited for; empty when nothing is."""
-    pods = {pod["metadata"]["uid"]: pod for pod in _pods(attached)}
+    pods = {pod["metadata"]["uid"]: pod for pod in _pods(running)}
     ready = {pod["metadata"]["namespace"] for pod in pods.values() if _is_ready(pod)}
-    for item in namespaces(attached):
+    for item in namespaces(running):
         namespace, role = item["metadata"]["name"], item["metadata"]["labels"][labels.ROLE]
         ours = namespace in kept if role == "version" else role in {standby.ROLE, standby.UNFINISHED}
         if not ours or item["status"]["phase"] != "Active":
             return f"{namespace} is not gone"
         if namespace not in ready:
             return f"{namespace} is not ready"
-    node = attached.cluster.nodes[0]
+    node = running.cluster.nodes[0]
     before, started_s = processes(node), time.monotonic()
     for namespace in kept:
         running = [
@@ -174,8 +174,8 @@ def _unsettled(attached: Attached, kept: Collection[str]) -> str:
     return ""
 
 
-def _pods(attached: Attached) -> list[Manifest]:
-    return attached.api.list("/api/v1/pods", labelSelector=f"{labels.PROJECT}={PROJECT}")
+def _pods(running: RunningCluster) -> list[Manifest]:
+    return running.api.list("/api/v1/pods", labelSelector=f"{labels.PROJECT}={PROJECT}")
 
 
 def _is_ready(pod: Manifest) -> bool:

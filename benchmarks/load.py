@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.repositories import MEGABYTE, Repository, repository
 from benchmarks.sending import Sender
-from harness.cluster.running import attach
+from harness.cluster.running_cluster import attach
 from harness.host import process
 from harness.image.oci import docker_archive
 
@@ -27,9 +27,9 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--megabytes", type=int, default=200, help="of other files under `code`")
     given = options.parse_args()
-    attached = attach(given.name)
+    running = attach(given.name)
     with repository(other_bytes=given.megabytes * MEGABYTE) as made:
-        sender = Sender.of(made.root, attached)
+        sender = Sender.of(made.root, running)
         docker = Docker(made, sender, given.name)
         try:
             first = sender.send()
@@ -59,8 +59,8 @@ class Docker:
         self.made = made
         self.sender = sender
         self.cluster = cluster
-        self.base = sender.ground.image.reference
-        beside = sender.attached.helm.program.with_name("kind")
+        self.base = sender.foundation.image.reference
+        beside = sender.running.helm.program.with_name("kind")
         self.kind: str | Path = beside if beside.exists() else shutil.which("kind") or "kind"
 
         asked = process.run(["docker", "buildx", "version"], check=False)
@@ -69,7 +69,7 @@ class Docker:
     def prepare(self) -> None:
         """Give Docker the image without code, of the same layers."""
         loaded = process.run_bytes(
-            ["docker", "load", "--quiet"], stdin=docker_archive(self.sender.ground.image)
+            ["docker", "load", "--quiet"], stdin=docker_archive(self.sender.foundation.image)
         )
         if loaded.returncode != 0:
             raise SystemExit(f"docker load: {loaded.stderr}")

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.host import process
-from harness.image.build import DOMAIN, Foundation, foundation, image_of
+from harness.image.build import DOMAIN, Foundation, build_foundation, image_of
 from harness.image.node import load as load_image
 from harness.image.node import prune
 from harness.image.oci import Image
@@ -31,22 +31,22 @@ class Sender:
     """One repository and one cluster."""
 
     project: Project
-    attached: Attached
-    ground: Foundation
+    running: RunningCluster
+    foundation: Foundation
 
     @classmethod
-    def of(cls, root: Path, attached: Attached) -> Sender:
+    def of(cls, root: Path, running: RunningCluster) -> Sender:
         project = load(root)
         with project.commit(None) as commit:
             settings = project.image_settings(commit)
-            ground = foundation(
-                commit, settings, project=project.name, on_line=lambda _: None, log=attached.log
+            foundation = build_foundation(
+                commit, settings, project=project.name, on_line=lambda _: None, log=running.log
             )
-        return cls(project, attached, ground)
+        return cls(project, running, foundation)
 
     @property
     def node(self) -> str:
-        return self.attached.cluster.nodes[0]
+        return self.running.cluster.nodes[0]
 
     @property
     def repository(self) -> str:
@@ -58,7 +58,7 @@ class Sender:
         started_s = time.monotonic()
         with self.project.commit(None) as commit:
             image = image_of(
-                commit, self.project.image_settings(commit), self.ground, project=self.project.name
+                commit, self.project.image_settings(commit), self.foundation, project=self.project.name
             )
         sent = load_image(image, self.node)
         return Sent(image, time.monotonic() - started_s, sent.load_bytes)

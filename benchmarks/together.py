@@ -25,7 +25,7 @@ from benchmarks.eight import COUNT, LEAN, Branch, eight, problems
 from benchmarks.idle import settle
 from benchmarks.overlap import Overlap
 from benchmarks.repositories import Repository, repository
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.host import process
 
 OVERLAP_TARGET = 3
@@ -60,7 +60,7 @@ Round = Mapping[str, Block]
 class Bench:
     """The cluster and the repository that is tested on it."""
 
-    attached: Attached
+    running: RunningCluster
     harness: Harness
     made: Repository
     lines: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -103,7 +103,7 @@ class Bench:
         shares = [branches[start : start + size] for start in range(0, COUNT, size)]
         with (
             tempfile.TemporaryDirectory(prefix="harness-benchmark-") as folder,
-            process.beside(CLIENTS) as pool,
+            process.threads(CLIENTS) as pool,
         ):
             clones = [self.made.clone(Path(folder) / f"client-{index}") for index in range(CLIENTS)]
 
@@ -120,7 +120,7 @@ class Bench:
         """New branches, once nothing goes on and an Airflow stands by with the dependencies that most of them have."""
         branches = eight(self.made, self.lines)
         self.harness.up(self.made.root)
-        settle(self.attached, ())
+        settle(self.running, ())
         return branches
 
     def ask(self, root: Path, branches: Sequence[Branch], remote: str = "") -> Answer:
@@ -130,7 +130,7 @@ class Bench:
 
     def timed(self, work: Callable[[], list[Answer]]) -> Block:
         """Do this, and watch the cluster meanwhile; that is done for all ways, since it costs them something."""
-        with Overlap(self.attached.cluster.api()) as seen:
+        with Overlap(self.running.cluster.api()) as seen:
             started_s = time.monotonic()
             answers = work()
             seconds = time.monotonic() - started_s
@@ -147,8 +147,8 @@ def main() -> None:
     options.add_argument("--name", default="harness", help="which cluster")
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args()
-    with cluster(given.name) as attached, repository() as made:
-        bench = Bench(attached, Harness(given.name), made)
+    with cluster(given.name) as running, repository() as made:
+        bench = Bench(running, Harness(given.name), made)
         print("building both sets of dependencies", flush=True)
         bench.warm_up()
         rounds = {number: bench.round(number) for number in range(1, given.rounds + 1)}

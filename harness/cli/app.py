@@ -80,14 +80,14 @@ def up(
         from harness.engine.up.up import up as run
         from harness.hints import option
 
-        attached = run(name, here(), console, sources=sources)
+        running = run(name, here(), console, sources=sources)
         if json:
             console.json(
                 {
                     "cluster": name,
-                    "kubeconfig": str(attached.cluster.kubeconfig),
-                    "gateway_port": attached.cluster.gateway_port,
-                    "log": str(attached.log),
+                    "kubeconfig": str(running.cluster.kubeconfig),
+                    "gateway_port": running.cluster.gateway_port,
+                    "log": str(running.log),
                 }
             )
         else:

@@ -24,13 +24,13 @@ def register(app: typer.Typer, run: Run) -> None:
 
         def command(console: Console) -> int:
             from harness.airflow.release.versions import versions
-            from harness.cluster.running import attach
+            from harness.cluster.running_cluster import attach
             from harness.engine.status import usage
             from harness.report.text import status as renderer
 
             with console.waiting(f"asking cluster {name}"):
-                attached = attach(name)
-                found, used = versions(attached), usage(attached.api)
+                running = attach(name)
+                found, used = versions(running), usage(running.api)
             console.data(renderer.to_json(found, used) if json else renderer.render(found, used))
             return 0
 
@@ -98,17 +98,17 @@ def register(app: typer.Typer, run: Run) -> None:
 def _shown(name: str, version: str, json: bool, console: Console) -> int:
     from harness.airflow.release import versions as look
     from harness.cluster.existing import port_forward
-    from harness.cluster.running import attach
+    from harness.cluster.running_cluster import attach
 
     with console.waiting(f"asking cluster {name}"):
-        attached = attach(name)
-        access = look.access(attached, look.find_version(attached, version))
-    with port_forward.held(attached.cluster, attached.server.kubectl):
+        running = attach(name)
+        access = look.access(running, look.find_version(running, version))
+    with port_forward.held(running.cluster, running.server.kubectl):
         if json:
             console.json({"url": access.url, "username": access.username, "password": access.password})
         else:
             console.data(f"{access.url}\nusername: {access.username}\npassword: {access.password}\n")
-        if attached.cluster.forwarded:
+        if running.cluster.forwarded:
             console.note("the address works while this command runs: Ctrl-C ends it")
             port_forward.stay()
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import re
 import socket
 
 CREATED_BY = "harness.local/created-by"
@@ -34,11 +33,3 @@ def author() -> str:
     except (KeyError, OSError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
-
-
-def name_of(text: str, *, limit: int = 40) -> str:
-    """`text` as a name that Kubernetes takes (RFC 1123 label): lower case, digits, '-', beginning with a letter."""
-    cleaned = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if not cleaned or not cleaned[0].isalpha():
-        cleaned = f"p-{cleaned}".strip("-")
-    return cleaned[:limit].strip("-")

@@ -9,7 +9,7 @@ from harness.cluster.api import KubernetesApi
 from harness.cluster.existing import existing
 from harness.cluster.kind import kind
 from harness.cluster.place import Cluster
-from harness.cluster.running import attach, locked
+from harness.cluster.running_cluster import attach, locked
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process, scratch
 from harness.image import node
@@ -60,8 +60,8 @@ def _emptied(cluster: Cluster, step: Step) -> bool:
     for namespace in ours:
         release.wait_gone(api, namespace, deadline_s=GOING_S, on_change=step.update)
     step.update("images")
-    with process.beside(len(cluster.nodes)) as aside:
-        list(aside.map(node.clear, cluster.nodes))
+    with process.threads(len(cluster.nodes)) as executor:
+        list(executor.map(node.clear, cluster.nodes))
     place.remove_state(cluster.name)
     return bool(ours)
 
@@ -69,10 +69,10 @@ def _emptied(cluster: Cluster, step: Step) -> bool:
 def down_version(name: str, wanted: str, progress: Progress) -> Version:
     """Remove the version that `wanted` (its namespace, ref or commit) names; returns what it was."""
     with progress.waiting(f"asking cluster {name}"):
-        attached = attach(name)
-        version = find_version(attached, wanted)
+        running = attach(name)
+        version = find_version(running, wanted)
     with progress.step(f"removing version {version.namespace}") as step:
-        release.remove(attached.api, attached.server, version.namespace, on_change=step.update)
+        release.remove(running.api, running.server, version.namespace, on_change=step.update)
         step.done("")
     return version
 

@@ -12,7 +12,7 @@ from harness.airflow.release.versions import IN_USE, KEPT_S, USED_S, Version, ve
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
 from harness.cluster.leases import DURATION_S, Claim, Leases
-from harness.cluster.running import Attached, attach
+from harness.cluster.running_cluster import RunningCluster, attach
 from harness.errors import HarnessError
 from harness.image.build import DOMAIN
 from harness.image.node import prune
@@ -47,14 +47,14 @@ def keep(api: KubernetesApi, namespace: str, seconds: float = KEPT_S) -> None:
     api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"annotations": {labels.EXPIRES_AT: until}}})
 
 
-def remove_expired(attached: Attached, progress: Progress) -> None:
+def remove_expired(running: RunningCluster, progress: Progress) -> None:
     """Remove versions whose time to live is over; what fails now is tried by the next command."""
     with suppress(HarnessError), progress.waiting("looking for versions whose time to live is over"):
-        for version in versions(attached):
+        for version in versions(running):
             if version.left_s < 0 and version.state != "going":
                 progress.note(f"{version.namespace} ({version.ref}) is removed: its time to live is over")
                 with suppress(HarnessError):
-                    release.remove(attached.api, attached.server, version.namespace, wait=False)
+                    release.remove(running.api, running.server, version.namespace, wait=False)
 
 
 class Abandoned:
@@ -63,8 +63,8 @@ class Abandoned:
     Their time to live is longer, for a computer that sleeps; so they go before it only where they are in the way.
     """
 
-    def __init__(self, attached: Attached, progress: Progress) -> None:
-        self._attached = attached
+    def __init__(self, running: RunningCluster, progress: Progress) -> None:
+        self._attached = running
         self._progress = progress
         self._unclaimed_since_s: dict[str, float] = {}
 
@@ -90,20 +90,20 @@ class Abandoned:
         return bool(doomed)
 
 
-def remove_images(attached: Attached, project: str, leases: Leases) -> None:
+def remove_images(running: RunningCluster, project: str, leases: Leases) -> None:
     """Take from the node a project's images that no version on the cluster uses any more, but for the newest."""
     repository = f"{DOMAIN}/{project}"
     with suppress(HarnessError):  # the next test tries again
-        in_use = {f"{repository}:{version.tag}" for version in versions(attached)}
+        in_use = {f"{repository}:{version.tag}" for version in versions(running)}
         in_use |= {claim.image for claim in leases.claims()}
-        deployed = frozenset(_images_of_deployments(attached))
-        for node in attached.cluster.nodes:
+        deployed = frozenset(_images_of_deployments(running))
+        for node in running.cluster.nodes:
             prune(node, repository, frozenset(in_use))
             prune(node, f"{repository}/dependencies", deployed, kept=KEPT_DEPENDENCIES, spared_s=SPARED_S)
 
 
-def _images_of_deployments(attached: Attached) -> Iterator[str]:
-    for item in attached.api.list("/apis/apps/v1/deployments", labelSelector=labels.SELECTOR):
+def _images_of_deployments(running: RunningCluster) -> Iterator[str]:
+    for item in running.api.list("/apis/apps/v1/deployments", labelSelector=labels.SELECTOR):
         for container in item["spec"]["template"]["spec"]["containers"]:
             yield container["image"]
 
@@ -114,11 +114,11 @@ def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -
     A version whose client lives stays, however old it is. Returns what was removed.
     """
     with progress.waiting(f"asking cluster {cluster}"):
-        attached = attach(cluster)
-    claimed = _claimed(attached, progress)
+        running = attach(cluster)
+    claimed = _claimed(running, progress)
     doomed = [
         version
-        for version in versions(attached)
+        for version in versions(running)
         if version.state != "going"
         and version.namespace not in claimed
         and _is_rubbish(version, older_than_s)
@@ -127,7 +127,7 @@ def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -
         age = format.seconds(version.age_s)
         title = f"removing {version.namespace} ({version.ref}, {version.state}, {age} old)"
         with progress.step(title) as step:
-            release.remove(attached.api, attached.server, version.namespace, on_change=step.update)
+            release.remove(running.api, running.server, version.namespace, on_change=step.update)
             step.done("")
     return tuple(doomed)
 
@@ -137,12 +137,12 @@ def _is_rubbish(version: Version, older_than_s: float | None) -> bool:
     return version.left_s < 0 or abandoned or (older_than_s is not None and version.age_s > older_than_s)
 
 
-def _claimed(attached: Attached, progress: Progress) -> set[str]:
+def _claimed(running: RunningCluster, progress: Progress) -> set[str]:
     """The versions whose clients live. Whether one does is seen when it renews its claim, or does not.
 
     It ends by itself: a claim that is not renewed expires after DURATION_S, and a version is as old by then.
     """
-    leases = Leases(attached.api)
+    leases = Leases(running.api)
     first = {claim.name: claim for claim in leases.claims()}
     with progress.step("looking whose clients live") as step:
         while True:
@@ -152,7 +152,7 @@ def _claimed(attached: Attached, progress: Progress) -> set[str]:
             unsure_names = {each.version for each in unsure}
             young = [
                 version.namespace
-                for version in versions(attached)
+                for version in versions(running)
                 if version.state in IN_USE
                 and version.age_s <= DURATION_S
                 and version.namespace not in alive | unsure_names

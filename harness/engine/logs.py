@@ -9,7 +9,7 @@ from harness.airflow.logs.log_keeper import kept_logs
 from harness.airflow.logs.task_log import readable
 from harness.airflow.release import versions as look
 from harness.airflow.release.versions import Log
-from harness.cluster.running import attach
+from harness.cluster.running_cluster import attach
 from harness.engine.testing import records
 from harness.errors import CauseCode, HarnessError
 
@@ -20,11 +20,11 @@ def logs(cluster: str, wanted: str, *, task: str = "") -> Iterator[Log]:
     Those of its task pods, or of `task` alone, then those of its Airflow while it is on the cluster. Raises
     HarnessError: USAGE when there is no such version or task, CLUSTER_MISSING.
     """
-    attached = attach(cluster)
+    running = attach(cluster)
     kept = records.find(cluster, wanted)
     version = None
     try:
-        version = look.find_version(attached, wanted)
+        version = look.find_version(running, wanted)
     except HarnessError:
         if kept is None:
             raise
@@ -38,7 +38,7 @@ def logs(cluster: str, wanted: str, *, task: str = "") -> Iterator[Log]:
     kept = records.find(cluster, version.namespace)
     gone = kept is not None and any(task in {each.task, each.label} for each in kept_logs(kept.logs))
     try:
-        for log in look.logs(attached, version, task=task):
+        for log in look.logs(running, version, task=task):
             there.add(log.name)
             yield Log(log.name, readable(log.text))
     except HarnessError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import __version__, versions
 from harness.cluster.kind.node_image.image import NODE, SYSTEM
-from harness.cluster.running import Attached, attach
+from harness.cluster.running_cluster import RunningCluster, attach
 from harness.cluster.services import services
 from harness.cluster.services.helm import chart
 from harness.errors import CauseCode, HarnessError
@@ -48,23 +48,23 @@ def known(start: Path, cluster: str) -> Known:
 
     Raises HarnessError(USAGE) for what is no cluster's name, or a context that isn't allowed.
     """
-    attached = None
+    running = None
     try:
-        attached = attach(cluster)
+        running = attach(cluster)
     except HarnessError as error:
         if error.cause is CauseCode.USAGE:
             raise
-    lock, image = _of_project(start, attached.base if attached else "")
+    lock, image = _of_project(start, running.base if running else "")
     found = {recipe.name: debian.built(recipe) for recipe in (NODE, SYSTEM)}
     return Known(
-        environment=environment(attached),
+        environment=environment(running),
         lock=lock,
         image=image,
         packages={name: dict(packages(tar)) for name, tar in found.items() if tar is not None},
     )
 
 
-def environment(attached: Attached | None) -> EnvironmentResult:
+def environment(running: RunningCluster | None) -> EnvironmentResult:
     """What made and ran the versions of a cluster; without one, what would."""
     found = {
         "harness": __version__,
@@ -83,12 +83,12 @@ def environment(attached: Attached | None) -> EnvironmentResult:
     origin: Mapping[str, str] = {}
     for name in CHARTS:
         found[f"{name} chart"], digests[f"{name} chart"] = _chart(chart(name))
-    if attached is not None:
+    if running is not None:
         with suppress(HarnessError):  # a cluster that went away meanwhile
-            origin = services.recorded(attached.api)
+            origin = services.recorded(running.api)
             found |= {key: origin[key] for key in found if key in origin and key != "harness"}
-            found |= _of_cluster(attached)
-            node = attached.cluster.nodes[0]
+            found |= _of_cluster(running)
+            node = running.cluster.nodes[0]
             argv = ["docker", "container", "inspect", "--format", "{{.Image}}", node]
             asked = process.run(argv, check=False, timeout_s=10)
             if asked.returncode == 0:
@@ -102,18 +102,18 @@ def environment(attached: Attached | None) -> EnvironmentResult:
     )
 
 
-def image_result(image: Image, ground: Foundation, *, python: str) -> ImageResult:
+def image_result(image: Image, foundation: Foundation, *, python: str) -> ImageResult:
     """An image with all that it is made of."""
-    kinds = ["base"] * len(ground.base.layers) + ["dependencies"]
+    kinds = ["base"] * len(foundation.base.layers) + ["dependencies"]
     kinds += ["code"] * (len(image.layers) - len(kinds))
-    base = base_packages(ground.base)
+    base = base_packages(foundation.base)
     return ImageResult(
         name=image.reference,
         digest=image.digest,
         config_digest=image.config_digest,
         base_digest=image.base_digest,
         python=base.get(f"python{python}", python),
-        lock=_lock_result(ground),
+        lock=_lock_result(foundation),
         layers=tuple(
             LayerResult.model_validate({"kind": kind, "digest": layer.digest})
             for kind, layer in zip(kinds, image.layers, strict=True)
@@ -131,15 +131,17 @@ def _of_project(start: Path, published: str) -> tuple[LockResult | None, ImageRe
         settings = project.image_settings(commit)
         found = lock_of(commit, settings)
         lock = LockResult(path=found.path, digest=found.digest, airflow=found.airflow)
-        ground = built_foundation(commit, settings, project=project.name, published=published)
-        if ground is not None:
-            image = image_of(commit, settings, ground, project=project.name)
-            return lock, image_result(image, ground, python=settings.python)
+        foundation = built_foundation(commit, settings, project=project.name, published=published)
+        if foundation is not None:
+            image = image_of(commit, settings, foundation, project=project.name)
+            return lock, image_result(image, foundation, python=settings.python)
     return lock, None
 
 
-def _lock_result(ground: Foundation) -> LockResult:
-    return LockResult(path=ground.lock.path, digest=ground.lock.digest, airflow=ground.lock.airflow)
+def _lock_result(foundation: Foundation) -> LockResult:
+    return LockResult(
+        path=foundation.lock.path, digest=foundation.lock.digest, airflow=foundation.lock.airflow
+    )
 
 
 def _docker() -> str:
@@ -157,18 +159,18 @@ def _postgresql() -> str:
     return packages(tar).get(name, "") if tar is not None else versions.DEBIAN_POSTGRESQL
 
 
-def _of_cluster(attached: Attached) -> dict[str, str]:
+def _of_cluster(running: RunningCluster) -> dict[str, str]:
     """What the cluster says of itself."""
     found = {}
-    answer = attached.api.get("/version")
+    answer = running.api.get("/version")
     if answer is not None:
         found["kubernetes"] = str(answer["gitVersion"])
-    for node in attached.api.list("/api/v1/nodes"):
+    for node in running.api.list("/api/v1/nodes"):
         about = node["status"]["nodeInfo"]
         found["containerd"] = f"v{about['containerRuntimeVersion'].rpartition('//')[2].removeprefix('v')}"
         found["kernel"] = str(about["kernelVersion"])
-    if services.recorded(attached.api).get("source") == "release":
-        for pod in attached.api.list("/api/v1/namespaces/kube-system/pods"):
+    if services.recorded(running.api).get("source") == "release":
+        for pod in running.api.list("/api/v1/namespaces/kube-system/pods"):
             for container in pod["spec"]["containers"]:
                 if image := _IMAGE.fullmatch(container["image"]):
                     found[image["name"]] = image["version"]

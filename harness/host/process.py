@@ -208,7 +208,7 @@ def spawn(
         ) from error
 
 
-def beside(count: int) -> AbstractContextManager[ThreadPoolExecutor]:
+def threads(count: int) -> AbstractContextManager[ThreadPoolExecutor]:
     """Threads for work beside this one; when the block is left by an error or Ctrl-C, their programs are ended."""
     return background.threads(count, stop)
 

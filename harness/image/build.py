@@ -69,7 +69,7 @@ class Foundation:
     lock: Lock
 
 
-def foundation(
+def build_foundation(
     commit: Commit,
     settings: ImageSettings,
     *,
@@ -103,7 +103,7 @@ def foundation(
 def built_foundation(
     commit: Commit, settings: ImageSettings, *, project: str, published: str = ""
 ) -> Foundation | None:
-    """What `foundation` gives if all of it was built before, else None."""
+    """What `build_foundation` gives if all of it was built before, else None."""
     lock = lock_of(commit, settings)
     if published:
         where = server_architecture()
@@ -135,11 +135,11 @@ def check(commit: Commit, settings: ImageSettings) -> None:
     code_layers(commit, settings, store=_store())
 
 
-def image_of(commit: Commit, settings: ImageSettings, ground: Foundation, *, project: str) -> Image:
+def image_of(commit: Commit, settings: ImageSettings, foundation: Foundation, *, project: str) -> Image:
     """The image of a commit, tagged with it. The tag and the project's name are no part of its digest."""
     code = code_layers(commit, settings, store=_store())
-    layers = [ground.dependencies.layer, *code]
-    return _assemble(ground.base, layers, f"{DOMAIN}/{project}", commit.tag, settings.env)
+    layers = [foundation.dependencies.layer, *code]
+    return _assemble(foundation.base, layers, f"{DOMAIN}/{project}", commit.tag, settings.env)
 
 
 def _store() -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.airflow.release.release import database_name, login_of
 from harness.airflow.release.versions import Version, versions
 from harness.airflow.rest.api import AirflowApi
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
@@ -34,18 +34,18 @@ class Seen:
 class Canaries:
     """What a version's receipt looks for: a Variable and a row that hold `token`."""
 
-    attached: Attached
+    running: RunningCluster
     airflow: AirflowApi
     namespace: str
     token: str
 
     @classmethod
-    def plant(cls, attached: Attached, airflow: AirflowApi, namespace: str) -> Canaries:
+    def plant(cls, running: RunningCluster, airflow: AirflowApi, namespace: str) -> Canaries:
         """Write the Variable by the version's own API, and the row by its own role."""
         token = secrets.token_hex(16)
         airflow.json("POST", "variables", deadline_s=None, body={"key": VARIABLE, "value": token})
-        isolation.plant(attached.server, database_name(namespace), token)
-        return cls(attached, airflow, namespace, token)
+        isolation.plant(running.server, database_name(namespace), token)
+        return cls(running, airflow, namespace, token)
 
     def receipt(
         self,
@@ -61,16 +61,16 @@ class Canaries:
         `runs` are the version's run ids, which its task pods put into their XComs and files; `passed`: whether
         they all came to their end.
         """
-        attached, run_ids = self.attached, sorted(runs)
+        running, run_ids = self.running, sorted(runs)
         others = [
-            each for each in versions(attached) if each.namespace != self.namespace and each.state != "going"
+            each for each in versions(running) if each.namespace != self.namespace and each.state != "going"
         ]
         others = others[-MOST_OTHERS:]
         on_change(f"looking into its own database and {format.plural(len(others), 'other version')}")
-        with process.beside(LOOKS_AT_ONCE) as aside:
-            looking = aside.submit(
+        with process.threads(LOOKS_AT_ONCE) as executor:
+            looking = executor.submit(
                 isolation.look,
-                attached.server,
+                running.server,
                 self.namespace,
                 database_name(self.namespace),
                 self.token,
@@ -78,9 +78,9 @@ class Canaries:
                 [database_name(each.namespace) for each in others],
             )
             spaces = [self.namespace, *(each.namespace for each in others)]
-            finding = aside.submit(isolation.files, attached.api, attached.cluster.nodes, spaces, run_ids)
+            finding = executor.submit(isolation.files, running.api, running.cluster.nodes, spaces, run_ids)
             seen = {
-                each.namespace: aside.submit(self._variable_of, each)
+                each.namespace: executor.submit(self._variable_of, each)
                 for each in others
                 if each.state != "starting"
             }
@@ -117,8 +117,8 @@ class Canaries:
 
     def _variable_of(self, other: Version) -> str | None:
         try:
-            login = login_of(self.attached.api, other.namespace)
-            base_url = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
+            login = login_of(self.running.api, other.namespace)
+            base_url = f"http://127.0.0.1:{self.running.cluster.gateway_port}"
             host = other.url.removeprefix("http://")
             with AirflowApi(base_url, host, login.username, login.password) as airflow:
                 found = airflow.find(f"variables/{VARIABLE}", deadline_s=5.0)
@@ -162,7 +162,7 @@ class Canaries:
     def _accounts(self, others: Sequence[Version]) -> ReceiptCheck:
         name = "service accounts"
         for other in (services.NAMESPACE, *(each.namespace for each in others[:1])):
-            if found := isolation.allowed(self.attached.api, self.namespace, other):
+            if found := isolation.allowed(self.running.api, self.namespace, other):
                 return _failed(name, "; ".join(found))
         return ReceiptCheck(name=name, verdict="passed")
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cluster.labels import name_of
 from harness.errors import CauseCode, HarnessError
 from harness.project.commit import Commit, Repository
 from harness.project.configuration import (
@@ -19,6 +18,7 @@ from harness.project.configuration import (
     parse,
     parse_image,
 )
+from harness.project.values import name_of
 
 # Untracked files below these make the working tree a version of its own, whatever its harness.toml says.
 _ALWAYS = FILE_NAMES

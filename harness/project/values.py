@@ -111,3 +111,11 @@ Moment = Annotated[datetime, BeforeValidator(moment)]
 TestName = Annotated[str, AfterValidator(_test_name)]
 Environment = dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_variable_text)]]
 Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
+
+
+def name_of(text: str, *, limit: int = 40) -> str:
+    """`text` as a name that Kubernetes takes (RFC 1123 label): lower case, digits, '-', beginning with a letter."""
+    cleaned = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if not cleaned or not cleaned[0].isalpha():
+        cleaned = f"p-{cleaned}".strip("-")
+    return cleaned[:limit].strip("-")

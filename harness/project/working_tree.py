@@ -41,15 +41,15 @@ def snapshot(git: Git, paths: Sequence[str], *, unless_tree: str) -> Snapshot:
         )
     scratch = Scratch(disk.folder(cache.root(), variable=cache.ROOT_VARIABLE))
     try:
-        beside = _beside(git, scratch.path)
+        copies = _on_copies(git, scratch.path)
         untracked = _names(
-            beside.output("ls-files", "-z", "--others", "--exclude-standard", "--", *paths) if paths else b""
+            copies.output("ls-files", "-z", "--others", "--exclude-standard", "--", *paths) if paths else b""
         )
-        _checked(beside, "add", "--update")
+        _checked(copies, "add", "--update")
         if untracked:
             _refuse_nested(untracked)
-            _checked(beside, "update-index", "--add", "-z", "--stdin", stdin=b"\0".join(untracked))
-        tree = _checked(beside, "write-tree").decode().strip()
+            _checked(copies, "update-index", "--add", "-z", "--stdin", stdin=b"\0".join(untracked))
+        tree = _checked(copies, "write-tree").decode().strip()
     except BaseException:
         scratch.cleanup()
         raise
@@ -57,10 +57,10 @@ def snapshot(git: Git, paths: Sequence[str], *, unless_tree: str) -> Snapshot:
         scratch.cleanup()
         return Snapshot(tree, None, ObjectReader(git))
     digest = hashlib.sha256(tree.encode()).hexdigest()[:8]
-    return Snapshot(tree, digest, ObjectReader(beside, scratch))
+    return Snapshot(tree, digest, ObjectReader(copies, scratch))
 
 
-def _beside(git: Git, scratch: Path) -> Git:
+def _on_copies(git: Git, scratch: Path) -> Git:
     """git on a copy of the index and on a directory of objects that reads through to the real one."""
     index, objects = (_git_path(git, name) for name in ("index", "objects"))
     if index.exists():

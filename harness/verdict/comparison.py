@@ -51,7 +51,7 @@ def judged(
         "metrics": results,
         "verdict": cause.verdict if cause else "passed",
         "cause": cause,
-        "tasks": beside(first.tasks, comparable[0].tasks if comparable else ()),
+        "tasks": with_base(first.tasks, comparable[0].tasks if comparable else ()),
     }
     if len(runs) > 1:
         changes["repetitions"] = _repetitions(settings, runs)
@@ -61,7 +61,7 @@ def judged(
     return first.model_copy(update=changes)
 
 
-def beside(tasks: Sequence[TaskResult], base: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
+def with_base(tasks: Sequence[TaskResult], base: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
     """Tasks with the time and memory that the same ones took in the base version."""
     known = {(task.task_id, task.map_index): task for task in base}
     return tuple(

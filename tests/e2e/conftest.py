@@ -14,8 +14,7 @@ from command import Harness, explained
 from pytest_kind import KindCluster
 
 from harness.cluster import place
-from harness.cluster.kind import kind
-from harness.cluster.kind import materials as supply
+from harness.cluster.kind import kind, sourcing
 from harness.cluster.services import services
 from harness.errors import HarnessError
 from harness.host.docker.client import connect
@@ -88,7 +87,7 @@ def cluster(
 def _attached(harness: Harness, folder: Path) -> Cluster:
     found = kind.find(NAME)
     assert found is not None, f"`harness up` passed, and there is no cluster {NAME}"
-    tools = supply.present_tools(services.recorded(found.api()))
+    tools = sourcing.present_tools(services.recorded(found.api()))
     assert tools is not None
     with contextlib.chdir(folder):  # the class makes a folder where it is
         held = KindCluster(NAME, found.kubeconfig, kind_path=tools.kind, kubectl_path=tools.kubectl)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.engine.version import image_result
-from harness.image.build import foundation, image_of
+from harness.image.build import build_foundation, image_of
 from harness.project.project import load
 
 
@@ -17,11 +17,11 @@ def main() -> None:
     project = load(Path.cwd())
     with project.commit("HEAD") as commit:
         settings = project.image_settings(commit)
-        ground = foundation(
+        foundation = build_foundation(
             commit, settings, project=project.name, on_line=lambda _: None, log=Path(os.environ["LOG"])
         )
-        image = image_of(commit, settings, ground, project=project.name)
-        print(image_result(image, ground, python=settings.python).model_dump_json())  # noqa: T201  its output
+        image = image_of(commit, settings, foundation, project=project.name)
+        print(image_result(image, foundation, python=settings.python).model_dump_json())  # noqa: T201  its output
 
 
 if __name__ == "__main__":

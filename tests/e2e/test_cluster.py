@@ -12,7 +12,7 @@ from command import Harness, explained
 from conftest import NAME, Cluster
 from scratch import Scratch
 
-from harness.cluster.running import attach
+from harness.cluster.running_cluster import attach
 from harness.cluster.services import database
 from harness.errors import HarnessError
 from harness.host import process

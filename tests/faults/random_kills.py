@@ -38,7 +38,7 @@ DEADLINE_S = 1800.0
 
 
 @dataclass
-class Trial:
+class DagTest:
     """One kill and what came after it."""
 
     number: int
@@ -79,11 +79,11 @@ class Session:
             self.took_s[NEW if new else arguments[0]] = took_s
         return done
 
-    def kill(self, number: int, command: str) -> Trial:
+    def kill(self, number: int, command: str) -> DagTest:
         """Start a command and kill it, and it alone, at a random moment."""
-        trial = Trial(number, command, self.random.uniform(0.0, self.took_s[command]))
+        dag_test = DagTest(number, command, self.random.uniform(0.0, self.took_s[command]))
         if command == NEW and (removed := self.run("down", "--force")).returncode != 0:
-            trial.failures.append(f"down ended with {removed.returncode}")
+            dag_test.failures.append(f"down ended with {removed.returncode}")
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
                 self._argv((command.split(",", maxsplit=1)[0],)),
@@ -93,25 +93,25 @@ class Session:
                 stderr=output,
             )
             try:
-                process.wait(timeout=trial.after_s)
-                trial.ended_before = True
+                process.wait(timeout=dag_test.after_s)
+                dag_test.ended_before = True
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
             output.seek(0)
             self.kept.add("printed", output.read())
-        return trial
+        return dag_test
 
-    def check(self, trial: Trial) -> None:
+    def check(self, dag_test: DagTest) -> None:
         """`up && test` pass, whatever the killed command left."""
         for command in ("up", "test"):
             done = self.run(command)
             if done.returncode != 0:
-                trial.failures.append(f"{command} ended with {done.returncode}")
+                dag_test.failures.append(f"{command} ended with {done.returncode}")
                 helpers.log(done.stderr[-4000:] + done.stdout[-4000:])
                 return
             if "Traceback" in done.stderr:
-                trial.failures.append(f"a traceback in {command}")
+                dag_test.failures.append(f"a traceback in {command}")
 
     def _argv(self, arguments: tuple[str, ...]) -> list[str]:
         return [str(PROGRAM), *arguments, "--name", self.name]
@@ -133,7 +133,7 @@ def leftovers(name: str, before: dict[str, str]) -> list[str]:
     return left + helpers.programs_about(name)
 
 
-def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
+def run(count: int, name: str, seed: int, most_s: float) -> list[DagTest]:
     """`count` kills on a cluster `name`, which is removed in the end; returns those that went wrong.
 
     After `most_s` no further one is begun.
@@ -141,7 +141,7 @@ def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
     until = time.monotonic() + most_s
     made = 0
     helpers.log(f"{count} kills on cluster {name}, seed {seed}")
-    wrong: list[Trial] = []
+    wrong: list[DagTest] = []
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="random-kills-"))
         before = there(name)
@@ -150,22 +150,22 @@ def run(count: int, name: str, seed: int, most_s: float) -> list[Trial]:
         session = Session(scratch.tiny(Path(folder) / "tiny").root, name, random.Random(seed), kept)
         session.run("up")
         while made < count and time.monotonic() < until:
-            trial = session.kill(made + 1, session.random.choice(COMMANDS))
-            session.check(trial)
-            helpers.log(str(trial))
-            made += not trial.ended_before
-            wrong += [trial] if trial.failures else []
+            dag_test = session.kill(made + 1, session.random.choice(COMMANDS))
+            session.check(dag_test)
+            helpers.log(str(dag_test))
+            made += not dag_test.ended_before
+            wrong += [dag_test] if dag_test.failures else []
         down = session.run("down", "--force")
         left = leftovers(name, before)
         if down.returncode != 0 or left:
-            last = Trial(count + 1, "down", 0.0, failures=[f"exit {down.returncode}, left {left}"])
+            last = DagTest(count + 1, "down", 0.0, failures=[f"exit {down.returncode}, left {left}"])
             helpers.log(str(last))
             wrong.append(last)
     secrets = kept.search()
     helpers.log(str(secrets))
     if secrets.found or not secrets.values:
         failures = [*secrets.found] or ["no Secret of the clusters was ever read"]
-        wrong.append(Trial(count + 1, "search", 0.0, failures=failures))
+        wrong.append(DagTest(count + 1, "search", 0.0, failures=failures))
         helpers.log(str(wrong[-1]))
     helpers.log(f"{made} kills, {len(wrong)} failures, seed {seed}")
     return wrong

@@ -22,8 +22,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from harness.cluster import place
-from harness.cluster.kind import kind
-from harness.cluster.kind import materials as supply
+from harness.cluster.kind import kind, sourcing
 from harness.cluster.kind.configuration import configuration
 from harness.cluster.services import services
 from harness.host import process
@@ -87,7 +86,7 @@ def theirs(
     node = kind.node_container(cluster.name)
     assert node is not None
     marker = cluster.api.read_namespaced_config_map("harness", services.NAMESPACE)
-    tools = supply.present_tools(marker.data)
+    tools = sourcing.present_tools(marker.data)
     assert tools is not None
     wanted = configuration(NAME, node.image)
     wanted["nodes"] = [

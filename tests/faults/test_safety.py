@@ -14,7 +14,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from harness.cluster import place
-from harness.cluster.running import attach
+from harness.cluster.running_cluster import attach
 from harness.host import process
 
 from .broken import Broken, one, repository

@@ -209,9 +209,9 @@ class TestBeside:
                 process.run(["sh", "-c", script])
             process.run(["touch", tmp_path / "second"])
 
-        with pytest.raises(ValueError, match="main"), process.beside(1) as aside:
-            ended = aside.submit(work)
-            waiting = aside.submit(process.run, ["touch", tmp_path / "third"])
+        with pytest.raises(ValueError, match="main"), process.threads(1) as executor:
+            ended = executor.submit(work)
+            waiting = executor.submit(process.run, ["touch", tmp_path / "third"])
             while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
                 time.sleep(0.05)
             raise ValueError("main")
@@ -225,10 +225,12 @@ class TestBeside:
 
     def test_also_inside_of_another(self, tmp_path: Path) -> None:
         def inner() -> None:
-            with process.beside(1) as aside:
-                aside.submit(process.run, ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 300"]).result()
+            with process.threads(1) as executor:
+                executor.submit(
+                    process.run, ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 300"]
+                ).result()
 
-        with pytest.raises(ValueError, match="main"), process.beside(1) as outer:
+        with pytest.raises(ValueError, match="main"), process.threads(1) as outer:
             outer.submit(inner)
             while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
                 time.sleep(0.05)
@@ -236,8 +238,8 @@ class TestBeside:
         assert gone(int((tmp_path / "pid").read_text()))
 
     def test_without_an_error_it_is_awaited(self) -> None:
-        with process.beside(2) as aside:
-            done = [aside.submit(process.run, ["echo", str(number)]) for number in range(4)]
+        with process.threads(2) as executor:
+            done = [executor.submit(process.run, ["echo", str(number)]) for number in range(4)]
         assert [each.result().stdout for each in done] == ["0\n", "1\n", "2\n", "3\n"]
 
 

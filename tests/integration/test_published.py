@@ -17,7 +17,7 @@ import pytest
 from release_server import Server, serving, sha256, tar_of
 
 from harness import versions
-from harness.cluster.kind import materials as supply
+from harness.cluster.kind import sourcing
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.host.doctor import tool_checks
@@ -126,8 +126,8 @@ class TestFiles:
                     http, f"{server.url}/big", tmp_path / "big", sha256(content), on_bytes=on_bytes
                 )
 
-        with pytest.raises(KeyboardInterrupt), process.beside(1) as aside:
-            running = aside.submit(fetch)
+        with pytest.raises(KeyboardInterrupt), process.threads(1) as executor:
+            running = executor.submit(fetch)
             assert begun.wait(10)
             threading.Timer(0.2, goes_on.set).start()
             raise KeyboardInterrupt
@@ -342,7 +342,7 @@ class TestNodeImage:
     ) -> None:
         monkeypatch.setenv(mirrors.VARIABLE, mirror)
         node = Reference.parse(pins.load().images.node)
-        assert supply.docker_name(node) == f"{name}@{node.digest}"
+        assert sourcing.docker_name(node) == f"{name}@{node.digest}"
 
     def test_the_tools_that_the_cluster_remembers(self, server: Server, tmp_path: Path) -> None:
         origin = {"source": "release"}
@@ -351,7 +351,7 @@ class TestNodeImage:
             pinned = pin(content, url=f"https://github.com/{name}")
             server.publish(path_of(pinned), content)
             origin[f"{name}_file"] = release_tools.download_tool(name, pinned, lambda _: None).key
-        found = supply.present_tools(origin)
+        found = sourcing.present_tools(origin)
         assert found is not None
         assert [path.read_text() for path in (found.kind, found.helm, found.kubectl)] == [
             "kind",
@@ -359,7 +359,7 @@ class TestNodeImage:
             "kubectl",
         ]
         shutil.rmtree(tmp_path / "cache" / "release")
-        assert supply.present_tools(origin) is None
+        assert sourcing.present_tools(origin) is None
 
 
 class TestDoctor:

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Sequence
 
-from harness.airflow.autopsy.finding import Finding, first_line
+from harness.airflow.autopsy.finding import Finding
+from harness.airflow.logs.excerpts import first_line
 from harness.airflow.rest.models import AuditEvent, TaskInstance
 from harness.errors import CauseCode
 

@@ -12,10 +12,11 @@ from harness.airflow.autopsy.exception_findings import (
     from_token,
     raised_by_task,
 )
-from harness.airflow.autopsy.finding import Finding, first_line, whole
+from harness.airflow.autopsy.finding import Finding
 from harness.airflow.autopsy.killed import at_its_limit, child_killed, killed
 from harness.airflow.autopsy.pod_trouble import trouble
 from harness.airflow.autopsy.run_end import without_failed_task
+from harness.airflow.logs.excerpts import first_line, whole
 from harness.airflow.logs.redaction import masked
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_log
 from harness.airflow.pods.pods import Pod, Resources

@@ -12,8 +12,9 @@ from harness.airflow.autopsy.exception_hints import (
     missing_file,
     not_a_metric,
 )
-from harness.airflow.autopsy.finding import Finding, in_a_line, whole
+from harness.airflow.autopsy.finding import Finding
 from harness.airflow.autopsy.user_frames import is_users, shortened, users_frames
+from harness.airflow.logs.excerpts import in_a_line, whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_traceback
 from harness.airflow.rest.models import TaskInstance
 from harness.errors import CauseCode

@@ -6,8 +6,9 @@ import re
 import signal
 from collections.abc import Sequence
 
-from harness.airflow.autopsy.finding import Finding, whole
+from harness.airflow.autopsy.finding import Finding
 from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
+from harness.airflow.logs.excerpts import whole
 from harness.airflow.logs.task_log import LogRecord, Raised
 from harness.airflow.pods.pods import Pod, shown_bytes
 from harness.airflow.rest.models import TaskInstance

@@ -140,7 +140,7 @@ def _out_of_memory(pod: Pod) -> Trouble | None:
     return _trouble(CauseCode.TASK_OUT_OF_MEMORY, _killed(pod.limits.memory_bytes), MEMORY_HINT)
 
 
-def beside(pod: Pod) -> tuple[str, ...]:
+def killed_sidecars(pod: Pod) -> tuple[str, ...]:
     """Containers beside the task's that were killed: of interest where the task has failed."""
     return tuple(
         f"container {entry.name} beside it was {_killed(entry.memory_limit_bytes)}"
@@ -197,7 +197,7 @@ def _not_placed(pod: Pod, room: Resources | None) -> Trouble | None:
     if not pod.unschedulable or pod.node:
         return None
     if room is not None and not pod.requests.fits(room):
-        has = room.beside(pod.requests)
+        has = room.restricted_to(pod.requests)
         missing = [name for name, number in has.others if not number]
         return _trouble(
             CauseCode.REQUEST_TOO_LARGE,

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from harness.airflow.autopsy.finding import whole
 from harness.airflow.autopsy.missing_modules import missing_module
 from harness.airflow.autopsy.missing_settings import missing_setting
+from harness.airflow.logs.excerpts import whole
 from harness.airflow.parsing.dag_ids import Uncalled, uncalled
 from harness.airflow.parsing.processor_statistics import ParsedFile, parse_statistics
 from harness.airflow.parsing.refused_files import refused, refused_files

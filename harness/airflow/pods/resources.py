@@ -74,7 +74,7 @@ class Resources:
             tuple((name, max(0.0, number - taken.get(name, 0.0))) for name, number in self.others),
         )
 
-    def beside(self, requests: Resources) -> Resources:
+    def restricted_to(self, requests: Resources) -> Resources:
         """This with those others alone that are asked for, 0 of what it does not have."""
         has = dict(self.others)
         others = tuple((name, has.get(name, 0.0)) for name, _ in requests.others)

@@ -19,6 +19,7 @@ from harness.cluster.services.database import Credentials, Server
 from harness.cluster.services.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
+from harness.project.values import name_of
 
 RELEASE = "airflow"
 USER = "harness"
@@ -56,7 +57,7 @@ class Login:
 
 def new_namespace(project: str) -> str:
     """`<project>-<8 random>`: never used before, on any machine."""
-    return f"{labels.name_of(project)}-{secrets.token_hex(4)}"
+    return f"{name_of(project)}-{secrets.token_hex(4)}"
 
 
 def in_namespace(release: Release, namespace: str) -> Release:

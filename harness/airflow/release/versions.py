@@ -12,7 +12,7 @@ from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.release import release
 from harness.cluster import labels
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.errors import CauseCode, HarnessError
 
 IN_USE = frozenset({"starting", "running"})  # states of a version whose client is at work
@@ -65,19 +65,19 @@ class Log:
     text: str
 
 
-def versions(attached: Attached) -> tuple[Version, ...]:
+def versions(running: RunningCluster) -> tuple[Version, ...]:
     """All versions on the cluster, the oldest first."""
-    found = attached.api.list("/api/v1/namespaces", labelSelector=f"{labels.SELECTOR},{labels.ROLE}=version")
-    items = sorted((_version(attached, item) for item in found), key=lambda version: version.created_at)
+    found = running.api.list("/api/v1/namespaces", labelSelector=f"{labels.SELECTOR},{labels.ROLE}=version")
+    items = sorted((_version(running, item) for item in found), key=lambda version: version.created_at)
     return tuple(items)
 
 
-def find_version(attached: Attached, wanted: str) -> Version:
+def find_version(running: RunningCluster, wanted: str) -> Version:
     """The newest version whose namespace, ref, tag or commit `wanted` names; the newest of all when empty.
 
     Raises HarnessError(USAGE) with near names.
     """
-    known = versions(attached)
+    known = versions(running)
     for version in reversed(known):
         names = {version.namespace, version.ref, version.tag, version.commit}
         if not wanted or wanted in names or (len(wanted) >= 7 and version.commit.startswith(wanted)):
@@ -96,15 +96,15 @@ def find_version(attached: Attached, wanted: str) -> Version:
     )
 
 
-def access(attached: Attached, version: Version) -> Access:
+def access(running: RunningCluster, version: Version) -> Access:
     """How to look at a version's Airflow in a browser."""
-    login = release.login_of(attached.api, version.namespace)
+    login = release.login_of(running.api, version.namespace)
     return Access(version.url, login.username, login.password)
 
 
-def logs(attached: Attached, version: Version, *, task: str = "") -> Iterator[Log]:
+def logs(running: RunningCluster, version: Version, *, task: str = "") -> Iterator[Log]:
     """The logs of a version's task pods, or of those of one task; without any, those of the control plane."""
-    pods = ClusterPods(attached.api, version.namespace, attached.cluster.name).pods()
+    pods = ClusterPods(running.api, version.namespace, running.cluster.name).pods()
     chosen = [pod for pod in pods if not task or task in {pod.task_id, _label(pod), pod.name}]
     if task and not chosen:
         near = difflib.get_close_matches(task, sorted({pod.task_id for pod in pods}), n=3)
@@ -114,16 +114,16 @@ def logs(attached: Attached, version: Version, *, task: str = "") -> Iterator[Lo
             hint=f"harness logs --task {near[0]}" if near else "harness logs",
         )
     for pod in sorted(chosen, key=lambda each: (each.created_at is None, each.created_at)):
-        yield Log(f"{_label(pod)} ({pod.name})", _text(attached, version.namespace, pod.name, "base"))
+        yield Log(f"{_label(pod)} ({pod.name})", _text(running, version.namespace, pod.name, "base"))
     if task:
         return
     path = f"/api/v1/namespaces/{version.namespace}/pods"
-    for item in attached.api.list(
+    for item in running.api.list(
         path, labelSelector="app.kubernetes.io/component in (control-plane,triggerer)"
     ):
         for container in item["spec"]["containers"]:
             pod_name = item["metadata"]["name"]
-            text = _text(attached, version.namespace, pod_name, container["name"])
+            text = _text(running, version.namespace, pod_name, container["name"])
             yield Log(f"{container['name']} ({pod_name})", text)
 
 
@@ -131,12 +131,12 @@ def _label(pod: Pod) -> str:
     return pod.task_id if pod.map_index < 0 else f"{pod.task_id}[{pod.map_index}]"
 
 
-def _text(attached: Attached, namespace: str, pod: str, container: str) -> str:
-    text = attached.api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", container=container)
+def _text(running: RunningCluster, namespace: str, pod: str, container: str) -> str:
+    text = running.api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", container=container)
     return redact(text or "(nothing was logged)\n")
 
 
-def _version(attached: Attached, item: dict[str, object]) -> Version:
+def _version(running: RunningCluster, item: dict[str, object]) -> Version:
     metadata = item["metadata"]
     assert isinstance(metadata, dict)  # noqa: S101  what the API promises
     marks, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
@@ -155,6 +155,6 @@ def _version(attached: Attached, item: dict[str, object]) -> Version:
         author=notes.get(labels.AUTHOR, ""),
         created_at=created,
         state=state,
-        url=f"http://{name}.localhost:{attached.cluster.gateway_port}",
+        url=f"http://{name}.localhost:{running.cluster.gateway_port}",
         expires_at=datetime.fromisoformat(expires) if expires else created + lives,
     )

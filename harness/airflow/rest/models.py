@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from harness.airflow.autopsy.finding import in_a_line
+from harness.airflow.logs.excerpts import in_a_line
 
 # Airflow adds to an import timeout where to read on.
 _DOCS = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)

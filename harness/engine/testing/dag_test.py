@@ -19,7 +19,7 @@ from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import DagRun, TaskInstance
 from harness.airflow.run import metrics_task
 from harness.airflow.run.following import RunOutcome, follow
-from harness.engine.testing.diagnosis import Inquiry
+from harness.engine.testing.diagnosis import Diagnosis
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.project.commit import Commit
@@ -34,7 +34,7 @@ STATISTICS_LINES = 2000
 
 
 @dataclass(frozen=True)
-class Trial:
+class DagTest:
     """What a test needs of its version."""
 
     api: AirflowApi
@@ -61,49 +61,49 @@ def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | Non
     return read
 
 
-def run(trial: Trial, progress: Progress) -> TestResult:
+def run(dag_test: DagTest, progress: Progress) -> TestResult:
     """Run the DAG and judge it. What goes wrong with the DAG or its environment becomes the result's cause."""
     phases: dict[str, float] = {}
     run_id = f"harness-{secrets.token_hex(4)}"
     try:
-        _parse(trial, progress, phases)
-        trial.before_run()
+        _parse(dag_test, progress, phases)
+        dag_test.before_run()
         started_s = time.monotonic()
-        trial.api.unpause(trial.settings.dag)
-        trial.api.trigger(trial.settings.dag, trial.settings.conf, trial.logical_date, run_id)
-        with progress.step(f"DAG run {run_id} of {trial.settings.dag}") as step:
+        dag_test.api.unpause(dag_test.settings.dag)
+        dag_test.api.trigger(dag_test.settings.dag, dag_test.settings.conf, dag_test.logical_date, run_id)
+        with progress.step(f"DAG run {run_id} of {dag_test.settings.dag}") as step:
             outcome = follow(
-                trial.api,
-                trial.pods,
-                trial.settings.dag,
+                dag_test.api,
+                dag_test.pods,
+                dag_test.settings.dag,
                 run_id,
-                timeout_s=trial.settings.timeout,
+                timeout_s=dag_test.settings.timeout,
                 on_task=lambda task, pod: _tell(progress, step, task, pod),
-                on_pods=lambda pods: _look(trial, step, pods, run_id),
-                on_deferred=lambda: _start_triggerer(trial, progress),
+                on_pods=lambda pods: _look(dag_test, step, pods, run_id),
+                on_deferred=lambda: _start_triggerer(dag_test, progress),
                 on_lost=lambda text: _lost(progress, step, text),
-                sleep=trial.sleep,
+                sleep=dag_test.sleep,
             )
             step.done(outcome.run.state)
         phases["run_s"] = time.monotonic() - started_s
     except HarnessError as error:
-        return _result(trial, None, phases, {}, Cause.of(error), run_id=None)
-    with progress.waiting(f"judging {trial.name}"):
-        return _judged(trial, outcome, phases)
+        return _result(dag_test, None, phases, {}, Cause.of(error), run_id=None)
+    with progress.waiting(f"judging {dag_test.name}"):
+        return _judged(dag_test, outcome, phases)
 
 
-def _parse(trial: Trial, progress: Progress, phases: dict[str, float]) -> None:
+def _parse(dag_test: DagTest, progress: Progress, phases: dict[str, float]) -> None:
     started_s = time.monotonic()
-    with progress.step(f"parsing {trial.settings.dag}") as step:
+    with progress.step(f"parsing {dag_test.settings.dag}") as step:
         parsed = wait_for_dag(
-            trial.api,
-            trial.settings.dag,
+            dag_test.api,
+            dag_test.settings.dag,
             deadline_s=PARSE_DEADLINE_S,
             on_progress=step.update,
-            processor_log=lambda: trial.pods.component_log("dag-processor", tail_lines=PROCESSOR_LINES),
-            read_source=trial.read_source,
-            folder=trial.dags_folder,
-            sleep=trial.sleep,
+            processor_log=lambda: dag_test.pods.component_log("dag-processor", tail_lines=PROCESSOR_LINES),
+            read_source=dag_test.read_source,
+            folder=dag_test.dags_folder,
+            sleep=dag_test.sleep,
         )
         step.done(parsed.dag.file or "")
     phases["parse_s"] = time.monotonic() - started_s
@@ -119,10 +119,10 @@ def _tell(progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -
     progress.note(f"    {task.label}: {task.state}{seconds}  {pod.name if pod else 'no pod'}")
 
 
-def _look(trial: Trial, step: Step, pods: tuple[Pod, ...], run_id: str) -> None:
+def _look(dag_test: DagTest, step: Step, pods: tuple[Pod, ...], run_id: str) -> None:
     """Keep the logs of what runs, and say what a pod that does not start waits for."""
-    if trial.keeper is not None:
-        trial.keeper.see(pods)
+    if dag_test.keeper is not None:
+        dag_test.keeper.see(pods)
     waiting = next((pod for pod in pods if pod.run_id == run_id and pod.waits_for), None)
     if waiting is not None:
         step.update(f"{waiting.task_id} waits: {waiting.waits_for}")
@@ -133,60 +133,60 @@ def _lost(progress: Progress, step: Step, text: str) -> None:
     progress.note(f"    {text}")
 
 
-def _start_triggerer(trial: Trial, progress: Progress) -> None:
+def _start_triggerer(dag_test: DagTest, progress: Progress) -> None:
     progress.note("    a task defers: starting the triggerer")
-    trial.pods.start_triggerer()
+    dag_test.pods.start_triggerer()
 
 
-def _judged(trial: Trial, outcome: RunOutcome, phases: dict[str, float]) -> TestResult:
-    inquiry = Inquiry(trial.api, trial.pods, trial.keeper, trial.settings)
+def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float]) -> TestResult:
+    diagnosis = Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings)
     if outcome.error is not None:
-        return _result(trial, outcome, phases, {}, inquiry.given_up(outcome, outcome.error))
+        return _result(dag_test, outcome, phases, {}, diagnosis.given_up(outcome, outcome.error))
     try:
-        _refuse_duplicates(trial)
-        _refuse_emptiness(trial, outcome)
+        _refuse_duplicates(dag_test)
+        _refuse_emptiness(dag_test, outcome)
     except HarnessError as error:
-        return _result(trial, outcome, phases, {}, Cause.of(error))
-    source, succeeded = trial.settings.metrics, outcome.run.state == "success"
+        return _result(dag_test, outcome, phases, {}, Cause.of(error))
+    source, succeeded = dag_test.settings.metrics, outcome.run.state == "success"
     failed = metrics_task.failure(source, outcome) if succeeded else root_failure(outcome.tasks)
     if not succeeded or failed is not None:
-        return _result(trial, outcome, phases, {}, inquiry.failed(outcome, failed))
+        return _result(dag_test, outcome, phases, {}, diagnosis.failed(outcome, failed))
     if source is None:
-        return _result(trial, outcome, phases, {}, None)
+        return _result(dag_test, outcome, phases, {}, None)
     try:
-        found = metrics_task.handed_over(trial.api, trial.settings.dag, source, outcome)
-        values = metrics.read(found, {*trial.gated, *trial.settings.gates})
+        found = metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome)
+        values = metrics.read(found, {*dag_test.gated, *dag_test.settings.gates})
     except HarnessError as error:
         error.task_id = source.task
         error.message = f"task {source.task}: {error.message}"
-        return _result(trial, outcome, phases, {}, Cause.of(error))
-    judged = metrics.judge(values, trial.settings.gates)
-    return _result(trial, outcome, phases, judged, metrics.cause(judged))
+        return _result(dag_test, outcome, phases, {}, Cause.of(error))
+    judged = metrics.judge(values, dag_test.settings.gates)
+    return _result(dag_test, outcome, phases, judged, metrics.cause(judged))
 
 
-def _refuse_duplicates(trial: Trial) -> None:
+def _refuse_duplicates(dag_test: DagTest) -> None:
     """Now, when all files have been parsed and nobody has to wait for it."""
     try:
-        log = trial.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES)
+        log = dag_test.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES)
     except HarnessError:  # no reason to lose what was measured
         return
     files = [entry.file for entry in parse_statistics(log) or ()]
-    refuse_twice(trial.settings.dag, files, trial.read_source, trial.dags_folder)
+    refuse_twice(dag_test.settings.dag, files, dag_test.read_source, dag_test.dags_folder)
 
 
-def _refuse_emptiness(trial: Trial, outcome: RunOutcome) -> None:
+def _refuse_emptiness(dag_test: DagTest, outcome: RunOutcome) -> None:
     """Airflow counts a run as a success when there was nothing for it to run."""
     if outcome.run.state == "success" and not outcome.tasks:
         raise HarnessError(
             CauseCode.TASK_FAILED,
-            f"DAG {trial.settings.dag} ran no task: the run's logical date {trial.logical_date:%Y-%m-%d} is before "
-            "the start_date or after the end_date of its tasks, or it has none",
+            f"DAG {dag_test.settings.dag} ran no task: the run's logical date {dag_test.logical_date:%Y-%m-%d} is "
+            "before the start_date or after the end_date of its tasks, or it has none",
             hint="set `logical_date` of the test in harness.toml to a date within the DAG's start_date and end_date",
         )
 
 
 def _result(
-    trial: Trial,
+    dag_test: DagTest,
     outcome: RunOutcome | None,
     phases: dict[str, float],
     judged: dict[str, MetricResult],
@@ -198,15 +198,15 @@ def _result(
     if outcome is not None:
         phases |= _task_phases(outcome)
     return TestResult(
-        name=trial.name,
-        dag_id=trial.settings.dag,
+        name=dag_test.name,
+        dag_id=dag_test.settings.dag,
         run_id=run.run_id if run else run_id or None,
-        logical_date=trial.logical_date.isoformat(),
+        logical_date=dag_test.logical_date.isoformat(),
         state=run.state if run else None,
         verdict=cause.verdict if cause else "passed",
         metrics=judged,
         tasks=tuple(
-            _task(outcome.run, task, outcome.pod_of(task), trial.image) for task in _ordered(outcome.tasks)
+            _task(outcome.run, task, outcome.pod_of(task), dag_test.image) for task in _ordered(outcome.tasks)
         )
         if outcome
         else (),

@@ -12,7 +12,7 @@ from harness.airflow.release import control_plane, release, standby
 from harness.airflow.release.release import Login, Release
 from harness.airflow.rest import session
 from harness.airflow.rest.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import template
 from harness.cluster.services.database import TemplateMissingError
 from harness.errors import HarnessError
@@ -36,7 +36,7 @@ class Deployment:
     took, `load_bytes` what the node lacked of the image, `stood_by` whether its Airflow did.
     """
 
-    attached: Attached
+    running: RunningCluster
     progress: Progress
     phases: dict[str, float] = field(default_factory=dict)
     namespace: str | None = None
@@ -45,21 +45,21 @@ class Deployment:
     _pending: list[Future[None]] = field(default_factory=list)
 
     def run(
-        self, wanted: Release, ground: Foundation, image: Image, code: Sequence[str], aside: Executor
+        self, wanted: Release, foundation: Foundation, image: Image, code: Sequence[str], executor: Executor
     ) -> AirflowApi:
         """The version's Airflow; `code` are the paths that the image has below /opt/airflow.
 
-        It parses DAGs when this returns. What a DAG run needs besides is done by threads of `aside`: `settled`
+        It parses DAGs when this returns. What a DAG run needs besides is done by threads of `executor`: `settled`
         waits for it.
         """
-        aside.submit(session.prepare)
-        layers = image.layers[len(ground.image.layers) :]
-        self._pending = [aside.submit(self._load, image)]
+        executor.submit(session.prepare)
+        layers = image.layers[len(foundation.image.layers) :]
+        self._pending = [executor.submit(self._load, image)]
         if standby.fits(wanted, code, layers):
-            airflow = self._claimed(wanted, ground, layers, aside)
+            airflow = self._claimed(wanted, foundation, layers, executor)
             if airflow is not None:
                 return airflow
-        login = self._prepared(wanted, ground)
+        login = self._prepared(wanted, foundation)
         self.settled()
         return self._installed(wanted, login)
 
@@ -70,12 +70,12 @@ class Deployment:
                 each.result()
 
     def _claimed(
-        self, wanted: Release, ground: Foundation, layers: Sequence[Layer], aside: Executor
+        self, wanted: Release, foundation: Foundation, layers: Sequence[Layer], executor: Executor
     ) -> AirflowApi | None:
         """The Airflow that stood by, made this version's; None when there is none, or it turns out to be broken."""
-        attached, dependencies = self.attached, ground.image.reference
+        running, dependencies = self.running, foundation.image.reference
         with self.phase("prepare_s"), self.progress.waiting("looking for an Airflow that stands by"):
-            found = standby.claim(attached.api, wanted, dependencies)
+            found = standby.claim(running.api, wanted, dependencies)
         if found is None:
             return None
         taken = self.namespace = found.release.namespace
@@ -85,32 +85,32 @@ class Deployment:
                 self.progress.step(f"Airflow of {wanted.tag}, which stood by") as step,
             ):
                 standby.hand_over(
-                    attached.api,
-                    attached.helm,
-                    attached.server,
+                    running.api,
+                    running.helm,
+                    running.server,
                     found.release,
                     dependencies,
                     layers,
                     deadline_s=READY_DEADLINE_S,
                     on_change=step.update,
                 )
-                finishing = aside.submit(
-                    standby.finish, attached.api, attached.helm, found.release, dependencies
+                finishing = executor.submit(
+                    standby.finish, running.api, running.helm, found.release, dependencies
                 )
                 airflow = self._ready(found.release, found.login, step, WITHOUT_CODE)
         except HarnessError as error:
             self.progress.note(f"{taken} stood by and can't be used, a new one is made: {error.message}")
             with suppress(HarnessError):
-                release.remove(attached.api, attached.server, taken, wait=False)
+                release.remove(running.api, running.server, taken, wait=False)
             self.namespace = None
             return None
         self._pending.append(finishing)
         self.stood_by = True
         return airflow
 
-    def _prepared(self, wanted: Release, ground: Foundation) -> Login:
+    def _prepared(self, wanted: Release, foundation: Foundation) -> Login:
         """Namespace, database and Secret; the template they need is made first where there is none yet."""
-        api, server = self.attached.api, self.attached.server
+        api, server = self.running.api, self.running.server
         with (
             self.phase("prepare_s"),
             self.progress.step(f"database and namespace {wanted.namespace}") as step,
@@ -121,21 +121,23 @@ class Deployment:
             try:
                 return release.prepare(api, wanted, server)
             except TemplateMissingError:
-                self.attached.load(ground.image, on_change=step.update)
-                template.ensure(api, server, wanted.template, ground.image.reference, on_change=step.update)
+                self.running.load(foundation.image, on_change=step.update)
+                template.ensure(
+                    api, server, wanted.template, foundation.image.reference, on_change=step.update
+                )
                 return release.prepare(api, wanted, server)
 
     def _installed(self, wanted: Release, login: Login) -> AirflowApi:
         with self.phase("deploy_s"), self.progress.step(f"Airflow of {wanted.tag}") as step:
             step.update("Helm installs it")
-            release.install(self.attached.helm, wanted)
+            release.install(self.running.helm, wanted)
             return self._ready(wanted, login, step, CONTROL_PLANE)
 
     def _ready(self, deployed: Release, login: Login, step: Step, components: Sequence[str]) -> AirflowApi:
         control_plane.wait_ready(
-            self.attached.api, deployed.namespace, deadline_s=READY_DEADLINE_S, on_change=step.update
+            self.running.api, deployed.namespace, deadline_s=READY_DEADLINE_S, on_change=step.update
         )
-        gateway = f"http://127.0.0.1:{self.attached.cluster.gateway_port}"
+        gateway = f"http://127.0.0.1:{self.running.cluster.gateway_port}"
         host = deployed.base_url.removeprefix("http://")
         # Not to the step: the api-server is spoken to long after this one has ended, by several threads.
         airflow = AirflowApi(
@@ -151,7 +153,7 @@ class Deployment:
 
     def _load(self, image: Image) -> None:
         with self.phase("load_s"), self.progress.step("image into the node") as step:
-            self.load_bytes = self.attached.load(image, on_change=step.update)
+            self.load_bytes = self.running.load(image, on_change=step.update)
             step.done(f"{self.load_bytes:,} bytes sent" if self.load_bytes else "there already")
 
     @contextmanager
@@ -165,10 +167,10 @@ class Deployment:
 
 
 def release_of(
-    attached: Attached,
+    running: RunningCluster,
     commit: Commit,
     settings: ImageSettings,
-    ground: Foundation,
+    foundation: Foundation,
     project: str,
     image: Image,
 ) -> Release:
@@ -182,25 +184,25 @@ def release_of(
         ref=commit.ref,
         tag=commit.tag,
         image=image.reference,
-        template=template.template_name(ground.dependencies.migrations),
+        template=template.template_name(foundation.dependencies.migrations),
         dags_folder=settings.dags_folder,
-        base_url=f"http://{namespace}.localhost:{attached.cluster.gateway_port}",
+        base_url=f"http://{namespace}.localhost:{running.cluster.gateway_port}",
         shared=settings.shared,
         env=settings.env,
         ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
     )
 
 
-def stand_by(attached: Attached, wanted: Release, ground: Foundation, code: Sequence[str]) -> None:
+def stand_by(running: RunningCluster, wanted: Release, foundation: Foundation, code: Sequence[str]) -> None:
     """Start the control plane that the next version like `wanted` will take; it gets ready by itself.
 
     The node has the image of the dependencies: with that alone the control plane starts.
     """
     if standby.fits(wanted, code, ()):
         blank = release.in_namespace(wanted, release.new_namespace(wanted.project))
-        standby.make(attached.api, attached.helm, attached.server, blank, ground.image.reference)
+        standby.make(running.api, running.helm, running.server, blank, foundation.image.reference)
 
 
-def stands_by(attached: Attached, wanted: Release, ground: Foundation) -> bool:
+def stands_by(running: RunningCluster, wanted: Release, foundation: Foundation) -> bool:
     """Whether a control plane for a version like `wanted` is there already."""
-    return standby.is_there(attached.api, standby.key(wanted, ground.image.reference))
+    return standby.is_there(running.api, standby.key(wanted, foundation.image.reference))

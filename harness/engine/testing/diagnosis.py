@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.airflow.autopsy.autopsy import explain, last_said, telling_log
-from harness.airflow.autopsy.pod_trouble import beside
+from harness.airflow.autopsy.pod_trouble import killed_sidecars
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
@@ -23,7 +23,7 @@ LOG_TAIL_LINES = 200
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class Diagnosis:
     """Whom to ask. What can't be had any more is done without: it must not take the place of the cause."""
 
     api: AirflowApi
@@ -77,7 +77,9 @@ class Inquiry:
             kills=oom_kills(pod.node) if pod and pod.node else None,
             dagrun_timeout_s=None if task else self.api.dagrun_timeout_s(dag_id),
         )
-        return found.model_copy(update={"evidence": (*(beside(pod) if pod else ()), *found.evidence)})
+        return found.model_copy(
+            update={"evidence": (*(killed_sidecars(pod) if pod else ()), *found.evidence)}
+        )
 
     def _log(self, outcome: RunOutcome, task: TaskInstance, pod: Pod | None) -> str:
         log = ""

@@ -22,7 +22,7 @@ from harness.airflow.logs.redaction import Redactor, secrets_of
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.release import release
 from harness.cluster.api import Manifest
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
 from harness.engine.testing.records import Record, begin
 from harness.errors import UNREACHABLE, HarnessError
@@ -84,7 +84,7 @@ class Bundle:
 class Evidence:
     """What is kept of one version while it is tested, and after it failed. `folder`: where bundles go, if asked."""
 
-    attached: Attached
+    running: RunningCluster
     configuration: Configuration
     progress: Progress
     folder: Path | None = None
@@ -111,16 +111,16 @@ class Evidence:
 
     def _begun(self, found: VersionResult, namespace: str, tag: str) -> Record:
         if self.record is None:
-            cluster = self.attached.cluster.name
+            cluster = self.running.cluster.name
             self.record = begin(cluster, namespace, ref=found.ref, commit=found.commit or "", tag=tag)
         return self.record
 
     def _redactor(self, namespace: str) -> Redactor:
-        return Redactor(_known_secrets(self.attached, namespace))
+        return Redactor(_known_secrets(self.running, namespace))
 
     def _collected(self, record: Record, found: VersionResult, on_change: Callable[[str], None]) -> Path:
         """The bundle, written. What can't be had, from a cluster that is gone for instance, is named in it."""
-        attached, namespace, api = self.attached, record.namespace, self.attached.api
+        running, namespace, api = self.running, record.namespace, self.running.api
         bundle = Bundle(self._redactor(namespace), on_change=on_change)
         if any(test.cause and test.cause.code in UNREACHABLE for test in found.tests):
             bundle.until_s = time.monotonic() + UNREACHABLE_S
@@ -130,15 +130,15 @@ class Evidence:
         for path in sorted(record.logs.glob("*.log")):
             bundle.add(f"tasks/{path.name}", partial(path.read_text, encoding="utf-8"))
         bundle.add("pods.json", lambda: _json([_pod(item) for item in api.list(_of(namespace, "pods"))]))
-        bundle.add("events.txt", lambda: _events(attached, namespace))
-        for name, content in _component_logs(attached, namespace):
+        bundle.add("events.txt", lambda: _events(running, namespace))
+        for name, content in _component_logs(running, namespace):
             bundle.add(name, content)
-        bundle.add("manifests.yaml", lambda: attached.helm.manifest(release.RELEASE, namespace))
+        bundle.add("manifests.yaml", lambda: running.helm.manifest(release.RELEASE, namespace))
         quotas = _of(namespace, "resourcequotas")
         bundle.add("quota.json", lambda: _json([_bare(item) for item in api.list(quotas)]))
         bundle.add("nodes.json", lambda: _json([_node(item) for item in api.list("/api/v1/nodes")]))
-        bundle.add("events-harness-system.txt", lambda: _events(attached, services.NAMESPACE))
-        bundle.add("versions.json", lambda: _json(_versions(attached)))
+        bundle.add("events-harness-system.txt", lambda: _events(running, services.NAMESPACE))
+        bundle.add("versions.json", lambda: _json(_versions(running)))
         folder = record.folder if self.folder is None else disk.folder(self.folder, variable="--bundle")
         return bundle.write(folder / record.bundle_name)
 
@@ -156,12 +156,12 @@ def _request(found: VersionResult) -> dict[str, Any]:
     }
 
 
-def _known_secrets(attached: Attached, namespace: str) -> set[str]:
+def _known_secrets(running: RunningCluster, namespace: str) -> set[str]:
     """The values of every Secret of the version and of what versions share, and this machine's own."""
     known = secrets_of(os.environ)
     for place in (namespace, services.NAMESPACE):
         with suppress(HarnessError):
-            for item in attached.api.list(_of(place, "secrets"), fieldSelector="type=Opaque"):
+            for item in running.api.list(_of(place, "secrets"), fieldSelector="type=Opaque"):
                 known |= set(_values(item))
     return known
 
@@ -179,7 +179,7 @@ def _values(secret: Manifest) -> Iterator[str]:
             yield text.partition("://")[2].rpartition("@")[0].partition(":")[2]
 
 
-def _component_logs(attached: Attached, namespace: str) -> Iterator[tuple[str, Callable[[], str]]]:
+def _component_logs(running: RunningCluster, namespace: str) -> Iterator[tuple[str, Callable[[], str]]]:
     """The logs of Airflow's own pods, and of those of harness-system; of restarted containers the last one's too."""
     for place, selector in (
         (namespace, "app.kubernetes.io/component in (control-plane,triggerer)"),
@@ -188,7 +188,7 @@ def _component_logs(attached: Attached, namespace: str) -> Iterator[tuple[str, C
         pods: list[Manifest] = []
         with suppress(HarnessError):
             query = {"labelSelector": selector} if selector else {}
-            pods = attached.api.list(_of(place, "pods"), **query)
+            pods = running.api.list(_of(place, "pods"), **query)
         for item in pods:
             pod = item["metadata"]["name"]
             for status in item.get("status", {}).get("containerStatuses") or []:
@@ -196,7 +196,7 @@ def _component_logs(attached: Attached, namespace: str) -> Iterator[tuple[str, C
                 path = f"{_of(place, 'pods')}/{pod}/log"
 
                 def text(path: str = path, container: str = container, previous: str = "false") -> str:
-                    found = attached.api.text(
+                    found = running.api.text(
                         path, container=container, tailLines=LOG_LINES, previous=previous
                     )
                     return found or ""
@@ -206,8 +206,8 @@ def _component_logs(attached: Attached, namespace: str) -> Iterator[tuple[str, C
                     yield f"airflow/{pod}.{container}.previous.log", partial(text, previous="true")
 
 
-def _events(attached: Attached, namespace: str) -> str:
-    found = attached.api.list(_of(namespace, "events"))
+def _events(running: RunningCluster, namespace: str) -> str:
+    found = running.api.list(_of(namespace, "events"))
     found.sort(key=lambda item: item.get("lastTimestamp") or item["metadata"]["creationTimestamp"])
     return "".join(
         f"{item.get('lastTimestamp') or item['metadata']['creationTimestamp']} {item.get('type', '')} "
@@ -241,7 +241,7 @@ def _bare(item: Manifest) -> dict[str, Any]:
     return {"name": item["metadata"]["name"], "spec": item.get("spec"), "status": item.get("status")}
 
 
-def _versions(attached: Attached) -> dict[str, Any]:
+def _versions(running: RunningCluster) -> dict[str, Any]:
     docker = process.run(["docker", "version", "--format", "{{.Server.Version}}"], check=False, timeout_s=10)
     git = process.run(["git", "--version"], check=False, timeout_s=10)
     return {
@@ -249,7 +249,7 @@ def _versions(attached: Attached) -> dict[str, Any]:
         "kubernetes": versions.KUBERNETES,
         "helm": versions.HELM,
         "kind": versions.KIND,
-        "cluster": dict(services.recorded(attached.api)),
+        "cluster": dict(services.recorded(running.api)),
         "docker": docker.stdout.strip(),
         "git": git.stdout.strip().removeprefix("git version "),
         "python": sys.version.split()[0],

@@ -1,4 +1,4 @@
-"""`harness test` and `harness diff`: all versions at once, each on a trip of its own."""
+"""`harness test` and `harness diff`: all versions at once, each tested by itself."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from harness.cluster import place
 from harness.cluster.existing import port_forward
-from harness.cluster.running import Attached, attach
+from harness.cluster.running_cluster import RunningCluster, attach
 from harness.engine.admission.admission import Admission
 from harness.engine.lifetime import Abandoned, remove_expired
 from harness.engine.testing.plan import Plan, Request, plans
-from harness.engine.testing.version_test import Trip
+from harness.engine.testing.version_test import VersionTest
 from harness.engine.version import environment
 from harness.errors import HarnessError
 from harness.hints import for_cluster
@@ -40,44 +40,49 @@ def _tested(start: Path, request: Request, progress: Progress) -> Result:
             if refused:
                 return Result.of(tuple(refused))
             with progress.waiting(f"asking cluster {request.cluster}"):
-                attached = attach(request.cluster)
-                opened.enter_context(port_forward.held(attached.cluster, attached.server.kubectl))
+                running = attach(request.cluster)
+                opened.enter_context(port_forward.held(running.cluster, running.server.kubectl))
         except HarnessError as error:
             return Result.of((), Cause.of(error))
-        remove_expired(attached, progress)
-        versions = _all(attached, made, request, progress)
+        remove_expired(running, progress)
+        versions = _all(running, made, request, progress)
         with progress.waiting("asking which versions of programs took part"):
-            return Result.of(versions, environment=environment(attached))
+            return Result.of(versions, environment=environment(running))
 
 
 def _all(
-    attached: Attached, made: list[Plan], request: Request, progress: Progress
+    running: RunningCluster, made: list[Plan], request: Request, progress: Progress
 ) -> tuple[VersionResult, ...]:
-    """Every trip at once. When one breaks by a bug, or the user interrupts, all that was made is removed."""
-    abandoned = Abandoned(attached, progress)
-    with Admission(attached.api, make_room=abandoned.remove) as admission:
+    """Every version at once. When one breaks by a bug, or the user interrupts, all that was made is removed."""
+    abandoned = Abandoned(running, progress)
+    with Admission(running.api, make_room=abandoned.remove) as admission:
         names = labels_of(made)
-        trips = [
-            Trip(plan, request, attached, admission, Labelled(progress, name) if len(made) > 1 else progress)
+        version_tests = [
+            VersionTest(
+                plan, request, running, admission, Labelled(progress, name) if len(made) > 1 else progress
+            )
             for plan, name in zip(made, names, strict=True)
         ]
-        bases = {id(trip.plan): trip for trip in trips}
+        bases = {id(version_test.plan): version_test for version_test in version_tests}
         try:
-            with process.beside(len(trips)) as pool:
+            with process.threads(len(version_tests)) as pool:
                 try:
-                    running = [pool.submit(trip.run, bases.get(id(trip.plan.base))) for trip in trips]
-                    return tuple(each.result() for each in running)
+                    futures = [
+                        pool.submit(version_test.run, bases.get(id(version_test.plan.base)))
+                        for version_test in version_tests
+                    ]
+                    return tuple(future.result() for future in futures)
                 except BaseException:
                     admission.closed.set()
-                    for trip in trips:  # all of them first: removing one takes its time
-                        trip.stopped.set()
-                    for trip in trips:
-                        trip.stop()
+                    for version_test in version_tests:  # all of them first: removing one takes its time
+                        version_test.stopped.set()
+                    for version_test in version_tests:
+                        version_test.stop()
                     raise
         except BaseException:
             with progress.waiting("removing what was begun") as step:
-                for trip in trips:
-                    trip.remove(wait=True, on_change=step.update)
+                for version_test in version_tests:
+                    version_test.remove(wait=True, on_change=step.update)
             raise
 
 

@@ -14,7 +14,7 @@ from harness.airflow.release import control_plane, release
 from harness.airflow.release.versions import KEPT_S
 from harness.airflow.rest.api import AirflowApi
 from harness.cluster import labels
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.engine import lifetime
 from harness.engine.admission.admission import Admission, Ticket
 from harness.engine.testing import dag_test, measured, memory
@@ -25,7 +25,7 @@ from harness.engine.version import image_result
 from harness.errors import UNREACHABLE, CauseCode, HarnessError
 from harness.hints import option
 from harness.host import disk, process
-from harness.image.build import Foundation, foundation, image_of
+from harness.image.build import Foundation, build_foundation, image_of
 from harness.image.oci import Image
 from harness.isolation.receipt import Canaries, cause_of
 from harness.progress import Progress
@@ -37,7 +37,7 @@ REMOVAL_DEADLINE_S = 600.0  # a busy cluster takes its time, and the verdict is 
 
 
 @dataclass
-class Trip:
+class VersionTest:
     """What is done for one plan; `run` does it.
 
     `runs` gets what the tests measured, before anyone judged it, also when that came to nothing: the version that
@@ -46,19 +46,19 @@ class Trip:
 
     plan: Plan
     request: Request
-    attached: Attached
+    running: RunningCluster
     admission: Admission
     progress: Progress
     runs: Future[comparison.Runs] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
         self.found = self.plan.found
-        self.deployment = Deployment(self.attached, self.progress, phases=dict(self.found.phases))
+        self.deployment = Deployment(self.running, self.progress, phases=dict(self.found.phases))
         self.stopped = threading.Event()
         self._airflow: AirflowApi | None = None
         self._successor: tuple[release.Release, Foundation, tuple[str, ...]] | None = None
         asked = self.plan.project.configuration
-        self._evidence = Evidence(self.attached, asked, self.progress, self.request.bundle)
+        self._evidence = Evidence(self.running, asked, self.progress, self.request.bundle)
         self._ticket: Ticket | None = None
         self._measured_now: dict[str, TestResult] = {}
 
@@ -68,9 +68,9 @@ class Trip:
 
     @property
     def _pods(self) -> ClusterPods:
-        return ClusterPods(self.attached.api, self.namespace or "", self.attached.cluster.name)
+        return ClusterPods(self.running.api, self.namespace or "", self.running.cluster.name)
 
-    def run(self, base: Trip | None = None) -> VersionResult:
+    def run(self, base: VersionTest | None = None) -> VersionResult:
         """The version's result, judged against `base`; whatever failed is its cause.
 
         Raises HarnessError(INTERRUPTED) once it was stopped: what there is of it is removed by whoever stopped it.
@@ -99,7 +99,7 @@ class Trip:
     def remove(self, *, wait: bool, on_change: Callable[[str], None] = lambda _: None) -> None:
         """Remove what there is of the version, as far as that can be done."""
         if self.namespace is not None:
-            api, server = self.attached.api, self.attached.server
+            api, server = self.running.api, self.running.server
             with suppress(HarnessError):
                 release.remove(api, server, self.namespace, deadline_s=20.0, wait=wait, on_change=on_change)
 
@@ -114,17 +114,17 @@ class Trip:
 
     def _measured(self) -> comparison.Runs:
         """The runs of all tests, those measured before among them."""
-        ground, image = self._built()
+        foundation, image = self._built()
         wanted = measured.wanted(self.plan, image.digest)
         kept: dict[str, TestResult] = {}
         if self.plan.reuse:
             with self.progress.waiting("asking the cluster what was measured before"):
-                kept = measured.kept(self.attached.server, wanted)
+                kept = measured.kept(self.running.server, wanted)
         missing = [each for each in wanted if each.key not in kept]
         made: dict[str, TestResult] = {}
         if missing:
-            with process.beside(3) as aside, self._deployed(ground, image, aside) as airflow:
-                planting = aside.submit(Canaries.plant, self.attached, airflow, self.namespace or "")
+            with process.threads(3) as executor, self._deployed(foundation, image, executor) as airflow:
+                planting = executor.submit(Canaries.plant, self.running, airflow, self.namespace or "")
                 keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
                 made = self._tested(airflow, missing, keeper)
                 try:
@@ -146,29 +146,29 @@ class Trip:
         plan, commit = self.plan, self.plan.commit
         settings = plan.project.image_settings(commit)
         with self.deployment.phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
-            ground = foundation(
+            foundation = build_foundation(
                 commit,
                 settings,
                 project=plan.project.name,
-                published=self.attached.base,
+                published=self.running.base,
                 on_line=step.update,
-                log=self.attached.log,
+                log=self.running.log,
             )
-            image = image_of(commit, settings, ground, project=plan.project.name)
+            image = image_of(commit, settings, foundation, project=plan.project.name)
             step.done(image.digest[:19])
         self.found = self.found.model_copy(
-            update={"image": image_result(image, ground, python=settings.python)}
+            update={"image": image_result(image, foundation, python=settings.python)}
         )
-        return ground, image
+        return foundation, image
 
-    def _deployed(self, ground: Foundation, image: Image, aside: Executor) -> AirflowApi:
+    def _deployed(self, foundation: Foundation, image: Image, executor: Executor) -> AirflowApi:
         """The commit's Airflow, once it is its turn."""
         commit, project = self.plan.commit, self.plan.project
         settings = project.image_settings(commit)
-        wanted = release_of(self.attached, commit, settings, ground, project.name, image)
-        self._successor = (wanted, ground, settings.code)
+        wanted = release_of(self.running, commit, settings, foundation, project.name, image)
+        self._successor = (wanted, foundation, settings.code)
         self._enter(image)
-        self._airflow = self.deployment.run(wanted, ground, image, settings.code, aside)
+        self._airflow = self.deployment.run(wanted, foundation, image, settings.code, executor)
         self._mark("running")
         if self._ticket is not None:
             self._ticket.started()
@@ -201,7 +201,7 @@ class Trip:
         failed: set[str] = set()
         for each in missing:
             if each.test not in failed:
-                wanted = dag_test.Trial(
+                wanted = dag_test.DagTest(
                     airflow,
                     self._pods,
                     each.test,
@@ -235,7 +235,7 @@ class Trip:
             step.done(format.receipt(receipt))
         self.found = self.found.model_copy(update={"receipt": receipt, "cause": cause_of(receipt)})
 
-    def _runs_of(self, base: Trip | None) -> comparison.Runs:
+    def _runs_of(self, base: VersionTest | None) -> comparison.Runs:
         """What the base's tests measured: it tells that at its end, and each of its steps has a deadline."""
         if base is None:
             return {}
@@ -250,7 +250,7 @@ class Trip:
         )
 
     def _settled(self, found: VersionResult) -> VersionResult:
-        api, server, namespace = self.attached.api, self.attached.server, self.namespace
+        api, server, namespace = self.running.api, self.running.server, self.namespace
         phases, sent = self.deployment.phases, self.deployment.load_bytes
         found = found.model_copy(update={"namespace": namespace, "phases": dict(phases), "load_bytes": sent})
         if namespace is None:
@@ -270,13 +270,13 @@ class Trip:
             return found.model_copy(update={"kept": True})
         try:
             with self.deployment.phase("remove_s"), self.progress.step(f"removing {namespace}") as step:
-                with process.beside(1) as aside:
-                    aside.submit(measured.keep, server, self._measured_now)
-                    aside.submit(self._stand_by)
+                with process.threads(1) as executor:
+                    executor.submit(measured.keep, server, self._measured_now)
+                    executor.submit(self._stand_by)
                     release.remove(
                         api, server, namespace, deadline_s=REMOVAL_DEADLINE_S, on_change=step.update
                     )
-                    lifetime.remove_images(self.attached, self.plan.project.name, self.admission.leases)
+                    lifetime.remove_images(self.running, self.plan.project.name, self.admission.leases)
                     step.update("it is gone; starting what the next test takes")
                 step.done("")
         except HarnessError as error:
@@ -287,14 +287,14 @@ class Trip:
         """Start what the next test of the same dependencies will take; without it that one is only slower."""
         if self._successor is None or not (self.request.stand_by or self.deployment.stood_by):
             return
-        wanted, ground, code = self._successor
+        wanted, foundation, code = self._successor
         with suppress(HarnessError):
             if not self.admission.is_crowded():  # then one that ends later does it
-                self.attached.load(ground.image)
-                stand_by(self.attached, wanted, ground, code)
+                self.running.load(foundation.image)
+                stand_by(self.running, wanted, foundation, code)
 
     def _mark(self, state: str) -> None:
         with suppress(HarnessError):  # for `harness status` alone
-            self.attached.api.patch(
+            self.running.api.patch(
                 f"/api/v1/namespaces/{self.namespace}", {"metadata": {"annotations": {labels.STATE: state}}}
             )

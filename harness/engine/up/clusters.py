@@ -13,9 +13,9 @@ from harness.cluster import place
 from harness.cluster.existing import existing
 from harness.cluster.kind import kind
 from harness.cluster.kind.kind import NodeContainer
-from harness.cluster.kind.materials import Supply, ensure_node_image, from_packages, services_from_packages
+from harness.cluster.kind.sourcing import Materials, ensure_node_image, from_packages, services_from_packages
 from harness.cluster.place import Cluster
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
 from harness.engine.up import origin
 from harness.errors import HarnessError
@@ -37,26 +37,31 @@ class Kind:
     def nodes(self) -> tuple[str, ...]:
         return (kind.node_name(self.name),)
 
-    def release(self, option: Sources | None, log: Path) -> Supply | None:
+    def release(self, option: Sources | None, log: Path) -> Materials | None:
         """What it is made from, as `origin.chosen` tells it."""
         return origin.chosen(self.name, origin.made_from(self.container), option, self.progress, log)
 
-    def make(self, release: Supply | None, log: Path, *, on_node: Callable[[], None]) -> Attached:
+    def make(self, release: Materials | None, log: Path, *, on_node: Callable[[], None]) -> RunningCluster:
         """`on_node` is called as soon as the node takes images, if kind tells when a new one does."""
         found = self._running()
         if found is not None:
             on_node()
-        supply = release or self._packages(self.container.image if found and self.container else "", log)
+        materials = release or self._packages(self.container.image if found and self.container else "", log)
         if found is None:
             with self.progress.step(f"kind cluster {self.name} (Kubernetes {versions.KUBERNETES})") as step:
-                ensure_node_image(supply, on_line=step.update, log=log)
+                ensure_node_image(materials, on_line=step.update, log=log)
                 found = kind.create(
-                    self.name, supply.node_image, supply.tools, on_line=step.update, on_node=on_node, log=log
+                    self.name,
+                    materials.node_image,
+                    materials.tools,
+                    on_line=step.update,
+                    on_node=on_node,
+                    log=log,
                 )
                 kind.wait_answering(found, deadline_s=READY_DEADLINE_S, on_change=step.update)
                 step.done(f"http://127.0.0.1:{found.gateway_port}")
         kind.keep_packets(self.name)
-        return _with_services(found, supply, self.progress)
+        return _with_services(found, materials, self.progress)
 
     def _running(self) -> Cluster | None:
         """The cluster if it can be used: started again when it was stopped, removed when it was never finished."""
@@ -82,12 +87,12 @@ class Kind:
             kind.delete(name)
         return None
 
-    def _packages(self, used: str, log: Path) -> Supply:
+    def _packages(self, used: str, log: Path) -> Materials:
         """`used`: the image of the node that runs; empty when one will be started."""
         with self.progress.step("tools and node image") as step:
-            supply = from_packages(used=used, on_line=_counted(step), log=log)
-            step.done(supply.node_image)
-        return supply
+            materials = from_packages(used=used, on_line=_counted(step), log=log)
+            step.done(materials.node_image)
+        return materials
 
 
 @dataclass(frozen=True)
@@ -101,21 +106,21 @@ class Existing:
     def nodes(self) -> tuple[str, ...]:
         return self.cluster.nodes
 
-    def release(self, option: Sources | None, log: Path) -> Supply | None:
+    def release(self, option: Sources | None, log: Path) -> Materials | None:
         """What its services and tools come from, as `origin.chosen` tells it."""
         source = services.recorded(self.cluster.api()).get("source")
         made = Sources(source) if source else None
         return origin.chosen(self.cluster.name, made, option, self.progress, log, needs_node=False)
 
-    def make(self, release: Supply | None, log: Path, *, on_node: Callable[[], None]) -> Attached:
+    def make(self, release: Materials | None, log: Path, *, on_node: Callable[[], None]) -> RunningCluster:
         """`on_node` is called at once: its nodes take images."""
         on_node()
-        supply = release
-        if supply is None:
+        materials = release
+        if materials is None:
             with self.progress.step("tools and services") as step:
-                supply = services_from_packages(on_line=_counted(step), log=log)
-                step.done(supply.services["postgresql"])
-        return _with_services(self.cluster, replace(supply, node_image=""), self.progress)
+                materials = services_from_packages(on_line=_counted(step), log=log)
+                step.done(materials.services["postgresql"])
+        return _with_services(self.cluster, replace(materials, node_image=""), self.progress)
 
 
 def find(name: str, progress: Progress) -> Kind | Existing:
@@ -130,19 +135,23 @@ def find(name: str, progress: Progress) -> Kind | Existing:
         return Kind(name, kind.node_container(name), progress)
 
 
-def _with_services(cluster: Cluster, supply: Supply, progress: Progress) -> Attached:
-    attached = Attached.to(cluster, supply.tools, supply.base)
+def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -> RunningCluster:
+    running = RunningCluster.to(cluster, materials.tools, materials.base)
     with progress.step("PostgreSQL and gateway") as step:
-        for image in supply.images:
+        for image in materials.images:
             step.update(f"{image.reference} into the node")
-            attached.load(image)
+            running.load(image)
         step.update("Helm installs what has changed")
         services.install(
-            attached.api, attached.helm, supply.services, origin=supply.origin, forwarded=cluster.forwarded
+            running.api,
+            running.helm,
+            materials.services,
+            origin=materials.origin,
+            forwarded=cluster.forwarded,
         )
-        services.wait_ready(attached.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
+        services.wait_ready(running.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
         step.done("ready")
-    return attached
+    return running
 
 
 def _counted(step: Step) -> Callable[[str], None]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from harness.cluster.kind import kind
-from harness.cluster.kind import materials as supply
-from harness.cluster.kind.materials import Supply
+from harness.cluster.kind import kind, sourcing
 from harness.cluster.kind.node_image.image import REPOSITORY
+from harness.cluster.kind.sourcing import Materials
 from harness.errors import CauseCode, HarnessError
 from harness.hints import for_cluster
 from harness.host.sources import choice as sources
@@ -34,7 +33,7 @@ def chosen(
     log: Path,
     *,
     needs_node: bool = True,
-) -> Supply | None:
+) -> Materials | None:
     """What the cluster is made from when that is a release, fetched; None for packages. Says which, and why.
 
     `made`: what the cluster that is there already was made from; `needs_node`: whether one may have to be made.
@@ -48,7 +47,7 @@ def chosen(
         return None
     with progress.step("sources") as step:
         if made is Sources.RELEASE:
-            found = supply.from_release(use_path=True, on_line=step.update)
+            found = sourcing.from_release(use_path=True, on_line=step.update)
             step.done("release, as the cluster was made from")
             return found
         if wanted is Sources.PACKAGES:
@@ -61,9 +60,9 @@ def chosen(
             step.done("packages, as asked for")
             return None
         try:
-            found = supply.from_release(use_path=wanted is Sources.AUTO, on_line=step.update)
+            found = sourcing.from_release(use_path=wanted is Sources.AUTO, on_line=step.update)
             if needs_node:
-                supply.ensure_node_image(found, on_line=step.update, log=log)
+                sourcing.ensure_node_image(found, on_line=step.update, log=log)
         except HarnessError as error:
             if wanted is Sources.RELEASE or error.cause not in _UNAVAILABLE or platform.system() != "Linux":
                 raise

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cluster import place
-from harness.cluster.kind.materials import Supply
-from harness.cluster.running import Attached, locked, log_file
+from harness.cluster.kind.sourcing import Materials
+from harness.cluster.running_cluster import RunningCluster, locked, log_file
 from harness.cluster.services import template
 from harness.engine.lifetime import remove_expired
 from harness.engine.testing.deployment import release_of, stand_by, stands_by
@@ -18,7 +18,7 @@ from harness.engine.up import clusters
 from harness.engine.up.clusters import Existing, Kind
 from harness.host import process
 from harness.host.sources.choice import Sources
-from harness.image.build import Foundation, check, foundation
+from harness.image.build import Foundation, build_foundation, check
 from harness.image.node import load_on
 from harness.image.oci import Image
 from harness.progress import Progress
@@ -27,7 +27,7 @@ from harness.project.commit import Commit
 from harness.project.configuration import ImageSettings
 
 
-def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = None) -> Attached:
+def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = None) -> RunningCluster:
     """Make the cluster be there and ready; what is there already is kept. Returns the cluster.
 
     `sources`: what a new one is made from; by default what HARNESS_SOURCES says.
@@ -48,11 +48,11 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
         log = log_file(name)
         release = cluster.release(sources, log)
         if asked is None:
-            attached = cluster.make(release, log, on_node=lambda: None)
+            running = cluster.make(release, log, on_node=lambda: None)
         else:
-            attached = _with_dependencies(cluster, asked, release, progress, log)
-        remove_expired(attached, progress)
-        return attached
+            running = _with_dependencies(cluster, asked, release, progress, log)
+        remove_expired(running, progress)
+        return running
 
 
 @dataclass(frozen=True)
@@ -67,39 +67,41 @@ class _Asked:
 def _with_dependencies(
     cluster: Kind | Existing,
     asked: _Asked,
-    release: Supply | None,
+    release: Materials | None,
     progress: Progress,
     log: Path,
-) -> Attached:
+) -> RunningCluster:
     """The cluster, and on it what all versions with the working tree's lock share."""
-    with process.beside(1) as aside:
-        building = aside.submit(_foundation, asked, release.base if release else "", progress, log)
+    with process.threads(1) as executor:
+        building = executor.submit(_foundation, asked, release.base if release else "", progress, log)
         sending: list[Future[None]] = []
 
         def send() -> None:
-            sending.append(aside.submit(lambda: _send(building.result().image, cluster.nodes, progress)))
+            sending.append(executor.submit(lambda: _send(building.result().image, cluster.nodes, progress)))
 
-        attached = cluster.make(release, log, on_node=send)
+        running = cluster.make(release, log, on_node=send)
         if not sending:
             send()
-        ground = building.result()
-        wanted = release_of(attached, asked.commit, asked.settings, ground, asked.project.name, ground.image)
-        if stands_by(attached, wanted, ground):  # made from the template, which is never dropped
+        foundation = building.result()
+        wanted = release_of(
+            running, asked.commit, asked.settings, foundation, asked.project.name, foundation.image
+        )
+        if stands_by(running, wanted, foundation):  # made from the template, which is never dropped
             sending[0].result()
-            return attached
+            return running
         if not template.kept(wanted.template).exists():  # then the image has to migrate it
             sending[0].result()
-        _template(attached, wanted.template, ground.image, progress)
+        _template(running, wanted.template, foundation.image, progress)
         sending[0].result()
     with progress.step("an Airflow that stands by") as step:
-        stand_by(attached, wanted, ground, asked.settings.code)
+        stand_by(running, wanted, foundation, asked.settings.code)
         step.done("for the next test")
-    return attached
+    return running
 
 
 def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foundation:
     with progress.step("dependencies") as step:
-        ground = foundation(
+        foundation = build_foundation(
             asked.commit,
             asked.settings,
             project=asked.project.name,
@@ -107,9 +109,9 @@ def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foun
             on_line=step.update,
             log=log,
         )
-        size_bytes = ground.dependencies.layer.size_bytes
+        size_bytes = foundation.dependencies.layer.size_bytes
         step.done(f"{asked.settings.requirements}, {size_bytes / 1e6:.0f} MB")
-        return ground
+        return foundation
 
 
 def _send(image: Image, nodes: Iterable[str], progress: Progress) -> None:
@@ -118,7 +120,7 @@ def _send(image: Image, nodes: Iterable[str], progress: Progress) -> None:
         step.done(f"{sent_bytes / 1e6:.0f} MB sent" if sent_bytes else "there already")
 
 
-def _template(attached: Attached, name: str, image: Image, progress: Progress) -> None:
+def _template(running: RunningCluster, name: str, image: Image, progress: Progress) -> None:
     with progress.step("database template") as step:
-        template.ensure(attached.api, attached.server, name, image.reference, on_change=step.update)
+        template.ensure(running.api, running.server, name, image.reference, on_change=step.update)
         step.done(name)

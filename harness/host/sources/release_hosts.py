@@ -27,8 +27,8 @@ def addresses() -> tuple[str, ...]:
 def silent() -> tuple[HarnessError, ...]:
     """Why each host that does not answer can't be reached; any answer will do, and all are asked at once."""
     hosts = addresses()
-    with ThreadPoolExecutor(max_workers=len(hosts)) as aside:
-        return tuple(error for error in aside.map(_problem, hosts) if error is not None)
+    with ThreadPoolExecutor(max_workers=len(hosts)) as executor:
+        return tuple(error for error in executor.map(_problem, hosts) if error is not None)
 
 
 def _problem(url: str) -> HarnessError | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from task_samples import BOOM, FAILED, NOW, POD, RUNNER, TOKEN, cause_of, error, frame, log, raised
 
 from harness.airflow.autopsy.autopsy import last_pod, root_failure
-from harness.airflow.autopsy.pod_trouble import beside, trouble
+from harness.airflow.autopsy.pod_trouble import killed_sidecars, trouble
 from harness.airflow.logs.redaction import redact
 from harness.airflow.logs.task_log import parse_log, readable
 from harness.airflow.pods.pods import Container, Pod, Resources
@@ -330,7 +330,7 @@ def test_a_container_beside_the_tasks_that_is_killed_is_not_the_task() -> None:
     for phase in ("Running", "Failed"):
         found = with_containers(None, {"running": {}}, TOO_LARGE, phase=phase)
         assert trouble(found) is None
-        assert beside(found) == (
+        assert killed_sidecars(found) == (
             "container exporter beside it was killed for using more memory than its limit of 64Mi",
         )
         cause = cause_of(pods=[found], log=log(raised(error("ValueError", "bad shape", BOOM))))
@@ -361,7 +361,7 @@ def test_a_command_of_another_container_that_does_not_start() -> None:
 
 def test_the_tasks_own_container_has_its_own_limit() -> None:
     found = with_containers(None, TOO_LARGE, {"running": {}})
-    assert beside(found) == ()
+    assert killed_sidecars(found) == ()
     assert cause_of(pods=[found]).message == "task boom: killed for using more memory than its limit of 2Gi"
 
 

@@ -9,8 +9,8 @@ from unittest import mock
 import pytest
 from task_samples import BOOM, FAILED, NOW, RUNNER, cause_of, error, frame, log, raised
 
-from harness.airflow.autopsy import finding
 from harness.airflow.autopsy.autopsy import telling_log
+from harness.airflow.logs import excerpts
 from harness.airflow.logs.task_log import readable
 from harness.airflow.rest.models import DagImportError, TaskInstance
 
@@ -224,9 +224,9 @@ def test_libraries_say_each_in_their_own_words_what_is_not_there(kind: str, said
 
 
 def test_megabytes_of_an_exceptions_text_are_not_searched_for_secrets() -> None:
-    with mock.patch.object(finding, "masked", wraps=finding.masked) as asked:
+    with mock.patch.object(excerpts, "masked", wraps=excerpts.masked) as asked:
         cause_of(log=log(raised(error("ValueError", "x y=1 " * 500_000, BOOM))))
-    assert max(len(call.args[0]) for call in asked.call_args_list) <= finding.READ_CHARS
+    assert max(len(call.args[0]) for call in asked.call_args_list) <= excerpts.READ_CHARS
 
 
 def test_a_line_of_json_without_end_is_a_line() -> None:

@@ -13,6 +13,7 @@ from harness.airflow.release.release import database_name, new_namespace
 from harness.cluster import labels, place
 from harness.cluster.kind import kind
 from harness.errors import CauseCode, HarnessError
+from harness.project.values import name_of
 
 LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
@@ -25,7 +26,7 @@ LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 @example("a" * 39 + "-b")
 @example("İstanbul")  # its lower case is longer than itself
 def test_name_of_anything_is_a_label_with_room_for_a_random_end(text: str) -> None:
-    name = labels.name_of(text)
+    name = name_of(text)
     assert LABEL.fullmatch(name), name
     assert len(f"{name}-12345678") <= 63
 
@@ -33,14 +34,14 @@ def test_name_of_anything_is_a_label_with_room_for_a_random_end(text: str) -> No
 @given(st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True))
 def test_name_of_a_name_is_itself(name: str) -> None:
     cleaned = re.sub("-+", "-", name)
-    assert labels.name_of(cleaned) == cleaned
+    assert name_of(cleaned) == cleaned
 
 
 def test_name_of_keeps_what_can_be_read() -> None:
-    assert labels.name_of("Churn_Model.v2") == "churn-model-v2"
-    assert labels.name_of("2024") == "p-2024"
-    assert labels.name_of("été") == "t"
-    assert labels.name_of("日本") == "p"
+    assert name_of("Churn_Model.v2") == "churn-model-v2"
+    assert name_of("2024") == "p-2024"
+    assert name_of("été") == "t"
+    assert name_of("日本") == "p"
 
 
 @given(st.text())

@@ -21,9 +21,8 @@ from harness.airflow.release import versions as look
 from harness.airflow.rest.models import AuditEvent, DagRun, TaskInstance
 from harness.airflow.run.following import RunOutcome
 from harness.cluster.place import Cluster
-from harness.cluster.running import Attached
-from harness.engine.testing import dag_test as trial
-from harness.engine.testing import diagnosis as inquiry
+from harness.cluster.running_cluster import RunningCluster
+from harness.engine.testing import dag_test, diagnosis
 from harness.engine.testing import plan as plan_module
 from harness.engine.testing.plan import run_dates
 from harness.errors import CauseCode, HarnessError
@@ -53,10 +52,10 @@ def namespace(name: str, commit: str, ref: str, second: int, **metadata: object)
     }
 
 
-def attached(*namespaces: dict[str, Any]) -> Attached:
+def running(*namespaces: dict[str, Any]) -> RunningCluster:
     api = Kubernetes({("GET", "/api/v1/namespaces"): items(*namespaces)})
     cluster = Cluster("harness", Path("kubeconfig"), ("node",), 8080)
-    return Attached(cluster=cluster, api=api, helm=None, server=None, log=Path("log"))  # type: ignore[arg-type]
+    return RunningCluster(cluster=cluster, api=api, helm=None, server=None, log=Path("log"))  # type: ignore[arg-type]
 
 
 class TestFindVersion:
@@ -77,31 +76,31 @@ class TestFindVersion:
         ],
     )
     def test_newest_of_those_meant(self, wanted: str, found: str) -> None:
-        here = attached(self.OTHER, self.NEW, self.OLD)  # in no order
+        here = running(self.OTHER, self.NEW, self.OLD)  # in no order
         assert look.find_version(here, wanted).namespace == found
 
     @pytest.mark.parametrize("wanted", ["mian", SHA[:6], "f" * 41, "churn-0000000"])
     def test_unknown(self, wanted: str) -> None:
         with pytest.raises(HarnessError, match="no version") as caught:
-            look.find_version(attached(self.OLD, self.OTHER), wanted)
+            look.find_version(running(self.OLD, self.OTHER), wanted)
         assert caught.value.cause is CauseCode.USAGE
         assert caught.value.hint == "harness status"
 
     def test_near_names(self) -> None:
         with pytest.raises(HarnessError) as caught:
-            look.find_version(attached(self.OLD), "mian")
+            look.find_version(running(self.OLD), "mian")
         assert caught.value.evidence == ("did you mean main?",)
 
     def test_none(self) -> None:
         with pytest.raises(HarnessError, match="no version on the cluster") as caught:
-            look.find_version(attached(), "main")
+            look.find_version(running(), "main")
         assert "harness test" in caught.value.hint
 
     def test_one_that_lacks_everything_is_still_listed(self) -> None:
         bare = {
             "metadata": {"name": "x", "creationTimestamp": "2026-03-01T00:00:00Z", "deletionTimestamp": "t"}
         }
-        (version,) = look.versions(attached(bare))
+        (version,) = look.versions(running(bare))
         assert (version.namespace, version.state, version.ref) == ("x", "going", "")
         assert version.url == "http://x.localhost:8080"
         assert version.age_s > 0
@@ -373,8 +372,8 @@ class Pods:
 
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
-    """Judge a run that ended: trial.run without the waiting."""
-    monkeypatch.setattr(trial, "_parse", lambda *_: None)
+    """Judge a run that ended: dag_test.run without the waiting."""
+    monkeypatch.setattr(dag_test, "_parse", lambda *_: None)
 
     def judged(
         airflow: Airflow,
@@ -386,7 +385,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         state: str = "success",
         states: dict[str, str] | None = None,
     ) -> TestResult:
-        monkeypatch.setattr(inquiry, "oom_kills", lambda _: None)
+        monkeypatch.setattr(diagnosis, "oom_kills", lambda _: None)
         instances = tuple(
             TaskInstance(
                 name, index, (states or {}).get(name, "success"), 1, 0, NOW, NOW + timedelta(seconds=2)
@@ -396,9 +395,9 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         ended = NOW + timedelta(seconds=3)
         run = DagRun("churn", "run-1", state, None, queued_at=NOW, started_at=NOW, ended_at=ended)
         outcome = RunOutcome(run=run, tasks=instances, pods=pods, error=error)
-        monkeypatch.setattr(trial, "follow", lambda *_, **__: outcome)
+        monkeypatch.setattr(dag_test, "follow", lambda *_, **__: outcome)
         settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
-        wanted = trial.Trial(
+        wanted = dag_test.DagTest(
             api=airflow,  # type: ignore[arg-type]
             pods=Pods(),  # type: ignore[arg-type]
             name="churn",
@@ -407,7 +406,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
             dags_folder="dags",
             read_source=lambda _: None,
         )
-        return trial.run(wanted, Silent())
+        return dag_test.run(wanted, Silent())
 
     return judged
 
@@ -600,4 +599,4 @@ class TestTrial:
     ],
 )
 def test_digest_of(image_id: str, digest: str | None) -> None:
-    assert trial.digest_of(image_id) == digest
+    assert dag_test.digest_of(image_id) == digest

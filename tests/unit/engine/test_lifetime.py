@@ -13,7 +13,7 @@ from test_admission import Store
 
 from harness.cluster import place
 from harness.cluster.leases import DURATION_S, Leases
-from harness.cluster.running import Attached
+from harness.cluster.running_cluster import RunningCluster
 from harness.engine import lifetime
 from harness.engine.testing.testing import labels_of
 from harness.progress import Labelled, Silent
@@ -52,7 +52,7 @@ class Cluster(Store):
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """A cluster whose `remove` takes a version out of the list, and whose clock passes while one sleeps."""
     made = Cluster([datetime.now(UTC)])
-    attached = Attached(
+    running = RunningCluster(
         cluster=place.Cluster("harness", Path("kubeconfig"), ("node",), 8080),
         api=made,
         helm=None,  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
             beat()
 
     made.beats = []  # type: ignore[attr-defined]
-    monkeypatch.setattr(lifetime, "attach", lambda _: attached)
+    monkeypatch.setattr(lifetime, "attach", lambda _: running)
     monkeypatch.setattr(lifetime.release, "remove", remove)
     monkeypatch.setattr(lifetime.time, "sleep", sleep)
     monkeypatch.setattr(lifetime, "Leases", lambda api: Leases(api, lambda: made.clock[0]))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from harness.cluster.kind.kind import NodeContainer
-from harness.cluster.kind.materials import Supply
 from harness.cluster.kind.node_image.program import Tools
+from harness.cluster.kind.sourcing import Materials
 from harness.engine.up import origin
 from harness.errors import CauseCode, HarnessError
 from harness.host.sources import choice as sources
@@ -20,7 +20,7 @@ from harness.host.sources.release_tools import Tool
 
 TOOLS = Tools(Path("kind"), Path("helm"), Path("kubectl"))
 ON_PATH = (Tool("kind", Path("kind"), "v0.33.0"),)
-RELEASE = Supply(Sources.RELEASE, TOOLS, "kindest/node@sha256:1", {}, published=ON_PATH)
+RELEASE = Materials(Sources.RELEASE, TOOLS, "kindest/node@sha256:1", {}, published=ON_PATH)
 UNREACHABLE = HarnessError(CauseCode.SOURCE_UNREACHABLE, "github.com can't be reached: no route")
 WRONG = HarnessError(CauseCode.CHECKSUM_MISMATCH, "https://github.com/kind was refused and deleted")
 FULL = HarnessError(CauseCode.DISK_FULL, "no space left")
@@ -51,27 +51,27 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.container: NodeContainer | None = None
-        self.release: Supply | HarnessError = RELEASE
+        self.release: Materials | HarnessError = RELEASE
         self.pull: HarnessError | None = None
         self.asked: list[bool] = []
         monkeypatch.delenv(sources.VARIABLE, raising=False)
-        monkeypatch.setattr(origin.supply, "from_release", self.from_release)
-        monkeypatch.setattr(origin.supply, "ensure_node_image", self.ensure_node_image)
+        monkeypatch.setattr(origin.sourcing, "from_release", self.from_release)
+        monkeypatch.setattr(origin.sourcing, "ensure_node_image", self.ensure_node_image)
         monkeypatch.setattr(origin.platform, "system", lambda: "Linux")
         self.told = Told()
 
-    def from_release(self, *, use_path: bool, on_line: Any) -> Supply:
+    def from_release(self, *, use_path: bool, on_line: Any) -> Materials:
         self.asked.append(use_path)
         if isinstance(self.release, HarnessError):
             raise self.release
         return self.release
 
-    def ensure_node_image(self, found: Supply, **_: Any) -> None:
+    def ensure_node_image(self, found: Materials, **_: Any) -> None:
         assert found is RELEASE
         if self.pull is not None:
             raise self.pull
 
-    def chosen(self, option: Sources | None = None) -> Supply | None:
+    def chosen(self, option: Sources | None = None) -> Materials | None:
         return origin.chosen("harness", origin.made_from(self.container), option, self.told, Path("log"))
 
 

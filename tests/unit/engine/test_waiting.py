@@ -12,10 +12,10 @@ from typing import Any, cast
 import pytest
 from doubles import Kubernetes
 
-from harness.cluster.running import Attached, locked
+from harness.cluster.running_cluster import RunningCluster, locked
 from harness.engine.testing import deployment
 from harness.engine.testing.deployment import Deployment
-from harness.engine.testing.version_test import Trip
+from harness.engine.testing.version_test import VersionTest
 from harness.host import cache
 from harness.progress import Labelled, Progress, Silent, SilentStep, Step
 from harness.report.model import VersionResult
@@ -83,12 +83,12 @@ class TestClusterLock:
         ]
 
 
-def a_trip(progress: Progress, ref: str = "head") -> Trip:
+def a_trip(progress: Progress, ref: str = "head") -> VersionTest:
     found = VersionResult(ref=ref, commit="a" * 40)
     plan = SimpleNamespace(found=found, project=SimpleNamespace(configuration=None))
     request = SimpleNamespace(bundle=None)
     parts = cast("tuple[Any, Any, Any, Any]", (plan, request, SimpleNamespace(), SimpleNamespace()))
-    return Trip(*parts, progress)
+    return VersionTest(*parts, progress)
 
 
 class TestBase:
@@ -127,9 +127,11 @@ def test_an_api_server_that_is_away_is_told_beside_whatever_step_runs(
     monkeypatch.setattr(deployment, "AirflowApi", Api)
     monkeypatch.setattr(deployment.control_plane, "wait_ready", lambda *_, **__: None)
     progress = Recorder()
-    attached = cast("Attached", SimpleNamespace(api=Kubernetes(), cluster=SimpleNamespace(gateway_port=1)))
+    running = cast(
+        "RunningCluster", SimpleNamespace(api=Kubernetes(), cluster=SimpleNamespace(gateway_port=1))
+    )
     released = cast("Any", SimpleNamespace(namespace="churn-1", base_url="http://churn-1.localhost:1"))
     login = cast("Any", SimpleNamespace(username="u", password="p"))
-    Deployment(attached, Labelled(progress, "main"))._ready(released, login, SilentStep(), ())
+    Deployment(running, Labelled(progress, "main"))._ready(released, login, SilentStep(), ())
     made["on_silence"]("Airflow's api-server has not answered for 5 s")
     assert progress.lines == ["  main: Airflow's api-server has not answered for 5 s"]

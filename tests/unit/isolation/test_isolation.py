@@ -139,8 +139,8 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(isolation, "look", lambda *_: DatabaseView(**(view | changes)))
         monkeypatch.setattr(isolation, "files", lambda *_: {"churn-1": ("/opt/airflow/logs/x",)})
         monkeypatch.setattr(isolation, "allowed", lambda *_: [])
-        attached = SimpleNamespace(server=None, api=None, cluster=SimpleNamespace(nodes=("node",)))
-        canaries = Canaries(attached, Airflow(value), "churn-1", "token")  # type: ignore[arg-type]
+        running = SimpleNamespace(server=None, api=None, cluster=SimpleNamespace(nodes=("node",)))
+        canaries = Canaries(running, Airflow(value), "churn-1", "token")  # type: ignore[arg-type]
         image = ImageResult(name="i", digest="sha256:1", config_digest="sha256:2", base_digest="sha256:3")
         task = TaskResult(task_id="t", state="success", image_digest=digest, image_name=other)
         return canaries.receipt(image, ["r"], [task], True)

@@ -84,9 +84,9 @@ def node_image(*, used: str = "", on_line: Callable[[str], None], log: Path) -> 
 
     Docker is not asked for the one that is `used` by a node that runs.
     """
-    with process.beside(1) as aside, as_file(_static_files()) as static:
+    with process.threads(1) as executor, as_file(_static_files()) as static:
         # Unpacking packages and compiling leave each other's processors alone for most of the time.
-        systems = aside.submit(_root_file_systems, log) if built_programs() is None else None
+        systems = executor.submit(_root_file_systems, log) if built_programs() is None else None
         built = programs(on_line=on_line, log=log)
         key = _key(built, static)
         image = NodeImage(f"{REPOSITORY}:{key}", f"{SYSTEM_IMAGE}:{key}")

@@ -21,7 +21,7 @@ from harness.image.oci import Image
 
 
 @dataclass(frozen=True)
-class Supply:
+class Materials:
     """Everything that a cluster needs, on this machine.
 
     `services` names the images of `postgresql` and `gateway` on the node; those in `images` must be sent to it.
@@ -64,7 +64,7 @@ class Supply:
         )
 
 
-def from_packages(*, used: str = "", on_line: Callable[[str], None], log: Path) -> Supply:
+def from_packages(*, used: str = "", on_line: Callable[[str], None], log: Path) -> Materials:
     """Built from package registries alone, once. Raises HarnessError(BUILD_FAILED, TOOL_MISSING).
 
     `used`: the image of a node that runs, which nobody needs to look for.
@@ -72,18 +72,18 @@ def from_packages(*, used: str = "", on_line: Callable[[str], None], log: Path) 
     image = node_image(used=used, on_line=on_line, log=log)
     tools = programs(on_line=on_line, log=log).tools
     services = {"postgresql": image.system_image, "gateway": image.system_image}
-    return Supply(Sources.PACKAGES, tools, image.name, services)
+    return Materials(Sources.PACKAGES, tools, image.name, services)
 
 
-def services_from_packages(*, on_line: Callable[[str], None], log: Path) -> Supply:
+def services_from_packages(*, on_line: Callable[[str], None], log: Path) -> Materials:
     """What a cluster needs whose node has an image of others. Raises HarnessError(BUILD_FAILED, TOOL_MISSING)."""
     tools = programs(on_line=on_line, log=log).tools
     image = services_image(on_line=on_line, log=log)
     services = {"postgresql": image.reference, "gateway": image.reference}
-    return Supply(Sources.PACKAGES, tools, "", services, (image,))
+    return Materials(Sources.PACKAGES, tools, "", services, (image,))
 
 
-def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Supply:
+def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Materials:
     """Published files and images, pinned; what is here already is not fetched again.
 
     `use_path`: a tool on PATH whose version fits is taken instead. Raises HarnessError: SOURCE_UNREACHABLE,
@@ -93,9 +93,9 @@ def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Supply:
     images = pinned.images
     found = [_tool(name, pinned, use_path, on_line) for name in release_tools.NAMES]
     architecture = docker_client.server_architecture()
-    with process.beside(3) as aside:
+    with process.threads(3) as executor:
         # The base first: whether its registry can be reached decides for all.
-        base = aside.submit(
+        base = executor.submit(
             published_base,
             Reference.parse(images.python),
             versions.DEBIAN_PYTHON,
@@ -103,12 +103,12 @@ def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Supply:
             on_line=on_line,
         )
         services = {
-            name: aside.submit(service_image, Reference.parse(reference), architecture, on_line=on_line)
+            name: executor.submit(service_image, Reference.parse(reference), architecture, on_line=on_line)
             for name, reference in (("postgresql", images.postgresql), ("gateway", images.gateway))
         }
         base.result()
         made = {name: each.result() for name, each in services.items()}
-    return Supply(
+    return Materials(
         Sources.RELEASE,
         Tools(*(tool.path for tool in found)),
         docker_name(Reference.parse(images.node)),
@@ -120,9 +120,9 @@ def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Supply:
     )
 
 
-def ensure_node_image(supply: Supply, *, on_line: Callable[[str], None], log: Path) -> None:
+def ensure_node_image(materials: Materials, *, on_line: Callable[[str], None], log: Path) -> None:
     """Make Docker have the node image. Raises HarnessError(SOURCE_UNREACHABLE)."""
-    name = supply.node_image
+    name = materials.node_image
     if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0:
         return
     on_line(f"pulling {name}")

@@ -10,8 +10,7 @@ from pathlib import Path
 from harness.cluster import place
 from harness.cluster.api import KubernetesApi
 from harness.cluster.existing import existing
-from harness.cluster.kind import kind
-from harness.cluster.kind import materials as supply
+from harness.cluster.kind import kind, sourcing
 from harness.cluster.kind.node_image.program import Tools
 from harness.cluster.services import services
 from harness.cluster.services.database import Server
@@ -24,7 +23,7 @@ from harness.progress import Progress
 
 
 @dataclass(frozen=True)
-class Attached:
+class RunningCluster:
     """The cluster, its API, Helm, its PostgreSQL server, and the file that takes the full log.
 
     `base` is the published image under every version's, where the cluster was made from a release; else empty.
@@ -38,7 +37,7 @@ class Attached:
     base: str = ""
 
     @classmethod
-    def to(cls, cluster: place.Cluster, tools: Tools, base: str = "") -> Attached:
+    def to(cls, cluster: place.Cluster, tools: Tools, base: str = "") -> RunningCluster:
         return cls(
             cluster=cluster,
             api=cluster.api(),
@@ -58,7 +57,7 @@ def log_file(name: str) -> Path:
     return disk.folder(place.state_folder(name), variable=place.STATE_VARIABLE) / "harness.log"
 
 
-def attach(name: str) -> Attached:
+def attach(name: str) -> RunningCluster:
     """The cluster that `up` made, or made ready.
 
     Raises HarnessError(CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED), and USAGE for a context that isn't allowed.
@@ -75,14 +74,14 @@ def attach(name: str) -> Attached:
             f"the cluster {name!r} is not finished: an `up` was stopped",
             hint="harness up",
         )
-    tools = supply.present_tools(made)
+    tools = sourcing.present_tools(made)
     if tools is None:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING,
             f"the tools that cluster {name!r} was made with are not on this machine any more",
             hint="harness up",
         )
-    return Attached.to(cluster, tools, made.get("base", ""))
+    return RunningCluster.to(cluster, tools, made.get("base", ""))
 
 
 def find(name: str) -> place.Cluster | None:
