@@ -1,22 +1,15 @@
-"""Options that several commands have, and how a command is run."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness import hints
-
-if TYPE_CHECKING:
-    from harness.report.text.console import Console
-
-# Runs a command for a cluster with a console, and ends the program with the exit code that it returns.
-Run = Callable[[Callable[["Console"], int], str], None]
 
 
 class Keep(StrEnum):
@@ -38,6 +31,7 @@ ContextName = Annotated[
         metavar="CONTEXT",
     ),
 ]
+VersionName = Annotated[str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 KeepWhen = Annotated[Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")]
 KeptFor = Annotated[

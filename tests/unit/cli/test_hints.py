@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from harness.cli import app as cli
+from harness.cli.run import run
 from harness.errors import CauseCode, HarnessError
 from harness.hints import COMMANDS as FOR_A_CLUSTER
 from harness.hints import VARIABLE, for_cluster, option
@@ -129,7 +130,7 @@ def test_an_error_of_a_command_is_shown_with_the_cluster(
         raise HarnessError(CauseCode.CLUSTER_MISSING, "there is no cluster", hint="harness up")
 
     for cluster, hint in (("foo", "harness up --name foo"), ("harness", "harness up"), ("", "harness up")):
-        assert cli._exit_code(command, cluster) == 3
+        assert run(command, cluster) == 3
         assert capsys.readouterr().err.splitlines() == ["error: there is no cluster", "", f"hint: {hint}"]
 
 

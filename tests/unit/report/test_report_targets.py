@@ -16,7 +16,7 @@ import pytest
 import report_samples
 
 from harness.airflow.release.versions import Version
-from harness.cli import testing
+from harness.cli.testing import result as results
 from harness.engine.status import Usage
 from harness.errors import CauseCode, HarnessError
 from harness.host import disk
@@ -169,7 +169,7 @@ class TestWrite:
     ) -> None:
         targets = self.targets(tmp_path, json="-")
         console = Console(stdout=Full(), stderr=io.StringIO())
-        assert testing._told(sample(), targets, console) == 4  # before 1
+        assert results.told(sample(), targets, console) == 4  # before 1
         assert "error: no space left on the disk for /dev/stdout" in console._err.getvalue()
         assert "hint: df -h" in console._err.getvalue()
         assert (tmp_path / "r.xml").exists()
@@ -181,7 +181,7 @@ class TestWrite:
         self, tmp_path: Path, sample: Callable, exit_code: int
     ) -> None:
         console = Console(stdout=Full(), stderr=io.StringIO())
-        assert testing._told(sample(), self.targets(tmp_path), console) == exit_code
+        assert results.told(sample(), self.targets(tmp_path), console) == exit_code
         assert json.loads((tmp_path / "r.json").read_text())["schema"] == 1
 
 

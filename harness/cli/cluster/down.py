@@ -1,0 +1,37 @@
+"""`harness down`: the cluster or one version removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import ClusterName, ContextName, chosen
+from harness.cli.run import run
+
+if TYPE_CHECKING:
+    from harness.report.text.console import Console
+
+
+def down(
+    version: Annotated[str, typer.Argument(help="Remove this version alone: namespace, ref or commit.")] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when other people's versions live on it.")
+    ] = False,
+    name: ClusterName = "harness",
+    context: ContextName = None,
+) -> int:
+    """Remove the cluster whole, or one version of it."""
+    name = chosen(name, context)
+
+    def command(console: Console) -> int:
+        from harness.engine import down as downs
+
+        if version:
+            gone = downs.down_version(name, version, console)
+            console.note(f"{gone.namespace} ({gone.ref}) is gone")
+        else:
+            downs.down(name, console, force=force)
+        return 0
+
+    return run(command, name)

@@ -1,0 +1,1 @@
+"""Commands that prepare the user's own repository."""

@@ -1,0 +1,1 @@
+"""Commands that test versions, compare them, and look at what came of it."""
