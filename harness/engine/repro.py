@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -64,8 +65,16 @@ def read(bundle: Path, start: Path) -> Recipe:
     return Recipe(project, None if dirty is not None else commit, tests, digest)
 
 
-def reproduce(bundle: Path, start: Path, cluster: str, keep: Keep, progress: Progress) -> Result:
-    """Run it here; failures are in the result. Raises what `read` does."""
+def reproduce(
+    bundle: Path,
+    start: Path,
+    cluster: str,
+    keep: Keep,
+    progress: Progress,
+    *,
+    on_verdict: Callable[[Result], None] = lambda _: None,
+) -> Result:
+    """Run it here, as `test` does; failures are in the result. Raises what `read` does."""
     recipe = read(bundle, start)
     request = Request(
         names=recipe.tests,
@@ -74,7 +83,7 @@ def reproduce(bundle: Path, start: Path, cluster: str, keep: Keep, progress: Pro
         cluster=cluster,
         project=recipe.project,
     )
-    result = test(start, request, progress)
+    result = test(start, request, progress, on_verdict=on_verdict)
     for version in result.versions:
         if recipe.image_digest and version.image and version.image.digest != recipe.image_digest:
             progress.note(f"the image is {version.image.digest}, the bundle's was {recipe.image_digest}")

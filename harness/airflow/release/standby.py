@@ -140,6 +140,13 @@ def finish(api: KubernetesApi, helm: Helm, taken: Release, dependencies: str) ->
         api.patch(path, {"metadata": {"labels": {labels.COMMIT: taken.commit[:40]}}})
 
 
+def remove_unfinished(api: KubernetesApi, server: Server, namespace: str) -> None:
+    """Remove what a `make` that was interrupted left of this namespace; one that stands by stays."""
+    for each in _namespaces(api, f"{labels.ROLE}={UNFINISHED}"):
+        if each["metadata"]["name"] == namespace:
+            _give_up(api, server, each)
+
+
 def _remove_unusable(api: KubernetesApi, server: Server, project: str, wanted_key: str) -> None:
     """Remove a project's control planes that have other dependencies, those that nobody took for longest, and
     what killed clients left of some."""

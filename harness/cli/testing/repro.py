@@ -31,6 +31,10 @@ def repro(
 
         targets = files.Targets(json=json)
         files.check(targets, here(), console)
-        return told(reproduce(bundle, here(), name, keep.value, console), targets, console)
+        return told(
+            lambda show: reproduce(bundle, here(), name, keep.value, console, on_verdict=show),
+            targets,
+            console,
+        )
 
     return run(command, name)

@@ -193,13 +193,20 @@ def release_of(
     )
 
 
-def stand_by(running: RunningCluster, wanted: Release, foundation: Foundation, code: Sequence[str]) -> None:
+def stand_by(
+    running: RunningCluster,
+    wanted: Release,
+    foundation: Foundation,
+    code: Sequence[str],
+    *,
+    namespace: str = "",
+) -> None:
     """Start the control plane that the next version like `wanted` will take; it gets ready by itself.
 
-    The node has the image of the dependencies: with that alone the control plane starts.
+    The node has the image of the dependencies: with that alone the control plane starts. `namespace`: which to make.
     """
     if standby.fits(wanted, code, ()):
-        blank = release.in_namespace(wanted, release.new_namespace(wanted.project))
+        blank = release.in_namespace(wanted, namespace or release.new_namespace(wanted.project))
         standby.make(running.api, running.helm, running.server, blank, foundation.image.reference)
 
 

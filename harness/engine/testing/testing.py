@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,16 +23,37 @@ from harness.report.model import Cause, Result, VersionResult
 LABEL_LENGTH = 24
 
 
-def test(start: Path, request: Request, progress: Progress) -> Result:
+def test(
+    start: Path,
+    request: Request,
+    progress: Progress,
+    *,
+    on_verdict: Callable[[Result], None] = lambda _: None,
+) -> Result:
     """Run the tests of each version and return everything that is known of it; failures are in the result.
 
-    What the repository alone can tell is found out before the cluster is asked for anything.
+    What the repository alone can tell is found out before the cluster is asked for anything. `on_verdict` gets the
+    result as soon as the last verdict is known, while versions still go; what fails of that is in the returned one.
     """
-    found = _tested(start, request, progress)
-    return found.with_hints(lambda hint: for_cluster(hint, request.cluster))
+
+    def hinted(result: Result) -> Result:
+        return result.with_hints(lambda hint: for_cluster(hint, request.cluster))
+
+    told: list[Result] = []
+
+    def tell(result: Result) -> None:
+        told.append(result)
+        on_verdict(hinted(result))
+
+    found = _tested(start, request, progress, tell)
+    if not told:  # nothing ran
+        tell(found)
+    return hinted(found)
 
 
-def _tested(start: Path, request: Request, progress: Progress) -> Result:
+def _tested(
+    start: Path, request: Request, progress: Progress, on_verdict: Callable[[Result], None]
+) -> Result:
     with ExitStack() as opened:
         try:
             place.check_name(request.cluster)
@@ -45,13 +67,17 @@ def _tested(start: Path, request: Request, progress: Progress) -> Result:
         except HarnessError as error:
             return Result.of((), Cause.of(error))
         remove_expired(running, progress)
-        versions = _all(running, made, request, progress)
+        versions = _all(running, made, request, progress, on_verdict)
         with progress.waiting("asking which versions of programs took part"):
             return Result.of(versions, environment=environment(running))
 
 
 def _all(
-    running: RunningCluster, made: list[Plan], request: Request, progress: Progress
+    running: RunningCluster,
+    made: list[Plan],
+    request: Request,
+    progress: Progress,
+    on_verdict: Callable[[Result], None],
 ) -> tuple[VersionResult, ...]:
     """Every version at once. When one breaks by a bug, or the user interrupts, all that was made is removed."""
     abandoned = Abandoned(running, progress)
@@ -71,6 +97,7 @@ def _all(
                         pool.submit(version_test.run, bases.get(id(version_test.plan.base)))
                         for version_test in version_tests
                     ]
+                    on_verdict(Result.of(tuple(each.known.result() for each in version_tests)))
                     return tuple(future.result() for future in futures)
                 except BaseException:
                     admission.closed.set()

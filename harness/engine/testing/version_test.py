@@ -10,20 +10,17 @@ from dataclasses import dataclass, field
 
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.pods.watch import ClusterPods
-from harness.airflow.release import control_plane, release
-from harness.airflow.release.versions import KEPT_S
+from harness.airflow.release import release, standby
 from harness.airflow.rest.api import AirflowApi
-from harness.cluster import labels
 from harness.cluster.running_cluster import RunningCluster
-from harness.engine import lifetime
 from harness.engine.admission.admission import Admission, Ticket
 from harness.engine.testing import dag_test, measured, memory
-from harness.engine.testing.deployment import Deployment, release_of, stand_by
+from harness.engine.testing.deployment import Deployment, release_of
+from harness.engine.testing.ending import Ending, Successor, mark
 from harness.engine.testing.evidence import Evidence
 from harness.engine.testing.plan import Plan, Request
 from harness.engine.version import image_result
 from harness.errors import UNREACHABLE, CauseCode, HarnessError
-from harness.hints import option
 from harness.host import disk, process
 from harness.image.build import Foundation, build_foundation, image_of
 from harness.image.oci import Image
@@ -33,15 +30,13 @@ from harness.report import format
 from harness.report.model import Cause, TestResult, VersionResult
 from harness.verdict import comparison
 
-REMOVAL_DEADLINE_S = 600.0  # a busy cluster takes its time, and the verdict is known
-
 
 @dataclass
 class VersionTest:
     """What is done for one plan; `run` does it.
 
     `runs` gets what the tests measured, before anyone judged it, also when that came to nothing: the version that
-    is compared with this one waits for it.
+    is compared with this one waits for it. `known` gets the result before the version goes, which takes its time.
     """
 
     plan: Plan
@@ -50,13 +45,14 @@ class VersionTest:
     admission: Admission
     progress: Progress
     runs: Future[comparison.Runs] = field(default_factory=Future)
+    known: Future[VersionResult] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
         self.found = self.plan.found
         self.deployment = Deployment(self.running, self.progress, phases=dict(self.found.phases))
         self.stopped = threading.Event()
         self._airflow: AirflowApi | None = None
-        self._successor: tuple[release.Release, Foundation, tuple[str, ...]] | None = None
+        self._successor: Successor | None = None
         asked = self.plan.project.configuration
         self._evidence = Evidence(self.running, asked, self.progress, self.request.bundle)
         self._ticket: Ticket | None = None
@@ -71,10 +67,30 @@ class VersionTest:
         return ClusterPods(self.running.api, self.namespace or "", self.running.cluster.name)
 
     def run(self, base: VersionTest | None = None) -> VersionResult:
-        """The version's result, judged against `base`; whatever failed is its cause.
+        """The version's result, judged against `base`; whatever failed is its cause. `known` has it sooner.
 
         Raises HarnessError(INTERRUPTED) once it was stopped: what there is of it is removed by whoever stopped it.
         """
+        try:
+            judged = self._run(base)
+            ending = Ending(
+                self.running,
+                self.request,
+                self.plan.project.name,
+                self.admission,
+                self.deployment,
+                self.progress,
+                self._successor,
+                lambda: measured.keep(self.running.server, self._measured_now),
+            )
+            found = ending.foreseen(judged)
+        except BaseException as error:
+            self.known.set_exception(error)
+            raise
+        self.known.set_result(found)
+        return ending.run(found)
+
+    def _run(self, base: VersionTest | None) -> VersionResult:
         measured_runs: comparison.Runs = {}
         try:
             with disk.explained():
@@ -87,7 +103,7 @@ class VersionTest:
             self._give_way()
         judged = self._judged(measured_runs, self._runs_of(base))
         self._check_stopped()
-        return self._settled(self.found.model_copy(update={"tests": judged}))
+        return self._with_evidence(self.found.model_copy(update={"tests": judged}))
 
     def stop(self) -> None:
         """End it at the next step, wherever it is; its namespace begins to go."""
@@ -97,9 +113,12 @@ class VersionTest:
         self.remove(wait=False)
 
     def remove(self, *, wait: bool, on_change: Callable[[str], None] = lambda _: None) -> None:
-        """Remove what there is of the version, as far as that can be done."""
+        """Remove what there is of the version, as far as that can be done, and of the Airflow for the next one."""
+        api, server = self.running.api, self.running.server
+        if wait and self._successor is not None:
+            with suppress(HarnessError):
+                standby.remove_unfinished(api, server, self._successor.namespace)
         if self.namespace is not None:
-            api, server = self.running.api, self.running.server
             with suppress(HarnessError):
                 release.remove(api, server, self.namespace, deadline_s=20.0, wait=wait, on_change=on_change)
 
@@ -166,10 +185,11 @@ class VersionTest:
         commit, project = self.plan.commit, self.plan.project
         settings = project.image_settings(commit)
         wanted = release_of(self.running, commit, settings, foundation, project.name, image)
-        self._successor = (wanted, foundation, settings.code)
+        following = release.new_namespace(project.name)
+        self._successor = Successor(wanted, foundation, settings.code, following)
         self._enter(image)
         self._airflow = self.deployment.run(wanted, foundation, image, settings.code, executor)
-        self._mark("running")
+        mark(self.running, self.namespace, "running")
         if self._ticket is not None:
             self._ticket.started()
         return self._airflow
@@ -249,52 +269,12 @@ class VersionTest:
             if runs.get(name)
         )
 
-    def _settled(self, found: VersionResult) -> VersionResult:
-        api, server, namespace = self.running.api, self.running.server, self.namespace
+    def _with_evidence(self, found: VersionResult) -> VersionResult:
+        """All that is to be told of the version, once whatever is seen of it only while it is there was looked at."""
         phases, sent = self.deployment.phases, self.deployment.load_bytes
-        found = found.model_copy(update={"namespace": namespace, "phases": dict(phases), "load_bytes": sent})
-        if namespace is None:
+        found = found.model_copy(
+            update={"namespace": self.namespace, "phases": dict(phases), "load_bytes": sent}
+        )
+        if self.namespace is None:
             return found
-        found = self._evidence.after(found, namespace, self.plan.commit.tag)
-        if self.request.keep == "always" or (self.request.keep == "on-failure" and found.verdict != "passed"):
-            self._mark(found.verdict)
-            where = f"{namespace}{option(self.request.cluster)}"
-            self.progress.note(f"{namespace} is kept. Look: harness ui {where}, harness logs {where}")
-            self.progress.note(f"Remove: harness down {where}")
-            with self.progress.waiting(f"letting {namespace} rest, and starting what the next test takes"):
-                with suppress(HarnessError):
-                    lifetime.keep(api, namespace, self.request.kept_s or KEPT_S)
-                    control_plane.rest(api, server, namespace)
-                measured.keep(server, self._measured_now)
-                self._stand_by()
-            return found.model_copy(update={"kept": True})
-        try:
-            with self.deployment.phase("remove_s"), self.progress.step(f"removing {namespace}") as step:
-                with process.threads(1) as executor:
-                    executor.submit(measured.keep, server, self._measured_now)
-                    executor.submit(self._stand_by)
-                    release.remove(
-                        api, server, namespace, deadline_s=REMOVAL_DEADLINE_S, on_change=step.update
-                    )
-                    lifetime.remove_images(self.running, self.plan.project.name, self.admission.leases)
-                    step.update("it is gone; starting what the next test takes")
-                step.done("")
-        except HarnessError as error:
-            found = found.model_copy(update={"cause": found.cause or Cause.of(error), "kept": True})
-        return found.model_copy(update={"phases": dict(phases)})
-
-    def _stand_by(self) -> None:
-        """Start what the next test of the same dependencies will take; without it that one is only slower."""
-        if self._successor is None or not (self.request.stand_by or self.deployment.stood_by):
-            return
-        wanted, foundation, code = self._successor
-        with suppress(HarnessError):
-            if not self.admission.is_crowded():  # then one that ends later does it
-                self.running.load(foundation.image)
-                stand_by(self.running, wanted, foundation, code)
-
-    def _mark(self, state: str) -> None:
-        with suppress(HarnessError):  # for `harness status` alone
-            self.running.api.patch(
-                f"/api/v1/namespaces/{self.namespace}", {"metadata": {"annotations": {labels.STATE: state}}}
-            )
+        return self._evidence.after(found, self.namespace, self.plan.commit.tag)

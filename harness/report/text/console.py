@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from harness.errors import HarnessError
 from harness.report import format
 from harness.report.text import terminal
+from harness.report.text.steps import FIRST_SIGN_S, ConsoleStep, drawn, start_live
 from harness.report.text.style import encodable, is_terminal, let_go, style_of
 
 if TYPE_CHECKING:
@@ -22,33 +23,7 @@ if TYPE_CHECKING:
 
     from harness.report.model import Result
 
-FIRST_SIGN_S = 10.0
-QUIET_S = 2.0  # on a terminal, until a step is drawn that is mostly done at once
 SIGN_EVERY_S = 15.0
-_MOST_LINES = 12
-
-
-class ConsoleStep:
-    """A step on the console; `update` and `done` may come from any thread."""
-
-    def __init__(self, title: str, started_s: float, *, is_quiet: bool = False) -> None:
-        self.title = title
-        self.started_s = started_s
-        self.is_quiet = is_quiet
-        self.detail = ""
-        self.next_sign_s = started_s + FIRST_SIGN_S
-
-    def update(self, detail: str) -> None:
-        """Show what the step is doing now, in a few words."""
-        self.detail = format.one_line(detail)
-
-    def done(self, detail: str) -> None:
-        """What to show beside the step once it has ended."""
-        self.detail = format.one_line(detail)
-
-    def is_seen(self, now_s: float) -> bool:
-        """Whether a terminal draws it by now."""
-        return not self.is_quiet or now_s - self.started_s >= QUIET_S
 
 
 class Console:
@@ -168,7 +143,7 @@ class Console:
         if to_stderr:
             self._print(text.rstrip("\n"))
         else:
-            with suppress(OSError):
+            with suppress(OSError), self._aside():
                 self.data(encodable(self._harmless(text), stream))
 
     def tick(self) -> None:
@@ -216,6 +191,16 @@ class Console:
             took = self.style.paint(format.seconds(self._clock() - step.started_s), "dim")
             self._print("  ".join(part for part in (f"{sign} {step.title}", detail, took) if part))
 
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take what is live from the terminal, where stdout is about to write; steps that run are drawn again."""
+        with self._lock:
+            was_live = self._live is not None
+            self._stop_live()
+            yield
+            if was_live and self._running:
+                self._live = self._start_live()
+
     def _watch_steps(self) -> None:
         while not self._closed.wait(1.0):
             self.tick()
@@ -241,30 +226,7 @@ class Console:
         )
 
     def _start_live(self) -> Live:
-        from rich.console import Console as RichConsole
-        from rich.live import Live
-
-        screen = RichConsole(
-            file=self._err,
-            force_terminal=True,
-            no_color=not self.style.colour,
-            color_system="standard" if self.style.colour else None,
-            legacy_windows=False,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            _environ=dict(self._environ),
-        )
-        live = Live(
-            get_renderable=self._running_steps,
-            console=screen,
-            refresh_per_second=8,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        live.start()
-        return live
+        return start_live(self._err, self.style, self._environ, self._running_steps)
 
     def _stop_live(self) -> None:
         if self._live is not None:
@@ -272,23 +234,4 @@ class Console:
             live.stop()
 
     def _running_steps(self) -> RenderableType:
-        from rich.console import Group
-        from rich.text import Text
-
-        now_s = self._clock()
-        frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if self.style.signs.passed == "✓" else "|/-\\"
-        frame = frames[int(now_s * 8) % len(frames)]
-        lines = []
-        running = [step for step in list(self._running) if step.is_seen(now_s)]
-        for step in running[:_MOST_LINES]:
-            elapsed_s = int(now_s - step.started_s)
-            took = format.seconds(elapsed_s) if elapsed_s >= 10 else f"{elapsed_s} s"
-            line = Text(f"{frame} ", style="cyan", no_wrap=True, overflow="ellipsis")
-            line.append(step.title, style="default")
-            line.append(f"  {took}", style="dim")
-            line.append(f"  {encodable(step.detail, self._err)}" if step.detail else "", style="dim")
-            lines.append(line)
-        hidden = len(running) - _MOST_LINES
-        if hidden > 0:
-            lines.append(Text(f"  and {hidden} more", style="dim"))
-        return Group(*lines)
+        return drawn(list(self._running), self._clock(), self.style, self._err)

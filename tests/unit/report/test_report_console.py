@@ -158,6 +158,15 @@ class TestData:
         assert shown.getvalue().endswith("accuracy 0.9123 is below its minimum 0.93\n")
         assert other.getvalue() == ""
 
+    def test_a_result_on_a_terminal_is_printed_between_what_is_drawn(self, clock):
+        screen = Terminal()
+        with Console(stdout=screen, stderr=screen, environ={"TERM": "xterm"}, clock=clock) as console:
+            with console.step("removing main-1"):
+                console.result(samples.passed())
+                shown = screen.getvalue()
+                assert console._live is not None  # drawn again, below
+            assert shown.index("\x1b[?25h") < shown.index("passed") < shown.rindex("\x1b[?25l")
+
 
 class TestStreams:
     @pytest.mark.parametrize(

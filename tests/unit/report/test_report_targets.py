@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 import report_samples
@@ -22,6 +23,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import disk
 from harness.report.files import files
 from harness.report.files.files import Targets
+from harness.report.model import Cause, Result
 from harness.report.text import crash, status
 from harness.report.text.console import Console
 
@@ -131,6 +133,27 @@ class TestCheckFolder:
             assert caught.value.hint == f"mkdir -p {tmp_path / name}"
 
 
+def told(result: Result, targets: Targets, console: Console, *, later: Result | None = None) -> int:
+    """The exit code where `result` is the verdict, and `later` all that is known in the end."""
+
+    def run(show: Callable[[Result], None]) -> Result:
+        show(result)
+        return later or result
+
+    return results.told(run, targets, console)
+
+
+def test_what_failed_after_the_verdict_is_told_and_counts() -> None:
+    console = Console(stdout=io.StringIO(), stderr=io.StringIO(), environ={})
+    known = report_samples.passed()
+    stays = Cause(code="cluster_failed", message="namespace main-1 was not gone", hint="harness down main-1")
+    version = known.versions[0].model_copy(update={"cause": stays})
+    assert told(known, Targets(), console, later=Result.of((version,))) == 4
+    shown = "error: namespace main-1 was not gone\n\nhint: harness down main-1\n"
+    assert cast("io.StringIO", console._err).getvalue() == shown
+    assert cast("io.StringIO", console._out).getvalue().count("✓ passed") == 1
+
+
 class TestWrite:
     @pytest.fixture(autouse=True)
     def _summary(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +192,7 @@ class TestWrite:
     ) -> None:
         targets = self.targets(tmp_path, json="-")
         console = Console(stdout=Full(), stderr=io.StringIO())
-        assert results.told(sample(), targets, console) == 4  # before 1
+        assert told(sample(), targets, console) == 4  # before 1
         assert "error: no space left on the disk for /dev/stdout" in console._err.getvalue()
         assert "hint: df -h" in console._err.getvalue()
         assert (tmp_path / "r.xml").exists()
@@ -181,7 +204,7 @@ class TestWrite:
         self, tmp_path: Path, sample: Callable, exit_code: int
     ) -> None:
         console = Console(stdout=Full(), stderr=io.StringIO())
-        assert results.told(sample(), self.targets(tmp_path), console) == exit_code
+        assert told(sample(), self.targets(tmp_path), console) == exit_code
         assert json.loads((tmp_path / "r.json").read_text())["schema"] == 1
 
 

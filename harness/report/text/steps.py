@@ -1,0 +1,93 @@
+"""How the steps that run are drawn: one line for each, with what it does now and how long it has run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from harness.report import format
+from harness.report.text.style import Style, encodable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+FIRST_SIGN_S = 10.0
+QUIET_S = 2.0  # on a terminal, until a step is drawn that is mostly done at once
+_MOST_LINES = 12
+
+
+class ConsoleStep:
+    """A step on the console; `update` and `done` may come from any thread."""
+
+    def __init__(self, title: str, started_s: float, *, is_quiet: bool = False) -> None:
+        self.title = title
+        self.started_s = started_s
+        self.is_quiet = is_quiet
+        self.detail = ""
+        self.next_sign_s = started_s + FIRST_SIGN_S
+
+    def update(self, detail: str) -> None:
+        """Show what the step is doing now, in a few words."""
+        self.detail = format.one_line(detail)
+
+    def done(self, detail: str) -> None:
+        """What to show beside the step once it has ended."""
+        self.detail = format.one_line(detail)
+
+    def is_seen(self, now_s: float) -> bool:
+        """Whether a terminal draws it by now."""
+        return not self.is_quiet or now_s - self.started_s >= QUIET_S
+
+
+def start_live(
+    stream: TextIO, style: Style, environ: Mapping[str, str], draw: Callable[[], RenderableType]
+) -> Live:
+    """What `draw` gives, drawn again and again below all that is printed, until it is stopped."""
+    from rich.console import Console as RichConsole
+    from rich.live import Live
+
+    screen = RichConsole(
+        file=stream,
+        force_terminal=True,
+        no_color=not style.colour,
+        color_system="standard" if style.colour else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ=dict(environ),
+    )
+    live = Live(
+        get_renderable=draw,
+        console=screen,
+        refresh_per_second=8,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    live.start()
+    return live
+
+
+def drawn(running: Sequence[ConsoleStep], now_s: float, style: Style, stream: TextIO) -> RenderableType:
+    """The steps that are to be seen by now, as lines of the terminal."""
+    from rich.console import Group
+    from rich.text import Text
+
+    frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if style.signs.passed == "✓" else "|/-\\"
+    frame = frames[int(now_s * 8) % len(frames)]
+    lines = []
+    seen = [step for step in running if step.is_seen(now_s)]
+    for step in seen[:_MOST_LINES]:
+        elapsed_s = int(now_s - step.started_s)
+        took = format.seconds(elapsed_s) if elapsed_s >= 10 else f"{elapsed_s} s"
+        line = Text(f"{frame} ", style="cyan", no_wrap=True, overflow="ellipsis")
+        line.append(step.title, style="default")
+        line.append(f"  {took}", style="dim")
+        line.append(f"  {encodable(step.detail, stream)}" if step.detail else "", style="dim")
+        lines.append(line)
+    hidden = len(seen) - _MOST_LINES
+    if hidden > 0:
+        lines.append(Text(f"  and {hidden} more", style="dim"))
+    return Group(*lines)
