@@ -1,20 +1,20 @@
-"""The Kubernetes API over HTTPS, as far as the harness needs it.
+"""The Kubernetes API: paths and manifests in, manifests out, by the official client's logins and connections.
 
-The official client takes three seconds to import on a small machine, longer than most commands run; its
-generated models are not needed where objects are manifests to be sent and a few fields to be read.
+Its generated models are not used: they take a second to import, longer than many commands run, and are not needed
+where objects are manifests to be sent and a few fields to be read.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 
+from harness.cluster.login import Login
 from harness.errors import CauseCode, HarnessError
 
 Manifest = dict[str, Any]
@@ -22,6 +22,7 @@ Manifest = dict[str, Any]
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 FIELD_MANAGER = "harness"
+UNAUTHORIZED = 401
 
 
 class KubernetesError(HarnessError):
@@ -34,29 +35,16 @@ class KubernetesError(HarnessError):
 
 
 class KubernetesApi:
-    """One cluster, by the certificates or the token of its own kubeconfig (JSON, as `harness up` writes it)."""
+    """One cluster, by the login in its own kubeconfig. Threads may share it."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
-        try:
-            settings = json.loads(kubeconfig.read_text(encoding="utf-8"))
-            cluster = settings["clusters"][0]["cluster"]
-            user = settings["users"][0]["user"]
-            self.server = str(cluster["server"])
-            authority = cluster.get("certificate-authority-data")  # without one the system's count
-            context = ssl.create_default_context(cadata=_decoded(authority).decode() if authority else None)
-            self._login = {}
-            if "token" in user:
-                self._login = {"Authorization": f"Bearer {user['token']}"}
-            else:
-                certificate = _private_file(kubeconfig, "crt", _decoded(user["client-certificate-data"]))
-                key = _private_file(kubeconfig, "key", _decoded(user["client-key-data"]))
-                context.load_cert_chain(certificate, key)
-        except (OSError, ValueError, KeyError, IndexError, ssl.SSLError) as error:
-            raise HarnessError(
-                CauseCode.CLUSTER_MISSING, f"{kubeconfig} is no usable kubeconfig: {error}", hint="harness up"
-            ) from error
-        self._pool = urllib3.PoolManager(ssl_context=context, maxsize=16, retries=False)
+        self._login = Login(kubeconfig)
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return self._login.server
 
     def request(
         self,
@@ -129,7 +117,7 @@ class KubernetesApi:
         return response.data.decode(errors="replace")
 
     def lines(self, path: str, *, timeout_s: float, **query: str) -> Iterator[str]:
-        """The lines of a log as it is written, until it ends, or nothing came for `timeout_s`."""
+        """The lines of a log, or of a watch, as they are written, until it ends, or nothing came for `timeout_s`."""
         response = self._send("GET", path, None, query, "application/json", timeout_s, stream=True)
         rest = b""
         try:
@@ -154,15 +142,26 @@ class KubernetesApi:
         *,
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        try:
-            response = self._pool.request(
+        login = self._login.current()
+
+        def attempt() -> urllib3.BaseHTTPResponse:
+            return login.connections.request(
                 method,
-                self.server + path + (f"?{_encoded(query)}" if query else ""),
+                self.server + path + (f"?{urlencode(query)}" if query else ""),
                 body=None if body is None else json.dumps(body).encode(),
-                headers={"Content-Type": content_type, "Accept": "application/json, */*", **self._login},
+                headers={
+                    "Content-Type": content_type, "Accept": "application/json, */*", **login.headers()
+                },
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
                 preload_content=not stream,
-            )
+            )  # fmt: skip
+
+        try:
+            response = attempt()
+            if response.status == UNAUTHORIZED and self._login.may_be_renewed:
+                response.release_conn()
+                login = self._login.renewed(login)
+                response = attempt()
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error
         if response.status >= 400:
@@ -178,28 +177,8 @@ class KubernetesApi:
         )
 
 
-def _encoded(query: Mapping[str, str]) -> str:
-    from urllib.parse import urlencode
-
-    return urlencode(query)
-
-
 def _reason(data: bytes) -> str:
     try:
         return str(json.loads(data)["message"])
     except (ValueError, KeyError, TypeError):
         return data.decode(errors="replace").strip()[:500]
-
-
-def _decoded(value: str) -> bytes:
-    return base64.b64decode(value, validate=True)
-
-
-def _private_file(kubeconfig: Path, suffix: str, content: bytes) -> Path:
-    """A file beside the kubeconfig that only its owner reads: OpenSSL takes key pairs from files alone."""
-    path = kubeconfig.with_suffix(f".{suffix}")
-    if not path.exists() or path.read_bytes() != content:
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_bytes(content)
-    return path

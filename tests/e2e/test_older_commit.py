@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 import remains
 from command import Watched, explained, loaded, only_version
@@ -55,10 +55,10 @@ def airflow(cluster: Cluster, tiny: Scratch, kept: Kept) -> dict[str, str]:
 
 
 @pytest.fixture
-def client(airflow: dict[str, str]) -> Iterator[httpx.Client]:
+def client(airflow: dict[str, str]) -> Iterator[httpx2.Client]:
     """To 127.0.0.1, asking for the version's host: not every resolver knows *.localhost."""
     address = urlsplit(airflow["url"])
-    with httpx.Client(
+    with httpx2.Client(
         base_url=f"http://127.0.0.1:{address.port}",
         headers={"Host": address.netloc},
         timeout=30,
@@ -138,7 +138,7 @@ def test_an_unknown_version_is_a_usage_error_with_near_names(
     assert f"did you mean {kept.namespace}?" in completed.stderr
 
 
-def test_its_airflow_can_be_logged_into(airflow: dict[str, str], client: httpx.Client) -> None:
+def test_its_airflow_can_be_logged_into(airflow: dict[str, str], client: httpx2.Client) -> None:
     login = {"username": airflow["username"], "password": airflow["password"]}
     token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
     answer = client.get("/api/v2/dags/tiny", headers={"Authorization": f"Bearer {token}"})
@@ -146,7 +146,7 @@ def test_its_airflow_can_be_logged_into(airflow: dict[str, str], client: httpx.C
     assert "<html" in client.get("/", follow_redirects=True).raise_for_status().text.lower()
 
 
-def test_its_airflow_lets_nobody_else_in(airflow: dict[str, str], client: httpx.Client) -> None:
+def test_its_airflow_lets_nobody_else_in(airflow: dict[str, str], client: httpx2.Client) -> None:
     wrong = {"username": airflow["username"], "password": "guessed"}
     assert client.post("/auth/token", json=wrong).status_code == 401
     assert client.get("/api/v2/dags/tiny").status_code == 401

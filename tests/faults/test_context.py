@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import remains
 import scratch
 import urllib3
+import yaml
 from command import DEADLINE_S, ENVIRONMENT, PROGRAM, explained, loaded, only_version
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
@@ -163,6 +164,34 @@ class TestNotAllowed:
         assert missing.returncode == 3, explained(missing)
 
 
+@pytest.fixture
+def by_plugin(theirs: Theirs, tmp_path: Path) -> Theirs:
+    """The same cluster for somebody who logs in by a plugin, as on clouds: every tool asks it by itself."""
+    api = theirs.api
+    account = client.V1ServiceAccount(metadata=client.V1ObjectMeta(name="somebody"))
+    api.create_namespaced_service_account("theirs", account)
+    subject = {"kind": "ServiceAccount", "name": "somebody", "namespace": "theirs"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    client.RbacAuthorizationV1Api(api.api_client).create_cluster_role_binding(
+        {"metadata": {"name": "somebody"}, "roleRef": role, "subjects": [subject]}
+    )
+    request = {"spec": {"audiences": [], "expirationSeconds": 7200}}
+    token = api.create_namespaced_service_account_token("somebody", "theirs", request).status.token
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": token},
+    }
+    (tmp_path / "answer").write_text(json.dumps(answer))
+    (tmp_path / "log-in").write_text('#!/bin/sh\ncat "$(dirname "$0")/answer"\n')
+    (tmp_path / "log-in").chmod(0o755)
+    document = yaml.safe_load(theirs.kubeconfig.read_text())
+    plugin = {"apiVersion": answer["apiVersion"], "command": "./log-in", "interactiveMode": "Never"}
+    document["users"] = [{"name": each["name"], "user": {"exec": plugin}} for each in document["users"]]
+    (tmp_path / "config").write_text(yaml.safe_dump(document))
+    return replace(theirs, environ={**theirs.environ, "KUBECONFIG": str(tmp_path / "config")})
+
+
 @pytest.mark.usefixtures("allowed")
 class TestAllowed:
     def test_a_namespace_of_others_by_our_name_is_left_alone(self, theirs: Theirs) -> None:
@@ -181,8 +210,9 @@ class TestAllowed:
             theirs.api.delete_namespace(services.NAMESPACE)
             _wait_gone(theirs, services.NAMESPACE)
 
-    def test_up_test_and_down(self, theirs: Theirs, tmp_path: Path) -> None:
+    def test_up_test_and_down(self, theirs: Theirs, by_plugin: Theirs, tmp_path: Path) -> None:
         """The whole story: `up` killed half-way, a test whose port-forward is killed, and nothing left in the end."""
+        theirs = by_plugin
         before, config_before = theirs.objects(), theirs.kubeconfig.read_bytes()
         with theirs.running("up") as running:
             _until(lambda: _has_namespace(theirs, services.NAMESPACE), "harness-system")

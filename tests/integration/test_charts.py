@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import provider
 import pytest
 import yaml
 
@@ -206,18 +207,36 @@ def test_no_hooks(objects: list[Manifest]) -> None:
     assert not [entry for entry in objects if "helm.sh/hook" in str(entry["metadata"].get("annotations"))]
 
 
-def test_airflow_knows_every_option(objects: list[Manifest]) -> None:
-    """A misspelt option would be ignored without a word."""
-    airflow = pytest.importorskip("airflow")
-    from airflow.providers.cncf.kubernetes.get_provider_info import get_provider_info
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of Airflow's Kubernetes provider."""
+    pytest.importorskip("airflow")
+    return provider.install(tmp_path_factory.mktemp("provider"))
+
+
+_OPTIONS = """
+import json
+from airflow.providers.cncf.kubernetes.get_provider_info import get_provider_info
+print(json.dumps(get_provider_info()["config"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def options(packages: Path) -> set[str]:
+    """The variables of all options of Airflow and its provider."""
+    import airflow
 
     text = (Path(airflow.__file__).parent / "config_templates" / "config.yml").read_text(encoding="utf-8")
-    sections = yaml.safe_load(text) | get_provider_info()["config"]
-    options = {
+    sections = yaml.safe_load(text) | provider.answer(packages, _OPTIONS)
+    return {
         f"AIRFLOW__{section.upper()}__{option.upper()}"
         for section, content in sections.items()
         for option in content["options"]
     }
+
+
+def test_airflow_knows_every_option(objects: list[Manifest], options: set[str]) -> None:
+    """A misspelt option would be ignored without a word."""
     used = {
         name
         for pod in pods(objects)
@@ -229,33 +248,34 @@ def test_airflow_knows_every_option(objects: list[Manifest]) -> None:
     assert used <= options
 
 
-def test_airflow_makes_task_pods_from_the_template(objects: list[Manifest], tmp_path: Path) -> None:
-    pytest.importorskip("airflow.providers.cncf.kubernetes")
-    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+_TASK_POD = """
+import json, sys
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+from kubernetes.client import ApiClient
+pod = PodGenerator.construct_pod(
+    dag_id="good", task_id="fit", pod_id="good-fit-x1", try_number=1, kube_image=None, date=None,
+    args=["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string", "{}"],
+    pod_override_object=None, base_worker_pod=PodGenerator.deserialize_model_file(sys.argv[1]),
+    namespace="demo-1a2b3c4d", scheduler_job_id="1", run_id="harness-1",
+)
+print(json.dumps(ApiClient().sanitize_for_serialization(pod)))
+"""
 
+
+def test_airflow_makes_task_pods_from_the_template(
+    objects: list[Manifest], packages: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "pod.yaml"
     file.write_text(named(objects, "ConfigMap", "pod-template")["data"]["pod.yaml"], encoding="utf-8")
-    pod = PodGenerator.construct_pod(
-        dag_id="good",
-        task_id="fit",
-        pod_id="good-fit-x1",
-        try_number=1,
-        kube_image=None,
-        date=None,
-        args=["python", "-m", "airflow.sdk.execution_time.execute_workload", "--json-string", "{}"],
-        pod_override_object=None,
-        base_worker_pod=PodGenerator.deserialize_model_file(str(file)),
-        namespace="demo-1a2b3c4d",
-        scheduler_job_id="1",
-        run_id="harness-1",
-    )
-    assert [container.name for container in pod.spec.containers] == ["base"]
-    base = pod.spec.containers[0]
-    assert base.image == "demo:a1b2c3d4e5f6"
-    assert base.command is None
-    assert pod.spec.restart_policy == "Never"
-    assert pod.metadata.labels["harness.local/commit"] == "a1b2c3d4e5f6"
-    assert pod.metadata.labels["app.kubernetes.io/component"] == "worker"
+    pod = provider.answer(packages, _TASK_POD, file)
+    (base,) = pod["spec"]["containers"]
+    assert base["name"] == "base"
+    assert base["image"] == "demo:a1b2c3d4e5f6"
+    assert "command" not in base
+    assert base["args"][0] == "python"
+    assert pod["spec"]["restartPolicy"] == "Never"
+    assert pod["metadata"]["labels"]["harness.local/commit"] == "a1b2c3d4e5f6"
+    assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "worker"
 
 
 def test_a_task_pods_first_process_is_python_and_writes_the_termination_message(

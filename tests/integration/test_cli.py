@@ -26,7 +26,7 @@ COMMANDS = sorted(getattr(GROUP, "commands"))  # noqa: B009  typer does not say 
 HEAVY = (
     "docker",
     "filelock",
-    "httpx",
+    "httpx2",
     "kubernetes",
     "pydantic",
     "requests",

@@ -196,6 +196,9 @@ class PodWatch(Protocol):
     def pods(self) -> tuple[Pod, ...]:
         """The task pods that exist now."""
 
+    def known_pods(self) -> tuple[Pod, ...]:
+        """The task pods as the cluster last told of them."""
+
     def events(self, pod: str) -> tuple[str, ...]:
         """The messages of a pod's warnings, oldest first, such as a volume that cannot be mounted."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from harness.airflow.pods import nodes
 from harness.airflow.pods.pods import Pod, Resources
 from harness.cluster.api import KubernetesApi
+from harness.cluster.watch import WatchedItems
 
 TASK_PODS = "kubernetes_executor=True"
 SILENCE_S = 3600.0  # a task may say nothing for long
@@ -21,12 +23,25 @@ class ClusterPods:
     api: KubernetesApi
     namespace: str
     cluster: str  # kind's name of it
+    _watched: WatchedItems | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[ClusterPods]:
+        """The same, that is told of changes in the meantime: `known_pods` asks nobody."""
+        with WatchedItems(self.api, self._path("pods"), labelSelector=TASK_PODS) as items:
+            yield replace(self, _watched=items)
 
     def pods(self) -> tuple[Pod, ...]:
         """The task pods that exist now."""
         query = {"labelSelector": TASK_PODS}
         found = self.api.request("GET", self._path("pods"), query=query, timeout_s=PODS_TIMEOUT_S)
         return tuple(Pod.of(item) for item in found["items"] or ())
+
+    def known_pods(self) -> tuple[Pod, ...]:
+        """The task pods as the cluster last told of them: a moment old where they are watched."""
+        if self._watched is None:
+            return self.pods()
+        return tuple(Pod.of(item) for item in self._watched.items())
 
     def events(self, pod: str) -> tuple[str, ...]:
         """The messages of a pod's warnings, oldest first."""

@@ -14,7 +14,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import background
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 PAGE_SIZE = 100  # Airflow's own upper limit
 DEFAULT_DEADLINE_S = 60.0
@@ -25,7 +25,7 @@ _TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 
 def prepare() -> None:
     """Import what requests need, while something else is waited for: beside Airflow's start it takes a second."""
-    import httpx  # noqa: F401
+    import httpx2  # noqa: F401
 
 
 class _NotNow(Exception):  # noqa: N818  a state that passes, not an error
@@ -47,19 +47,19 @@ class Session:
         password: str,
         *,
         deadline_s: float = DEFAULT_DEADLINE_S,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx2.BaseTransport | None = None,
         on_silence: Callable[[str], None] | None = None,
     ) -> None:
         """`base_url` is where to connect (http://127.0.0.1:PORT); `host_header` chooses the version.
 
         `on_silence` is told, by any thread, when nothing is answered for some seconds, and when something is again.
         """
-        import httpx
+        import httpx2
 
-        self._client = httpx.Client(
+        self._client = httpx2.Client(
             base_url=base_url,
             headers={"Host": host_header} if host_header else {},
-            timeout=httpx.Timeout(REQUEST_TIMEOUT_S, connect=5.0),
+            timeout=httpx2.Timeout(REQUEST_TIMEOUT_S, connect=5.0),
             trust_env=False,  # a proxy for the internet must not get requests to 127.0.0.1
             transport=transport,
         )
@@ -144,7 +144,7 @@ class Session:
         params: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
         accept: str = "application/json",
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """The answer, whatever its status, once Airflow gives one."""
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         end_s = time.monotonic() + limit_s
@@ -174,8 +174,8 @@ class Session:
         params: Mapping[str, str | int] | None,
         body: Mapping[str, Any] | None,
         accept: str,
-    ) -> httpx.Response:
-        def attempt(token: str) -> httpx.Response:
+    ) -> httpx2.Response:
+        def attempt(token: str) -> httpx2.Response:
             headers = {"Authorization": f"Bearer {token}", "Accept": accept}
             return self._exchange(method, f"/api/v2/{path}", params=params, json=body, headers=headers)
 
@@ -198,12 +198,12 @@ class Session:
                 self._token = str(_object(checked(response))["access_token"])
             return self._token
 
-    def _exchange(self, method: str, url: str, **options: Any) -> httpx.Response:  # noqa: ANN401
-        import httpx
+    def _exchange(self, method: str, url: str, **options: Any) -> httpx2.Response:  # noqa: ANN401
+        import httpx2
 
         try:
             response = self._client.request(method, url, **options)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise _NotNow(str(error) or type(error).__name__) from error
         if response.status_code in _TRANSIENT_STATUS:
             raise _NotNow(f"HTTP {response.status_code} {detail(response)}".rstrip())
@@ -212,13 +212,13 @@ class Session:
         return response
 
 
-def _is_airflow(response: httpx.Response) -> bool:
+def _is_airflow(response: httpx2.Response) -> bool:
     """Whether Airflow said it, not a proxy in front of it."""
     kind = str(response.headers.get("content-type", ""))
     return kind.startswith(("application/json", "application/x-ndjson"))
 
 
-def detail(response: httpx.Response) -> str:
+def detail(response: httpx2.Response) -> str:
     """What an answer says went wrong."""
     try:
         data = response.json()
@@ -230,7 +230,7 @@ def detail(response: httpx.Response) -> str:
     return found if isinstance(found, str) else str(found)
 
 
-def checked(response: httpx.Response) -> httpx.Response:
+def checked(response: httpx2.Response) -> httpx2.Response:
     """The answer itself when it is a success; raises HarnessError(INTERNAL) otherwise."""
     if response.is_success:
         return response
@@ -241,7 +241,7 @@ def checked(response: httpx.Response) -> httpx.Response:
     )
 
 
-def _object(response: httpx.Response) -> dict[str, Any]:
+def _object(response: httpx2.Response) -> dict[str, Any]:
     data = response.json()
     if not isinstance(data, dict):
         raise HarnessError(

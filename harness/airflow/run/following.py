@@ -94,7 +94,7 @@ def follow(
         while True:
             elapsed_s = clock() - start_s
             view.tasks = api.task_instances(dag_id, run_id, deadline_s=LOST_S)
-            view.look_at_pods()
+            view.look_at_pods(at_last=run.ended)
             on_pods(view.all_pods)
             view.tell()
             if run.ended:
@@ -161,11 +161,11 @@ class _View:
     def pods(self) -> tuple[Pod, ...]:
         return tuple(pod for pod in self.all_pods if (pod.dag_id, pod.run_id) == self._run)
 
-    def look_at_pods(self) -> None:
-        """Keep the latest of each pod; one that vanished before its end was deleted."""
+    def look_at_pods(self, *, at_last: bool) -> None:
+        """Keep the latest of each pod; one that vanished before its end was deleted. `at_last`: nothing is missed."""
         asked_s = self._clock()
         try:
-            found = {pod.name: pod for pod in self._watch.pods()}
+            found = {pod.name: pod for pod in (self._watch.pods() if at_last else self._watch.known_pods())}
         except HarnessError as error:
             self._blind(error, asked_s)
             return

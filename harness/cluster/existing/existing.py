@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import socket
@@ -34,9 +35,7 @@ def find(name: str) -> Cluster:
     is_new = not place.state_folder(name).exists()
     folder = disk.folder(place.state_folder(name), variable=place.STATE_VARIABLE)
     folder.chmod(0o700)
-    kept = folder / "kubeconfig"
-    if not kept.exists() or kept.read_text(encoding="utf-8") != document:
-        place.keep_kubeconfig(name, document)
+    kept = _kept(name, document, folder)
     try:
         nodes = _nodes(context, kept)
     except HarnessError as error:
@@ -46,8 +45,20 @@ def find(name: str) -> Cluster:
             error.hint = (
                 f"kubectl --context {shlex.quote(context.name)} cluster-info; or to forget it: {FORGET}"
             )
+        elif error.cause is CauseCode.LOGIN_FAILED:
+            error.hint = f"{error.hint}; or to forget the cluster: {FORGET}"
         raise
     return Cluster(name, kept, nodes, _port(folder), forwarded=True)
+
+
+def _kept(name: str, document: str, folder: Path) -> Path:
+    """The context's own kubeconfig, written when the user's has changed: tokens in it may be newer than there."""
+    kept, known = folder / "kubeconfig", folder / "kubeconfig.sha256"
+    digest = hashlib.sha256(document.encode()).hexdigest()
+    if not kept.exists() or not known.exists() or known.read_text(encoding="utf-8") != digest:
+        place.keep_kubeconfig(name, document)
+        known.write_text(digest, encoding="utf-8")
+    return kept
 
 
 def _nodes(context: kubeconfig.Context, kept: Path) -> tuple[str, ...]:

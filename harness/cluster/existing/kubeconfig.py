@@ -40,7 +40,7 @@ class Context:
     _user: _Entry
 
     def document(self) -> dict[str, Any]:
-        """A kubeconfig of this context alone, certificates and token in it.
+        """A kubeconfig of this context alone, certificates and token in it, or how they are asked for.
 
         Raises HarnessError(USAGE) for a login that we can't use, or whose files can't be read.
         """
@@ -61,22 +61,47 @@ class Context:
             "current-context": self.name,
         }
 
-    def _login(self, user: Mapping[str, Any]) -> dict[str, str]:
+    def _login(self, user: Mapping[str, Any]) -> dict[str, Any]:
+        if user.get("as"):
+            raise self._refused("its user acts as another, which harness does not support", LIST)
         certificate = self._data(self._user, "client-certificate")
         key = self._data(self._user, "client-key")
         if certificate and key:
             return {"client-certificate-data": certificate, "client-key-data": key}
-        token = user.get("token")
-        if not token and user.get("tokenFile"):
-            token = self._file(self._user.folder / str(user["tokenFile"])).decode(errors="replace").strip()
-        if token:
-            return {"token": str(token)}
-        how = next((key for key in ("exec", "auth-provider", "username") if user.get(key)), "nothing")
+        if user.get("tokenFile"):  # of the two kubectl takes the file
+            file = self._user.folder / str(user["tokenFile"])
+            return {
+                "token": self._file(file).decode(errors="replace").strip(),
+                "tokenFile": str(file.absolute()),
+            }
+        if user.get("token"):
+            return {"token": str(user["token"])}
+        if isinstance(user.get("exec"), dict):
+            return {"exec": self._plugin(user["exec"])}
+        provider = user.get("auth-provider")
+        if isinstance(provider, dict) and provider.get("name") == "oidc":
+            return {"auth-provider": self._provider(provider)}
+        how = next((key for key in ("auth-provider", "username") if user.get(key)), "nothing that we know")
         raise self._refused(
-            f"its user logs in by {how}, not by a client certificate or a token",
+            f"its user logs in by {how}, not by a certificate, a token, a plugin or OIDC",
             f"kubectl --context {shlex.quote(self.name)} create token SERVICEACCOUNT; "
             "kubectl config set-credentials --help",
         )
+
+    def _plugin(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """How a program is asked for the login: one that is named by a path lies relative to the kubeconfig."""
+        command = str(settings.get("command") or "")
+        if not command:
+            raise self._refused("its plugin has no command", LIST)
+        return {**settings, "command": str(self._user.folder / command) if "/" in command else command}
+
+    def _provider(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        config = dict(settings["config"]) if isinstance(settings.get("config"), dict) else {}
+        authority = config.pop("idp-certificate-authority", None)
+        if authority:
+            content = self._file(self._user.folder / str(authority))
+            config["idp-certificate-authority-data"] = base64.b64encode(content).decode()
+        return {**settings, "config": config}
 
     def _data(self, entry: _Entry, key: str) -> str:
         """What is in `KEY-data`, else in the file `KEY`, in Base64."""
@@ -89,7 +114,9 @@ class Context:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise self._refused(f"{path} can't be read: {error.strerror}", f"ls -l {path}") from error
+            raise self._refused(
+                f"{path} can't be read: {error.strerror}", f"ls -l {shlex.quote(str(path))}"
+            ) from error
 
     def _refused(self, why: str, hint: str) -> HarnessError:
         return HarnessError(CauseCode.USAGE, f"context {self.name!r} can't be used: {why}", hint=hint)

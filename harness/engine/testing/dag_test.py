@@ -71,15 +71,16 @@ def run(dag_test: DagTest, progress: Progress) -> TestResult:
         started_s = time.monotonic()
         dag_test.api.unpause(dag_test.settings.dag)
         dag_test.api.trigger(dag_test.settings.dag, dag_test.settings.conf, dag_test.logical_date, run_id)
-        with progress.step(f"DAG run {run_id} of {dag_test.settings.dag}") as step:
+        dag_run = f"DAG run {run_id} of {dag_test.settings.dag}"
+        with progress.step(dag_run) as step, dag_test.pods.watched() as pods:
             outcome = follow(
                 dag_test.api,
-                dag_test.pods,
+                pods,
                 dag_test.settings.dag,
                 run_id,
                 timeout_s=dag_test.settings.timeout,
                 on_task=lambda task, pod: _tell(progress, step, task, pod),
-                on_pods=lambda pods: _look(dag_test, step, pods, run_id),
+                on_pods=lambda found: _look(dag_test, step, found, run_id),
                 on_deferred=lambda: _start_triggerer(dag_test, progress),
                 on_lost=lambda text: _lost(progress, step, text),
                 sleep=dag_test.sleep,

@@ -16,7 +16,7 @@ from harness.host import background
 from harness.host.sources import ca_bundle
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 8.0
@@ -31,21 +31,21 @@ def hint(*more: str) -> str:
     )
 
 
-def client() -> httpx.Client:
+def client() -> httpx2.Client:
     """An HTTP client that trusts what this machine trusts and heeds its proxy settings."""
-    import httpx
+    import httpx2
 
     bundle = ca_bundle.find()
     usable = bundle is not None and bundle.certificates() > 0
     context = ssl.create_default_context(cafile=str(bundle.path) if bundle and usable else None)
-    timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     # No compression on the way: what is pinned is the file as it is published.
     headers = {"Accept-Encoding": "identity"}
-    return httpx.Client(verify=context, timeout=timeout, follow_redirects=True, headers=headers)
+    return httpx2.Client(verify=context, timeout=timeout, follow_redirects=True, headers=headers)
 
 
 def fetch(
-    http: httpx.Client,
+    http: httpx2.Client,
     url: str,
     target: Path,
     sha256: str,
@@ -58,7 +58,7 @@ def fetch(
     `on_bytes` is told how many bytes have come, and of how many (0 where the server does not say). Raises
     HarnessError: SOURCE_UNREACHABLE, CHECKSUM_MISMATCH, INTERRUPTED.
     """
-    import httpx
+    import httpx2
 
     partial = target.with_name(f".{target.name}.partial")
     digest = hashlib.sha256()
@@ -77,13 +77,13 @@ def fetch(
         if digest.hexdigest() != sha256:
             raise mismatch(url, digest.hexdigest(), sha256)
         partial.replace(target)
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise unreachable(url, error) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def check_status(answer: httpx.Response, url: str) -> None:
+def check_status(answer: httpx2.Response, url: str) -> None:
     """Raises HarnessError(SOURCE_UNREACHABLE) unless the answer is a good one."""
     if not answer.is_success:
         raise HarnessError(

@@ -32,11 +32,11 @@ def silent() -> tuple[HarnessError, ...]:
 
 
 def _problem(url: str) -> HarnessError | None:
-    import httpx
+    import httpx2
 
     try:
         with download.client() as http:
             http.head(url, timeout=TIMEOUT_S, follow_redirects=False)
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         return download.unreachable(url, error)
     return None

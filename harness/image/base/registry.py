@@ -21,7 +21,7 @@ from harness.host.sources.pins import Reference
 from harness.image.layer import CHUNK_BYTES, Layer
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -87,7 +87,7 @@ def _pull(
 class _Registry:
     """One image's repository, at its own registry or at a mirror of it."""
 
-    def __init__(self, http: httpx.Client, address: str, reference: Reference) -> None:
+    def __init__(self, http: httpx2.Client, address: str, reference: Reference) -> None:
         parts = urlsplit(address)
         self._http = http
         self._reference = reference
@@ -147,12 +147,12 @@ class _Registry:
         return dict(document)
 
     def _checked(self, url: str, digest: str, **headers: str) -> bytes:
-        import httpx
+        import httpx2
 
         self._login(url)
         try:
             answer = self._http.get(url, headers={**self._headers, **headers})
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise download.unreachable(url, error) from error
         download.check_status(answer, url)
         found = hashlib.sha256(answer.content).hexdigest()
@@ -162,7 +162,7 @@ class _Registry:
 
     def _login(self, url: str) -> None:
         """Get the token that the registry asks for; most give one to anybody, and take it for some minutes."""
-        import httpx
+        import httpx2
 
         if time.monotonic() < self._login_until_s:
             return
@@ -170,7 +170,7 @@ class _Registry:
             answer = self._http.head(url)
             if answer.status_code == 401:
                 self._headers.update(self._authorization(answer.headers.get("www-authenticate", "")))
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise download.unreachable(url, error) from error
         self._login_until_s = time.monotonic() + LOGIN_S
 

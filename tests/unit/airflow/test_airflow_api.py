@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from harness.airflow.rest.api import AirflowApi, plain_value
 from harness.airflow.rest.models import DagImportError, Pool
 from harness.errors import CauseCode, HarnessError
 
-Handler = Callable[[httpx.Request], httpx.Response]
+Handler = Callable[[httpx2.Request], httpx2.Response]
 
 USERS = {"harness": "secret"}
 RUN = {
@@ -35,20 +35,20 @@ class Airflow:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.requests: list[httpx.Request] = []
+        self.requests: list[httpx2.Request] = []
         self.logins = 0
         self.valid = ""
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
         if request.url.path == "/auth/token":
             if json.loads(request.content) != {"username": "harness", "password": USERS["harness"]}:
-                return httpx.Response(401, json={"detail": "Invalid credentials"})
+                return httpx2.Response(401, json={"detail": "Invalid credentials"})
             self.logins += 1
             self.valid = f"token-{self.logins}"
-            return httpx.Response(201, json={"access_token": self.valid})
+            return httpx2.Response(201, json={"access_token": self.valid})
         if request.headers["Authorization"] != f"Bearer {self.valid}":
-            return httpx.Response(401, json={"detail": "Invalid JWT token"})
+            return httpx2.Response(401, json={"detail": "Invalid JWT token"})
         return self.handler(request)
 
     def client(self, password: str = USERS["harness"], deadline_s: float = 5.0) -> AirflowApi:
@@ -58,7 +58,7 @@ class Airflow:
             "harness",
             password,
             deadline_s=deadline_s,
-            transport=httpx.MockTransport(self),
+            transport=httpx2.MockTransport(self),
         )
 
 
@@ -72,7 +72,7 @@ def time_flies(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def answer(data: object, status: int = 200) -> Handler:
-    return lambda _: httpx.Response(status, json=data)
+    return lambda _: httpx2.Response(status, json=data)
 
 
 def test_sends_the_versions_host_and_logs_in_once() -> None:
@@ -103,33 +103,33 @@ def test_refused_user_is_no_reason_to_retry(time_flies: list[float]) -> None:
 @pytest.mark.parametrize(
     "trouble",
     [
-        httpx.Response(503, text="no endpoints"),
-        httpx.Response(502),
-        httpx.Response(500, json={"detail": "the database is restarting"}),
-        httpx.Response(404, text="no such version"),
-        httpx.ConnectError("connection refused"),
-        httpx.ReadTimeout("timed out"),
+        httpx2.Response(503, text="no endpoints"),
+        httpx2.Response(502),
+        httpx2.Response(500, json={"detail": "the database is restarting"}),
+        httpx2.Response(404, text="no such version"),
+        httpx2.ConnectError("connection refused"),
+        httpx2.ReadTimeout("timed out"),
     ],
     ids=str,
 )
-def test_waits_for_what_passes(trouble: httpx.Response | Exception, time_flies: list[float]) -> None:
+def test_waits_for_what_passes(trouble: httpx2.Response | Exception, time_flies: list[float]) -> None:
     left = [trouble] * 3
 
-    def handler(_: httpx.Request) -> httpx.Response:
+    def handler(_: httpx2.Request) -> httpx2.Response:
         if left:
             found = left.pop()
             if isinstance(found, Exception):
                 raise found
             return found
-        return httpx.Response(200, json={"dags": [], "total_entries": 0})
+        return httpx2.Response(200, json={"dags": [], "total_entries": 0})
 
     assert Airflow(handler).client().dags() == ()
     assert len(time_flies) == 3
 
 
 def test_gives_up_at_the_calls_deadline(time_flies: list[float]) -> None:
-    def refuse(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("connection refused")
+    def refuse(_: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("connection refused")
 
     with pytest.raises(HarnessError, match="did not answer for 3 s: connection refused") as caught:
         Airflow(refuse).client(deadline_s=60).dag("good", deadline_s=3)
@@ -174,13 +174,13 @@ def test_reads_the_keys_of_what_a_task_handed_over() -> None:
 
 @given(total=st.integers(0, 350))
 def test_reads_every_page(total: int) -> None:
-    def page(request: httpx.Request) -> httpx.Response:
+    def page(request: httpx2.Request) -> httpx2.Response:
         offset, limit = int(request.url.params["offset"]), int(request.url.params["limit"])
         tasks = [
             {"task_id": f"t{index}", "map_index": index, "state": None, "try_number": 0, "max_tries": 0}
             for index in range(offset, min(offset + min(limit, 100), total))
         ]
-        return httpx.Response(200, json={"task_instances": tasks, "total_entries": total})
+        return httpx2.Response(200, json={"task_instances": tasks, "total_entries": total})
 
     found = Airflow(page).client().task_instances("good", "harness-1")
     assert [task.map_index for task in found] == list(range(total))
@@ -202,16 +202,16 @@ def test_triggers_with_the_date_in_utc() -> None:
 def test_triggering_twice_is_one_run() -> None:
     """The first answer may be lost on the way: the second try finds the run."""
 
-    def handler(request: httpx.Request) -> httpx.Response:
+    def handler(request: httpx2.Request) -> httpx2.Response:
         exists = request.method == "GET"
-        return httpx.Response(200, json=RUN) if exists else httpx.Response(409, json={"detail": "exists"})
+        return httpx2.Response(200, json=RUN) if exists else httpx2.Response(409, json={"detail": "exists"})
 
     assert Airflow(handler).client().trigger("good", {}, None, "harness-1").run_id == "harness-1"
 
 
 def test_a_date_that_is_taken_is_the_users_to_solve() -> None:
-    def handler(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(404 if request.method == "GET" else 409, json={"detail": "no"})
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(404 if request.method == "GET" else 409, json={"detail": "no"})
 
     with pytest.raises(HarnessError, match="has the logical date 2026-01-01") as caught:
         Airflow(handler).client().trigger("good", {}, datetime(2026, 1, 1, tzinfo=UTC), "harness-2")
@@ -255,7 +255,7 @@ def test_plain_values_stay_as_they_are(value: object) -> None:
 
 
 def test_log_is_asked_for_as_lines_of_json() -> None:
-    airflow = Airflow(lambda _: httpx.Response(200, text='{"event":"a"}\n{"event":"b"}\n'))
+    airflow = Airflow(lambda _: httpx2.Response(200, text='{"event":"a"}\n{"event":"b"}\n'))
     log = airflow.client().task_log("good", "harness-1", "train", 2, map_index=3)
     assert log.splitlines() == ['{"event":"a"}', '{"event":"b"}']
     request = airflow.requests[-1]
@@ -276,7 +276,7 @@ def health(**states: str | None) -> dict[str, dict[str, str | None]]:
 
 def test_healthy_once_every_component_is(time_flies: list[float]) -> None:
     answers = [health(scheduler=None), health(dag_processor="unhealthy"), health()]
-    Airflow(lambda _: httpx.Response(200, json=answers.pop(0))).client().wait_healthy(60)
+    Airflow(lambda _: httpx2.Response(200, json=answers.pop(0))).client().wait_healthy(60)
     assert answers == []
     assert len(time_flies) == 2
 

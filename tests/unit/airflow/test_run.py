@@ -287,6 +287,9 @@ class Running:
             raise HarnessError(CauseCode.CLUSTER_FAILED, "the cluster does not answer")
         return tuple(self.frame[2])
 
+    def known_pods(self) -> tuple[Pod, ...]:
+        return self.pods()
+
     def events(self, name: str) -> tuple[str, ...]:
         return self.warnings.get(name, ())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-import httpx
+import httpx2
 import pytest
 from doubles import Clock
 
@@ -109,10 +109,10 @@ class TestSilence:
         assert not thread.is_alive()
 
 
-Answer = httpx.Response | Exception
-REFUSED = httpx.ConnectError("connection refused")
-LOGIN = httpx.Response(201, json={"access_token": "t"})
-FOUND = httpx.Response(200, json={"found": 1})
+Answer = httpx2.Response | Exception
+REFUSED = httpx2.ConnectError("connection refused")
+LOGIN = httpx2.Response(201, json={"access_token": "t"})
+FOUND = httpx2.Response(200, json={"found": 1})
 
 
 def watching() -> set[threading.Thread]:
@@ -124,13 +124,13 @@ def opened(clock: Clock, told: list[str]) -> Iterator[Callable[..., Session]]:
     made: list[Session] = []
 
     def open_one(answers: Iterator[Answer], *, watched: bool = True) -> Session:
-        def take(request: httpx.Request) -> httpx.Response:
+        def take(request: httpx2.Request) -> httpx2.Response:
             found = next(answers)
             if isinstance(found, Exception):
                 raise found
             return found
 
-        transport = httpx.MockTransport(take)
+        transport = httpx2.MockTransport(take)
         on_silence = told.append if watched else None
         made.append(Session("http://127.0.0.1:1", "", "u", "p", transport=transport, on_silence=on_silence))
         return made[-1]

@@ -105,16 +105,46 @@ def test_files_beside_it_are_read_into_it(write: Any, tmp_path: Path) -> None:
 
 def test_tokens(write: Any, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from-file\n")
-    for user, token in (({"token": "inline"}, "inline"), ({"tokenFile": "token"}, "from-file")):
+    read = {"token": "from-file", "tokenFile": str(tmp_path / "token")}
+    for user, login in (
+        ({"token": "inline"}, {"token": "inline"}),
+        ({"tokenFile": "token"}, read),
+        ({"tokenFile": "token", "token": "older"}, read),
+    ):
         write(document(user=user))
-        assert kubeconfig.find("team").document()["users"][0]["user"] == {"token": token}
+        assert login_of() == login
+
+
+def login_of(name: str = "team") -> Any:
+    (user,) = kubeconfig.find(name).document()["users"]
+    return user["user"]
+
+
+@pytest.mark.parametrize(
+    ("command", "found"), [("aws", "aws"), ("bin/login", "{}/bin/login"), ("/opt/login", "/opt/login")]
+)
+def test_a_plugin_lies_where_kubectl_looks_for_it(
+    write: Any, tmp_path: Path, command: str, found: str
+) -> None:
+    settings = {"apiVersion": "client.authentication.k8s.io/v1", "args": ["get-token"], "command": command}
+    write(document(user={"exec": settings}))
+    assert login_of() == {"exec": {**settings, "command": found.format(tmp_path)}}
+
+
+def test_oidc_with_the_providers_authority(write: Any, tmp_path: Path) -> None:
+    (tmp_path / "idp.pem").write_text("idp")
+    config = {"id-token": "a.b.c", "idp-certificate-authority": "idp.pem"}
+    write(document(user={"auth-provider": {"name": "oidc", "config": config}}))
+    kept = {"id-token": "a.b.c", "idp-certificate-authority-data": base64.b64encode(b"idp").decode()}
+    assert login_of() == {"auth-provider": {"name": "oidc", "config": kept}}
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"user": {"exec": {"command": "aws"}}}, "logs in by exec"),
+        ({"user": {"exec": {"args": ["x"]}}}, "its plugin has no command"),
         ({"user": {"auth-provider": {"name": "gcp"}}}, "logs in by auth-provider"),
+        ({"user": {"token": "t", "as": "admin"}}, "acts as another"),
         ({"user": {"username": "me", "password": "secret-word"}}, "logs in by username"),
         ({"user": {"client-certificate": "missing.pem", "client-key": "k"}}, "missing.pem can't be read"),
         ({"cluster": {"insecure-skip-tls-verify": True}}, "insecure-skip-tls-verify"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -362,6 +362,9 @@ class Airflow:
 
 class Pods:
     """A namespace whose control plane has logged nothing."""
+
+    def watched(self) -> AbstractContextManager[Pods]:
+        return nullcontext(self)
 
     def component_log(self, component: str, *, tail_lines: int) -> str:
         return ""
