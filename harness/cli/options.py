@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from harness import hints
+from harness.cli import completion
 
 
 class Keep(StrEnum):
@@ -21,7 +22,14 @@ class Keep(StrEnum):
 
 
 ClusterName = Annotated[
-    str, typer.Option("--name", envvar=hints.VARIABLE, help="Which cluster.", metavar="NAME")
+    str,
+    typer.Option(
+        "--name",
+        envvar=hints.VARIABLE,
+        help="Which cluster.",
+        metavar="NAME",
+        autocompletion=completion.clusters,
+    ),
 ]
 ContextName = Annotated[
     str | None,
@@ -31,7 +39,12 @@ ContextName = Annotated[
         metavar="CONTEXT",
     ),
 ]
-VersionName = Annotated[str, typer.Argument(help="Namespace, ref or commit; the newest version by default.")]
+VersionName = Annotated[
+    str,
+    typer.Argument(
+        help="Namespace, ref or commit; the newest version by default.", autocompletion=completion.versions
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 KeepWhen = Annotated[Keep, typer.Option("--keep", help="Whether the version stays to be looked at.")]
 KeptFor = Annotated[

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from harness.errors import CauseCode, HarnessError
-from harness.project.contradictions import NO_METRICS, contradictions, gate_contradictions
+from harness.project.contradictions import GATE_SCHEMA, NO_METRICS, contradictions, gate_contradictions
 from harness.project.values import (
     Duration,
     Environment,
@@ -50,7 +50,7 @@ class ImageSettings(Settings):
 
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] = "3.11"
     requirements: RepositoryPath = "dags/requirements.lock"
-    code: Annotated[Paths, AfterValidator(not_empty)] = ("dags",)
+    code: Annotated[Paths, AfterValidator(not_empty), Field(json_schema_extra={"minItems": 1})] = ("dags",)
     shared: Paths = ()
     env: Environment = Field(default_factory=dict)
 
@@ -86,6 +86,8 @@ class Gate(Settings):
     `max_relative_regression` is the same as a share of the base's value.
     """
 
+    model_config = ConfigDict(json_schema_extra=GATE_SCHEMA)
+
     min: Finite | None = None
     max: Finite | None = None
     better: Literal["higher", "lower"] | None = None
@@ -103,6 +105,7 @@ class TestSettings(Settings):
     """[tests.NAME]: one DAG run and what its metrics must satisfy."""
 
     __test__ = False  # not a pytest class
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"gates": ["metrics"]}})
 
     dag: Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[\w.-]+$")]
     conf: Annotated[dict[str, Any], AfterValidator(json_object)] = Field(default_factory=dict)

@@ -17,6 +17,11 @@ from harness.project.values import moment
 NO_METRICS = 'gates need metrics = { task = "…" }: the task that returns the numbers'
 _REGRESSIONS = ("max_regression", "max_relative_regression")
 _BOUNDS = ("min", "max", *_REGRESSIONS)
+# What of it a schema can say.
+GATE_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"required": [bound]} for bound in _BOUNDS],
+    "dependentRequired": {name: ["better"] for name in _REGRESSIONS},
+}
 
 
 def contradictions(data: object) -> list[ErrorDetails]:

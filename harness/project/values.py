@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 MAX_TIMEOUT_S = 7 * 24 * 3600.0
 LOGICAL_YEARS = range(1970, 2201)  # what Airflow, PostgreSQL and pandas can all name, in any time zone
@@ -104,12 +104,38 @@ def _repository_path(value: str) -> str:
     return str(path)
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration_s)]
-RepositoryPath = Annotated[str, AfterValidator(_repository_path)]
+# The schemas say to an editor what the functions above say to a command.
+_DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^(?=.)([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_TIMEOUT_S},
+    ],
+    "description": _DURATION_EXPECTED,
+}
+_PATH_SCHEMA = {
+    "type": "string",
+    "pattern": r"^(?![/-])(?!.*\\)(?!(.*/)?\.\.(/|$))[^\x00-\x1f\x7f]+$",
+    "description": 'a path inside the repository, such as "dags"',
+}
+Duration = Annotated[float, BeforeValidator(parse_duration_s), WithJsonSchema(_DURATION_SCHEMA)]
+RepositoryPath = Annotated[str, AfterValidator(_repository_path), WithJsonSchema(_PATH_SCHEMA)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Moment = Annotated[datetime, BeforeValidator(moment)]
-TestName = Annotated[str, AfterValidator(_test_name)]
-Environment = dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_variable_text)]]
+Moment = Annotated[
+    datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+TestName = Annotated[
+    str,
+    AfterValidator(_test_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_TEST_NAME.pattern}$"}),
+]
+_VARIABLE_SCHEMA = {
+    "type": "string",
+    "pattern": f"^(?!({'|'.join(sorted(_SET_BY_HARNESS))})$)(?!HARNESS_){_VARIABLE.pattern}$",
+}
+Environment = dict[
+    Annotated[str, AfterValidator(_variable), WithJsonSchema(_VARIABLE_SCHEMA)],
+    Annotated[str, AfterValidator(_variable_text)],
+]
 Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
 
 

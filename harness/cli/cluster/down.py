@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import completion
 from harness.cli.options import ClusterName, ContextName, chosen
 from harness.cli.run import run
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def down(
-    version: Annotated[str, typer.Argument(help="Remove this version alone: namespace, ref or commit.")] = "",
+    version: Annotated[
+        str,
+        typer.Argument(
+            help="Remove this version alone: namespace, ref or commit.", autocompletion=completion.versions
+        ),
+    ] = "",
     force: Annotated[
         bool, typer.Option("--force", help="Also when other people's versions live on it.")
     ] = False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import completion
 from harness.cli.options import (
     BundleFolder,
     ClusterName,
@@ -32,13 +33,25 @@ if TYPE_CHECKING:
 def diff(
     base: Annotated[
         str,
-        typer.Argument(metavar="BASE", help="Compare with this ref; of a branch, with the merge base."),
+        typer.Argument(
+            metavar="BASE",
+            help="Compare with this ref; of a branch, with the merge base.",
+            autocompletion=completion.refs,
+        ),
     ],
     head: Annotated[
-        str | None, typer.Argument(metavar="[HEAD]", help="What changed; the working tree by default.")
+        str | None,
+        typer.Argument(
+            metavar="[HEAD]",
+            help="What changed; the working tree by default.",
+            autocompletion=completion.refs,
+        ),
     ] = None,
     test: Annotated[
-        list[str] | None, typer.Option("--test", metavar="NAME", help="Only this test of harness.toml.")
+        list[str] | None,
+        typer.Option(
+            "--test", metavar="NAME", help="Only this test of harness.toml.", autocompletion=completion.tests
+        ),
     ] = None,
     repeat: Repeat = 1,
     no_cache: NoCache = False,

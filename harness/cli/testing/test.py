@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import completion
 from harness.cli.options import (
     BundleFolder,
     ClusterName,
@@ -32,16 +33,27 @@ if TYPE_CHECKING:
 def test(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Tests of harness.toml; all by default."),
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Tests of harness.toml; all by default.",
+            autocompletion=completion.tests,
+        ),
     ] = None,
     ref: Annotated[
         list[str] | None,
-        typer.Option("--ref", help="A version to test, by git ref; the working tree by default."),
+        typer.Option(
+            "--ref",
+            help="A version to test, by git ref; the working tree by default.",
+            autocompletion=completion.refs,
+        ),
     ] = None,
     base: Annotated[
         str | None,
         typer.Option(
-            "--base", metavar="REF", help="Compare with this one; of a branch, with the merge base."
+            "--base",
+            metavar="REF",
+            help="Compare with this one; of a branch, with the merge base.",
+            autocompletion=completion.refs,
         ),
     ] = None,
     repeat: Repeat = 1,
