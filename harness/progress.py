@@ -11,7 +11,10 @@ class Step(Protocol):
     """A running step of a command."""
 
     def update(self, detail: str) -> None:
-        """Show what the step is doing now, in a few words."""
+        """Show what the step is doing now, in a few words.
+
+        Words that begin or go on with an amount, as `12.5 of 70 MB` does, are drawn with a bar.
+        """
 
     def done(self, detail: str) -> None:
         """What to show beside the step once it has ended, instead of the last update."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from harness.cluster.services import services
 from harness.engine.up import origin
 from harness.errors import HarnessError
 from harness.host.sources.choice import Sources
-from harness.progress import Progress, Step
+from harness.progress import Progress
 
 READY_DEADLINE_S = 180.0
 
@@ -90,7 +88,7 @@ class Kind:
     def _packages(self, used: str, log: Path) -> Materials:
         """`used`: the image of the node that runs; empty when one will be started."""
         with self.progress.step("tools and node image") as step:
-            materials = from_packages(used=used, on_line=_counted(step), log=log)
+            materials = from_packages(used=used, on_line=step.update, log=log)
             step.done(materials.node_image)
         return materials
 
@@ -118,7 +116,7 @@ class Existing:
         materials = release
         if materials is None:
             with self.progress.step("tools and services") as step:
-                materials = services_from_packages(on_line=_counted(step), log=log)
+                materials = services_from_packages(on_line=step.update, log=log)
                 step.done(materials.services["postgresql"])
         return _with_services(self.cluster, replace(materials, node_image=""), self.progress)
 
@@ -152,18 +150,3 @@ def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -
         services.wait_ready(running.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
         step.done("ready")
     return running
-
-
-def _counted(step: Step) -> Callable[[str], None]:
-    """Compilers name each package they are done with: show how many, since the names alone say little."""
-    done: Counter[str] = Counter()
-
-    def show(line: str) -> None:
-        title, _, package = line.partition(": ")
-        if title.startswith("compiling ") and re.fullmatch(r"[\w.-]+(/[\w.-]+)*", package):
-            done[title] += 1
-            step.update(f"{title}: {done[title]} packages, {package}")
-        elif title not in done:  # what else a compiler says between packages would only flicker
-            step.update(line)
-
-    return show

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.report.model import Result
 
 SIGN_EVERY_S = 15.0
+LATER_SIGN_EVERY_S = 60.0  # of a step that has run for a minute: a build's log is to be read
 
 
 class Console:
@@ -159,7 +160,8 @@ class Console:
                 return
             for step in self._running:
                 if now_s >= step.next_sign_s:
-                    step.next_sign_s = now_s + SIGN_EVERY_S
+                    is_long = now_s - step.started_s >= LATER_SIGN_EVERY_S
+                    step.next_sign_s = now_s + (LATER_SIGN_EVERY_S if is_long else SIGN_EVERY_S)
                     what = f"{step.title}: {step.detail}" if step.detail else step.title
                     took = f"({format.seconds(now_s - step.started_s)})"
                     self._print(f"{self.style.signs.running} {what} {self.style.paint(took, 'dim')}")

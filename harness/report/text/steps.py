@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 FIRST_SIGN_S = 10.0
 QUIET_S = 2.0  # on a terminal, until a step is drawn that is mostly done at once
 _MOST_LINES = 12
+_NARROWEST_BAR, _WIDEST_BAR = 8, 30
+# "12.5 of 70 MB", "612 of 2140 packages": what a step has done of all.
+_AMOUNT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) of (?:at most )?(\d+(?:\.\d+)?) \w")
 
 
 class ConsoleStep:
@@ -38,6 +42,14 @@ class ConsoleStep:
     def is_seen(self, now_s: float) -> bool:
         """Whether a terminal draws it by now."""
         return not self.is_quiet or now_s - self.started_s >= QUIET_S
+
+
+def share(detail: str) -> float | None:
+    """How much of the whole is done, from 0 to 1, where the words of a step hold an amount of one."""
+    found = _AMOUNT.search(detail)
+    if found is None or float(found[2]) <= 0:
+        return None
+    return min(1.0, float(found[1]) / float(found[2]))
 
 
 def start_live(
@@ -85,6 +97,12 @@ def drawn(running: Sequence[ConsoleStep], now_s: float, style: Style, stream: Te
         line = Text(f"{frame} ", style="cyan", no_wrap=True, overflow="ellipsis")
         line.append(step.title, style="default")
         line.append(f"  {took}", style="dim")
+        done = share(step.detail)
+        if done is not None:
+            columns = max(_NARROWEST_BAR, min(_WIDEST_BAR, style.width // 10))
+            full = round(columns * done)
+            line.append(f"  {style.signs.bar * full}", style="cyan")
+            line.append(f"{style.signs.rest * (columns - full)}", style="dim")
         line.append(f"  {encodable(step.detail, stream)}" if step.detail else "", style="dim")
         lines.append(line)
     hidden = len(seen) - _MOST_LINES

@@ -24,12 +24,15 @@ class Signs:
     error: str
     running: str
     bar: str
+    rest: str
     ellipsis: str
     dash: str
 
 
-UNICODE = Signs(passed="✓", failed="✗", error="!", running="…", bar="█", ellipsis="…", dash="─")
-ASCII = Signs(passed="ok", failed="FAIL", error="ERROR", running="...", bar="#", ellipsis="...", dash="-")
+UNICODE = Signs(passed="✓", failed="✗", error="!", running="…", bar="█", rest="░", ellipsis="…", dash="─")
+ASCII = Signs(
+    passed="ok", failed="FAIL", error="ERROR", running="...", bar="#", rest=".", ellipsis="...", dash="-"
+)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,22 @@ class TestPlain:
             "✓ create cluster  waiting for the node  43 s",
         ]
 
+    def test_a_step_of_minutes_gives_a_sign_each_minute(self, plain, clock):
+        with plain.step("compile"):
+            for _ in range(200):
+                clock.now_s += 1
+                plain.tick()
+            told = lines(plain)
+        assert [line.partition("(")[2] for line in told] == [
+            "10 s)",
+            "25 s)",
+            "40 s)",
+            "55 s)",
+            "1 min 10 s)",
+            "2 min 10 s)",
+            "3 min 10 s)",
+        ]
+
     def test_what_is_mostly_done_at_once_is_told_where_it_is_not(self, plain, clock):
         with plain.waiting("asking the cluster"):
             clock.now_s += 9

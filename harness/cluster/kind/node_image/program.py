@@ -10,6 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from harness import versions
+from harness.cluster.kind.node_image.build_list import build_progress
 from harness.errors import CauseCode
 from harness.host import cache, process
 from harness.host.machine import architecture
@@ -93,24 +94,30 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
     module = folder / "source"
     shutil.copytree(source, module)
     binaries = folder / "binaries"
-    # -v names each package as it is compiled: the only sign of progress the compiler gives. All in one go, since
-    # Kubernetes and containerd share hundreds of packages and linking one leaves a processor to compile another.
-    title = f"compiling Kubernetes {versions.KUBERNETES} and containerd {versions.CONTAINERD}"
-    on_line(title)
     own = [f"./{name}" for name in OWN_PROGRAMS]
     theirs = [f"github.com/containerd/containerd/v2/cmd/{name}" for name in CONTAINERD_PROGRAMS]
-    flags = ["-v", "-trimpath", "-ldflags", f"-s -w {_version_flags()}"]
+    arguments = ["-trimpath", "-ldflags", f"-s -w {_version_flags()}", *own, *theirs]
+    env = {
+        "CGO_ENABLED": "0",
+        "GOOS": "linux",
+        "GOARCH": architecture(),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+    }
+    on_line(f"what there is to compile of Kubernetes {versions.KUBERNETES}")
+    progress = build_progress(compiler, arguments, env=env, module=module, on_line=on_line)
+
+    def show(line: str) -> None:
+        if told := progress.after(line):
+            on_line(told)
+
+    # -v names each package that is begun: the only sign of progress the compiler gives. All in one go, since
+    # Kubernetes and containerd share hundreds of packages and linking one leaves a processor to compile another.
     process.stream(
-        [compiler, "build", *flags, "-o", f"{binaries}/", *own, *theirs],
-        on_line=lambda line: on_line(f"{title}: {line}"),
-        env={
-            "CGO_ENABLED": "0",
-            "GOOS": "linux",
-            "GOARCH": architecture(),
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
-            "GOFLAGS": "-mod=readonly -buildvcs=false",
-        },
+        [compiler, "build", "-v", "-o", f"{binaries}/", *arguments],
+        on_line=show,
+        env=env,
         cwd=module,
         log=log,
         cause=CauseCode.BUILD_FAILED,
