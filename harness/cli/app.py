@@ -12,7 +12,7 @@ import typer
 from harness.cli.cluster import doctor, down, gc, status, up, version
 from harness.cli.project import schema
 from harness.cli.run import run
-from harness.cli.testing import diff, logs, repro, test, ui
+from harness.cli.testing import comment, diff, logs, repro, test, ui
 
 if TYPE_CHECKING:
     from harness.report.text.console import Console
@@ -29,11 +29,11 @@ app = typer.Typer(
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # Typer's own or click's, by Typer's version
 
 
-for command in (
-    *(doctor.doctor, up.up, test.test, diff.diff, repro.repro),
+for each in (
+    *(doctor.doctor, up.up, test.test, diff.diff, repro.repro, comment.comment),
     *(status.status, logs.logs, ui.ui, version.version, gc.gc, down.down, schema.schema),
 ):
-    app.command()(command)
+    app.command()(each)
 
 
 @app.callback(invoke_without_command=True)

@@ -30,7 +30,7 @@ def told(run: Callable[[Callable[[Result], None]], Result], targets: Targets, co
     `run` gives the result once no version is left that should go. Files that can't be written count too.
     """
     from harness.errors import CauseCode, HarnessError, combined_exit_code
-    from harness.report.files import files
+    from harness.report.files import annotations, files
 
     shown: list[Cause] = []
 
@@ -39,6 +39,7 @@ def told(run: Callable[[Callable[[Result], None]], Result], targets: Targets, co
         console.result(result, to_stderr=targets.json == files.STDOUT)
 
     result = run(show)
+    console.annotate(annotations.render(result, *annotations.places(here())))
     later = [cause for cause in result.causes if cause not in shown]
     failures = files.write(targets, result, console)
     for cause in later:

@@ -41,6 +41,24 @@ class Targets:
         return {option: path for option, path in named.items() if path is not None}
 
 
+def read(path: Path) -> Result:
+    """The result that `--json` wrote. Raises HarnessError(USAGE) for a file that holds none."""
+    try:
+        return Result.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"{path} can't be read: {error.strerror}",
+            hint=f"harness test --json {quote(str(path))}",
+        ) from error
+    except ValueError as error:
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"{path} is no result of schema 1: {str(error).splitlines()[0]}",
+            hint=f"harness test --json {quote(str(path))}",
+        ) from error
+
+
 def check(targets: Targets, start: Path, console: Console) -> None:
     """Raises HarnessError(USAGE) now for a file that could not be written after minutes of work.
 

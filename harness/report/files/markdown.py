@@ -12,12 +12,38 @@ _MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<#~@$])")
 _MOST_ROWS = 100
 _MOST_EVIDENCE = 40
+_MOST_REF = 100
+_MOST_LINE = 300
 _BAR_COLUMNS = 24
 
 
-def render(result: Result) -> str:
-    """Verdict, metrics, tasks and times; nothing in it is read as Markdown or HTML that we did not write."""
+def render(result: Result, *, limit: int | None = None) -> str:
+    """Verdict, metrics, tasks and times; nothing in it is read as Markdown or HTML that we did not write.
+
+    With a `limit` of characters it leaves out what it must: what is folded first, then metrics without a gate and
+    evidence, then all but the verdicts, and in the end the last of them.
+    """
     result = format.cleaned(result)
+    whole = _rendered(result)
+    if limit is None or len(whole) <= limit:
+        return whole
+    for shorter in (_without_folded(result), _without_folded(_gated(result))):
+        found = _rendered(shorter)
+        if len(found) <= limit:
+            return found
+    lines = [f"## {_MARKS[result.verdict]} {result.verdict}", ""]
+    for version in result.versions:
+        told = [f"{test.name}: {format.summary(test)}" for test in version.tests]
+        told += [version.cause.message] if version.cause else []
+        ref = code(version.ref[:_MOST_REF])
+        lines.append(f"- {_MARKS[version.verdict]} {ref} {text('; '.join(told)[:_MOST_LINE])}")
+    while len(lines) > 3 and sum(map(len, lines)) + len(lines) > limit - 40:
+        lines.pop()
+    hidden = len(result.versions) - (len(lines) - 2)
+    return "\n".join([*lines, *([f"\nand {format.plural(hidden, 'more version')}"] if hidden else [])]) + "\n"
+
+
+def _rendered(result: Result) -> str:
     blocks = [f"## {_MARKS[result.verdict]} {result.verdict}"]
     if result.cause is not None:
         blocks += _cause(result.cause)
@@ -26,6 +52,34 @@ def render(result: Result) -> str:
     if result.environment is not None:
         blocks.append(_folded("made and run with", _listed(ingredients.environment(result.environment))))
     return "\n\n".join(blocks) + "\n"
+
+
+def _without_folded(result: Result) -> Result:
+    """Without tasks, times and what it was made of."""
+
+    def shorter(version: VersionResult) -> VersionResult:
+        tests = tuple(test.model_copy(update={"tasks": ()}) for test in version.tests)
+        return version.model_copy(update={"tests": tests, "phases": {}, "image": None})
+
+    versions = tuple(map(shorter, result.versions))
+    return result.model_copy(update={"versions": versions, "environment": None})
+
+
+def _gated(result: Result) -> Result:
+    """Without what no gate judges, and without evidence."""
+
+    def bare(cause: Cause | None) -> Cause | None:
+        return cause and cause.model_copy(update={"evidence": ()})
+
+    def shorter(test: TestResult) -> TestResult:
+        metrics = {name: metric for name, metric in test.metrics.items() if metric.gate is not None}
+        return test.model_copy(update={"metrics": metrics, "cause": bare(test.cause)})
+
+    versions = tuple(
+        version.model_copy(update={"tests": tuple(map(shorter, version.tests)), "cause": bare(version.cause)})
+        for version in result.versions
+    )
+    return result.model_copy(update={"versions": versions, "cause": bare(result.cause)})
 
 
 def text(value: str) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -146,6 +146,13 @@ class Console:
         else:
             with suppress(OSError), self._aside():
                 self.data(encodable(self._harmless(text), stream))
+
+    def annotate(self, commands: Iterable[str]) -> None:
+        """Commands of our own to the runner of GitHub Actions, where that is who reads."""
+        if self._in_actions:
+            with self._lock, suppress(OSError, ValueError):
+                self._err.write("".join(f"{encodable(command, self._err)}\n" for command in commands))
+                self._err.flush()
 
     def tick(self) -> None:
         """On a plain stream: one line for each step that has run for long since its last one.
