@@ -69,7 +69,7 @@ def cluster(
     except HarnessError as error:
         pytest.fail(f"the end-to-end tests need Docker: {error.message}\nhint: {error.hint}", pytrace=False)
     harness = Harness(NAME)
-    before = remains.docker_objects()
+    before = remains.docker_objects(NAME)
     made = harness.watch(pipeline.root, "up")
     if made.exit_code != 0:
         pytest.fail(f"`harness up` ended with {made.exit_code}:\n{made.text}", pytrace=False)
@@ -78,8 +78,7 @@ def cluster(
         return
     removed = harness(pipeline.root, "down", "--force")
     assert removed.returncode == 0, explained(removed)
-    after = remains.docker_objects()
-    left = [name for key, name in after.items() if key not in before or NAME in name]
+    left = remains.left_on_docker(NAME, before)
     assert not left, f"`harness down` left {left}"
     assert not place.state_folder(NAME).exists()
 

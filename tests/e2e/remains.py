@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +19,7 @@ from harness.host import cache, process, scratch
 DOCKERS_OWN = ("bridge", "host", "none")  # networks, which have new ids once the daemon was started again
 WHOLE = {"namespace", "helm release", "persistent volume", "database", "role"}
 VOLUMES_DEADLINE_S = 60.0
+PASSING_S = 30.0  # longer than kind takes from a network to its node
 _PSQL = 'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -d "$1" -At -c "$2"'
 
 
@@ -43,7 +47,7 @@ def of_version_in_the_end(cluster: KindCluster, helm: list[str], namespace: str)
     return found
 
 
-def docker_objects(name: str = "harness-test") -> dict[str, str]:
+def docker_objects(name: str) -> dict[str, str]:
     """All containers, volumes and networks, but those of other kind clusters than `name`: id -> kind and name."""
     engine = docker.from_env()
     try:
@@ -61,11 +65,42 @@ def docker_objects(name: str = "harness-test") -> dict[str, str]:
         engine.close()
 
 
+def left_on_docker(name: str, before: dict[str, str]) -> list[str]:
+    """What a cluster left on Docker: whatever has its name, and what was not there `before`.
+
+    Tests of other clusters run meanwhile. What they are about to make has nobody yet, and what they are about to
+    remove has nobody any more: what goes by no name of the cluster counts as left when it stays.
+    """
+    until = time.monotonic() + PASSING_S
+    while True:
+        found = docker_objects(name)
+        ours = [text for text in found.values() if text.split()[1] in {name, f"{name}-control-plane"}]
+        others = [text for key, text in found.items() if key not in before]
+        if ours or not others or time.monotonic() > until:
+            return ours or others
+        time.sleep(1.0)
+
+
 def half_made() -> list[str]:
-    """Files that a killed command left: what it worked on in the cache, and whatever else goes by our name."""
+    """Files that a killed command left: what it worked on in the cache, and whatever else goes by our name.
+
+    What is locked is being worked on.
+    """
     found = [path for path in cache.root().rglob(f"{scratch.PREFIX}*") if not path.is_symlink()]
     found += Path(tempfile.gettempdir()).glob("harness-*")
-    return [str(path) for path in found]
+    return [str(path) for path in found if not _is_locked(path)]
+
+
+def _is_locked(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # gone just now, and so nothing that was left
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def psql(cluster: KindCluster, database: str, statement: str) -> str:

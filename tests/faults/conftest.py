@@ -19,12 +19,12 @@ from harness.cluster import place
 from harness.errors import HarnessError
 from harness.host.docker.client import connect
 
-from .kept import Findings, Kept, plant
+from .kept import Kept, plant
 
 NAME = "harness-faults"
 # To work on these tests: a cluster that is there already, and that nothing is done to.
 BORROWED = "HARNESS_FAULTS_CLUSTER"
-FINDINGS = pytest.StashKey[Findings]()
+FINDINGS = pytest.StashKey[str]()
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,23 @@ def searched(request: pytest.FixtureRequest) -> Iterator[Kept]:
             patch.setenv(variable, value)
         with Kept(place.state_folder(NAME).parent, *names, planted=planted) as kept:
             yield kept
-    findings = request.config.stash[FINDINGS] = kept.search()
+    findings = kept.search()
+    tell(request.config, str(findings))
     assert findings.found == ()
     assert findings.values or not findings.files, "no Secret of the clusters was ever read"
+
+
+def tell(config: pytest.Config, findings: str) -> None:
+    """Have it said in the end: by this process, or by the one that this one works for."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["findings"] = findings
+    config.stash[FINDINGS] = findings
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    if (findings := getattr(node, "workeroutput", {}).get("findings")) is not None:
+        node.config.stash[FINDINGS] = findings
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -110,7 +124,7 @@ def cluster(tiny: scratch.Scratch) -> Iterator[Cluster]:
         return
     removed = harness(tiny.root, "down", "--force")
     assert removed.returncode == 0, explained(removed)
-    left = [name for key, name in remains.docker_objects(NAME).items() if key not in before]
+    left = remains.left_on_docker(NAME, before)
     assert not left, f"`harness down` left {left}"
     assert not place.state_folder(NAME).exists()
 

@@ -114,8 +114,7 @@ def theirs(
         place.remove_state(f"@{CONTEXT}")
         process.run([tools.kind, "delete", "cluster", *about], env=network, check=False)
         process.run(["docker", "network", "rm", NAME], check=False)
-    left = [name for key, name in remains.docker_objects(NAME).items() if key not in before]
-    assert not left
+    assert remains.left_on_docker(NAME, before) == []
 
 
 @pytest.fixture

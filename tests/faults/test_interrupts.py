@@ -97,7 +97,7 @@ class TestOfAClusterItself:
         assert programs_about(OTHER) == []
         down = other(tiny.root, "down")
         assert down.returncode == 0, explained(down)
-        assert [name for key, name in remains.docker_objects(OTHER).items() if key not in before] == []
+        assert remains.left_on_docker(OTHER, before) == []
         assert not place.state_folder(OTHER).exists()
 
     def test_after_the_node_restarted_up_and_test_pass(

@@ -100,7 +100,7 @@ def test_an_up_killed_after_each_of_its_steps_and_a_machine_that_crashed(
     assert passed.returncode == 0, explained(passed)
     down = other(tiny.root, "down", "--force")
     assert down.returncode == 0, explained(down)
-    assert [name for key, name in remains.docker_objects(OTHER).items() if key not in before] == []
+    assert remains.left_on_docker(OTHER, before) == []
     assert not place.state_folder(OTHER).exists()
     assert programs_about(OTHER) == []
     assert set(remains.half_made()) <= files_before

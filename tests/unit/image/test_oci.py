@@ -148,6 +148,12 @@ class TestAssembling:
             image(tmp_path, **changed)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """One image for all examples of a test, which only read it."""
+    return image(tmp_path_factory.mktemp("shared"))
+
+
 class TestArchives:
     def test_a_whole_one(self, tmp_path: Path) -> None:
         made = image(tmp_path)
@@ -173,10 +179,8 @@ class TestArchives:
             assert hashlib.sha256(content).hexdigest() == name.removeprefix("blobs/sha256/")
 
     @given(st.data())
-    def test_what_is_left_out_and_how_long_it_is(
-        self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-    ) -> None:
-        made = image(tmp_path_factory.getbasetemp() / "shared")
+    def test_what_is_left_out_and_how_long_it_is(self, shared: Image, data: st.DataObject) -> None:
+        made = shared
         omit = data.draw(st.frozensets(st.sampled_from([*sorted(made.blobs), "sha256:unknown"])))
         stream = b"".join(archive(made, omit=omit))
         found = {f"sha256:{Path(name).name}" for name in unpack(stream) if name.startswith("blobs/")}

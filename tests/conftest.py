@@ -1,0 +1,68 @@
+"""Two workers run the suite, and in the end it is said where their time went.
+
+A cluster belongs to one worker: each folder whose tests share a cluster stays whole. All else is divided by file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+WORKERS = 2  # of two cores each has one; a third would only make the others late
+WHOLE = ("tests/e2e/", "tests/faults/")
+SHOWN_S = 60.0  # who runs less than this sees that it was quick
+FILES = 15
+
+
+class ByFileOrFolder(LoadScopeScheduling):  # type: ignore[misc]
+    """Files in the order of `testpaths`, so that what is quick tells first; folders with a cluster as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return next((folder for folder in WHOLE if file.startswith(folder)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFileOrFolder:
+    return ByFileOrFolder(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None for single files, for what is to be watched, and for slow tests, one of which kills Docker."""
+    alone = all(Path(each.split("::", 1)[0]).suffix == ".py" for each in config.args)
+    watched = config.option.capture == "no"
+    return 0 if alone or watched or config.option.markexpr == "slow" else WORKERS
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Workers that are interrupted end without tidying up."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED and session.config.option.dist != "no":
+        for name in ("harness-test", "harness-faults"):
+            print(f"\nif it is still there: harness down --force --name {name}")  # noqa: T201
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Seconds by folder and by file, with the fixtures that were made for them, the most first."""
+    reports = [each for found in terminalreporter.stats.values() for each in found]
+    timed = [each for each in reports if isinstance(each, pytest.TestReport)]
+    spent: Counter[str] = Counter()
+    for report in timed:
+        file = report.nodeid.split("::", 1)[0]
+        for place in {file, "/".join(file.split("/")[:2])}:
+            spent[place] += report.duration
+    if sum(report.duration for report in timed) >= SHOWN_S:
+        terminalreporter.section("where the time went")
+        for line in _table(spent):
+            terminalreporter.write_line(line)
+
+
+def _table(spent: Counter[str]) -> Iterator[str]:
+    folders = [place for place in spent if not place.endswith(".py")]
+    files = [place for place, _ in spent.most_common() if place.endswith(".py")]
+    for place in [*folders, *files[:FILES]]:
+        yield f"{spent[place]:7.1f} s  {place}"
