@@ -94,7 +94,8 @@ def job(act: Path, cluster: Cluster, checkout: Scratch, tmp_path_factory: pytest
     kept = folder / "artifacts"
     name = cluster.harness.cluster
     argv: list[str | Path] = [
-        act, "push", "--job", "main", "--platform", "ubuntu-latest=-self-hosted", "--no-cache-server",
+        act, "push", "--job", "main", "--platform", "ubuntu-latest=-self-hosted",
+        "--matrix", "sources:packages", "--no-cache-server",
         "--action-cache-path", folder / "cache", "--env", f"HARNESS_CLUSTER={name}", "--env", f"KEPT_ARTIFACTS={kept}",
     ]  # fmt: skip
     for action, text in actions(checkout.root).items():
@@ -113,7 +114,8 @@ def job(act: Path, cluster: Cluster, checkout: Scratch, tmp_path_factory: pytest
     terminal = folder / "terminal.json"
     again = cluster.harness(checkout.root, "test", "--json", terminal)
     assert again.returncode == 0, explained(again)
-    return Job(output, kept / "main-job", terminal)
+    (artifact,) = kept.glob("main-job-packages-*")
+    return Job(output, artifact, terminal)
 
 
 def steps(root: Path) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from harness.host.sources import go
 
 REPOSITORY = Path(__file__).parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
+ACTIONS = sorted((REPOSITORY / ".github/actions").glob("*/action.yml"))
 CI = REPOSITORY / ".github/workflows/ci.yml"
 ACTIONLINT = "v1.7.12"
 
@@ -52,7 +53,9 @@ def zizmor() -> Path:
 
 
 def test_actionlint_finds_nothing(actionlint: Path) -> None:
-    answer = process.run([actionlint, "-no-color", *WORKFLOWS], cwd=REPOSITORY, check=False)
+    # GitHub knows `$/`, a workflow's own repository, since July 2026; this actionlint, the newest, does not yet.
+    known = ["-ignore", r'specifying action "\$/']
+    answer = process.run([actionlint, "-no-color", *known, *WORKFLOWS], cwd=REPOSITORY, check=False)
     assert (answer.returncode, answer.stdout) == (0, ""), answer.stdout + answer.stderr
 
 
@@ -88,9 +91,10 @@ def test_the_two_commands_are_run(workflow: dict[str, Any]) -> None:
 
 
 def test_actions_are_pinned_by_commit() -> None:
-    for path in WORKFLOWS:
-        uses = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
-        assert uses
+    for path in (*WORKFLOWS, *ACTIONS):
+        found = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
+        assert found
+        uses = [line for line in found if not line.startswith("$/")]  # its own repository, at its own commit
         for line in uses:
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), f"{path.name}: {line}"
         pins = {line.split("@")[0]: line for line in uses}
