@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -48,6 +48,39 @@ class Labelled:
 
     def note(self, text: str) -> None:
         self._progress.note(f"  {self._label}: {text.strip()}")
+
+
+class Changed:
+    """Progress each of whose texts is changed before it is shown."""
+
+    def __init__(self, progress: Progress, change: Callable[[str], str]) -> None:
+        self._progress = progress
+        self._change = change
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        with self._progress.step(self._change(title)) as step:
+            yield _ChangedStep(step, self._change)
+
+    @contextmanager
+    def waiting(self, title: str) -> Iterator[Step]:
+        with self._progress.waiting(self._change(title)) as step:
+            yield _ChangedStep(step, self._change)
+
+    def note(self, text: str) -> None:
+        self._progress.note(self._change(text))
+
+
+class _ChangedStep:
+    def __init__(self, step: Step, change: Callable[[str], str]) -> None:
+        self._step = step
+        self._change = change
+
+    def update(self, detail: str) -> None:
+        self._step.update(self._change(detail))
+
+    def done(self, detail: str) -> None:
+        self._step.done(self._change(detail))
 
 
 class SilentStep:

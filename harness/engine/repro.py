@@ -17,8 +17,8 @@ from harness.engine.testing.testing import test
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress
 from harness.project.commit import WORKING_TREE, Repository
-from harness.project.configuration import Configuration
-from harness.project.project import Project
+from harness.project.configuration import Configuration, SecretsSettings
+from harness.project.project import Project, find
 from harness.project.values import moment
 from harness.report.model import Result
 
@@ -58,6 +58,10 @@ def read(bundle: Path, start: Path) -> Recipe:
         configuration = Configuration.model_validate_json(texts[CONFIGURATION])
     except ValueError as error:
         raise _no_bundle(bundle, f"{CONFIGURATION} in it can't be used: {error}") from error
+    # What this machine has is named by its own working tree, never by a bundle of others.
+    local = find(start)
+    secrets = local.configuration.secrets if local else SecretsSettings()
+    configuration = configuration.model_copy(update={"secrets": secrets})
     project = Project(Repository.find(start), _with_dates(configuration, dates))
     project.repository.resolve(commit)
     if dirty is not None:

@@ -24,7 +24,7 @@ from harness.image.base.debian import base_packages
 from harness.image.build import Foundation, built_foundation, image_of, lock_of
 from harness.image.oci import Image
 from harness.project.project import load
-from harness.report.model import EnvironmentResult, ImageResult, LayerResult, LockResult, Model
+from harness.report.provenance import EnvironmentResult, ImageResult, LayerResult, LockResult, Model
 
 CHARTS = ("airflow", "cluster")
 # How a cluster that was not built from packages names what its own pods run.

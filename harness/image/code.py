@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import CauseCode, HarnessError
 from harness.image import tar
+from harness.image.base.debian import USER_ID
 from harness.image.code_files import CodeFile, code_files
 from harness.image.layer import Layer, Member, check_link, check_name, recall, remember, write_layer
 from harness.project.commit import GITLINK, Commit
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from harness.project.configuration import ImageSettings
 
 CODE_ROOT = "opt/airflow"
-FORMAT = "code-1"  # part of every key: raise it when the same files make other layers
+FORMAT = "code-2"  # part of every key: raise it when the same files make other layers
 
 KIND_LIMIT_BYTES = 1 << 20  # of one folder's Python files, and of all other files that are not data
 CODE_BUCKET_BYTES = 64 << 10
@@ -110,7 +111,8 @@ def _bucket_layer(bucket: Sequence[CodeFile], store: Path) -> Layer:
     key = _key([FORMAT, contents])
     if (known := recall(store, key)) is not None:
         return known[0]
-    layer = write_layer(map(_member, bucket), store=store, roots=(CODE_ROOT,))
+    # A team's own image lets tasks write beside their code; what they write goes with their pod.
+    layer = write_layer(map(_member, bucket), store=store, roots=(CODE_ROOT,), writer_id=USER_ID)
     remember(store, key, [layer])
     return layer
 

@@ -43,11 +43,14 @@ class Member:
     chunks: Callable[[], Iterable[bytes]] = tuple
 
 
-def write_layer(members: Iterable[Member], *, store: Path, roots: Sequence[str] = ("",)) -> Layer:
+def write_layer(
+    members: Iterable[Member], *, store: Path, roots: Sequence[str] = ("",), writer_id: int | None = None
+) -> Layer:
     """Write a layer into `store`, named by its digest; parent directories are added.
 
-    A link must stay inside one of `roots`. Raises HarnessError: CODE_INCOMPLETE for names and links that no
-    layer may hold, DISK_FULL, BUILD_FAILED when a file can't be read or changes meanwhile.
+    All is root's and nobody else writes it, but from `roots` down it is `writer_id`'s, where that is given, and its
+    group's to write. A link must stay inside one of `roots`. Raises HarnessError: CODE_INCOMPLETE for names and links
+    that no layer may hold, DISK_FULL, BUILD_FAILED when a file can't be read or changes meanwhile.
     """
     ordered = _complete(members, roots)
     digest = hashlib.sha256()
@@ -56,7 +59,7 @@ def write_layer(members: Iterable[Member], *, store: Path, roots: Sequence[str] 
         with scratch.folder(store) as folder:
             temporary = folder / "layer.tar"
             with temporary.open("wb", buffering=CHUNK_BYTES) as file:
-                for chunk in _stream(ordered):
+                for chunk in _stream(ordered, roots, writer_id):
                     file.write(chunk)
                     digest.update(chunk)
                     size_bytes += len(chunk)
@@ -174,15 +177,20 @@ def _complete(members: Iterable[Member], roots: Sequence[str]) -> list[Member]:
     return [named[name] for name in sorted(named)]
 
 
-def _stream(members: Iterable[Member]) -> Iterator[bytes]:
+def _stream(members: Iterable[Member], roots: Sequence[str], writer_id: int | None) -> Iterator[bytes]:
     for member in members:
+        written = writer_id is not None and any(
+            not root or member.name == root or member.name.startswith(f"{root}/") for root in roots
+        )
+        user_id, group = (writer_id or 0, 0o020) if written else (0, 0)
         if member.is_directory:
-            yield tar.header(f"{member.name}/", tar.DIRECTORY, mode=0o755)
+            yield tar.header(f"{member.name}/", tar.DIRECTORY, mode=0o755 | group, user_id=user_id)
         elif member.target is not None:
-            yield tar.header(member.name, tar.SYMLINK, mode=0o777, target=member.target)
+            yield tar.header(member.name, tar.SYMLINK, mode=0o777, target=member.target, user_id=user_id)
         else:
-            mode = 0o755 if member.executable else 0o644
-            yield tar.header(member.name, tar.FILE, mode=mode, size_bytes=member.size_bytes)
+            mode = (0o755 if member.executable else 0o644) | group
+            size_bytes = member.size_bytes
+            yield tar.header(member.name, tar.FILE, mode=mode, size_bytes=size_bytes, user_id=user_id)
             left = member.size_bytes
             for chunk in member.chunks():
                 left -= len(chunk)

@@ -11,8 +11,10 @@ FILE, SYMLINK, DIRECTORY, _EXTENDED = b"0", b"2", b"5", b"x"
 _NAME_BYTES, _PREFIX_BYTES, _SIZE_LIMIT_BYTES = 100, 155, 8**11
 
 
-def header(name: str, kind: bytes, *, mode: int, size_bytes: int = 0, target: str = "") -> bytes:
-    """The header of one member, owned by root; an extended one goes before it only where it must.
+def header(
+    name: str, kind: bytes, *, mode: int, size_bytes: int = 0, target: str = "", user_id: int = 0
+) -> bytes:
+    """The header of one member, of `user_id` and root's group; an extended one goes before it only where it must.
 
     Raises UnicodeEncodeError for a name or target that is not Unicode.
     """
@@ -32,7 +34,9 @@ def header(name: str, kind: bytes, *, mode: int, size_bytes: int = 0, target: st
         prefix, short = b"", _ascii(name)
     size = 0 if extended[b"size"] else size_bytes
     link = _ascii(target) if extended[b"linkpath"] else raw_target
-    return before + _block(short or b"", kind, mode=mode, size_bytes=size, target=link, prefix=prefix)
+    return before + _block(
+        short or b"", kind, mode=mode, size_bytes=size, target=link, prefix=prefix, user_id=user_id
+    )
 
 
 def content_bytes(size_bytes: int) -> int:
@@ -69,12 +73,20 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 
 def _block(
-    name: bytes, kind: bytes, *, mode: int, size_bytes: int, target: bytes = b"", prefix: bytes = b""
+    name: bytes,
+    kind: bytes,
+    *,
+    mode: int,
+    size_bytes: int,
+    target: bytes = b"",
+    prefix: bytes = b"",
+    user_id: int = 0,
 ) -> bytes:
     fields = (
         name.ljust(_NAME_BYTES, b"\0"),
         b"%07o\0" % mode,
-        b"0000000\0" * 2,  # user and group: root
+        b"%07o\0" % user_id,
+        b"0000000\0",  # group: root
         b"%011o\0" % size_bytes,
         b"%011o\0" % MTIME_S,
         b" " * 8,  # the checksum counts itself as spaces

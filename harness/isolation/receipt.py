@@ -15,7 +15,8 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import process
 from harness.isolation import probes as isolation
 from harness.report import format
-from harness.report.model import Cause, ImageResult, Receipt, ReceiptCheck, TaskResult
+from harness.report.model import Cause, Receipt, ReceiptCheck, TaskResult
+from harness.report.provenance import ImageResult
 
 VARIABLE = "harness_canary"
 LOOKS_AT_ONCE = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,9 @@ from harness.project.values import (
     Moment,
     Paths,
     RepositoryPath,
+    TaskPatterns,
     TestName,
+    VariableNames,
     json_object,
     not_empty,
 )
@@ -73,11 +76,39 @@ class ImageSettings(Settings):
         return next((path for path in self.code if PurePosixPath(path).name == "dags"), self.code[0])
 
 
-class MetricsSource(Settings):
-    """The task whose return value (or another XCom key) holds the numbers."""
+class SecretsSettings(Settings):
+    """[secrets]: where the asking side has what a version's code may read and nobody else: names, never values."""
 
-    task: Annotated[str, Field(min_length=1, max_length=250)]
+    from_env: VariableNames = ()
+    env_file: RepositoryPath | None = None
+    airflow_settings: RepositoryPath | None = None
+
+
+class MetricsSource(Settings):
+    """Where the numbers are: what a task returns (or another XCom key), a file that the run writes, or MLflow."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["task"]},
+                {"required": ["file"]},
+                {"required": ["mlflow"], "properties": {"mlflow": {"const": True}}},
+            ]
+        }
+    )
+
+    task: Annotated[str, Field(min_length=1, max_length=250)] | None = None
     key: Annotated[str, Field(min_length=1, max_length=512)] = "return_value"
+    file: RepositoryPath | None = None
+    mlflow: bool = False
+
+    @model_validator(mode="after")
+    def _one_place(self) -> MetricsSource:
+        if [self.task is not None, self.file is not None, self.mlflow].count(True) != 1:
+            raise ValueError('expected one of task = "…", file = "…" and mlflow = true')
+        if self.task is None and "key" in self.model_fields_set:
+            raise ValueError("`key` is that of a task's XCom")
+        return self
 
 
 class Gate(Settings):
@@ -112,7 +143,12 @@ class TestSettings(Settings):
     logical_date: Moment | None = None
     timeout: Duration = DEFAULT_TIMEOUT_S
     metrics: MetricsSource | None = None
+    skip: TaskPatterns = ()
     gates: dict[str, Gate] = Field(default_factory=dict)
+
+    def skips(self, task_id: str) -> bool:
+        """Whether the test leaves this task out."""
+        return any(fnmatchcase(task_id, pattern) for pattern in self.skip)
 
     @field_validator("gates")
     @classmethod
@@ -127,6 +163,7 @@ class Configuration(Settings):
 
     project: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")] | None = None
     image: ImageSettings = Field(default_factory=ImageSettings)
+    secrets: SecretsSettings = Field(default_factory=SecretsSettings)
     tests: dict[TestName, TestSettings] = Field(default_factory=dict)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from harness.project.values import moment
 
-NO_METRICS = 'gates need metrics = { task = "…" }: the task that returns the numbers'
+NO_METRICS = 'gates need metrics = { task = "…" }, { file = "…" } or { mlflow = true }: where the numbers are'
 _REGRESSIONS = ("max_regression", "max_relative_regression")
 _BOUNDS = ("min", "max", *_REGRESSIONS)
 # What of it a schema can say.
@@ -27,7 +28,7 @@ GATE_SCHEMA: dict[str, Any] = {
 def contradictions(data: object) -> list[ErrorDetails]:
     """Those of a whole configuration, each with its place, in the form of pydantic's own."""
     tests = _tables(data.get("tests") if isinstance(data, Mapping) else None)
-    return [*_gates(tests), *_same_runs(tests)]
+    return [*_gates(tests), *_skipped_metrics(tests), *_same_runs(tests)]
 
 
 def gate_contradictions(gate: Mapping[str, Any]) -> Iterator[str]:
@@ -50,6 +51,20 @@ def _gates(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDetails]:
         for metric, gate in _tables(gates).items():
             for problem in gate_contradictions(gate):
                 yield _detail(("tests", name, "gates", metric), problem)
+
+
+def _skipped_metrics(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDetails]:
+    """Tests that leave out the very task whose numbers they want."""
+    for name, test in tests.items():
+        metrics, skip = test.get("metrics"), test.get("skip")
+        task = metrics.get("task") if isinstance(metrics, Mapping) else None
+        patterns = skip if isinstance(skip, list) else []
+        if isinstance(task, str) and any(
+            isinstance(each, str) and fnmatchcase(task, each) for each in patterns
+        ):
+            yield _detail(
+                ("tests", name, "skip"), f"the metrics come from task {task}, which would be skipped"
+            )
 
 
 def _same_runs(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDetails]:

@@ -54,7 +54,9 @@ class Project:
         for file in _own_files(commit):
             own = parse(file.text, origin=file.origin)
             if own is not None:
-                named = own.model_copy(update={"project": self.name})
+                # What the client has is never named by a commit.
+                mine = {"project": self.name, "secrets": self.configuration.secrets}
+                named = own.model_copy(update=mine)
                 return replace(self, configuration=named, file=file.name) if own.tests else self
         return self
 

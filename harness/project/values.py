@@ -17,6 +17,7 @@ MAX_CONF_DEPTH = 100
 _DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
 _DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
 _TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_TASK_PATTERN = re.compile(r"[\w.*?\[\]!-]{1,250}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SET_BY_HARNESS = frozenset(
     {"AIRFLOW_HOME", "HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "USER"}
@@ -76,6 +77,17 @@ def _test_name(value: str) -> str:
     return value
 
 
+def _task_pattern(value: str) -> str:
+    if not _TASK_PATTERN.fullmatch(value):
+        raise ValueError(f'{value!r} is no task\'s id, nor a pattern of ids such as "notify_*"')
+    return value
+
+
+def is_set_by_harness(name: str) -> bool:
+    """Whether this environment variable of a version is harness's own, so that nobody else may set it."""
+    return name in _SET_BY_HARNESS or name.startswith("HARNESS_")
+
+
 def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise ValueError("expected at least one path")
@@ -85,7 +97,7 @@ def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
 def _variable(value: str) -> str:
     if not _VARIABLE.fullmatch(value):
         raise ValueError(f"{value!r} is no name of an environment variable: use letters, digits and '_'")
-    if value in _SET_BY_HARNESS or value.startswith("HARNESS_"):
+    if is_set_by_harness(value):
         raise ValueError(f"{value} is set by harness itself")
     return value
 
@@ -132,10 +144,15 @@ _VARIABLE_SCHEMA = {
     "type": "string",
     "pattern": f"^(?!({'|'.join(sorted(_SET_BY_HARNESS))})$)(?!HARNESS_){_VARIABLE.pattern}$",
 }
-Environment = dict[
-    Annotated[str, AfterValidator(_variable), WithJsonSchema(_VARIABLE_SCHEMA)],
-    Annotated[str, AfterValidator(_variable_text)],
+VariableName = Annotated[str, AfterValidator(_variable), WithJsonSchema(_VARIABLE_SCHEMA)]
+VariableNames = Annotated[tuple[VariableName, ...], Field(strict=False)]
+Environment = dict[VariableName, Annotated[str, AfterValidator(_variable_text)]]
+TaskPattern = Annotated[
+    str,
+    AfterValidator(_task_pattern),
+    WithJsonSchema({"type": "string", "pattern": f"^{_TASK_PATTERN.pattern}$"}),
 ]
+TaskPatterns = Annotated[tuple[TaskPattern, ...], Field(strict=False)]
 Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
 
 

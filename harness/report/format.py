@@ -178,6 +178,11 @@ def task(result: TaskResult) -> str:
     return result.task_id if result.map_index < 0 else f"{result.task_id}[{result.map_index}]"
 
 
+def task_state(result: TaskResult) -> str:
+    """The state that the task ended in, or that the test left it out; "-" when it has none."""
+    return "skipped by the test" if result.skipped_by_test else result.state or "-"
+
+
 def plural(count: int, noun: str) -> str:
     """ "1 gate", "2 gates"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -204,7 +209,8 @@ def summary(test: TestResult) -> str:
         for name, metric in test.metrics.items()
         if metric.gate is not None and metric.value is not None and metric.verdict == "passed"
     ]
-    return ", ".join(held) or f"{plural(len(test.tasks), 'task')} ran"
+    ran = sum(not task.skipped_by_test for task in test.tasks)
+    return ", ".join(held) or f"{plural(ran, 'task')} ran"
 
 
 def _nearest(value: float, bounds: Bounds) -> float | None:

@@ -9,7 +9,7 @@ from harness.report import format
 
 if TYPE_CHECKING:
     from harness.engine.version import Known
-    from harness.report.model import EnvironmentResult, ImageResult, LockResult
+    from harness.report.provenance import EnvironmentResult, ImageResult, LockResult
 
 
 def render(known: Known) -> str:

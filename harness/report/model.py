@@ -6,18 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from harness.errors import CauseCode, HarnessError, combined_exit_code
+from harness.report.provenance import EnvironmentResult, ImageResult, Model
 
 VerdictName = Literal["passed", "failed", "error"]
 _EXIT_CODES: dict[VerdictName, int] = {"passed": 0, "failed": 1, "error": 4}
-
-
-class Model(BaseModel):
-    """Frozen, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Cause(Model):
@@ -37,6 +32,16 @@ class Cause(Model):
             task_id=error.task_id,
             hint=_encodable(error.hint),
             evidence=tuple(map(_encodable, error.evidence)),
+        )
+
+    def told(self, change: Callable[[str], str]) -> Cause:
+        """The cause with each of its texts as `change` makes it."""
+        return self.model_copy(
+            update={
+                "message": change(self.message),
+                "hint": change(self.hint),
+                "evidence": tuple(map(change, self.evidence)),
+            }
         )
 
     @property
@@ -82,6 +87,7 @@ class TaskResult(Model):
 
     `image_name`: where its executor_config asks for another than the version's. `offset_s`: from the run's start until
     it was queued. `peak_memory_bytes`: the most that its largest process held. `base_…`: of it in the base version.
+    `skipped_by_test`: it was not run, and counts as succeeded, because the test's `skip` names it.
     """
 
     task_id: str
@@ -97,6 +103,7 @@ class TaskResult(Model):
     peak_memory_bytes: int | None = None
     base_duration_s: float | None = None
     base_peak_memory_bytes: int | None = None
+    skipped_by_test: bool = False
 
 
 class Repetition(Model):
@@ -111,7 +118,8 @@ class TestResult(Model):
     """One test of one version: a DAG run, its metrics and its verdict.
 
     With `--repeat` there are several runs: `repetitions` holds the numbers of each, all else is the first one's.
-    `kept_at`: when it was measured, where the result is one that the cluster had kept.
+    `kept_at`: when it was measured, where the result is one that the cluster had kept. `parameters`: those that the run
+    logged to MLflow, where its metrics are from there.
     """
 
     __test__ = False  # not a pytest class
@@ -124,55 +132,12 @@ class TestResult(Model):
     state: str | None = None
     verdict: VerdictName
     metrics: dict[str, MetricResult] = Field(default_factory=dict)
+    parameters: dict[str, str] = Field(default_factory=dict)
     tasks: tuple[TaskResult, ...] = ()
     repetitions: tuple[Repetition, ...] = ()
     kept_at: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     cause: Cause | None = None
-
-
-class LayerResult(Model):
-    """One layer of an image and what it was made of."""
-
-    kind: Literal["base", "dependencies", "code"]
-    digest: str
-
-
-class LockResult(Model):
-    """A lock file: its path, the digest of its text, and the version of Airflow in it."""
-
-    path: str
-    digest: str
-    airflow: str | None = None
-
-
-class ImageResult(Model):
-    """What ran: the image's name with its tag, manifest digest, config digest, and the base's digest.
-
-    `layers` from the lowest up. `base_packages`: the Debian packages of the base, by name, with their versions.
-    """
-
-    name: str
-    digest: str
-    config_digest: str
-    base_digest: str
-    python: str | None = None
-    lock: LockResult | None = None
-    layers: tuple[LayerResult, ...] = ()
-    base_packages: dict[str, str] = Field(default_factory=dict)
-
-
-class EnvironmentResult(Model):
-    """What made and ran the versions, as far as it is known: programs by version, things made of files by digest.
-
-    `source`: where the cluster's programs came from. `node_image`: its name; its digest is among `digests`.
-    """
-
-    platform: str
-    source: str | None = None
-    node_image: str | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
-    digests: dict[str, str] = Field(default_factory=dict)
 
 
 ReceiptVerdict = Literal["passed", "failed", "not exercised"]
@@ -222,6 +187,13 @@ class VersionResult(Model):
     receipt: Receipt | None = None
     cause: Cause | None = None
 
+    def with_causes(self, change: Callable[[Cause], Cause]) -> VersionResult:
+        """The version with each cause as `change` makes it."""
+        tests = tuple(
+            test.model_copy(update={"cause": test.cause and change(test.cause)}) for test in self.tests
+        )
+        return self.model_copy(update={"cause": self.cause and change(self.cause), "tests": tests})
+
     @property
     def verdict(self) -> VerdictName:
         return _worst([*(test.verdict for test in self.tests), *([self.cause.verdict] if self.cause else [])])
@@ -261,21 +233,11 @@ class Result(Model):
     def with_hints(self, change: Callable[[str], str]) -> Result:
         """The result with the hint of every cause as `change` makes it."""
 
-        def told(cause: Cause | None) -> Cause | None:
-            return cause and cause.model_copy(update={"hint": change(cause.hint)})
+        def told(cause: Cause) -> Cause:
+            return cause.model_copy(update={"hint": change(cause.hint)})
 
-        versions = tuple(
-            version.model_copy(
-                update={
-                    "cause": told(version.cause),
-                    "tests": tuple(
-                        test.model_copy(update={"cause": told(test.cause)}) for test in version.tests
-                    ),
-                }
-            )
-            for version in self.versions
-        )
-        return self.model_copy(update={"versions": versions, "cause": told(self.cause)})
+        versions = tuple(version.with_causes(told) for version in self.versions)
+        return self.model_copy(update={"versions": versions, "cause": self.cause and told(self.cause)})
 
     @property
     def exit_code(self) -> int:

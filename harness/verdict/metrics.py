@@ -35,8 +35,10 @@ class Gate(Protocol):
     def max_relative_regression(self) -> float | None: ...
 
 
-def read(value: object, gated: Collection[str] = ()) -> dict[str, float]:
+def read(value: object, gated: Collection[str] = (), told: str = "the task returned") -> dict[str, float]:
     """The numbers in what a task returned, by name; those of nested dicts as "outer.inner".
+
+    `told` says in messages where they are from, such as "reports/metrics.json holds".
 
     True and False count as 1 and 0, so that a gate can ask for them. What Airflow wraps to keep its type
     (NumPy numbers, dataclasses) is unwrapped, and text that is a JSON object is read as that object. Other
@@ -48,7 +50,7 @@ def read(value: object, gated: Collection[str] = ()) -> dict[str, float]:
     """
     value = _unwrapped(_from_json(value))
     if value is None or value in ("", {}, []):
-        raise HarnessError(CauseCode.METRICS_MISSING, "the task returned no metrics", hint=_HINT)
+        raise HarnessError(CauseCode.METRICS_MISSING, f"{told} no metrics", hint=_HINT)
     if not isinstance(value, Mapping):
         raise _invalid(f"the metrics are {_a(value)}, not a mapping of names to numbers")
     metrics: dict[str, float] = {}
@@ -78,7 +80,7 @@ def read(value: object, gated: Collection[str] = ()) -> dict[str, float]:
             hint="harness logs: see where the training went wrong",
         )
     if not metrics:
-        raise _invalid(f"none of what the task returned is a number: {', '.join(map(repr, list(value)[:5]))}")
+        raise _invalid(f"none of what {told} is a number: {', '.join(map(repr, list(value)[:5]))}")
     return metrics
 
 

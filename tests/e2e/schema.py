@@ -72,6 +72,7 @@ _TEXT = _matching("a text", lambda value: isinstance(value, str) and value != ""
 _ANY_TEXT = _matching("a text", lambda value: isinstance(value, str))
 _NUMBER = _matching("a finite number", _is_number)
 _SECONDS = _matching("seconds", lambda value: _is_number(value) and value >= 0)
+_FLAG = _matching("true or false", lambda value: isinstance(value, bool))
 _COUNT = _matching("a count", lambda value: isinstance(value, int) and value >= 0)
 _DIGEST = _matching("a sha256 digest", lambda value: bool(re.fullmatch(r"sha256:[0-9a-f]{64}", value or "")))
 _VERDICT = _matching("a verdict", lambda value: value in ("passed", "failed", "error"))
@@ -104,6 +105,7 @@ _TASK = _mapping(
         "queued_s": _optional(_SECONDS),
         "duration_s": _optional(_SECONDS),
         "peak_memory_bytes": _optional(_COUNT),
+        "skipped_by_test": _FLAG,
     }
 )
 _TEST = _mapping(
@@ -116,6 +118,7 @@ _TEST = _mapping(
         "state": _optional(_TEXT),
         "verdict": _VERDICT,
         "metrics": _each_value(_METRIC),
+        "parameters": _each_value(_ANY_TEXT),
         "tasks": _list_of(_TASK),
         "cause": _optional(_CAUSE),
     }

@@ -67,9 +67,11 @@ def test_links_and_executable_files(root: Path, store: Path) -> None:
     modes = {}
     for layer in layers:
         with tarfile.open(layer.path) as read:
-            modes |= {info.name: info.mode for info in read.getmembers() if info.isfile()}
-    assert modes["opt/airflow/dags/run.sh"] == 0o755
-    assert modes["opt/airflow/dags/a.py"] == 0o644
+            modes |= {info.name: (oct(info.mode), info.uid, info.gid) for info in read.getmembers()}
+    assert modes["opt/airflow/dags/run.sh"] == ("0o775", 50000, 0)
+    assert modes["opt/airflow/dags/a.py"] == ("0o664", 50000, 0)
+    assert modes["opt/airflow"] == modes["opt/airflow/dags"] == ("0o775", 50000, 0), "tasks may write there"
+    assert modes["opt"] == ("0o755", 0, 0)
 
 
 @pytest.mark.parametrize("target", ["/etc/hostname", "../other/c.py", "../../outside"])

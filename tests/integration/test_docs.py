@@ -41,6 +41,7 @@ SETTINGS = {
     "": config.Configuration,
     "image.": config.ImageSettings,
     "tests.NAME.": config.TestSettings,
+    "secrets.": config.SecretsSettings,
     "tests.NAME.metrics.": config.MetricsSource,
     "tests.NAME.gates.METRIC.": config.Gate,
 }

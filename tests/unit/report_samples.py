@@ -5,16 +5,13 @@ from __future__ import annotations
 from harness.errors import CauseCode
 from harness.report.model import (
     Cause,
-    EnvironmentResult,
     GateResult,
-    ImageResult,
-    LayerResult,
-    LockResult,
     Result,
     TaskResult,
     TestResult,
     VersionResult,
 )
+from harness.report.provenance import EnvironmentResult, ImageResult, LayerResult, LockResult
 from harness.verdict.metrics import cause, judge
 
 BASE = {"accuracy": 0.9561403508771929, "log_loss": 0.1123, "rows": 569.0, "fit_s": 0.42}

@@ -20,7 +20,8 @@ MOST_MODULES = 12
 # those above it in this list. A name counts for all below it that have no entry of their own.
 LAYERS = (
     ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.hints"),
-    ("harness.report.model", "harness.report.format"),  # the words of a result, that steps speak
+    # The words of a result, that steps speak.
+    ("harness.report.provenance", "harness.report.model", "harness.report.format"),
     ("harness.verdict.noise",),
     ("harness.host",),
     ("harness.host.docker",),

@@ -10,6 +10,7 @@ import gc
 # Importing makes objects that stay: collecting garbage meanwhile is a third of the CPU time and finds none.
 gc.disable()
 
+import base64  # noqa: E402
 import contextlib  # noqa: E402
 import importlib  # noqa: E402
 import json  # noqa: E402
@@ -18,9 +19,11 @@ import pathlib  # noqa: E402
 import selectors  # noqa: E402
 import shutil  # noqa: E402
 import signal  # noqa: E402
+import ssl  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
+import urllib.error  # noqa: E402
 import urllib.request  # noqa: E402
 
 PASSWORDS = ("/etc/harness/passwords/passwords.json", "/run/airflow/passwords.json")
@@ -69,6 +72,7 @@ REST_AFTER_S = 20.0
 END_WITHIN_S = 30.0
 LOOK_INTERVAL_S = 2.0
 RESTART_AFTER_S = 1.0
+ATTEMPTS = 30
 MOST_FAILURES = 5  # of one component; then the container ends, and the cluster shows it as crashing
 
 
@@ -113,6 +117,8 @@ def become(component: str) -> None:
         os.sched_setaffinity(0, processors)
     if component in NEED_CODE:
         wait_for_code()
+    if component == "dag-processor":
+        take_secrets()
     options.func(options)
 
 
@@ -143,6 +149,37 @@ def wait_for_code() -> None:
     while not pathlib.Path(handed_over).exists():
         time.sleep(0.1)
     os.environ.update(json.loads(pathlib.Path(handed_over).with_name("environment.json").read_bytes()))
+
+
+def take_secrets() -> None:
+    """Set the variables of the project's Secret, if there is one: here DAG files are imported.
+
+    It is asked for, not mounted: a volume of this pod would tell of it a minute after it was made.
+    """
+    account = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    host = f"[{host}]" if ":" in host else host
+    namespace = (account / "namespace").read_text()
+    request = urllib.request.Request(
+        f"https://{host}:{port}/api/v1/namespaces/{namespace}/secrets/{os.environ['HARNESS_CODES_SECRET']}",
+        headers={"Authorization": f"Bearer {(account / 'token').read_text()}"},
+    )
+    context = ssl.create_default_context(cafile=str(account / "ca.crt"))
+    for attempts_left in reversed(range(ATTEMPTS)):
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+                data = json.load(answer).get("data") or {}
+            break
+        except OSError as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code == 404:
+                return
+            if not attempts_left:
+                raise
+            time.sleep(1.0)
+    own = os.environ["HARNESS_VARIABLES"].split(",")
+    os.environ.update(
+        {name: base64.b64decode(value).decode() for name, value in data.items() if name not in own}
+    )
 
 
 def warm_up(processors: set[int]) -> None:

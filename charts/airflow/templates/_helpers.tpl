@@ -96,6 +96,26 @@ capabilities:
 {{- end }}
 {{- end }}
 
+{{/* What runs the code of DAGs mounts besides: the variables of their Secret, and what puts them into Python. */}}
+{{- define "airflow.codeVolumeMounts" -}}
+- name: python
+  mountPath: /etc/harness/python
+  readOnly: true
+- name: code-secrets
+  mountPath: /etc/harness/code-secrets
+  readOnly: true
+{{- end }}
+
+{{- define "airflow.codeVolumes" -}}
+- name: python
+  configMap:
+    name: python
+- name: code-secrets
+  secret:
+    secretName: {{ .Values.codesSecretName }}
+    optional: true
+{{- end }}
+
 {{/* Fills the folders that tasks hand files through, once, from the image. */}}
 {{- define "airflow.seedContainer" -}}
 - name: seed

@@ -88,7 +88,7 @@ def hand_over(path: str, code_root: str) -> str:
     else:
         where = "write it into a folder that [image] shared names in harness.toml"
     return (
-        f"each task runs in a pod of its own, where code is read-only: to hand files on, {where}, "
+        f"each task runs in a pod of its own, and what it writes goes with it: to hand files on, {where}, "
         "or use $HARNESS_ARTIFACTS_URL"
     )
 

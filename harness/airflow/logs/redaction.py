@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote
+from contextlib import suppress
+from urllib.parse import parse_qsl, quote, unquote
 
 MASK = "***"
 SHORTEST_SECRET = 6  # a shorter value would be masked in the middle of ordinary words
@@ -45,6 +47,8 @@ _NAMED = re.compile(
     rf"""(?!\d+(?:[\s,;)}}\]]|$)|(?:None|null|True|False|true|false)\b|\*\*\*|<)"""
     rf"""(?P<value>[^\s"',;&)}}\]\\]{{{SHORTEST_SECRET},}})"""
 )
+# What files of variables hold besides secrets: a word, a small number, a path. Masked, it would take logs apart.
+_ORDINARY = re.compile(r"[A-Za-z]{1,20}|[\d.]{1,7}|(?:~|\.{1,2})?(?:/[\w.-]{1,40})+/?|")
 _SECRET_NAME = re.compile(rf"(?i){_NAME}|(?:^|_)(?:pass|pat|key|auth)$")
 
 
@@ -105,6 +109,48 @@ def secrets_of(environ: Mapping[str, str]) -> set[str]:
     return {value for name, value in environ.items() if _SECRET_NAME.search(name)}
 
 
+def secret_values(environment: Mapping[str, str]) -> set[str]:
+    """What nobody may read of variables that were given as secrets: each value, and the passwords in it."""
+    found: set[str] = set()
+    for name, value in environment.items():
+        if _SECRET_NAME.search(name) or not _ORDINARY.fullmatch(value):
+            found |= {value, value.strip()}
+            found |= {line.strip() for line in value.splitlines() if not _ORDINARY.fullmatch(line.strip())}
+        with suppress(ValueError):  # of a connection, or of a Variable that is a document
+            found |= set(_named_secrets(json.loads(value)))
+        if "://" in value:
+            found |= set(_of_url(value))
+    return {text for text in found if len(text) >= SHORTEST_SECRET}
+
+
+def _named_secrets(document: object, *, named: bool = False) -> Iterator[str]:
+    """The texts in a JSON document that stand under a name that secrets have."""
+    if isinstance(document, dict):
+        for key, entry in document.items():
+            yield from _named_secrets(entry, named=named or bool(_SECRET_NAME.search(str(key))))
+    elif isinstance(document, list):
+        for entry in document:
+            yield from _named_secrets(entry, named=named)
+    elif isinstance(document, str):
+        if named:
+            yield document
+        with suppress(ValueError):  # a connection's `extra` is a document in a document
+            if document.lstrip().startswith("{"):
+                yield from _named_secrets(json.loads(document), named=named)
+
+
+def _of_url(text: str) -> Iterator[str]:
+    """A URL's password, and its parameters that are named as secrets are, as they are written and as they are meant."""
+    login, _, _ = text.partition("://")[2].rpartition("@")
+    parameters = parse_qsl(text.partition("?")[2])
+    for found in (
+        login.partition(":")[2],
+        *(value for name, value in parameters if _SECRET_NAME.search(name)),
+    ):
+        yield from (found, unquote(found))
+
+
 def _forms(secret: str) -> set[str]:
-    """A secret as it is, in a URL, and as Kubernetes keeps it."""
-    return {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
+    """A secret as it is, in a URL, in JSON, and as Kubernetes keeps it."""
+    in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode(), *in_json}

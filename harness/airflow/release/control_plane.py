@@ -104,6 +104,20 @@ def execute(
     server: Server, namespace: str, pod: str, argv: Sequence[str], stdin: Iterable[bytes] = ()
 ) -> None:
     """Run a program in the control plane. Raises HarnessError(DEPLOY_FAILED) with its last lines."""
+    _run(server, namespace, pod, argv, stdin)
+
+
+def output(server: Server, api: KubernetesApi, namespace: str, argv: Sequence[str]) -> str:
+    """What a program prints in the control plane. Raises HarnessError(DEPLOY_FAILED), also when there is none."""
+    pod = find(api, namespace)
+    if pod is None:
+        raise HarnessError(
+            CauseCode.DEPLOY_FAILED, f"{namespace} has no control plane any more", hint="harness status"
+        )
+    return _run(server, namespace, str(pod["metadata"]["name"]), argv, ()).decode(errors="replace")
+
+
+def _run(server: Server, namespace: str, pod: str, argv: Sequence[str], stdin: Iterable[bytes]) -> bytes:
     words: list[str | Path] = [
         server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin",
         "--namespace", namespace, pod, "--container", "control-plane", "--", *argv,
@@ -117,6 +131,7 @@ def execute(
             evidence=lines[-8:],
             hint="harness test",
         )
+    return done.stdout
 
 
 def events(api: KubernetesApi, namespace: str) -> list[str]:

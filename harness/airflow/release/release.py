@@ -30,7 +30,8 @@ CLAIMS_GO_S = 2.0
 class Release:
     """What a version's Airflow is made from. `namespace` is the version's name everywhere.
 
-    `env` is what the image sets for the code of its DAGs.
+    `env` is what the image sets for the code of its DAGs, `secrets` what the project's working tree gives it besides;
+    `mlflow`: it has a tracking server of its own.
     """
 
     namespace: str
@@ -45,6 +46,8 @@ class Release:
     shared: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     ca_bundle: str = field(default="", repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mlflow: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
         "baseUrl": release.base_url,
         "apiUser": USER,
     }
+    if release.mlflow:
+        values["mlflow"] = {"enabled": True}
     if release.shared:
         values["shared"] = [
             {"path": path, "subPath": f"shared/{index}"} for index, path in enumerate(release.shared)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from harness.airflow.release import control_plane, release
+from harness.airflow.release import code_environment, control_plane, release
 from harness.airflow.release.release import Login, Release
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
@@ -80,7 +80,7 @@ def make(api: KubernetesApi, helm: Helm, server: Server, wanted: Release, depend
     _remove_unusable(api, server, wanted.project, wanted_key)
     if is_there(api, wanted_key) or is_there(api, wanted_key, UNFINISHED):
         return
-    blank = replace(wanted, image=dependencies, commit="", ref="", tag="")
+    blank = replace(wanted, image=dependencies, commit="", ref="", tag="", secrets={}, mlflow=False)
     release.create_namespace(api, blank, role=UNFINISHED, extra={KEY: wanted_key})
     release.prepare(api, blank, server)
     release.install(helm, blank, standby=dependencies)
@@ -121,7 +121,7 @@ def hand_over(
     template = release.pod_template(helm, taken, standby=dependencies)
     pod = _running_pod(api, taken.namespace, deadline_s=deadline_s, on_change=on_change)
     on_change("its code and pod template are handed over")
-    environment = json.dumps(dict(taken.env)).encode()
+    environment = json.dumps(code_environment.handed_over(taken)).encode()
     archive = itertools.chain(
         _file("pod.yaml", template.encode()), _file("environment.json", environment), _code(layers)
     )

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from harness.airflow.logs.redaction import redact
+from harness.airflow.logs.redaction import Redactor, secret_values
 from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
-from harness.airflow.release import release
+from harness.airflow.release import code_environment, release
 from harness.cluster import labels
 from harness.cluster.running_cluster import RunningCluster
 from harness.errors import CauseCode, HarnessError
@@ -104,6 +104,7 @@ def access(running: RunningCluster, version: Version) -> Access:
 
 def logs(running: RunningCluster, version: Version, *, task: str = "") -> Iterator[Log]:
     """The logs of a version's task pods, or of those of one task; without any, those of the control plane."""
+    redactor = Redactor(secret_values(code_environment.given(running.api, version.namespace)))
     pods = ClusterPods(running.api, version.namespace, running.cluster.name).pods()
     chosen = [pod for pod in pods if not task or task in {pod.task_id, _label(pod), pod.name}]
     if task and not chosen:
@@ -114,16 +115,18 @@ def logs(running: RunningCluster, version: Version, *, task: str = "") -> Iterat
             hint=f"harness logs --task {near[0]}" if near else "harness logs",
         )
     for pod in sorted(chosen, key=lambda each: (each.created_at is None, each.created_at)):
-        yield Log(f"{_label(pod)} ({pod.name})", _text(running, version.namespace, pod.name, "base"))
+        yield Log(
+            f"{_label(pod)} ({pod.name})", _text(running, version.namespace, pod.name, "base", redactor)
+        )
     if task:
         return
     path = f"/api/v1/namespaces/{version.namespace}/pods"
     for item in running.api.list(
-        path, labelSelector="app.kubernetes.io/component in (control-plane,triggerer)"
+        path, labelSelector="app.kubernetes.io/component in (control-plane,triggerer,mlflow)"
     ):
         for container in item["spec"]["containers"]:
             pod_name = item["metadata"]["name"]
-            text = _text(running, version.namespace, pod_name, container["name"])
+            text = _text(running, version.namespace, pod_name, container["name"], redactor)
             yield Log(f"{container['name']} ({pod_name})", text)
 
 
@@ -131,9 +134,9 @@ def _label(pod: Pod) -> str:
     return pod.task_id if pod.map_index < 0 else f"{pod.task_id}[{pod.map_index}]"
 
 
-def _text(running: RunningCluster, namespace: str, pod: str, container: str) -> str:
+def _text(running: RunningCluster, namespace: str, pod: str, container: str, redactor: Redactor) -> str:
     text = running.api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", container=container)
-    return redact(text or "(nothing was logged)\n")
+    return redactor.known(text or "(nothing was logged)\n")
 
 
 def _version(running: RunningCluster, item: dict[str, object]) -> Version:

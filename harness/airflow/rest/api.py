@@ -87,15 +87,25 @@ class AirflowApi(Session):
         found = self.pages("importErrors", "import_errors", {"order_by": "filename"}, deadline_s)
         return tuple(DagImportError.of(data) for data in found)
 
-    def unpause(self, dag_id: str, *, deadline_s: float | None = None) -> None:
-        """Let the scheduler run this DAG."""
+    def pause(self, dag_id: str, *, paused: bool, deadline_s: float | None = None) -> None:
+        """Let the scheduler start nothing of this DAG, or let it run again."""
         self.json(
             "PATCH",
             f"dags/{_part(dag_id)}",
             deadline_s=deadline_s,
             params={"update_mask": "is_paused"},
-            body={"is_paused": False},
+            body={"is_paused": paused},
         )
+
+    def set_succeeded(
+        self, dag_id: str, run_id: str, task: TaskInstance, *, deadline_s: float | None = None
+    ) -> None:
+        """Set a task instance's state to `success`; nothing happens where it is that already."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{_part(task.task_id)}"
+        path += f"/{task.map_index}" if task.map_index >= 0 else ""
+        response = self.send("PATCH", path, deadline_s=deadline_s, body={"new_state": "success"})
+        if response.status_code != 409:
+            checked(response)
 
     def trigger(
         self,
@@ -213,6 +223,23 @@ class AirflowApi(Session):
         """All pools, by name."""
         found = self.pages("pools", "pools", {"order_by": "name"}, deadline_s)
         return tuple(Pool.of(data) for data in found)
+
+    def set_pool(
+        self, name: str, slots: int, description: str = "", *, deadline_s: float | None = None
+    ) -> None:
+        """Make a pool, or change the one of that name."""
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+        response = self.send("POST", "pools", deadline_s=deadline_s, body=body)
+        if response.status_code == 409:
+            changed = {"pool": name, **{key: body[key] for key in ("slots", "include_deferred")}}
+            response = self.send(
+                "PATCH",
+                f"pools/{_part(name)}",
+                deadline_s=deadline_s,
+                params={"update_mask": "slots"},
+                body=changed,
+            )
+        checked(response)
 
     def cancel(self, dag_id: str, run_id: str, *, deadline_s: float | None = None) -> None:
         """Set a run's state to failed, which stops its tasks."""

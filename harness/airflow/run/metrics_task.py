@@ -28,7 +28,8 @@ def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: Ru
     Raises HarnessError: METRICS_MISSING when the DAG has no such task, it was skipped, or it handed over nothing under
     the key; METRICS_INVALID when it is mapped.
     """
-    instances = [task for task in outcome.tasks if task.task_id == source.task]
+    task_id = source.task or ""
+    instances = [task for task in outcome.tasks if task.task_id == task_id]
     if not instances:
         known = ", ".join(sorted({task.task_id for task in outcome.tasks}))
         raise HarnessError(
@@ -48,9 +49,9 @@ def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: Ru
             "it is mapped: which of its instances' numbers count can't be known",
             hint="let a task after it return the numbers, and name that in `metrics` of harness.toml",
         )
-    value = api.xcom(dag_id, outcome.run.run_id, source.task, source.key)
+    value = api.xcom(dag_id, outcome.run.run_id, task_id, source.key)
     if value is None:
-        keys = api.xcom_keys(dag_id, outcome.run.run_id, source.task)
+        keys = api.xcom_keys(dag_id, outcome.run.run_id, task_id)
         if source.key != RETURNED or any(key != RETURNED for key in keys):
             raise _nothing_under(source, keys)
     return value

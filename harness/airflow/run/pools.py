@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import Pool, TaskInstance
 from harness.errors import CauseCode, HarnessError
+from harness.project import airflow_settings
 
 # How long a task may be `scheduled` before its pool is looked at: usually it is for a moment, or until others end.
 PATIENCE_S = 15.0
@@ -21,7 +23,9 @@ def never(task: TaskInstance, pools: Iterable[Pool]) -> HarnessError | None:
         return HarnessError(
             CauseCode.TASK_FAILED,
             f"task {task.label} waits for pool {task.pool!r}, which does not exist",
-            hint=f"take `pool={task.pool!r}` out of the task: a version's Airflow has no pool but {names}",
+            hint=f"a version has no pool but {names}: name a file with it in harness.toml, "
+            f'[secrets] airflow_settings = "airflow_settings.yaml", which holds '
+            f"airflow: {{pools: [{{pool_name: {task.pool}, pool_slot: 1}}]}}",
             task_id=task.task_id,
         )
     if 0 <= slots < task.pool_slots:
@@ -32,6 +36,12 @@ def never(task: TaskInstance, pools: Iterable[Pool]) -> HarnessError | None:
             task_id=task.task_id,
         )
     return None
+
+
+def make(api: AirflowApi, wanted: Iterable[airflow_settings.Pool]) -> None:
+    """Make the pools that a project's settings have, or let those that are there have as many slots."""
+    for pool in wanted:
+        api.set_pool(pool.name, pool.slots, pool.description)
 
 
 @dataclass

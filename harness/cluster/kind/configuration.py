@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
+from harness.cluster.kind import encryption
 from harness.host import cache, process
 from harness.image.node import CACHE_ON_NODE
 
@@ -14,8 +16,11 @@ SERVICE_SUBNET = "10.96.0.0/16"
 KIND_LABEL = "io.x-k8s.kind.cluster"  # on its containers: the cluster's name
 
 
-def configuration(name: str, image: str) -> dict[str, object]:
-    """A cluster of one node, in kind's own format; `image` is the node's."""
+def configuration(name: str, image: str, encrypted_with: Path) -> dict[str, object]:
+    """A cluster of one node, in kind's own format; `image` is the node's.
+
+    `encrypted_with`: the folder on this machine with what its API server encrypts Secrets with.
+    """
     kubelet = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -46,9 +51,14 @@ def configuration(name: str, image: str) -> dict[str, object]:
                     {"containerPort": GATEWAY_NODE_PORT, "hostPort": 0, "listenAddress": "127.0.0.1"}
                 ],
                 "extraMounts": [
-                    {"hostPath": str(cache.root()), "containerPath": CACHE_ON_NODE, "readOnly": True}
+                    {"hostPath": str(cache.root()), "containerPath": CACHE_ON_NODE, "readOnly": True},
+                    {
+                        "hostPath": str(encrypted_with),
+                        "containerPath": encryption.FOLDER_ON_NODE,
+                        "readOnly": True,
+                    },
                 ],
-                "kubeadmConfigPatches": [json.dumps(kubelet)],
+                "kubeadmConfigPatches": [json.dumps(kubelet), json.dumps(encryption.api_server())],
             }
         ],
     }

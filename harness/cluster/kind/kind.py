@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.cluster.kind import encryption
 from harness.cluster.kind.configuration import (
     GATEWAY_NODE_PORT,
     KIND_LABEL,
@@ -122,7 +123,8 @@ def create(
     folder.mkdir(parents=True, exist_ok=True)
     cache.root().mkdir(parents=True, exist_ok=True)
     file = folder / "kind.json"
-    file.write_text(json.dumps(configuration(name, image)), encoding="utf-8")
+    made = configuration(name, image, encryption.write_configuration(folder))
+    file.write_text(json.dumps(made), encoding="utf-8")
     kept, exported = folder / "kubeconfig", folder / "kubeconfig.yaml"
     for old in (kept, exported):  # with one of a cluster before, half of this one would pass for the whole
         old.unlink(missing_ok=True)
@@ -138,15 +140,7 @@ def create(
         _spread_layers(node_name(name))
         on_node()
 
-    argv: list[str | Path] = [
-        tools.kind,
-        "create",
-        "cluster",
-        "--config",
-        file,
-        "--kubeconfig",
-        exported,
-    ]
+    argv: list[str | Path] = [tools.kind, "create", "cluster", "--config", file, "--kubeconfig", exported]
     process.stream(
         [*argv, "--wait", "0s", "--retain"],
         on_line=show,

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from harness.cluster import labels
+from harness.cluster.api import KubernetesApi, KubernetesError
 from harness.cluster.services.database import Server
+from harness.cluster.services.services import NAMESPACE
 from harness.errors import HarnessError
 
 DATABASE = "harness"
 KEPT_DAYS = 90
+_SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+_KEYS_NAME = "kept-results"
 _TABLE = """
     CREATE TABLE IF NOT EXISTS result (
       key text PRIMARY KEY,
@@ -85,6 +92,24 @@ class Results:
             self.server.query(_TABLE, DATABASE)
         except HarnessError:
             self.server.query(_TABLE, DATABASE)
+
+
+def key(api: KubernetesApi) -> bytes:
+    """The cluster's own key, made when first needed: what results depend on and nobody may read goes through it."""
+    while True:
+        found = api.get(f"{_SECRETS}/{_KEYS_NAME}")
+        if found is not None:
+            return base64.b64decode(found["data"]["key"])
+        metadata = {"name": _KEYS_NAME, "labels": labels.ours(role="results")}
+        text = secrets.token_hex(32)
+        try:
+            api.create(
+                _SECRETS,
+                {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": text}},
+            )
+        except KubernetesError as error:
+            if error.status != 409:  # another client was first
+                raise
 
 
 def _key(key: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,13 +17,14 @@ from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import DagRun, TaskInstance
-from harness.airflow.run import metrics_task
+from harness.airflow.run import metrics_file, metrics_task, mlflow_run, skipping
 from harness.airflow.run.following import RunOutcome, follow
+from harness.airflow.run.reported import Reported
 from harness.engine.testing.diagnosis import Diagnosis
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.project.commit import Commit
-from harness.project.configuration import TestSettings
+from harness.project.configuration import MetricsSource, TestSettings
 from harness.report.model import Cause, MetricResult, TaskResult, TestResult
 from harness.verdict import metrics
 
@@ -49,6 +50,9 @@ class DagTest:
     before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
     image: str = ""  # the version's, by name
     gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
+    is_base: bool = False  # of a comparison: it may lack what is new
+    shared: Sequence[str] = ()  # the folders below /opt/airflow that lie on the version's volume
+    execute: Callable[[Sequence[str]], str] = lambda _: ""  # what a program prints in the control plane
 
 
 def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | None]:
@@ -69,8 +73,7 @@ def run(dag_test: DagTest, progress: Progress) -> TestResult:
         _parse(dag_test, progress, phases)
         dag_test.before_run()
         started_s = time.monotonic()
-        dag_test.api.unpause(dag_test.settings.dag)
-        dag_test.api.trigger(dag_test.settings.dag, dag_test.settings.conf, dag_test.logical_date, run_id)
+        _begin(dag_test, progress, run_id)
         dag_run = f"DAG run {run_id} of {dag_test.settings.dag}"
         with progress.step(dag_run) as step, dag_test.pods.watched() as pods:
             outcome = follow(
@@ -79,7 +82,7 @@ def run(dag_test: DagTest, progress: Progress) -> TestResult:
                 dag_test.settings.dag,
                 run_id,
                 timeout_s=dag_test.settings.timeout,
-                on_task=lambda task, pod: _tell(progress, step, task, pod),
+                on_task=lambda task, pod: _tell(dag_test, progress, step, task, pod),
                 on_pods=lambda found: _look(dag_test, step, found, run_id),
                 on_deferred=lambda: _start_triggerer(dag_test, progress),
                 on_lost=lambda text: _lost(progress, step, text),
@@ -112,7 +115,18 @@ def _parse(dag_test: DagTest, progress: Progress, phases: dict[str, float]) -> N
         progress.note(f"beside it, {warning.place} can't be imported: {warning.message}")
 
 
-def _tell(progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -> None:
+def _begin(dag_test: DagTest, progress: Progress, run_id: str) -> None:
+    api, settings = dag_test.api, dag_test.settings
+    api.pause(settings.dag, paused=bool(settings.skip))
+    api.trigger(settings.dag, settings.conf, dag_test.logical_date, run_id)
+    if settings.skip:
+        skipped = skipping.start(api, settings, run_id, lacking=dag_test.is_base)
+        progress.note(f"    skipped by the test: {', '.join(skipped) or 'no task of this DAG'}")
+
+
+def _tell(dag_test: DagTest, progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -> None:
+    if dag_test.settings.skips(task.task_id):
+        return
     step.update(f"{task.label} {task.state}")
     if not task.ended:
         return
@@ -155,14 +169,25 @@ def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float]) ->
     if source is None:
         return _result(dag_test, outcome, phases, {}, None)
     try:
-        found = metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome)
-        values = metrics.read(found, {*dag_test.gated, *dag_test.settings.gates})
+        found = _reported(dag_test, source, outcome)
+        values = metrics.read(found.value, {*dag_test.gated, *dag_test.settings.gates}, found.told)
     except HarnessError as error:
-        error.task_id = source.task
-        error.message = f"task {source.task}: {error.message}"
+        if source.task is not None:
+            error.task_id = source.task
+            error.message = f"task {source.task}: {error.message}"
         return _result(dag_test, outcome, phases, {}, Cause.of(error))
     judged = metrics.judge(values, dag_test.settings.gates)
-    return _result(dag_test, outcome, phases, judged, metrics.cause(judged))
+    result = _result(dag_test, outcome, phases, judged, metrics.cause(judged))
+    return result.model_copy(update={"parameters": dict(found.parameters)})
+
+
+def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> Reported:
+    """The run's numbers, from where the test takes them; raises HarnessError(METRICS_MISSING, METRICS_INVALID)."""
+    if source.mlflow:
+        return mlflow_run.last(dag_test.execute, outcome.run)
+    if source.file is not None:
+        return metrics_file.written(dag_test.execute, source.file, dag_test.shared, outcome.run)
+    return Reported(metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome))
 
 
 def _refuse_duplicates(dag_test: DagTest) -> None:
@@ -197,7 +222,7 @@ def _result(
 ) -> TestResult:
     run = outcome.run if outcome else None
     if outcome is not None:
-        phases |= _task_phases(outcome)
+        phases |= _task_phases(dag_test, outcome)
     return TestResult(
         name=dag_test.name,
         dag_id=dag_test.settings.dag,
@@ -207,7 +232,7 @@ def _result(
         verdict=cause.verdict if cause else "passed",
         metrics=judged,
         tasks=tuple(
-            _task(outcome.run, task, outcome.pod_of(task), dag_test.image) for task in _ordered(outcome.tasks)
+            _task(dag_test, outcome.run, task, outcome.pod_of(task)) for task in _ordered(outcome.tasks)
         )
         if outcome
         else (),
@@ -222,16 +247,22 @@ def _ordered(tasks: tuple[TaskInstance, ...]) -> list[TaskInstance]:
     )
 
 
-def _task_phases(outcome: RunOutcome) -> dict[str, float]:
+def _task_phases(dag_test: DagTest, outcome: RunOutcome) -> dict[str, float]:
     """Seconds from the trigger to the first line of user code, as the cluster's own times have it."""
     run: DagRun = outcome.run
-    starts = [task.started_at for task in outcome.tasks if task.started_at]
+    ran = (task for task in outcome.tasks if not dag_test.settings.skips(task.task_id))
+    starts = [task.started_at for task in ran if task.started_at]
     if not starts or run.queued_at is None:
         return {}
     return {"first_task_s": max(timedelta(0), min(starts) - run.queued_at).total_seconds()}
 
 
-def _task(run: DagRun, task: TaskInstance, pod: Pod | None, image: str) -> TaskResult:
+def _task(dag_test: DagTest, run: DagRun, task: TaskInstance, pod: Pod | None) -> TaskResult:
+    image = dag_test.image
+    if dag_test.settings.skips(task.task_id):
+        return TaskResult(
+            task_id=task.task_id, map_index=task.map_index, state=task.state, skipped_by_test=True
+        )
     return TaskResult(
         task_id=task.task_id,
         map_index=task.map_index,

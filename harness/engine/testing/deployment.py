@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from harness.airflow.release import control_plane, release, standby
+from harness.airflow.release import code_environment, control_plane, release, standby
 from harness.airflow.release.release import Login, Release
 from harness.airflow.rest import session
 from harness.airflow.rest.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
@@ -80,6 +80,7 @@ class Deployment:
             return None
         taken = self.namespace = found.release.namespace
         try:
+            code_environment.give_secrets(running.api, found.release)
             with (
                 self.phase("deploy_s"),
                 self.progress.step(f"Airflow of {wanted.tag}, which stood by") as step,
@@ -117,6 +118,7 @@ class Deployment:
         ):
             self.namespace = wanted.namespace
             release.create_namespace(api, wanted)
+            code_environment.give_secrets(api, wanted)
             step.update("copying the database template")
             try:
                 return release.prepare(api, wanted, server)
@@ -173,6 +175,9 @@ def release_of(
     foundation: Foundation,
     project: str,
     image: Image,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    mlflow: bool = False,
 ) -> Release:
     """What the Airflow of a commit is made from, in a namespace that was never used before."""
     namespace = release.new_namespace(project)
@@ -190,6 +195,8 @@ def release_of(
         shared=settings.shared,
         env=settings.env,
         ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
+        secrets=secrets or {},
+        mlflow=mlflow,
     )
 
 

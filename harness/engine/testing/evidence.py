@@ -18,9 +18,9 @@ from typing import Any
 
 from harness import __version__, versions
 from harness.airflow.logs.log_keeper import LogKeeper
-from harness.airflow.logs.redaction import Redactor, secrets_of
+from harness.airflow.logs.redaction import Redactor, secret_values, secrets_of
 from harness.airflow.pods.watch import ClusterPods
-from harness.airflow.release import release
+from harness.airflow.release import code_environment, release
 from harness.cluster.api import Manifest
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
@@ -169,8 +169,14 @@ def _known_secrets(running: RunningCluster, namespace: str) -> set[str]:
 def _values(secret: Manifest) -> Iterator[str]:
     import base64
 
-    for key, encoded in (secret.get("data") or {}).items():
-        text = base64.b64decode(encoded).decode(errors="replace")
+    texts = {
+        key: base64.b64decode(encoded).decode(errors="replace")
+        for key, encoded in (secret.get("data") or {}).items()
+    }
+    if secret["metadata"]["name"] == code_environment.NAME:
+        yield from secret_values(texts)
+        return
+    for key, text in texts.items():
         yield text
         if key == "passwords.json":
             with suppress(ValueError, AttributeError):
@@ -182,7 +188,7 @@ def _values(secret: Manifest) -> Iterator[str]:
 def _component_logs(running: RunningCluster, namespace: str) -> Iterator[tuple[str, Callable[[], str]]]:
     """The logs of Airflow's own pods, and of those of harness-system; of restarted containers the last one's too."""
     for place, selector in (
-        (namespace, "app.kubernetes.io/component in (control-plane,triggerer)"),
+        (namespace, "app.kubernetes.io/component in (control-plane,triggerer,mlflow)"),
         (services.NAMESPACE, ""),
     ):
         pods: list[Manifest] = []

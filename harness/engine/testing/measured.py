@@ -19,7 +19,7 @@ from harness.project.configuration import TestSettings
 from harness.report.model import TestResult
 from harness.verdict.comparison import Runs, seeds
 
-FORMAT = 1  # part of every key: raise it when the same inputs give other documents
+FORMAT = 2  # part of every key: raise it when the same inputs give other documents
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,11 @@ class Wanted:
     date: datetime
 
 
-def wanted(plan: Plan, image_digest: str) -> tuple[Wanted, ...]:
-    """The runs of a plan: of each test one for each logical date, with its seed, and without gates."""
+def wanted(plan: Plan, image_digest: str, secrets: str | None = None) -> tuple[Wanted, ...]:
+    """The runs of a plan: of each test one for each logical date, with its seed, and without gates.
+
+    `secrets`: what tells those that the version gets from others, without telling what they are.
+    """
     found = []
     for name, settings in plan.tests.items():
         dates = plan.dates[name]
@@ -41,12 +44,13 @@ def wanted(plan: Plan, image_digest: str) -> tuple[Wanted, ...]:
         for index, date in enumerate(dates):
             conf = settings.conf | ({"seed": chosen[index]} if chosen else {})
             run = settings.model_copy(update={"conf": conf, "gates": {}})
-            found.append(Wanted(key_of(run, image_digest, date), name, run, date))
+            found.append(Wanted(key_of(run, image_digest, date, secrets), name, run, date))
     return tuple(found)
 
 
-def key_of(settings: TestSettings, image_digest: str, date: datetime) -> str:
-    """SHA-256 of what a run's numbers depend on: the image (code, dependencies, base), DAG, conf, date, metrics."""
+def key_of(settings: TestSettings, image_digest: str, date: datetime, secrets: str | None = None) -> str:
+    """SHA-256 of what a run's numbers depend on: the image (code, dependencies, base), DAG, conf, date, metrics,
+    the tasks that were left out, and what stands for the secrets."""
     parts = [
         FORMAT,
         image_digest,
@@ -54,6 +58,8 @@ def key_of(settings: TestSettings, image_digest: str, date: datetime) -> str:
         settings.conf,
         date.astimezone(UTC).isoformat(),
         settings.metrics.model_dump() if settings.metrics else None,
+        settings.skip,
+        secrets,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

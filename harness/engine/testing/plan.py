@@ -18,6 +18,7 @@ from harness.progress import Progress
 from harness.project.commit import WORKING_TREE, Commit
 from harness.project.configuration import Gate, TestSettings
 from harness.project.project import Project, load
+from harness.project.secrets import Secrets, read
 from harness.project.values import LOGICAL_YEARS
 from harness.report.model import Cause, VersionResult
 from harness.verdict.comparison import seeds
@@ -54,7 +55,7 @@ class Plan:
     """One version to be tested. `dates` are the logical dates of each test's runs, one for each seed.
 
     `base` is the plan of the version that it is compared with, `base_gates` what that one's own configuration
-    asks of each test.
+    asks of each test. `secrets` are the asking side's, whatever the commit says.
     """
 
     project: Project
@@ -65,6 +66,12 @@ class Plan:
     reuse: bool = False
     base: Plan | None = None
     base_gates: Mapping[str, Mapping[str, Gate]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
+
+    @property
+    def uses_mlflow(self) -> bool:
+        """Whether a test takes its metrics from MLflow, so that the version needs a server of it."""
+        return any(test.metrics is not None and test.metrics.mlflow for test in self.tests.values())
 
     @property
     def runs(self) -> int:
@@ -83,6 +90,12 @@ def plans(
     project = request.project or load(start)
     if request.base is None:
         project.tests(request.names)
+    secrets = read(project)
+    if secrets.passed_over:
+        told = ", ".join(secrets.passed_over)
+        progress.note(
+            f"{project.configuration.secrets.env_file}: of harness or Airflow itself, passed over: {told}"
+        )
     made: list[Plan] = []
     refused: list[VersionResult] = []
     bases: dict[str, Plan] = {}
@@ -101,7 +114,8 @@ def plans(
         tests = asking.tests(request.names)
         if request.base is None:
             dates = run_dates(tests, commit.date, request.repeat)
-            made.append(Plan(asking, commit, found, _seeded(tests, request.repeat), dates))
+            seeded = _seeded(tests, request.repeat)
+            made.append(Plan(asking, commit, found, seeded, dates, secrets=secrets))
             continue
         sha = base_of(project, request.base, ref, progress)
         base_commit, base_found = _checked(project, sha, "base", opened)
@@ -114,13 +128,22 @@ def plans(
         if key not in bases:
             named = base_found.model_copy(update={"ref": request.base})
             ungated = {name: each.model_copy(update={"gates": {}}) for name, each in tests.items()}
-            bases[key] = Plan(
-                asking, replace(base_commit, ref=request.base), named, ungated, dates, request.reuse
-            )
+            again = replace(base_commit, ref=request.base)
+            bases[key] = Plan(asking, again, named, ungated, dates, request.reuse, secrets=secrets)
             made.insert(len(bases) - 1, bases[key])
         gates = _gates(project, base_commit)
         made.append(
-            Plan(asking, commit, found, tests, dates, request.reuse and request.reuse_head, bases[key], gates)
+            Plan(
+                asking,
+                commit,
+                found,
+                tests,
+                dates,
+                request.reuse and request.reuse_head,
+                bases[key],
+                gates,
+                secrets,
+            )
         )
     return made, refused
 

@@ -8,24 +8,26 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.logs.redaction import Redactor, secret_values
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.release import release, standby
 from harness.airflow.rest.api import AirflowApi
 from harness.cluster.running_cluster import RunningCluster
+from harness.cluster.services import kept_results
 from harness.engine.admission.admission import Admission, Ticket
-from harness.engine.testing import dag_test, measured, memory
+from harness.engine.testing import measured, memory
 from harness.engine.testing.deployment import Deployment, release_of
 from harness.engine.testing.ending import Ending, Successor, mark
 from harness.engine.testing.evidence import Evidence
 from harness.engine.testing.plan import Plan, Request
+from harness.engine.testing.runs import Runs
 from harness.engine.version import image_result
 from harness.errors import UNREACHABLE, CauseCode, HarnessError
 from harness.host import disk, process
 from harness.image.build import Foundation, build_foundation, image_of
 from harness.image.oci import Image
 from harness.isolation.receipt import Canaries, cause_of
-from harness.progress import Progress
+from harness.progress import Changed, Progress
 from harness.report import format
 from harness.report.model import Cause, TestResult, VersionResult
 from harness.verdict import comparison
@@ -48,6 +50,9 @@ class VersionTest:
     known: Future[VersionResult] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
+        # Whatever its code says, what the project gave it in secret is told nowhere.
+        self.redact = Redactor(secret_values(self.plan.secrets.environment))
+        self.progress = Changed(self.progress, self.redact.known)
         self.found = self.plan.found
         self.deployment = Deployment(self.running, self.progress, phases=dict(self.found.phases))
         self.stopped = threading.Event()
@@ -103,7 +108,8 @@ class VersionTest:
             self._give_way()
         judged = self._judged(measured_runs, self._runs_of(base))
         self._check_stopped()
-        return self._with_evidence(self.found.model_copy(update={"tests": judged}))
+        found = self.found.model_copy(update={"tests": judged})
+        return self._with_evidence(found.with_causes(lambda cause: cause.told(self.redact.known)))
 
     def stop(self) -> None:
         """End it at the next step, wherever it is; its namespace begins to go."""
@@ -134,7 +140,7 @@ class VersionTest:
     def _measured(self) -> comparison.Runs:
         """The runs of all tests, those measured before among them."""
         foundation, image = self._built()
-        wanted = measured.wanted(self.plan, image.digest)
+        wanted = measured.wanted(self.plan, image.digest, self._fingerprint())
         kept: dict[str, TestResult] = {}
         if self.plan.reuse:
             with self.progress.waiting("asking the cluster what was measured before"):
@@ -145,7 +151,11 @@ class VersionTest:
             with process.threads(3) as executor, self._deployed(foundation, image, executor) as airflow:
                 planting = executor.submit(Canaries.plant, self.running, airflow, self.namespace or "")
                 keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
-                made = self._tested(airflow, missing, keeper)
+                runs = Runs(
+                    self.running, airflow, self._pods, self.plan, self.found, keeper,
+                    self.deployment.settled, self.pause,
+                )  # fmt: skip
+                made = runs.made(missing, self.progress)
                 try:
                     if not any(run.cause and run.cause.code in UNREACHABLE for run in made.values()):
                         self._check_isolation(planting, list(made.values()))
@@ -161,6 +171,11 @@ class VersionTest:
             self.progress.note(f"measured before, at {first.kept_at}: --no-cache measures again")
         return measured.by_test(wanted, kept | made)
 
+    def _fingerprint(self) -> str | None:
+        """What tells the secrets that the version gets from others: another warehouse is another measurement."""
+        secrets = self.plan.secrets
+        return secrets.fingerprint(kept_results.key(self.running.api)) if secrets.environment else None
+
     def _built(self) -> tuple[Foundation, Image]:
         plan, commit = self.plan, self.plan.commit
         settings = plan.project.image_settings(commit)
@@ -175,16 +190,18 @@ class VersionTest:
             )
             image = image_of(commit, settings, foundation, project=plan.project.name)
             step.done(image.digest[:19])
-        self.found = self.found.model_copy(
-            update={"image": image_result(image, foundation, python=settings.python)}
-        )
+        made_of = image_result(image, foundation, python=settings.python)
+        self.found = self.found.model_copy(update={"image": made_of})
         return foundation, image
 
     def _deployed(self, foundation: Foundation, image: Image, executor: Executor) -> AirflowApi:
         """The commit's Airflow, once it is its turn."""
         commit, project = self.plan.commit, self.plan.project
         settings = project.image_settings(commit)
-        wanted = release_of(self.running, commit, settings, foundation, project.name, image)
+        wanted = release_of(
+            self.running, commit, settings, foundation, project.name, image,
+            secrets=self.plan.secrets.environment, mlflow=self.plan.uses_mlflow,
+        )  # fmt: skip
         following = release.new_namespace(project.name)
         self._successor = Successor(wanted, foundation, settings.code, following)
         self._enter(image)
@@ -210,35 +227,6 @@ class VersionTest:
         if self._ticket is not None:
             with suppress(HarnessError):  # it expires
                 self._ticket.release()
-
-    def _tested(
-        self, airflow: AirflowApi, missing: Sequence[measured.Wanted], keeper: LogKeeper
-    ) -> dict[str, TestResult]:
-        """The results of the runs that are missing, by their keys; after a test's first failure no more of it."""
-        commit = self.plan.commit
-        folder = self.plan.project.image_settings(commit).dags_folder
-        made: dict[str, TestResult] = {}
-        failed: set[str] = set()
-        for each in missing:
-            if each.test not in failed:
-                wanted = dag_test.DagTest(
-                    airflow,
-                    self._pods,
-                    each.test,
-                    each.settings,
-                    each.date,
-                    folder,
-                    dag_test.source_reader(commit, folder),
-                    self.pause,
-                    keeper,
-                    self.deployment.settled,
-                    self.found.image.name if self.found.image else "",
-                    tuple(self.plan.tests[each.test].gates),
-                )
-                made[each.key] = dag_test.run(wanted, self.progress)
-                if made[each.key].verdict != "passed":
-                    failed.add(each.test)
-        return made
 
     def _check_isolation(self, planting: Future[Canaries], runs: Sequence[TestResult]) -> None:
         """The version's receipt; when it failed, that is the version's cause."""

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from harness.report import format, ingredients, phases, task_numbers
-from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
+from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+from harness.report.provenance import ImageResult
 
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<#~@$])")
@@ -139,6 +140,10 @@ def _test(test: TestResult) -> list[str]:
         blocks.append(_metrics(test.metrics))
     if noise := format.noise(test):
         blocks.append(text(noise))
+    if test.parameters:
+        blocks.append(
+            _folded(format.plural(len(test.parameters), "parameter"), _listed(test.parameters.items()))
+        )
     if test.tasks:
         blocks.append(_tasks(test))
     return blocks
@@ -171,7 +176,7 @@ def _tasks(test: TestResult) -> str:
     rows = [
         [
             code(format.task(task)),
-            text(task.state or "-"),
+            text(format.task_state(task)),
             str(task.try_number),
             code(task.pod) if task.pod else "-",
             *(column.cell(task) for column in numbers),

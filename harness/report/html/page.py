@@ -8,7 +8,8 @@ from importlib.resources import files
 from harness.report import format, ingredients, phases, task_numbers
 from harness.report.html import plots
 from harness.report.html.markup import Markup, element, joined
-from harness.report.model import Cause, ImageResult, MetricResult, Result, TestResult, VersionResult
+from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+from harness.report.provenance import ImageResult
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -117,6 +118,8 @@ def _test(test: TestResult) -> list[Markup]:
         parts += [element("h4", "metrics"), _metrics(test.metrics)]
         if noise := format.noise(test):
             parts.append(element("p", noise, class_="dim"))
+    if test.parameters:
+        parts += [element("h4", "parameters"), _list(test.parameters.items())]
     if test.tasks:
         parts.append(element("h4", "task instances: queued, then running"))
         plot = plots.timeline(test.tasks)
@@ -165,7 +168,7 @@ def _tasks(test: TestResult) -> Markup:
         element(
             "tr",
             element("td", element("code", format.task(task))),
-            element("td", task.state or "-", class_=colours.get(task.state or "")),
+            element("td", format.task_state(task), class_=colours.get(task.state or "")),
             element("td", task.try_number, class_="right"),
             element("td", element("code", task.pod or "-")),
             *(element("td", column.cell(task), class_="right") for column in numbers),

@@ -86,6 +86,9 @@ def _test(test: TestResult, style: Style) -> list[str]:
         lines += ["", *_metrics(test.metrics, style)]
     if noise := format.noise(test):
         lines.append(f"  {style.paint(noise, 'dim')}")
+    if test.parameters:
+        told = ", ".join(f"{name}={value}" for name, value in test.parameters.items())
+        lines.append(style.fit(f"  parameters  {told}", style.width))
     return lines
 
 
@@ -94,7 +97,7 @@ def _tasks(test: TestResult, style: Style) -> list[str]:
     numbers = task_numbers.columns(test.tasks)
     with_pods = len(numbers) < 5 or style.width >= _ROOM_FOR_PODS  # of a comparison the numbers tell more
     for task in test.tasks[:_MOST_TASKS]:
-        state = task.state or "-"
+        state = format.task_state(task)
         tries = f"{state} (try {task.try_number})" if task.try_number > 1 else state
         rows.append(
             (
@@ -105,7 +108,7 @@ def _tasks(test: TestResult, style: Style) -> list[str]:
             )
         )
     verdicts = {"success": "passed", "failed": "failed", "upstream_failed": "failed"}
-    colours = [verdicts.get(task.state or "") for task in test.tasks]
+    colours = [None if task.skipped_by_test else verdicts.get(task.state or "") for task in test.tasks]
     head = ("task", "state", *(("pod",) if with_pods else ()), *(column.head for column in numbers))
     lines = _table(
         head,

@@ -227,7 +227,7 @@ def test_params_that_refuse_the_conf_are_the_configurations_fault() -> None:
 
 def test_other_refusals_say_what_was_asked() -> None:
     with pytest.raises(HarnessError, match=r"403 to PATCH /api/v2/dags/good: Forbidden") as caught:
-        Airflow(answer({"detail": "Forbidden"}, 403)).client().unpause("good")
+        Airflow(answer({"detail": "Forbidden"}, 403)).client().pause("good", paused=False)
     assert caught.value.cause is CauseCode.INTERNAL
 
 

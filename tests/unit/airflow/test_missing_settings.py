@@ -10,7 +10,7 @@ from harness.airflow.autopsy.missing_settings import missing_setting
 @pytest.mark.parametrize(
     ("kind", "message", "name"),
     [
-        ("AirflowNotFoundException", "The conn_id `ware-house` isn't defined", "AIRFLOW_CONN_WARE_HOUSE"),
+        ("AirflowNotFoundException", "The conn_id `warehouse` isn't defined", "AIRFLOW_CONN_WAREHOUSE"),
         (
             "airflow.sdk.exceptions.AirflowRuntimeError",
             "VARIABLE_NOT_FOUND: {'message': 'Variable feature_bucket not found'}",
@@ -22,7 +22,13 @@ from harness.airflow.autopsy.missing_settings import missing_setting
 )
 def test_the_variable_that_gives_it_is_named(kind: str, message: str, name: str) -> None:
     hint = missing_setting(kind, message)
-    assert f'set {name} = "…" below [image.env] in harness.toml' in hint
+    assert f'add `from_env = ["{name}"]` below [secrets] in harness.toml, then export {name}=' in hint
+    assert f'{name} = "…" below [image.env]' in hint
+
+
+def test_a_name_that_no_shell_takes_goes_into_airflows_own_file() -> None:
+    hint = missing_setting("AirflowNotFoundException", "The conn_id `ware-house` isn't defined")
+    assert 'add `airflow_settings = "airflow_settings.yaml"` below [secrets]' in hint
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,9 @@ class TestCreate:
         assert only["extraPortMappings"] == [
             {"containerPort": 30080, "hostPort": 0, "listenAddress": "127.0.0.1"}
         ]
-        (mount,) = only["extraMounts"]
-        assert mount["readOnly"] is True
-        assert Path(mount["hostPath"]).is_dir(), "or Docker would make it, for root"
+        for mount in only["extraMounts"]:
+            assert mount["readOnly"] is True
+            assert Path(mount["hostPath"]).is_dir(), "or Docker would make it, for root"
         kubelet = json.loads(only["kubeadmConfigPatches"][0])
         assert kubelet["kind"] == "KubeletConfiguration"
         assert kubelet["failCgroupV1"] is False
@@ -210,7 +210,28 @@ class TestCreate:
         assert told["env"]["KIND_EXPERIMENTAL_DOCKER_NETWORK"] == "harness-churn"
         assert told["cluster"].kubeconfig == state / "kubeconfig"
         assert (state / "kubeconfig").stat().st_mode & 0o077 == 0
-        assert sorted(path.name for path in state.iterdir()) == ["kind.json", "kubeconfig"]
+        assert sorted(path.name for path in state.iterdir()) == ["encryption", "kind.json", "kubeconfig"]
+
+    def test_secrets_are_encrypted_with_a_key_of_the_clusters_own(
+        self, monkeypatch: pytest.MonkeyPatch, state: Path
+    ) -> None:
+        keys = []
+        for _ in range(2):
+            told, _ = self.create(monkeypatch)
+            (node,) = told["configuration"]["nodes"]
+            (mount,) = [each for each in node["extraMounts"] if each["hostPath"] == str(state / "encryption")]
+            cluster = json.loads(node["kubeadmConfigPatches"][1])
+            (argument,) = cluster["apiServer"]["extraArgs"]
+            assert argument["name"] == "encryption-provider-config"
+            on_node = Path(argument["value"])
+            assert str(on_node.parent) == mount["containerPath"]
+            file = state / "encryption" / on_node.name
+            assert file.stat().st_mode & 0o077 == 0
+            (resources,) = json.loads(file.read_text())["resources"]
+            assert resources["resources"] == ["secrets"]
+            (provider,) = resources["providers"]
+            keys.append(provider["secretbox"]["keys"][0]["secret"])
+        assert keys[0] != keys[1]
 
     def test_the_node_takes_images_once_while_kind_goes_on(
         self, monkeypatch: pytest.MonkeyPatch, state: Path

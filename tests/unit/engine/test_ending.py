@@ -19,6 +19,7 @@ from harness.engine.testing.plan import Keep, Request
 from harness.engine.testing.version_test import VersionTest
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Silent
+from harness.project.secrets import Secrets
 from harness.report.model import Cause, VersionResult
 
 STAYS = HarnessError(CauseCode.CLUSTER_FAILED, "namespace main-1 was not gone", hint="harness down main-1")
@@ -91,7 +92,7 @@ def test_a_removal_that_fails_is_the_cause_of_a_version_without_any(monkeypatch:
 
 def a_version_test() -> VersionTest:
     project = SimpleNamespace(configuration=None, name="main")
-    plan = SimpleNamespace(found=result(namespace=None), project=project)
+    plan = SimpleNamespace(found=result(namespace=None), project=project, secrets=Secrets())
     parts = cast("tuple[Any, ...]", (plan, Request(), SimpleNamespace(), SimpleNamespace()))
     return VersionTest(*parts, Silent())
 

@@ -18,6 +18,7 @@ from harness.engine.testing.deployment import Deployment
 from harness.engine.testing.version_test import VersionTest
 from harness.host import cache
 from harness.progress import Labelled, Progress, Silent, SilentStep, Step
+from harness.project.secrets import Secrets
 from harness.report.model import VersionResult
 
 
@@ -85,7 +86,8 @@ class TestClusterLock:
 
 def a_trip(progress: Progress, ref: str = "head") -> VersionTest:
     found = VersionResult(ref=ref, commit="a" * 40)
-    plan = SimpleNamespace(found=found, project=SimpleNamespace(configuration=None))
+    project = SimpleNamespace(configuration=None)
+    plan = SimpleNamespace(found=found, project=project, secrets=Secrets())
     request = SimpleNamespace(bundle=None)
     parts = cast("tuple[Any, Any, Any, Any]", (plan, request, SimpleNamespace(), SimpleNamespace()))
     return VersionTest(*parts, progress)

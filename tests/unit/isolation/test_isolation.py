@@ -13,7 +13,8 @@ from harness.isolation import receipt as receipts
 from harness.isolation.probes import DatabaseView
 from harness.isolation.receipt import Canaries, cause_of
 from harness.report import format
-from harness.report.model import ImageResult, Receipt, ReceiptCheck, TaskResult
+from harness.report.model import Receipt, ReceiptCheck, TaskResult
+from harness.report.provenance import ImageResult
 
 OWN, OTHER = "v_churn_1", "v_churn_2"
 DENIED = 'psql: error: connection to server failed: FATAL:  permission denied for database "v_churn_2"'

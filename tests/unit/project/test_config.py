@@ -102,6 +102,11 @@ class TestAccepted:
         assert found is not None
         assert found.code == ("src",)
 
+    def test_what_is_skipped(self):
+        test = accepted(f'{TEST}skip = ["deploy", "release.*", "notify_?"]').tests["a"]
+        ids = ["deploy", "deploy_2", "release.publish", "released", "notify_1", "notify_12", "Deploy"]
+        assert list(filter(test.skips, ids)) == ["deploy", "release.publish", "notify_1"]
+
     def test_settings_are_frozen(self):
         with pytest.raises(ValueError, match="frozen"):
             accepted(WHOLE).image.python = "3.13"
@@ -156,6 +161,13 @@ class TestRefused:
             (TEST + f"timeout = {'1' * 400}", "tests.a.timeout"),
             (TEST + f'timeout = "{"9" * 400}h"', "tests.a.timeout"),
             (TEST + 'metrics = { task = "" }', "tests.a.metrics.task"),
+            (TEST + 'skip = "deploy"', "tests.a.skip"),
+            (TEST + 'skip = [""]', "tests.a.skip.0"),
+            (TEST + 'skip = ["a b"]', "tests.a.skip.0"),
+            (
+                TEST + 'metrics = { task = "evaluate" }\nskip = ["eval*"]',
+                "tests.a.skip: the metrics come from task evaluate",
+            ),
             (TEST + "[tests.a.gates.m]\nmin = 1", "tests.a.gates: gates need metrics"),
             (GATE, "tests.a.gates.m: a gate needs"),
             (GATE + "min = 2\nmax = 1", "tests.a.gates.m: min 2 is above max 1"),

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[3]
-IMPORTED_AS = {"pydantic-core": "pydantic", "yaml": "pyyaml"}
+IMPORTED_AS = {"dotenv": "python-dotenv", "pydantic-core": "pydantic", "yaml": "pyyaml"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

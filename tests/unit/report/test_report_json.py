@@ -39,6 +39,7 @@ TEST = {
     "state",
     "verdict",
     "metrics",
+    "parameters",
     "tasks",
     "repetitions",
     "kept_at",
@@ -61,6 +62,7 @@ TASK = {
     "peak_memory_bytes",
     "base_duration_s",
     "base_peak_memory_bytes",
+    "skipped_by_test",
 }
 CAUSE = {"code", "message", "task_id", "hint", "evidence"}
 
