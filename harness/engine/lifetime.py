@@ -12,7 +12,7 @@ from harness.airflow.release.versions import IN_USE, KEPT_S, USED_S, Version, ve
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
 from harness.cluster.leases import DURATION_S, Claim, Leases
-from harness.cluster.running_cluster import RunningCluster, attach
+from harness.cluster.running_cluster import RunningCluster
 from harness.errors import HarnessError
 from harness.image.build import DOMAIN
 from harness.image.node import prune
@@ -96,25 +96,26 @@ def remove_images(running: RunningCluster, project: str, leases: Leases) -> None
     with suppress(HarnessError):  # the next test tries again
         in_use = {f"{repository}:{version.tag}" for version in versions(running)}
         in_use |= {claim.image for claim in leases.claims()}
-        deployed = frozenset(_images_of_deployments(running))
+        deployed = frozenset(images_of_deployments(running))
         for node in running.cluster.nodes:
             prune(node, repository, frozenset(in_use))
             prune(node, f"{repository}/dependencies", deployed, kept=KEPT_DEPENDENCIES, spared_s=SPARED_S)
 
 
-def _images_of_deployments(running: RunningCluster) -> Iterator[str]:
+def images_of_deployments(running: RunningCluster) -> Iterator[str]:
+    """The images that deployments of ours on the cluster name."""
     for item in running.api.list("/apis/apps/v1/deployments", labelSelector=labels.SELECTOR):
         for container in item["spec"]["template"]["spec"]["containers"]:
             yield container["image"]
 
 
-def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -> tuple[Version, ...]:
-    """Remove what nobody uses: expired versions, those whose client is gone, and kept ones older than asked.
+def gc(
+    running: RunningCluster, progress: Progress, *, older_than_s: float | None = None, dry_run: bool = False
+) -> tuple[Version, ...]:
+    """Remove versions that nobody uses: expired, without their client, and kept ones older than asked.
 
-    A version whose client lives stays, however old it is. Returns what was removed.
+    A version whose client lives stays, however old it is. Returns what was removed; `dry_run`: what would be.
     """
-    with progress.waiting(f"asking cluster {cluster}"):
-        running = attach(cluster)
     claimed = _claimed(running, progress)
     doomed = [
         version
@@ -123,7 +124,7 @@ def gc(cluster: str, progress: Progress, *, older_than_s: float | None = None) -
         and version.namespace not in claimed
         and _is_rubbish(version, older_than_s)
     ]
-    for version in doomed:
+    for version in () if dry_run else doomed:
         age = format.seconds(version.age_s)
         title = f"removing {version.namespace} ({version.ref}, {version.state}, {age} old)"
         with progress.step(title) as step:

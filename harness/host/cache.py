@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import CauseCode, HarnessError
@@ -48,6 +48,29 @@ def entry(kind: str, key: str) -> Path:
     return root() / kind / key
 
 
+def used(path: Path) -> bool:
+    """Whether the entry, or a file among entries, is there; it is from now on the one that was used last.
+
+    Whoever prunes the cache holds the same lock: what this has answered for is there until its client ends
+    (harness/host/cache_limit.py).
+    """
+    if not path.exists():
+        return False
+    with pruning(path.parent):
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return False
+        except PermissionError:  # another user's: who may not touch it may not prune it either
+            return path.exists()
+    return True
+
+
+def pruning(folder: Path) -> AbstractContextManager[None]:
+    """Hold what lies in `folder` while it is looked at what of it goes, or said that something must not."""
+    return locked(folder / "pruning")
+
+
 @contextmanager
 def build(kind: str, key: str, *, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[Path | None]:
     """Give an empty folder to build in, which becomes the entry when the block succeeds.
@@ -56,14 +79,14 @@ def build(kind: str, key: str, *, on_wait: Callable[[str], None] = lambda _: Non
     is told so, once, before). What a killed build left behind is removed by the next one.
     """
     target = entry(kind, key)
-    if target.exists():
+    if used(target):
         yield None
         return
     with locked(target, lambda: on_wait(f"the same ({kind}) is being made already: waiting for it")):
         # Who holds the lock is the only builder: whatever else lies here belongs to a dead one.
         for leftover in target.parent.glob(f".{key}.*.building"):
-            _remove(leftover)
-        if target.exists():
+            remove(leftover)
+        if used(target):
             yield None
             return
         folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{key}.", suffix=".building"))
@@ -72,7 +95,7 @@ def build(kind: str, key: str, *, on_wait: Callable[[str], None] = lambda _: Non
             folder.chmod(0o755)
             folder.rename(target)
         except BaseException:
-            _remove(folder)
+            remove(folder)
             raise
 
 
@@ -100,7 +123,7 @@ def discard(kind: str, key: str) -> None:
         try:
             target.rename(doomed / "entry")
         finally:
-            _remove(doomed)
+            remove(doomed)
 
 
 @contextmanager
@@ -127,7 +150,7 @@ def locked(target: Path, on_wait: Callable[[], object] = lambda: None) -> Iterat
         lock.release()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a tree, also one with folders that were made unwritable (Go's module cache is)."""
     for folder, names, _ in os.walk(path):
         for child in (Path(folder), *(Path(folder, name) for name in names)):

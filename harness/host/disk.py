@@ -33,7 +33,7 @@ def refused(error: OSError, place: str = "") -> HarnessError | None:
         return HarnessError(
             CauseCode.DISK_FULL,
             f"no space left on the disk{f' for {place}' if place else ''}",
-            hint=f"df -h {Path(place).parent}" if place else "df -h",
+            hint=f"df -h {Path(place).parent}; harness gc" if place else "df -h; harness gc",
         )
     if error.errno in _UNUSABLE and place:
         return HarnessError(

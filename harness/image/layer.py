@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import disk, scratch
+from harness.host import cache, disk, scratch
 from harness.image import tar
 
 CHUNK_BYTES = 1 << 20
@@ -94,10 +94,14 @@ def layer_from_directory(
 
 def recall(store: Path, key: str) -> tuple[Layer, ...] | None:
     """The layers that `remember` was given for `key`; None when one of them is gone or incomplete."""
+    path = _record_path(store, key)
     try:
-        records = json.loads(_record_path(store, key).read_text())
+        records = json.loads(path.read_text())
         layers = tuple(_layer(store, record["digest"], record["size_bytes"]) for record in records)
-        complete = all(layer.path.stat().st_size == layer.size_bytes for layer in layers)
+        complete = all(cache.used(layer.path) for layer in layers) and all(
+            layer.path.stat().st_size == layer.size_bytes for layer in layers
+        )
+        cache.used(path)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return layers if complete else None
@@ -246,7 +250,7 @@ def _raise(error: OSError, store: Path) -> NoReturn:
         raise HarnessError(
             CauseCode.DISK_FULL,
             f"no space left for image layers in {store}",
-            hint=f"df -h {store}; what is in it can be deleted: it is made again when needed",
+            hint="harness status --disk; harness gc",
         ) from error
     if (refused := disk.refused(error)) is not None:
         raise refused from error

@@ -14,15 +14,15 @@ from harness.host import cache, process
 from harness.image.layer import Layer
 from harness.image.oci import Image, archive_bytes, archive_parts, streamed
 
-_CTR = ("ctr", "--namespace", "k8s.io")
+CTR = ("ctr", "--namespace", "k8s.io")
 _LOADED_AT = "harness.local/loaded-at"  # nanoseconds; containerd itself does not tell an image's age
 # What no import should take, those before it included: an image has a gigabyte or two.
 DEADLINE_S = 1800.0
 ASKING_S = 120.0
 # containerd takes in the index of every archive under one name, so two imports at once disturb each other.
 _IMPORT = (
-    f"flock /run/harness-import.lock {' '.join(_CTR)} images import --local - >/dev/null && "
-    f'exec {" ".join(_CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
+    f"flock /run/harness-import.lock {' '.join(CTR)} images import --local - >/dev/null && "
+    f'exec {" ".join(CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
 )
 KEPT_IMAGES = 8
 
@@ -65,33 +65,34 @@ def prune(
     Those that were asked for in the last `spared_s` seconds stay too. kind never removes an image, and its kubelet
     is told not to. Layers that others share stay.
     """
-    images = _images(node)
+    listed = images(node)
     before = time.time_ns() - int(spared_s * 1e9)
     ours = sorted(
-        (each for each in images if each.name.startswith(f"{repository}:")), key=lambda each: -each.loaded_at
+        (each for each in listed if each.name.startswith(f"{repository}:")), key=lambda each: -each.loaded_at
     )
     doomed = [each for each in ours[kept:] if each.name not in in_use and each.loaded_at <= before]
-    _remove(node, images, doomed)
+    remove_images(node, listed, doomed)
     return tuple(each.name for each in doomed)
 
 
 def clear(node: str) -> tuple[str, ...]:
     """Remove every image that `load` put on the node; returns their names."""
-    images = _images(node)
-    doomed = [each for each in images if each.loaded_at and not each.is_id]
-    _remove(node, images, doomed)
+    listed = images(node)
+    doomed = [each for each in listed if each.loaded_at and not each.is_id]
+    remove_images(node, listed, doomed)
     return tuple(each.name for each in doomed)
 
 
-def _remove(node: str, images: Sequence[_Listed], doomed: Sequence[_Listed]) -> None:
+def remove_images(node: str, listed: Sequence[Listed], doomed: Sequence[Listed]) -> None:
+    """Remove those `doomed` of the images `listed`, and wait until what they alone needed is gone."""
     if not doomed:
         return
     # Kubernetes' part of containerd names each image by its id too. That name is left behind, and holds all of it.
-    named = {each.digest for each in images if each not in doomed and not each.is_id}
+    named = {each.digest for each in listed if each not in doomed and not each.is_id}
     digests = {each.digest for each in doomed} - named
-    ids = [each.name for each in images if each.is_id and each.digest in digests]
+    ids = [each.name for each in listed if each.is_id and each.digest in digests]
     process.run(
-        ["docker", "exec", node, *_CTR, "images", "rm", *(each.name for each in doomed), *ids],
+        ["docker", "exec", node, *CTR, "images", "rm", "--sync", *(each.name for each in doomed), *ids],
         cause=CauseCode.IMAGE_LOAD_FAILED,
         check=False,
         timeout_s=ASKING_S,
@@ -116,9 +117,7 @@ def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[
             CauseCode.DISK_FULL if full else CauseCode.IMAGE_LOAD_FAILED,
             f"the node {node} did not take the image {image.reference}: {lines[-1] if lines else 'no reason given'}",
             evidence=lines[-5:],
-            hint="docker system df; harness status; harness down VERSION"
-            if full
-            else f"docker logs --tail 20 {node}",
+            hint="harness status --disk; harness gc" if full else f"docker logs --tail 20 {node}",
         )
     return Loaded(lacking_bytes)
 
@@ -166,7 +165,7 @@ def _told(chunks: Iterable[bytes], size_bytes: int, on_change: Callable[[str], N
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
     """An image of the node by one of its names; `loaded_at` in nanoseconds, 0 when it was not we who loaded it."""
 
     name: str
@@ -178,18 +177,19 @@ class _Listed:
         return self.name.startswith("sha256:")
 
 
-def _images(node: str) -> list[_Listed]:
-    listed = process.run(
-        ["docker", "exec", node, *_CTR, "images", "ls"],
+def images(node: str) -> list[Listed]:
+    """The node's images. Raises HarnessError(IMAGE_LOAD_FAILED) where it does not answer."""
+    answer = process.run(
+        ["docker", "exec", node, *CTR, "images", "ls"],
         cause=CauseCode.IMAGE_LOAD_FAILED,
         timeout_s=ASKING_S,
     )
-    images = []
-    for line in listed.stdout.splitlines()[1:]:
+    found = []
+    for line in answer.stdout.splitlines()[1:]:
         name, _, digest = line.split()[:3]
-        found = re.search(rf"{re.escape(_LOADED_AT)}=(\d+)", line)
-        images.append(_Listed(name, digest, int(found[1]) if found else 0))
-    return images
+        label = re.search(rf"{re.escape(_LOADED_AT)}=(\d+)", line)
+        found.append(Listed(name, digest, int(label[1]) if label else 0))
+    return found
 
 
 def _present(node: str, reference: str) -> frozenset[str]:
@@ -197,7 +197,7 @@ def _present(node: str, reference: str) -> frozenset[str]:
 
     Asked each time, whatever containerd is configured to: kind's own nodes discard the layers of what they pull.
     """
-    ctr = " ".join(_CTR)
+    ctr = " ".join(CTR)
     asked_for = f'{ctr} images label "$1" "{_LOADED_AT}=$2" >/dev/null 2>&1'
     listing = f"{ctr} content ls --quiet && {ctr} images ls --quiet && {{ {asked_for} || true; }}"
     done = process.run(

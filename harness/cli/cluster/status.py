@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from harness.cli.options import AsJson, ClusterName, ContextName, chosen
 from harness.cli.run import run
@@ -11,9 +13,26 @@ if TYPE_CHECKING:
     from harness.report.text.console import Console
 
 
-def status(name: ClusterName = "harness", context: ContextName = None, json: AsJson = False) -> int:
+def status(
+    disk: Annotated[
+        bool, typer.Option("--disk", help="Show what is kept on the disk instead: cache, node, images.")
+    ] = False,
+    name: ClusterName = "harness",
+    context: ContextName = None,
+    json: AsJson = False,
+) -> int:
     """Show the versions on the cluster, and what they use."""
     name = chosen(name, context)
+
+    def on_disk(console: Console) -> int:
+        from harness.cluster.running_cluster import find
+        from harness.engine.disk import use
+        from harness.report.text import disk as renderer
+
+        with console.waiting("measuring the cache and the node"):
+            found = use(find(name))
+        console.data(renderer.to_json(found) if json else renderer.render(found))
+        return 0
 
     def command(console: Console) -> int:
         from harness.airflow.release.versions import versions
@@ -27,4 +46,4 @@ def status(name: ClusterName = "harness", context: ContextName = None, json: AsJ
         console.data(renderer.to_json(found, used) if json else renderer.render(found, used))
         return 0
 
-    return run(command, name)
+    return run(on_disk if disk else command, name)

@@ -85,7 +85,7 @@ def kept(template: str) -> Path:
 def _restored(server: Server, template: str) -> bool:
     """Fill the database from what was kept; False when it was not, or this server does not take it."""
     file = kept(template)
-    if not file.exists():
+    if not cache.used(file.parent):
         return False
     try:
         server.begin_template(template)

@@ -10,13 +10,14 @@ from harness.cluster import place
 from harness.cluster.existing import port_forward
 from harness.cluster.running_cluster import RunningCluster, attach
 from harness.engine.admission.admission import Admission
+from harness.engine.disk import keep_limits
 from harness.engine.lifetime import Abandoned, remove_expired
 from harness.engine.testing.plan import Plan, Request, plans
 from harness.engine.testing.version_test import VersionTest
 from harness.engine.version import environment
 from harness.errors import HarnessError
 from harness.hints import for_cluster
-from harness.host import disk, process
+from harness.host import cache_limit, disk, limits, process
 from harness.progress import Labelled, Progress
 from harness.report.model import Cause, Result, VersionResult
 
@@ -57,6 +58,8 @@ def _tested(
     with ExitStack() as opened:
         try:
             place.check_name(request.cluster)
+            limits.check()
+            opened.enter_context(cache_limit.client())
             with disk.explained(), progress.waiting("reading the commits"):
                 made, refused = plans(start, request, opened, progress)
             if refused:
@@ -91,13 +94,14 @@ def _all(
         ]
         bases = {id(version_test.plan): version_test for version_test in version_tests}
         try:
-            with process.threads(len(version_tests)) as pool:
+            with process.threads(len(version_tests) + 1) as pool:
                 try:
                     futures = [
                         pool.submit(version_test.run, bases.get(id(version_test.plan.base)))
                         for version_test in version_tests
                     ]
                     on_verdict(Result.of(tuple(each.known.result() for each in version_tests)))
+                    pool.submit(keep_limits, running, progress)
                     return tuple(future.result() for future in futures)
                 except BaseException:
                     admission.closed.set()

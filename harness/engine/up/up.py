@@ -12,11 +12,12 @@ from harness.cluster import place
 from harness.cluster.kind.sourcing import Materials
 from harness.cluster.running_cluster import RunningCluster, locked, log_file
 from harness.cluster.services import template
+from harness.engine.disk import keep_limits
 from harness.engine.lifetime import remove_expired
 from harness.engine.testing.deployment import release_of, stand_by, stands_by
 from harness.engine.up import clusters
 from harness.engine.up.clusters import Existing, Kind
-from harness.host import process
+from harness.host import cache_limit, limits, process
 from harness.host.sources.choice import Sources
 from harness.image.build import Foundation, build_foundation, check
 from harness.image.node import load_on
@@ -35,9 +36,11 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     template database is migrated.
     """
     place.check_name(name)
+    limits.check()
     project = projects.find(start)
     with locked(name, progress), ExitStack() as opened:
         opened.callback(place.remove_empty_folders, name)  # one that failed early leaves nothing
+        opened.enter_context(cache_limit.client())
         cluster = clusters.find(name, progress)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
@@ -96,6 +99,7 @@ def _with_dependencies(
     with progress.step("an Airflow that stands by") as step:
         stand_by(running, wanted, foundation, asked.settings.code)
         step.done("for the next test")
+    keep_limits(running, progress)
     return running
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.host import cache, machine
+from harness.host import cache, cache_limit, machine
 from harness.host.docker import client as docker_client
 from harness.host.docker import daemon as docker_daemon
 from harness.host.docker import privileged_probe
@@ -63,12 +63,14 @@ def _docker_room(found: Daemon, host: Machine, notes: list[str]) -> Iterator[Che
         yield machine_checks.memory(found.memory_bytes, whose="in all where Docker runs", host=host)
         notes.append("not checked: the disk where Docker keeps its data, which is not on this machine")
     elif free := machine_checks.read_free_disk(found.data_folder):
-        yield machine_checks.disk("docker disk", *free, hint="docker system df; docker system prune")
+        yield machine_checks.disk("docker disk", *free, hint="harness gc; docker system df")
 
 
 def _machine(host: Machine, notes: list[str]) -> Iterator[Check]:
     if free := machine_checks.read_free_disk(cache.root()):
-        yield machine_checks.disk("cache disk", *free, hint=f"du -sh {cache.root()}/*")
+        yield machine_checks.disk(
+            "cache disk", *free, hint="harness gc", held_bytes=cache_limit.size_bytes(cache.root())
+        )
     if not host.is_linux:
         notes.append(
             "not checked: kernel limits (inotify, open files), which are those of Docker's virtual machine"

@@ -106,9 +106,11 @@ def memory(available_bytes: int, *, whose: str, host: Machine) -> Check:
     return Check("memory", "warning", found, needed, hint=hint)
 
 
-def disk(name: str, folder: Path, free_bytes: int, *, hint: str) -> Check:
-    """Room for node image, base image, dependencies and volumes."""
+def disk(name: str, folder: Path, free_bytes: int, *, hint: str, held_bytes: int = 0) -> Check:
+    """Room for node image, base image, dependencies and volumes; `held_bytes`: what harness keeps there."""
     found = f"{free_bytes / GIB:.1f} GiB free at {folder}"
+    if held_bytes:
+        found += f", harness keeps {held_bytes / GIB:.1f} GiB there (harness status --disk)"
     needed = f"{DISK_BYTES // GIB} GiB for images and what is built"
     if free_bytes >= DISK_BYTES:
         return Check(name, "ok", found, needed)

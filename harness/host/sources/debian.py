@@ -89,8 +89,8 @@ def rootfs(recipe: RootfsRecipe, *, on_line: Callable[[str], None], log: Path) -
 
 def built(recipe: RootfsRecipe) -> Path | None:
     """The recipe's tar if it was built before, else None."""
-    tar = _tar(cache.entry("rootfs", f"{recipe.name}-{recipe.key}"))
-    return tar if tar.exists() else None
+    folder = cache.entry("rootfs", f"{recipe.name}-{recipe.key}")
+    return _tar(folder) if cache.used(folder) else None
 
 
 def _tar(folder: Path) -> Path:

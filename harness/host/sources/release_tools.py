@@ -83,9 +83,10 @@ def downloaded(name: str, pin: ToolPin) -> Tool | None:
 
 def kept(name: str, key: str) -> Tool | None:
     """The published one of a cache entry, whatever is pinned by now; None when it is not there any more."""
-    path = cache.entry("release", key) / name
+    folder = cache.entry("release", key)
+    path = folder / name
     version = key.removeprefix(f"{name}-").rpartition("-")[0]
-    return Tool(name, path, version, key) if path.exists() else None
+    return Tool(name, path, version, key) if cache.used(folder) and path.exists() else None
 
 
 def download_tool(name: str, pin: ToolPin, on_line: Callable[[str], None]) -> Tool:

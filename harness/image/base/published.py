@@ -50,11 +50,11 @@ def published_base(
 def built_base(reference: Reference, python: str, architecture: str) -> BaseImage | None:
     """The base that `published_base` gives if it was fetched before, else None; nobody is asked."""
     recorded = cache.entry("published", _key(reference, architecture, user=True))
-    if not recorded.exists():
+    if not cache.used(recorded):
         return None
     base = _read(recorded, architecture)
     is_whole = all(layer.path.is_file() for layer in base.layers)
-    if not is_whole or not cache.entry("python-of", _python_key(base)).exists():
+    if not is_whole or not cache.used(cache.entry("python-of", _python_key(base))):
         return None
     return published_base(reference, python, architecture, on_line=lambda _: None)
 
@@ -96,7 +96,7 @@ def _pulled(
         (folder / "image.json").write_text(json.dumps(record), encoding="utf-8")
 
     base = _read(cache.obtain("published", key, make, on_wait=on_line), architecture)
-    if not all(layer.path.is_file() for layer in base.layers):  # the store was emptied since
+    if not all(cache.used(layer.path) for layer in base.layers):  # the store was emptied since
         cache.discard("published", key)
         return _pulled(reference, architecture, on_line, user=user)
     return base

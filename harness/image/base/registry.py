@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import scratch
+from harness.host import cache, scratch
 from harness.host.docker import registry_login
 from harness.host.sources import download, mirrors
 from harness.host.sources.pins import Reference
@@ -116,7 +116,7 @@ class _Registry:
     ) -> Layer:
         """A layer, fetched, checked, unpacked and checked again."""
         path = store / f"{_hexadecimal(diff_id)}.tar"
-        if path.exists():
+        if cache.used(path):
             return Layer(path, diff_id, path.stat().st_size)
         media_type = str(described["mediaType"])
         if not media_type.endswith(("tar", "gzip")) or "foreign" in media_type:

@@ -52,13 +52,6 @@ class Cluster(Store):
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """A cluster whose `remove` takes a version out of the list, and whose clock passes while one sleeps."""
     made = Cluster([datetime.now(UTC)])
-    running = RunningCluster(
-        cluster=place.Cluster("harness", Path("kubeconfig"), ("node",), 8080),
-        api=made,
-        helm=None,  # type: ignore[arg-type]
-        server=None,  # type: ignore[arg-type]
-        log=Path("log"),
-    )
 
     def remove(_api: object, _server: object, name: str, **_: object) -> None:
         made.namespaces = [each for each in made.namespaces if each["metadata"]["name"] != name]
@@ -69,11 +62,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
             beat()
 
     made.beats = []  # type: ignore[attr-defined]
-    monkeypatch.setattr(lifetime, "attach", lambda _: running)
     monkeypatch.setattr(lifetime.release, "remove", remove)
     monkeypatch.setattr(lifetime.time, "sleep", sleep)
     monkeypatch.setattr(lifetime, "Leases", lambda api: Leases(api, lambda: made.clock[0]))
     return made
+
+
+def attached(cluster: Cluster) -> RunningCluster:
+    return RunningCluster(
+        cluster=place.Cluster("harness", Path("kubeconfig"), ("node",), 8080),
+        api=cluster,
+        helm=None,  # type: ignore[arg-type]
+        server=None,  # type: ignore[arg-type]
+        log=Path("log"),
+    )
 
 
 def names(cluster: Cluster) -> list[str]:
@@ -86,19 +88,19 @@ class TestCollecting:
         cluster.add("over", "failed", age_s=3600, left_s=-1)
         cluster.add("usual", "passed", age_s=23 * 3600)
         cluster.add("too-old", "passed", age_s=25 * 3600)
-        gone = lifetime.gc("harness", Silent())
+        gone = lifetime.gc(attached(cluster), Silent())
         assert [each.namespace for each in gone] == ["too-old", "over"]
         assert names(cluster) == ["kept", "usual"]
 
     def test_older_than(self, cluster: Cluster) -> None:
         cluster.add("young", "failed", age_s=60, left_s=3600)
         cluster.add("old", "failed", age_s=7300, left_s=3600)
-        lifetime.gc("harness", Silent(), older_than_s=7200)
+        lifetime.gc(attached(cluster), Silent(), older_than_s=7200)
         assert names(cluster) == ["young"]
 
     def test_a_version_whose_client_is_gone(self, cluster: Cluster) -> None:
         cluster.add("left", "running", age_s=DURATION_S + 20, left_s=500)
-        lifetime.gc("harness", Silent())
+        lifetime.gc(attached(cluster), Silent())
         assert names(cluster) == []
 
     def test_a_claim_that_is_not_renewed_protects_until_it_expires(self, cluster: Cluster) -> None:
@@ -107,7 +109,7 @@ class TestCollecting:
         leases.renew(made.__class__(**{**made.__dict__, "version": "killed"}))
         cluster.add("killed", "running", age_s=300, left_s=500)
         started = cluster.clock[0]
-        lifetime.gc("harness", Silent())
+        lifetime.gc(attached(cluster), Silent())
         assert names(cluster) == []
         assert (cluster.clock[0] - started).total_seconds() >= DURATION_S
 
@@ -118,7 +120,7 @@ class TestCollecting:
         cluster.beats.append(lambda: leases.renew(claim))  # type: ignore[attr-defined]
         cluster.add("used", "running", age_s=90_000, left_s=-5)
         started = cluster.clock[0]
-        lifetime.gc("harness", Silent(), older_than_s=1)
+        lifetime.gc(attached(cluster), Silent(), older_than_s=1)
         assert names(cluster) == ["used"]
         assert (cluster.clock[0] - started).total_seconds() < DURATION_S / 2
 
@@ -139,7 +141,7 @@ class TestAbandoned:
             ("back", "starting"),
         ):
             cluster.add(name, state, age_s=300, left_s=500)
-        abandoned = lifetime.Abandoned(lifetime.attach("harness"), Silent())
+        abandoned = lifetime.Abandoned(attached(cluster), Silent())
         assert not abandoned.remove(claims)
         now_s[0] = DURATION_S - 5
         assert not abandoned.remove([*claims, replace(made, version="back")])  # it was only slow

@@ -39,7 +39,7 @@ def test_the_newest_and_those_in_use_stay(programs: Programs) -> None:
     gone = node.prune("n", "harness.local/churn", frozenset({"harness.local/churn:1"}), kept=2)
     assert set(gone) == {"harness.local/churn:4", "harness.local/churn:2"}
     assert programs.commands[-1][:6] == ("docker", "exec", "n", "ctr", "--namespace", "k8s.io")
-    assert set(programs.commands[-1][8:]) == set(gone)
+    assert set(programs.commands[-1][9:]) == set(gone)
 
 
 def test_nothing_is_removed_while_there_are_few(programs: Programs) -> None:
@@ -60,7 +60,7 @@ def test_an_image_goes_by_its_id_too_unless_another_name_has_it(programs: Progra
     programs.answer = lambda words: listed(1, 2, 3) + others + "\n" if "ls" in words else ""
     gone = node.prune("n", "harness.local/churn", frozenset(), kept=1)
     assert set(gone) == {"harness.local/churn:0", "harness.local/churn:1"}
-    assert set(programs.commands[-1][8:]) == {*gone, "sha256:c0"}
+    assert set(programs.commands[-1][9:]) == {*gone, "sha256:c0"}
 
 
 def test_what_was_asked_for_a_moment_ago_is_spared(programs: Programs) -> None:

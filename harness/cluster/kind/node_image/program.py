@@ -63,7 +63,7 @@ def built() -> Tools | None:
     """The client's programs if they were built; None otherwise. Nothing is compiled."""
     with as_file(files("harness.cluster.kind.node_image") / "source") as source:
         folder = cache.entry("programs", _key(source))
-    return Programs(folder).tools if folder.is_dir() else None
+    return Programs(folder).tools if cache.used(folder) else None
 
 
 def programs(*, on_line: Callable[[str], None], log: Path) -> Programs:
