@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import branches
 import pytest
 import remains
 import scratch
-from command import Harness, explained
+from command import Harness, explained, loaded
+from main_job import MainJob
+from observer import Observer
 from pytest_kind import KindCluster
 
 from harness.cluster import place
@@ -49,14 +52,20 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
-    """A repository with the sample pipeline as it is in this checkout."""
-    return scratch.pipeline(tmp_path_factory.mktemp("pipeline") / "sample")
+    """A repository with the sample pipeline, and all else that is in this checkout."""
+    return scratch.checkout(tmp_path_factory.mktemp("pipeline") / "sample")
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
     """A repository with a DAG of one task, and two commits whose models differ."""
     return scratch.tiny(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
+    """A repository with a branch for each of several models."""
+    return branches.repository(tmp_path_factory.mktemp("several") / "several")
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +103,21 @@ def _attached(harness: Harness, folder: Path) -> Cluster:
     assert names == f"kind-{NAME}"
     held.create()  # finds it and connects
     return Cluster(harness, held, found.kubeconfig, tools.helm)
+
+
+@pytest.fixture(scope="session")
+def main_job(
+    cluster: Cluster, pipeline: scratch.Scratch, tmp_path_factory: pytest.TempPathFactory
+) -> MainJob:
+    """What a terminal, four reports and an observer tell of it."""
+    folder = tmp_path_factory.mktemp("results")
+    files: list[str | Path] = []
+    for option, name in (("json", "json"), ("junit", "xml"), ("markdown", "md"), ("html", "html")):
+        files += [f"--{option}", folder / f"result.{name}"]
+    with Observer(cluster.kubeconfig, cluster.helm) as observer:
+        command = cluster.harness(pipeline.root, "test", "--keep", "never", *files)
+    assert command.returncode == 0, explained(command)
+    document = loaded(folder / "result.json")
+    namespace = document["versions"][0]["namespace"]
+    pods = [pod for pod in observer.pods.values() if pod.namespace == namespace]
+    return MainJob(command, folder, document, pods, observer.releases)

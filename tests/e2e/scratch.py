@@ -1,4 +1,4 @@
-"""Repositories made for a test: a copy of the sample pipeline, or a DAG of one task with a model of one number."""
+"""Repositories made for a test: a copy of this checkout, or a DAG of one task with a model of one number."""
 
 from __future__ import annotations
 
@@ -35,6 +35,40 @@ def tiny():
 
 
 tiny()
+"""
+SETTINGS_DAG = """\
+import os
+
+from airflow.sdk import Connection, Variable, dag, task
+
+THRESHOLD = float(Variable.get("threshold"))  # while the file is imported
+MODE = os.environ["TRAINING_MODE"]
+
+
+@dag(schedule=None)
+def reads_settings():
+    @task
+    def read():
+        port = Connection.get("warehouse").port
+        return {"threshold": THRESHOLD, "small": MODE == "small" == os.environ["TRAINING_MODE"], "port": port}
+
+    read()
+
+
+reads_settings()
+"""
+SETTINGS_TOML = """
+[image.env]
+AIRFLOW_VAR_THRESHOLD = "0.25"
+AIRFLOW_CONN_WAREHOUSE = "postgresql://reader@warehouse.example.com:5433/sample"
+TRAINING_MODE = "small"
+
+[tests.settings]
+dag = "reads_settings"
+metrics = { task = "read" }
+gates.threshold = { min = 0.25, max = 0.25 }
+gates.small = { min = 1 }
+gates.port = { min = 5433, max = 5433 }
 """
 
 
@@ -95,12 +129,17 @@ def empty(root: Path) -> Scratch:
     return scratch
 
 
-def pipeline(root: Path) -> Scratch:
-    """The checkout's DAGs and configuration as they are now, in one commit."""
+def checkout(root: Path) -> Scratch:
+    """This checkout's files as they are now, in one commit."""
     scratch = empty(root)
-    shutil.copytree(CHECKOUT / "dags", root / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(CHECKOUT / "harness.toml", root)
-    scratch.commit("the sample pipeline")
+    listed = process.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=CHECKOUT
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (CHECKOUT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / name, root / name)
+    scratch.commit("the checkout")
     return scratch
 
 

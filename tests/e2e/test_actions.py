@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from command import explained, loaded
+from command import loaded
 from conftest import Cluster
-from scratch import CHECKOUT, Scratch, empty
+from main_job import MainJob
+from scratch import Scratch
 
 from harness.host import cache, process
 from harness.host.sources import go
@@ -74,31 +75,35 @@ def act() -> Path:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
-    """This checkout's files as they are now, in one commit of a repository of its own."""
-    made = empty(tmp_path_factory.mktemp("actions") / "harness")
-    listed = process.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=CHECKOUT
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (CHECKOUT / name).is_file():
-            (made.root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(CHECKOUT / name, made.root / name)
-    made.commit("the checkout")
-    return made
-
-
-@pytest.fixture(scope="module")
-def job(act: Path, cluster: Cluster, checkout: Scratch, tmp_path_factory: pytest.TempPathFactory) -> Job:
+def job(
+    act: Path,
+    cluster: Cluster,
+    pipeline: Scratch,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Job:
+    """While `act` installs the job's packages, the terminal's run begins."""
     folder = tmp_path_factory.mktemp("act")
-    kept = folder / "artifacts"
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(run_job, act, cluster, pipeline.root, folder)
+        terminal: MainJob = request.getfixturevalue("main_job")
+        done = running.result()
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-8000:]
+    (artifact,) = (folder / "artifacts").glob("main-job-packages-*")
+    return Job(output, artifact, terminal.folder / "result.json")
+
+
+def run_job(act: Path, cluster: Cluster, checkout: Path, folder: Path) -> process.Completed:
+    """`act` to its end; what the job keeps is in `artifacts` in the folder."""
     name = cluster.harness.cluster
     argv: list[str | Path] = [
         act, "push", "--job", "main", "--platform", "ubuntu-latest=-self-hosted",
         "--matrix", "sources:packages", "--no-cache-server",
-        "--action-cache-path", folder / "cache", "--env", f"HARNESS_CLUSTER={name}", "--env", f"KEPT_ARTIFACTS={kept}",
+        "--action-cache-path", folder / "cache", "--env", f"HARNESS_CLUSTER={name}",
+        "--env", f"KEPT_ARTIFACTS={folder / 'artifacts'}", "--env", "PIP_NO_COMPILE=1",
     ]  # fmt: skip
-    for action, text in actions(checkout.root).items():
+    for action, text in actions(checkout).items():
         stand_in = folder / action.replace("/", "-").replace("@", "-")
         stand_in.mkdir()
         (stand_in / "action.yml").write_text(
@@ -108,14 +113,7 @@ def job(act: Path, cluster: Cluster, checkout: Scratch, tmp_path_factory: pytest
     for variable, value in os.environ.items():
         if PASSED_ON.fullmatch(variable) and variable != "HARNESS_CLUSTER":
             argv += ["--env", f"{variable}={value}"]
-    done = process.run(argv, cwd=checkout.root, check=False, timeout_s=DEADLINE_S)
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-8000:]
-    terminal = folder / "terminal.json"
-    again = cluster.harness(checkout.root, "test", "--json", terminal)
-    assert again.returncode == 0, explained(again)
-    (artifact,) = kept.glob("main-job-packages-*")
-    return Job(output, artifact, terminal)
+    return process.run(argv, cwd=checkout, check=False, timeout_s=DEADLINE_S)
 
 
 def steps(root: Path) -> dict[str, dict[str, Any]]:
@@ -176,8 +174,8 @@ def test_every_report_is_kept(job: Job) -> None:
     assert {"result.json", "junit.xml", "report.html"} <= {path.name for path in job.artifact.iterdir()}
 
 
-def test_no_step_of_the_job_was_left_out(job: Job, checkout: Scratch) -> None:
-    for name, step in steps(checkout.root).items():
+def test_no_step_of_the_job_was_left_out(job: Job, pipeline: Scratch) -> None:
+    for name, step in steps(pipeline.root).items():
         if step.get("if") != "failure()":
             assert f"Success - Main {name}" in job.output, name
 

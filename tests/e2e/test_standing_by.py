@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scratch
 from command import explained, loaded, only_version
 from conftest import Cluster
-from scratch import Scratch
+from scratch import Checkout, Scratch
 
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.rest.api import AirflowApi
@@ -65,15 +66,25 @@ def inside(cluster: Cluster, namespace: str, code: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def taken(cluster: Cluster, tiny: Scratch, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def repository(tiny: Scratch) -> Scratch:
+    """The DAG of one task, and in the working tree another one that reads what its image sets."""
+    tiny.write("dags/reads_settings.py", scratch.SETTINGS_DAG)
+    tiny.write("harness.toml", scratch.TINY_TOML.format(minimum=0.7) + scratch.SETTINGS_TOML)
+    return tiny
+
+
+@pytest.fixture(scope="module")
+def taken(cluster: Cluster, repository: Scratch, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The version that a test made of the control plane that stood by, and that control plane before."""
-    made = cluster.harness(tiny.root, "up")
+    made = cluster.harness(repository.root, "up")
     assert made.returncode == 0, explained(made)
     (namespace,) = standing_by(cluster, "tiny")
     before = control_plane(cluster, namespace)["metadata"]["uid"]
-    file = tmp_path_factory.mktemp("standby") / "result.json"
-    command = cluster.harness(tiny.root, "test", "--keep", "always", "--json", file)
+    file, checkout = tmp_path_factory.mktemp("standby") / "result.json", Checkout.of(repository)
+    command = cluster.harness(repository.root, "test", "--keep", "always", "--json", file)
     assert command.returncode == 0, explained(command)
+    assert "which stood by" in command.stderr
+    assert Checkout.of(repository) == checkout
     return {"namespace": namespace, "uid": before, "version": only_version(loaded(file))}
 
 
@@ -85,10 +96,22 @@ def test_the_version_is_what_stood_by(cluster: Cluster, taken: dict[str, Any]) -
 
 
 def test_its_tasks_ran_the_commits_image(taken: dict[str, Any]) -> None:
-    image = taken["version"]["image"]
-    (test,) = taken["version"]["tests"]
-    assert {task["image_digest"] for task in test["tasks"]} <= {image["digest"], image["config_digest"]}
-    assert test["metrics"]["accuracy"]["value"] == 0.83  # the working tree's
+    image, tests = taken["version"]["image"], taken["version"]["tests"]
+    ran = {task["image_digest"] for test in tests for task in test["tasks"]}
+    assert ran <= {image["digest"], image["config_digest"]}
+
+
+def test_what_is_not_committed_is_what_ran(repository: Scratch, taken: dict[str, Any]) -> None:
+    version = taken["version"]
+    tests = {test["name"]: test for test in version["tests"]}
+    assert tests["tiny"]["metrics"]["accuracy"]["value"] == 0.83
+    assert version["commit"] == repository.git("rev-parse", "HEAD")
+    assert version["image"]["name"].endswith(f":{version['commit'][:12]}-dirty-{version['dirty']}")
+
+
+def test_variables_and_connections_are_handed_over(taken: dict[str, Any]) -> None:
+    (test,) = [each for each in taken["version"]["tests"] if each["name"] == "settings"]
+    assert test["verdict"] == "passed", test["cause"]
 
 
 def test_the_api_knows_all_that_the_chart_says(

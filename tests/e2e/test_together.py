@@ -1,98 +1,31 @@
-"""Versions at once: overlap, isolation, the difference between two, and what a killed client leaves."""
+"""Versions at once: overlap, isolation, and the difference between two."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-import remains
-import scratch
-from command import ENVIRONMENT, PROGRAM, explained, loaded
+from branches import MODELS
+from command import explained, loaded
 from conftest import Cluster
 from observer import Observer
 from scratch import Scratch
 
-from harness.airflow.release.release import database_name
 from harness.host import process
 
-TOML = """\
-[tests.several]
-dag = "several"
-conf = { seed = 7 }
-timeout = "10m"
-metrics = { task = "evaluate" }
-[tests.several.gates.accuracy]
-min = 0.3
-better = "higher"
-max_regression = 0.05
-"""
-DAG = """\
-from airflow.sdk import dag, get_current_context, task
 
+@dataclass(frozen=True)
+class Compared:
+    """A `harness diff`, its versions by ref, and how long it took."""
 
-@dag(dag_id="several", schedule=None)
-def several():
-    @task(multiple_outputs=False)
-    def evaluate():
-        import random
-        import time
-
-        from several_model import ACCURACY, LUCK, SLEEP
-
-        seed = get_current_context()["dag_run"].conf["seed"]
-        time.sleep(SLEEP)
-        shared, own = random.Random(seed), random.Random(1000 * LUCK + seed)
-        return {"accuracy": ACCURACY + shared.uniform(-0.02, 0.02) + own.uniform(-0.01, 0.01)}
-
-    evaluate()
-
-
-several()
-"""
-MODELS = {
-    "main": (0.80, 1, 0),
-    "better": (0.85, 2, 0),
-    "worse": (0.60, 3, 0),
-    "same": (0.801, 4, 0),
-    "sleepy": (0.82, 5, 45),
-    "sleepier": (0.83, 6, 45),
-}
-
-
-def model(accuracy: float, luck: int, sleep_s: int) -> str:
-    return f"ACCURACY, LUCK, SLEEP = {accuracy}, {luck}, {sleep_s}\n"
-
-
-@pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Scratch:
-    """A branch for each model, and one whose model can't be imported."""
-    made = scratch.empty(tmp_path_factory.mktemp("several") / "several")
-    (made.root / "dags").mkdir()
-    (made.root / "dags" / "requirements.lock").write_bytes(
-        (scratch.CHECKOUT / "dags" / "requirements.lock").read_bytes()
-    )
-    made.write("harness.toml", TOML)
-    made.write("dags/several.py", DAG)
-    made.write("dags/several_model.py", model(*MODELS["main"]))
-    made.commit("main")
-    for name, parts in MODELS.items():
-        if name != "main":
-            made.git("checkout", "--quiet", "-b", name, "main")
-            made.write("dags/several_model.py", model(*parts))
-            made.commit(name)
-    made.git("checkout", "--quiet", "-b", "broken", "main")
-    made.write("dags/several_model.py", "raise RuntimeError('no model')\n")
-    made.commit("broken")
-    made.git("checkout", "--quiet", "main")
-    return made
+    done: process.Completed
+    versions: dict[str, dict[str, Any]]
+    took_s: float
 
 
 def by_ref(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -157,18 +90,33 @@ class TestSeveralVersionsAtOnce:
         assert "version-" not in listed
 
 
+@pytest.fixture(scope="module")
+def compared(
+    cluster: Cluster, several: Scratch, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Compared]:
+    """Two comparisons with the same base at once, then the first of them again."""
+    folder = tmp_path_factory.mktemp("compared")
+
+    def diff(name: str, head: str, *options: str) -> Compared:
+        file, started_s = folder / f"{name}.json", time.monotonic()
+        done = cluster.harness(several.root, "diff", "main", head, *options, "--json", file)
+        return Compared(done, by_ref(loaded(file)), time.monotonic() - started_s)
+
+    with ThreadPoolExecutor(2) as pool:
+        worse = pool.submit(diff, "worse", "worse")
+        same = pool.submit(diff, "same", "same", "--repeat", "3")
+        found = {"worse": worse.result(), "same": same.result()}
+    return {**found, "again": diff("again", "worse")}
+
+
 class TestDifference:
     def test_a_worse_model_fails_by_name_and_the_second_time_is_quick(
-        self, cluster: Cluster, several: Scratch, tmp_path: Path
+        self, compared: dict[str, Compared]
     ) -> None:
-        started_s = time.monotonic()
-        first = cluster.harness(several.root, "diff", "main", "worse", "--json", tmp_path / "1.json")
-        between_s = time.monotonic()
-        again = cluster.harness(several.root, "diff", "main", "worse", "--json", tmp_path / "2.json")
-        took_s, again_s = between_s - started_s, time.monotonic() - between_s
-        for done, name in ((first, "1.json"), (again, "2.json")):
-            assert done.returncode == 1, explained(done)
-            versions = by_ref(loaded(tmp_path / name))
+        first, again = compared["worse"], compared["again"]
+        for each in (first, again):
+            assert each.done.returncode == 1, explained(each.done)
+            versions = each.versions
             assert [versions[ref]["role"] for ref in ("main", "worse")] == ["base", "head"]
             metric = versions["worse"]["tests"][0]["metrics"]["accuracy"]
             assert metric["verdict"] == "failed"
@@ -178,144 +126,16 @@ class TestDifference:
                 assert task["base_duration_s"] is not None
                 assert task["peak_memory_bytes"] > 50e6
                 assert task["base_peak_memory_bytes"] > 50e6
-            assert "accuracy" in done.stdout.splitlines()[-1]
-        assert again_s < took_s / 2
-        assert by_ref(loaded(tmp_path / "2.json"))["main"]["tests"][0]["kept_at"]
+            assert "accuracy" in each.done.stdout.splitlines()[-1]
+        assert again.took_s < first.took_s / 2
+        assert again.versions["main"]["tests"][0]["kept_at"]
 
-    def test_a_difference_below_the_noise_is_said_to_be_one(
-        self, cluster: Cluster, several: Scratch, tmp_path: Path
-    ) -> None:
-        done = cluster.harness(
-            several.root, "diff", "main", "same", "--repeat", "3", "--json", tmp_path / "r.json"
-        )
-        assert done.returncode == 0, explained(done)
-        test = by_ref(loaded(tmp_path / "r.json"))["same"]["tests"][0]
+    def test_a_difference_below_the_noise_is_said_to_be_one(self, compared: dict[str, Compared]) -> None:
+        same = compared["same"]
+        assert same.done.returncode == 0, explained(same.done)
+        test = same.versions["same"]["tests"][0]
         low, high = test["metrics"]["accuracy"]["interval"]
         assert low <= 0 <= high
         assert test["metrics"]["accuracy"]["within_noise"]
         assert [each["seed"] for each in test["repetitions"]] == [7, 8, 9]
-        assert "less than the noise: accuracy" in done.stdout
-
-
-class Background:
-    """A `harness test` that runs beside the test."""
-
-    def __init__(self, cluster: Cluster, several: Scratch, *options: str | Path) -> None:
-        argv = [str(word) for word in (PROGRAM, "test", *options, "--name", cluster.harness.cluster)]
-        self.process = process.spawn(tuple(argv), stdin=False, env=ENVIRONMENT, cwd=several.root, merge=True)
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout or ():
-            self.lines.append(line.decode(errors="replace").rstrip())
-
-    def ended(self) -> int:
-        self.process.wait(timeout=600)
-        self._reader.join(timeout=10)
-        return self.process.returncode
-
-
-def running(cluster: Cluster, several: Scratch, ref: str) -> str:
-    """The namespace of a version once a task pod of it runs."""
-    until = time.monotonic() + 300
-    while time.monotonic() < until:
-        listed = json.loads(cluster.harness(several.root, "status", "--json").stdout)["versions"]
-        for version in listed:
-            if version["ref"] == ref and version["state"] == "running":
-                pods = cluster.kind.kubectl(
-                    "get", "pods", "--namespace", version["namespace"],
-                    "--selector", "kubernetes_executor=True", "--output", "jsonpath={.items[*].status.phase}",
-                )  # fmt: skip
-                if "Running" in pods:
-                    return str(version["namespace"])
-        time.sleep(1.0)
-    raise AssertionError(f"no task of {ref} ran")
-
-
-def test_a_row_that_was_changed_by_hand_fails_that_versions_receipt_alone(
-    cluster: Cluster, several: Scratch, tmp_path: Path
-) -> None:
-    asked = Background(
-        cluster,
-        several,
-        "--ref",
-        "sleepy",
-        "--ref",
-        "sleepier",
-        "--keep",
-        "never",
-        "--json",
-        tmp_path / "r.json",
-    )
-    namespace = running(cluster, several, "sleepy")
-    database = database_name(namespace)
-    remains.psql(cluster.kind, database, "UPDATE harness_canary SET token = 'changed'")
-    assert asked.ended() == 4, "\n".join(asked.lines)
-    versions = by_ref(loaded(tmp_path / "r.json"))
-    assert versions["sleepy"]["cause"]["code"] == "isolation_failed"
-    assert "harness_canary" in versions["sleepy"]["cause"]["message"]
-    assert database in versions["sleepy"]["cause"]["message"]
-    assert versions["sleepier"]["cause"] is None
-    assert versions["sleepier"]["receipt"]["verdict"] != "failed"
-
-
-def test_what_a_killed_client_left_is_collected_while_another_works_on(
-    cluster: Cluster, several: Scratch, tmp_path: Path
-) -> None:
-    killed = Background(cluster, several, "--ref", "sleepy")
-    doomed = running(cluster, several, "sleepy")
-    other = Background(cluster, several, "--ref", "better", "--keep", "never", "--json", tmp_path / "r.json")
-    os.killpg(killed.process.pid, signal.SIGKILL)
-    collected = cluster.harness(several.root, "gc")
-    assert collected.returncode == 0, explained(collected)
-    assert doomed in collected.stderr
-    assert cluster.left_of_version(doomed) == set()
-    assert other.ended() == 0, "\n".join(other.lines)
-    assert loaded(tmp_path / "r.json")["verdict"] == "passed"
-    assert killed.ended() == -signal.SIGKILL
-
-
-@pytest.fixture(scope="module")
-def kept(cluster: Cluster, several: Scratch, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The namespace of a version that stays on the cluster for three hours."""
-    file = tmp_path_factory.mktemp("kept") / "result.json"
-    options = ["--ref", "better", "--keep", "always", "--ttl", "3h", "--json", file]
-    done = cluster.harness(several.root, "test", *options)
-    assert done.returncode == 0, explained(done)
-    (version,) = loaded(file)["versions"]
-    return str(version["namespace"])
-
-
-def test_a_database_that_was_opened_to_others_fails_their_receipt(
-    cluster: Cluster, several: Scratch, kept: str, tmp_path: Path
-) -> None:
-    opened = database_name(kept)
-    remains.psql(cluster.kind, "postgres", f"GRANT CONNECT ON DATABASE {opened} TO PUBLIC")
-    try:
-        done = cluster.harness(
-            several.root, "test", "--ref", "main", "--keep", "never", "--json", tmp_path / "r.json"
-        )
-    finally:
-        remains.psql(cluster.kind, "postgres", f"REVOKE CONNECT ON DATABASE {opened} FROM PUBLIC")
-    assert done.returncode == 4, explained(done)
-    (version,) = loaded(tmp_path / "r.json")["versions"]
-    assert version["cause"]["code"] == "isolation_failed"
-    assert version["cause"]["message"].endswith(f"database role: it could connect to {opened}")
-    assert [check["name"] for check in version["receipt"]["checks"] if check["verdict"] == "failed"] == [
-        "database role"
-    ]
-
-
-def test_an_older_version_goes_when_asked_for(cluster: Cluster, several: Scratch, kept: str) -> None:
-    listed = json.loads(cluster.harness(several.root, "status", "--json").stdout)["versions"]
-    (shown,) = [each for each in listed if each["namespace"] == kept]
-    left = datetime.fromisoformat(shown["expires_at"]) - datetime.fromisoformat(shown["created_at"])
-    assert 3 * 3600 <= left.total_seconds() < 3 * 3600 + 900
-    assert shown["memory_bytes"] is None or shown["memory_bytes"] > 0
-    assert cluster.harness(several.root, "gc").returncode == 0
-    assert "namespace" in cluster.of_version(kept)
-    gone = cluster.harness(several.root, "gc", "--older-than", "1s")
-    assert kept in gone.stderr
-    assert cluster.left_of_version(kept) == set()
+        assert "less than the noise: accuracy" in same.done.stdout
