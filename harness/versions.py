@@ -11,3 +11,4 @@ CONTAINERD = "v2.2.9"
 DEBIAN = "bookworm"
 DEBIAN_PYTHON = "3.11"
 DEBIAN_POSTGRESQL = "15"
+DEBIAN_OF_PYTHON = {"3.11": "bookworm", "3.13": "trixie"}  # whose own Python images made from packages have

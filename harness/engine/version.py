@@ -21,7 +21,9 @@ from harness.host.machine import architecture
 from harness.host.sources import debian
 from harness.host.sources.packages import packages
 from harness.image.base.debian import base_packages
-from harness.image.build import Foundation, built_foundation, image_of, lock_of
+from harness.image.build import Foundation, built_foundation, image_of
+from harness.image.dependencies.source import sources
+from harness.image.lock.of_commit import lock_of
 from harness.image.oci import Image
 from harness.project.project import load
 from harness.report.provenance import EnvironmentResult, ImageResult, LayerResult, LockResult, Model
@@ -119,6 +121,12 @@ def image_result(image: Image, foundation: Foundation, *, python: str) -> ImageR
             for kind, layer in zip(kinds, image.layers, strict=True)
         ),
         base_packages=dict(base),
+        built_from_source=tuple(
+            each.name
+            for each in sources(
+                foundation.lock.content, python=python, architecture=foundation.base.architecture
+            )
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -72,14 +72,13 @@ def look(
     listed = ", ".join(f"'{_safe(run_id)}'" for run_id in run_ids) or "''"
     row = f"translate(token, chr(10), ' ') FROM {TABLE}"
     row_here = f"count(*) FROM {TABLE} WHERE token = '{_safe(token)}'"
-    xcoms = f"count(*) FROM xcom WHERE run_id IN ({listed})"
-    asked = [_ask(database, database, _select("xcoms", database, xcoms), _select("row", database, row))]
+    asked = [_ask(database, database, *_xcoms(database, listed), _select("row", database, row))]
     for other in others:
         asked.append(
             _ask(
                 "postgres",
                 other,
-                _select("xcoms", other, xcoms),
+                *_xcoms(other, listed),
                 # A version that starts has no such table yet, which must not end the session.
                 f"SELECT to_regclass('{TABLE}') IS NOT NULL AS planted \\gset",
                 "\\if :planted",
@@ -117,6 +116,17 @@ def look(
             hint="harness up",
         )
     return read(done.stdout, database)
+
+
+def _xcoms(database: str, run_ids: str) -> Iterator[str]:
+    """Ask how many XComs of these runs a database holds. Airflow 3.4 keeps them by the task's attempt."""
+    by_attempt = "xcom_v2 JOIN task_instance ON task_instance.id = xcom_v2.task_instance_id"
+    yield "SELECT to_regclass('xcom_v2') IS NOT NULL AS by_attempt \\gset"
+    yield "\\if :by_attempt"
+    yield _select("xcoms", database, f"count(*) FROM {by_attempt} WHERE run_id IN ({run_ids})")
+    yield "\\else"
+    yield _select("xcoms", database, f"count(*) FROM xcom WHERE run_id IN ({run_ids})")
+    yield "\\endif"
 
 
 def read(printed: str, database: str) -> DatabaseView:

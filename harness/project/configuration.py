@@ -29,6 +29,7 @@ from harness.project.values import (
     Moment,
     Paths,
     RepositoryPath,
+    SystemPackages,
     TaskPatterns,
     TestName,
     VariableNames,
@@ -37,6 +38,7 @@ from harness.project.values import (
 )
 
 FILE_NAMES = ("harness.toml", "pyproject.toml")
+LOCK_FILE = "harness.lock"  # what `harness lock` makes of requirements that are no lock themselves
 DEFAULT_TIMEOUT_S = 600.0
 SHOWN = 50
 _BYTE_ORDER_MARK = "\ufeff"  # some editors of Windows begin every file with it
@@ -53,6 +55,10 @@ class ImageSettings(Settings):
 
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] = "3.11"
     requirements: RepositoryPath = "dags/requirements.lock"
+    airflow: Annotated[str, Field(pattern=r"^3\.[0-9]{1,3}(\.[0-9]{1,3}((a|b|rc)[0-9]{1,3})?)$")] | None = (
+        None
+    )
+    system_packages: SystemPackages = ()
     code: Annotated[Paths, AfterValidator(not_empty), Field(json_schema_extra={"minItems": 1})] = ("dags",)
     shared: Paths = ()
     env: Environment = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.project.commit import Commit, Repository
 from harness.project.configuration import (
     FILE_NAMES,
+    LOCK_FILE,
     Configuration,
     ImageSettings,
     TestSettings,
@@ -21,7 +22,7 @@ from harness.project.configuration import (
 from harness.project.values import name_of
 
 # Untracked files below these make the working tree a version of its own, whatever its harness.toml says.
-_ALWAYS = FILE_NAMES
+_ALWAYS = (*FILE_NAMES, LOCK_FILE)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ MAX_CONF_DEPTH = 100
 _DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
 _DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
 _TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}")
 _TASK_PATTERN = re.compile(r"[\w.*?\[\]!-]{1,250}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SET_BY_HARNESS = frozenset(
@@ -48,6 +49,23 @@ def moment(value: object) -> datetime:
         if value.astimezone(UTC).year in LOGICAL_YEARS:
             return value
     raise ValueError(f"expected a time in the years {first} to {last}")
+
+
+def debian_packages(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of Debian packages, sorted, once each; raises ValueError for what can't be one."""
+    for name in names:
+        if not _DEBIAN_PACKAGE.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a Debian package, such as libpq-dev")
+    return tuple(sorted(set(names)))
+
+
+def system_packages(value: object) -> str | tuple[str, ...]:
+    """Debian packages by name, or a file that lists them; raises ValueError for anything else."""
+    if isinstance(value, str):
+        return _repository_path(value)
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return debian_packages(tuple(value))
+    raise ValueError('expected names of Debian packages, such as ["libpq-dev"], or a file that lists them')
 
 
 def json_object(value: dict[str, Any]) -> dict[str, Any]:
@@ -154,6 +172,7 @@ TaskPattern = Annotated[
 ]
 TaskPatterns = Annotated[tuple[TaskPattern, ...], Field(strict=False)]
 Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
+SystemPackages = Annotated[str | tuple[str, ...], BeforeValidator(system_packages)]
 
 
 def name_of(text: str, *, limit: int = 40) -> str:

@@ -55,5 +55,7 @@ def image(found: ImageResult) -> Iterator[tuple[str, str]]:
         digests = [format.digest(layer.digest) for layer in found.layers if layer.kind == kind]
         if digests:
             yield f"{kind} {'layer' if len(digests) == 1 else 'layers'}", " ".join(digests)
+    if found.built_from_source:
+        yield "built from source, so may differ elsewhere", " ".join(found.built_from_source)
     if found.base_packages:
         yield "base packages", str(len(found.base_packages))

@@ -42,6 +42,7 @@ class ImageResult(Model):
     lock: LockResult | None = None
     layers: tuple[LayerResult, ...] = ()
     base_packages: dict[str, str] = Field(default_factory=dict)
+    built_from_source: tuple[str, ...] = ()  # for these the dependency layer may differ on another machine
 
 
 class EnvironmentResult(Model):

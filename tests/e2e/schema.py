@@ -140,6 +140,7 @@ _IMAGE = _mapping(
             )
         ),
         "base_packages": _each_value(_TEXT),
+        "built_from_source": _list_of(_TEXT),
     }
 )
 _ENVIRONMENT = _mapping(

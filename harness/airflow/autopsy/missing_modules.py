@@ -23,7 +23,7 @@ _PACKAGES = {  # whose modules are named unlike themselves
 _PROVIDERS = ["airflow", "providers"]
 _PROVIDER_FAMILIES = {"apache", "atlassian", "cncf", "common", "dbt", "microsoft"}  # each of several packages
 _DAG_FILE = "unusual_prefix_"  # what Airflow calls a DAG file's own module
-_REQUIREMENTS = "the file that [image] requirements names in harness.toml"
+REQUIREMENTS = "the file that [image] requirements names in harness.toml"
 
 
 def missing_module(message: str, trace: str = "") -> str:
@@ -46,12 +46,12 @@ def missing_module(message: str, trace: str = "") -> str:
 
 def _missing_package(name: str, parts: list[str]) -> str:
     if parts[:2] == ["google", "cloud"] and len(parts) == 3:
-        return f"add google-cloud-{_dashed(parts[2])} to {_REQUIREMENTS}"
+        return f"add google-cloud-{_dashed(parts[2])} to {REQUIREMENTS}"
     if len(parts) > 1:  # Python names the first module that is missing: what it is in was found
         return _missing_part(name)
     if name in _PACKAGES:
-        return f"add {_PACKAGES[name]} to {_REQUIREMENTS}: it has the module {name}"
-    return f"add {name} to {_REQUIREMENTS}; if it is a module of your own, list its folder in [image] code"
+        return f"add {_PACKAGES[name]} to {REQUIREMENTS}: it has the module {name}"
+    return f"add {name} to {REQUIREMENTS}; if it is a module of your own, list its folder in [image] code"
 
 
 def _missing_provider(parts: list[str], trace: str) -> str:
@@ -59,18 +59,18 @@ def _missing_provider(parts: list[str], trace: str) -> str:
     if family and len(parts) == 3:
         member = re.search(rf"{re.escape('.'.join(parts))}\.(?P<name>\w+)", trace)
         if member is None:
-            return f"add the package apache-airflow-providers-{parts[2]}-… that the import is from to {_REQUIREMENTS}"
+            return f"add the package apache-airflow-providers-{parts[2]}-… that the import is from to {REQUIREMENTS}"
         parts = [*parts, member["name"]]
     own = 4 if family else 3
     if len(parts) > own:
         return _missing_part(".".join(parts))
-    return f"add apache-airflow-providers-{_dashed('-'.join(parts[2:]))} to {_REQUIREMENTS}"
+    return f"add apache-airflow-providers-{_dashed('-'.join(parts[2:]))} to {REQUIREMENTS}"
 
 
 def _missing_part(name: str) -> str:
     package, _, part = name.rpartition(".")
     return (
-        f"{package} is in the image, but has no {part}: check the name, and the version in {_REQUIREMENTS}; "
+        f"{package} is in the image, but has no {part}: check the name, and the version in {REQUIREMENTS}; "
         "if it is a module of your own, commit it and list its folder in [image] code"
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from harness.airflow.autopsy.autopsy import root_failure
+from harness.airflow.autopsy.missing_modules import REQUIREMENTS
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.parsing.dag_ids import refuse_twice
 from harness.airflow.parsing.parsing import wait_for_dag
@@ -53,6 +54,7 @@ class DagTest:
     is_base: bool = False  # of a comparison: it may lack what is new
     shared: Sequence[str] = ()  # the folders below /opt/airflow that lie on the version's volume
     execute: Callable[[Sequence[str]], str] = lambda _: ""  # what a program prints in the control plane
+    requirements: str = REQUIREMENTS  # the file that people edit for another package
 
 
 def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | None]:
@@ -221,6 +223,9 @@ def _result(
     run_id: str | None = "",
 ) -> TestResult:
     run = outcome.run if outcome else None
+    if cause is not None:
+        hint = cause.hint.replace(REQUIREMENTS, dag_test.requirements)
+        cause = cause.model_copy(update={"hint": hint})
     if outcome is not None:
         phases |= _task_phases(dag_test, outcome)
     return TestResult(

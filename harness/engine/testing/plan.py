@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from harness.engine import lock
 from harness.errors import CauseCode, HarnessError
 from harness.host import disk
 from harness.image.build import check
+from harness.image.lock.of_commit import lock_as_of_commit
 from harness.progress import Progress
 from harness.project.commit import WORKING_TREE, Commit
 from harness.project.configuration import Gate, TestSettings
@@ -100,7 +102,7 @@ def plans(
     refused: list[VersionResult] = []
     bases: dict[str, Plan] = {}
     for ref in request.refs or (None,):
-        commit, found = _checked(project, ref, "head" if request.base else None, opened)
+        commit, found = _checked(project, ref, "head" if request.base else None, opened, progress)
         if commit is None or found.cause is not None:
             refused.append(found)
             continue
@@ -118,7 +120,7 @@ def plans(
             made.append(Plan(asking, commit, found, seeded, dates, secrets=secrets))
             continue
         sha = base_of(project, request.base, ref, progress)
-        base_commit, base_found = _checked(project, sha, "base", opened)
+        base_commit, base_found = _checked(project, sha, "base", opened, progress)
         if base_commit is None or base_found.cause is not None:
             refused.append(base_found.model_copy(update={"ref": request.base}))
             continue
@@ -202,7 +204,11 @@ def _seeded(tests: Mapping[str, TestSettings], repeat: int) -> dict[str, TestSet
 
 
 def _checked(
-    project: Project, ref: str | None, role: Literal["base", "head"] | None, opened: ExitStack
+    project: Project,
+    ref: str | None,
+    role: Literal["base", "head"] | None,
+    opened: ExitStack,
+    progress: Progress,
 ) -> tuple[Commit | None, VersionResult]:
     """The commit of a ref, open, and its result so far: with a cause when no image can be made of it."""
     found = VersionResult(ref=ref or WORKING_TREE, commit=None, role=role)
@@ -210,12 +216,24 @@ def _checked(
     started_s = time.monotonic()
     try:
         with disk.explained():
+            if ref is None:
+                lock.ensure(project, progress)
             commit = opened.enter_context(project.commit(ref))
             found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
+            if ref is not None:
+                _lock(project, commit, progress)
             check(commit, project.image_settings(commit))
     except HarnessError as error:
         return commit, found.model_copy(update={"cause": Cause.of(error)})
     return commit, found.model_copy(update={"phases": {"check_s": round(time.monotonic() - started_s, 3)}})
+
+
+def _lock(project: Project, commit: Commit, progress: Progress) -> None:
+    """Lock a commit that has no lock of its own as of its date; nobody can commit to it any more."""
+    with progress.waiting(f"lock of {commit.tag}, as of its date") as step:
+        made = lock_as_of_commit(commit, project.image_settings(commit), on_line=step.update)
+    if made is not None:
+        progress.note(f"{commit.tag} has no lock of its own: {made.count} packages, {made.chosen}")
 
 
 def _gates(project: Project, base: Commit) -> dict[str, Mapping[str, Gate]]:

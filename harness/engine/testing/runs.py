@@ -14,6 +14,7 @@ from harness.cluster.running_cluster import RunningCluster
 from harness.engine.testing import dag_test
 from harness.engine.testing.measured import Wanted
 from harness.engine.testing.plan import Plan
+from harness.image.lock.of_commit import edited
 from harness.progress import Progress
 from harness.report.model import TestResult, VersionResult
 
@@ -82,6 +83,7 @@ class Runs:
             is_base=self.found.role == "base",
             shared=image.shared,
             execute=self._execute,
+            requirements=edited(commit, image),
         )
 
     def _execute(self, argv: Sequence[str]) -> str:

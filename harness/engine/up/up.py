@@ -12,6 +12,7 @@ from harness.cluster import place
 from harness.cluster.kind.sourcing import Materials
 from harness.cluster.running_cluster import RunningCluster, locked, log_file
 from harness.cluster.services import template
+from harness.engine import lock
 from harness.engine.disk import keep_limits
 from harness.engine.lifetime import remove_expired
 from harness.engine.testing.deployment import release_of, stand_by, stands_by
@@ -44,6 +45,7 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
         cluster = clusters.find(name, progress)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
+            lock.ensure(project, progress)
             with progress.waiting("reading the working tree"):
                 commit = opened.enter_context(project.commit(None))
                 asked = _Asked(project, commit, project.image_settings(commit))

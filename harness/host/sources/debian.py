@@ -41,17 +41,22 @@ TRACES = (
 
 @dataclass(frozen=True)
 class RootfsRecipe:
-    """What a root file system holds: packages, path patterns left out, shell commands run on the tree `$1`."""
+    """What a root file system holds: packages, path patterns left out, shell commands run on the tree `$1`.
+
+    `suite` is the release of Debian.
+    """
 
     name: str
     packages: tuple[str, ...]
     unwanted: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    suite: str = versions.DEBIAN
 
     @property
     def key(self) -> str:
         """A digest of all that determines the result, but for the mirror's package versions."""
-        inputs = [FORMAT, versions.DEBIAN, platform.machine(), UNWANTED, TRACES, asdict(self)]
+        recipe = {name: value for name, value in asdict(self).items() if name != "suite"}
+        inputs = [FORMAT, self.suite, platform.machine(), UNWANTED, TRACES, recipe]
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
@@ -75,9 +80,9 @@ def rootfs(recipe: RootfsRecipe, *, on_line: Callable[[str], None], log: Path) -
             f"--include={','.join(recipe.packages)}",
             *unwanted,
             *hooks,
-            versions.DEBIAN,
+            recipe.suite,
             str(_tar(folder)),
-            *_mirrors(),
+            *_mirrors(recipe.suite),
         ]
         environment = {"SOURCE_DATE_EPOCH": str(EPOCH_S), "LC_ALL": "C.UTF-8"}
         process.stream(
@@ -97,8 +102,11 @@ def _tar(folder: Path) -> Path:
     return folder / "rootfs.tar"
 
 
-def _mirrors() -> list[str]:
-    """This machine's own apt sources for the suite; none, which means Debian's default, on another system."""
+def _mirrors(suite: str) -> list[str]:
+    """This machine's own apt sources for the suite; none, which means Debian's default, on another system.
+
+    Where the machine runs another release of Debian, its mirrors are asked for this one.
+    """
     if shutil.which("apt-get") is None:
         return []
     listed = process.run(
@@ -111,9 +119,16 @@ def _mirrors() -> list[str]:
         ],
         check=False,
     )
+    return sources_of(listed.stdout, suite)
+
+
+def sources_of(listed: str, suite: str) -> list[str]:
+    """Lines of sources.list for a suite, from what apt lists of its own."""
     found = []
-    for line in dict.fromkeys(listed.stdout.splitlines()):
+    for line in dict.fromkeys(listed.splitlines()):
         origin, uri, codename, _, component = [*line.split("|"), "", "", "", ""][:5]
-        if origin == "Debian" and codename.split("-")[0] == versions.DEBIAN:
-            found.append(f"deb {uri} {codename} {component}")
-    return found
+        if origin == "Debian":
+            name, dash, pocket = codename.partition("-")
+            if name and pocket in {"", "security", "updates"}:
+                found.append(f"deb {uri} {suite}{dash}{pocket} {component}")
+    return list(dict.fromkeys(found))

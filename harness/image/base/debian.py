@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import versions
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
+from harness.host.process import ProgramError
 from harness.host.sources.debian import RootfsRecipe, built, rootfs
 from harness.host.sources.packages import packages
 from harness.image.layer import CHUNK_BYTES, Layer
@@ -17,28 +19,74 @@ from harness.image.oci import BaseImage, assemble, docker_archive
 
 USER_ID = 50000  # as in Airflow's own images; its group is root's
 REPOSITORY = "harness.local/base"
+_NO_PACKAGE = re.compile(
+    r"(?:Unable to locate package|Package|no installation candidate:?) '?(?P<name>[a-z0-9][a-z0-9+.-]+)"
+)
 
-PYTHON = RootfsRecipe(
-    name="python",
-    packages=("ca-certificates", "libgomp1", "netbase", "python3", "python3-venv", "tzdata"),
-    commands=(
-        'ln -s python3 "$1"/usr/bin/python',
-        f"""echo 'airflow:x:{USER_ID}:0:airflow:/home/airflow:/bin/bash' >> "$1"/etc/passwd""",
-        'mkdir "$1"/home/airflow && chmod 2775 "$1"/home/airflow && chown 50000:0 "$1"/home/airflow',
-    ),
+PACKAGES = ("ca-certificates", "libgomp1", "netbase", "python3", "python3-venv", "tzdata")
+# What packages are built from source with; it never gets into an image of a version.
+BUILD_PACKAGES = ("build-essential", "git", "pkg-config", "python3-dev")
+COMMANDS = (
+    'ln -s python3 "$1"/usr/bin/python',
+    f"""echo 'airflow:x:{USER_ID}:0:airflow:/home/airflow:/bin/bash' >> "$1"/etc/passwd""",
+    'mkdir "$1"/home/airflow && chmod 2775 "$1"/home/airflow && chown 50000:0 "$1"/home/airflow',
 )
 
 
-def package_base(python: str, *, on_line: Callable[[str], None], log: Path) -> BaseImage:
-    """Debian's own Python as a base. Raises what `check_python` raises, HarnessError(BUILD_FAILED)."""
+def recipe(python: str, extra: Sequence[str] = (), *, name: str = "python") -> RootfsRecipe:
+    """The base with that Python and further Debian packages."""
+    packages = (*PACKAGES, *sorted(set(extra) - set(PACKAGES)))
+    return RootfsRecipe(
+        name=name, packages=packages, commands=COMMANDS, suite=versions.DEBIAN_OF_PYTHON[python]
+    )
+
+
+def package_base(
+    python: str, *, extra: Sequence[str] = (), on_line: Callable[[str], None], log: Path
+) -> BaseImage:
+    """Debian's own Python as a base, with further Debian packages.
+
+    Raises what `check_python` raises, HarnessError: CONFIG_INVALID for a package that Debian lacks, BUILD_FAILED.
+    """
     check_python(python)
-    return _of(rootfs(PYTHON, on_line=on_line, log=log), python)
+    try:
+        return _of(rootfs(recipe(python, extra), on_line=on_line, log=log), python)
+    except ProgramError as error:
+        raise _not_made(error, python, extra) from error
 
 
-def built_base(python: str) -> BaseImage | None:
+def toolchain(python: str, *, extra: Sequence[str], on_line: Callable[[str], None], log: Path) -> BaseImage:
+    """The same with what compiles packages that have no wheel. Raises what `package_base` raises."""
+    check_python(python)
+    wanted = recipe(python, (*BUILD_PACKAGES, *extra), name="python-build")
+    try:
+        return _of(rootfs(wanted, on_line=on_line, log=log), python)
+    except ProgramError as error:
+        raise _not_made(error, python, extra) from error
+
+
+def built_base(python: str, *, extra: Sequence[str] = ()) -> BaseImage | None:
     """The base that `package_base` gives if it was built before, else None."""
-    tar = built(PYTHON)
-    return _of(tar, python) if tar is not None and python == versions.DEBIAN_PYTHON else None
+    if python not in versions.DEBIAN_OF_PYTHON:
+        return None
+    tar = built(recipe(python, extra))
+    return _of(tar, python) if tar is not None else None
+
+
+def _not_made(error: ProgramError, python: str, extra: Sequence[str]) -> HarnessError:
+    """Why a root file system could not be made: often a package that Debian does not have."""
+    said = error.completed.stdout + error.completed.stderr
+    suite = versions.DEBIAN_OF_PYTHON[python]
+    for line in said.splitlines():
+        found = _NO_PACKAGE.search(line)
+        if found and found["name"] in extra:
+            return HarnessError(
+                CauseCode.CONFIG_INVALID,
+                f"[image] system_packages: Debian ({suite}) has no package {found['name']}",
+                hint=f"apt-cache search {found['name']}",
+                evidence=(line,),
+            )
+    return error
 
 
 def base_packages(base: BaseImage) -> Mapping[str, str]:
@@ -58,11 +106,12 @@ def _of(tar: Path, python: str) -> BaseImage:
 
 def check_python(python: str) -> None:
     """Raises HarnessError(CONFIG_INVALID) for a Python that Debian does not have."""
-    if python != versions.DEBIAN_PYTHON:
+    if python not in versions.DEBIAN_OF_PYTHON:
+        known = " and ".join(versions.DEBIAN_OF_PYTHON)
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
-            f"[image] python = {python!r}: images made from packages have Python {versions.DEBIAN_PYTHON} only",
-            hint=f'set python = "{versions.DEBIAN_PYTHON}" in harness.toml',
+            f"[image] python = {python!r}: there are images with Python {known} only, as Debian has them",
+            hint=" or ".join(f'python = "{each}"' for each in versions.DEBIAN_OF_PYTHON) + " in harness.toml",
         )
 
 

@@ -9,15 +9,18 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.image.base import debian as base_image
-from harness.image.dependencies.lock_file import check_lock
+from harness.image.dependencies import source
+from harness.image.dependencies.lock_file import HINT, check_lock
 from harness.image.layer import Layer, layer_from_directory, recall, remember
+from harness.image.lock import lock_text
+from harness.image.lock.resolve import environment
 from harness.image.oci import BaseImage
 
 FORMAT = 3  # raise when what _install() does changes
@@ -48,19 +51,29 @@ def dependencies(
     architecture: str,
     on_line: Callable[[str], None],
     log: Path,
+    tools: Callable[[], BaseImage],
 ) -> Dependencies:
     """The packages of a hashed lock file, installed and packed once per lock and base.
 
-    `origin` names the lock in messages. Raises HarnessError(DEPENDENCIES_UNRESOLVED) when uv cannot install it,
-    BUILD_FAILED when compiling fails.
+    `origin` names the lock in messages; `tools` gives the base with compilers, for packages that have no wheel.
+    Raises HarnessError(DEPENDENCIES_UNRESOLVED) when uv cannot install it or a package can't be built, BUILD_FAILED
+    when compiling to bytecode fails.
     """
     check_lock(lock, origin)
     key = _key(lock, base, python, architecture)
     store = _store()
     with cache.build("dependencies", key, on_wait=on_line) as target:
         if target is not None:
+            wheels_only, sources = source.split(lock, python=python, architecture=architecture)
+            built: list[Path] = []
+            if sources:
+                as_of = lock_text.as_of(lock)
+                built = source.wheels(sources, tools=tools(), as_of=as_of, on_line=on_line, log=log)
             on_line("installing the lock file's packages")
-            _install(lock, origin, target / "packages", python, architecture, log)
+            _install(wheels_only, origin, target / "packages", python, architecture, log)
+            if built:
+                _add(built, target / "packages", python, architecture, log)
+            _normalize(target / "packages")
             (target / MIGRATIONS).write_text(_migrations(target / "packages"), encoding="utf-8")
             on_line("compiling the packages to bytecode")
             _compile(target / "packages", base, log)
@@ -70,7 +83,14 @@ def dependencies(
     if found is None:  # the store was emptied after the build
         cache.discard("dependencies", key)
         return dependencies(
-            lock, origin=origin, base=base, python=python, architecture=architecture, on_line=on_line, log=log
+            lock,
+            origin=origin,
+            base=base,
+            python=python,
+            architecture=architecture,
+            on_line=on_line,
+            log=log,
+            tools=tools,
         )
     return found
 
@@ -97,33 +117,44 @@ def _store() -> Path:
 
 
 def _install(lock: bytes, origin: str, target: Path, python: str, architecture: str, log: Path) -> None:
-    import uv
-
     target.mkdir()
     file = target.parent / "requirements.lock"
     file.write_bytes(lock)
-    argv = [
-        uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--require-hashes",
-        "--target", str(target), "--python-version", python, "--python-platform", PLATFORMS[architecture],
-        "--only-binary", ":all:", "--link-mode", "hardlink", "--requirements", str(file),
-    ]  # fmt: skip
-    done = process.run(
-        argv,
-        check=False,
-        cwd=target.parent,  # the user's own uv settings count (indexes, credentials), no project's
-        env={
-            "UV_PYTHON_DOWNLOADS": "never",
-            # A cache of our own: files of the user's are hard-linked into environments, where anything may have
-            # changed them since (a company's certificate added to certifi, for instance).
-            "UV_CACHE_DIR": str(cache.root() / "uv"),
-        },
-    )
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+    asked = ["--require-hashes", "--only-binary", ":all:", "--requirements", str(file)]
+    done = _uv_install(asked, target, python, architecture, log)
     if done.returncode != 0:
         raise _not_installed(done.stderr, origin, python, architecture)
     file.unlink()
-    _normalize(target)
+
+
+def _add(built: Sequence[Path], target: Path, python: str, architecture: str, log: Path) -> None:
+    """Put wheels that were built from source beside the others."""
+    done = _uv_install([str(wheel) for wheel in built], target, python, architecture, log)
+    if done.returncode != 0:
+        lines = done.stderr.splitlines()
+        raise HarnessError(
+            CauseCode.BUILD_FAILED,
+            f"what was built from source can't be installed: {lines[-1] if lines else 'uv gave no reason'}",
+            evidence=lines[-10:],
+            hint=f"less {log}",
+        )
+
+
+def _uv_install(
+    asked: Sequence[str], target: Path, python: str, architecture: str, log: Path
+) -> process.Completed:
+    import uv
+
+    argv = [
+        uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps",
+        "--target", str(target), "--python-version", python, "--python-platform", PLATFORMS[architecture],
+        "--link-mode", "hardlink", *asked,
+    ]  # fmt: skip
+    # The user's own uv settings count (indexes, credentials), no project's.
+    done = process.run(argv, check=False, cwd=target.parent, env=environment())
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
+    return done
 
 
 def _not_installed(stderr: str, origin: str, python: str, architecture: str) -> HarnessError:
@@ -148,9 +179,7 @@ def _not_installed(stderr: str, origin: str, python: str, architecture: str) -> 
         CauseCode.DEPENDENCIES_UNRESOLVED,
         f"the packages of {origin} can't be installed for Python {python} on Linux {architecture}: {reason}",
         evidence=lines[:12],
-        hint=f"uv pip compile --generate-hashes --python-version {python} "
-        f"--python-platform {PLATFORMS[architecture]} --only-binary :all: --output-file {origin} "
-        f"{PurePosixPath(origin).with_suffix('.in')}",
+        hint=HINT,
     )
 
 

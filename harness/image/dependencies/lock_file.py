@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from harness.errors import CauseCode, HarnessError
 
+HINT = "harness lock"
 NEEDED = ("apache-airflow-core", "apache-airflow-providers-cncf-kubernetes")
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*(?P<rest>.*)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_WHEEL = re.compile(r"@\s*https?://")
+_FILE = re.compile(r"@\s*https?://")
+_COMMIT = re.compile(r"@\s*git\+[^\s;]+@[0-9a-f]{40}(#[^\s;]*)?")
 _VERSION = re.compile(  # https://packaging.python.org/en/latest/specifications/version-specifiers/
     r"v?([0-9]+!)?[0-9]+(\.[0-9]+)*([-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?[0-9]*)?"
     r"(-[0-9]+|[-_.]?(post|rev|r)[-_.]?[0-9]*)?([-_.]?dev[-_.]?[0-9]*)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?",
@@ -22,7 +23,7 @@ _VERSION = re.compile(  # https://packaging.python.org/en/latest/specifications/
 
 @dataclass(frozen=True)
 class _Pin:
-    """A requirement that stays the same: `version` is empty for a wheel's URL."""
+    """A requirement that stays the same: `version` is empty for a URL."""
 
     name: str
     version: str
@@ -36,9 +37,7 @@ class _Pin:
 
 def check_lock(lock: bytes, origin: str) -> None:
     """Raises HarnessError(DEPENDENCIES_UNRESOLVED) unless each requirement has one exact version and hashes."""
-    hint = (
-        f"uv pip compile --generate-hashes --output-file {origin} {PurePosixPath(origin).with_suffix('.in')}"
-    )
+    hint = HINT
     try:
         text = lock.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -48,7 +47,7 @@ def check_lock(lock: bytes, origin: str) -> None:
     problems = []
     names = set()
     pinned: dict[str, _Pin] = {}
-    for requirement in _requirements(text):
+    for requirement in requirements(text):
         pin = _pin(requirement)
         if isinstance(pin, str):
             problems.append(pin)
@@ -75,7 +74,8 @@ def check_lock(lock: bytes, origin: str) -> None:
         )
 
 
-def _requirements(text: str) -> Iterator[str]:
+def requirements(text: str) -> Iterator[str]:
+    """A lock's requirements, each on one line with its hashes."""
     for line in re.sub(r"\\\r?\n", " ", text).splitlines():
         requirement = line.split(" #")[0].strip()
         if requirement and not requirement.startswith("#"):
@@ -92,20 +92,19 @@ def _pin(requirement: str) -> _Pin | str:
     specifier, _, marker = wanted.partition(";")
     specifier = specifier.strip().removeprefix("(").removesuffix(")").strip()
     version = ""
+    problem = ""
     if specifier.startswith("@"):
-        if not _WHEEL.match(specifier):
-            return (
-                f"{_shown(requirement)}: nothing but a wheel's URL (https://…) has a hash that can be checked"
-            )
+        if not _FILE.match(specifier) and not _COMMIT.fullmatch(specifier):
+            problem = f"{_shown(requirement)}: only a file's URL (https://…) and a Git commit stay the same"
     elif not specifier.startswith("=="):
-        return f"{match['name']}: no exact version (==)"
+        problem = f"{match['name']}: no exact version (==)"
     else:
         version = specifier.removeprefix("==").removeprefix("=").strip()
         if not _VERSION.fullmatch(version):
-            return f"{_shown(requirement)}: {version!r} is no exact version"
-    if not hashes:
-        return f"{match['name']}: no --hash"
-    return _Pin(name, version, everywhere=not marker)
+            problem = f"{_shown(requirement)}: {version!r} is no exact version"
+    if not problem and not hashes and not _COMMIT.fullmatch(specifier):  # a commit's id is Git's own hash
+        problem = f"{match['name']}: no --hash"
+    return problem or _Pin(name, version, everywhere=not marker)
 
 
 def _shown(requirement: str) -> str:

@@ -28,7 +28,10 @@ VERSION = {
     "receipt",
     "cause",
 }
-IMAGE = {"name", "digest", "config_digest", "base_digest", "python", "lock", "layers", "base_packages"}
+IMAGE = {
+    *("name", "digest", "config_digest", "base_digest", "python", "lock", "layers"),
+    *("base_packages", "built_from_source"),
+}
 ENVIRONMENT = {"platform", "source", "node_image", "versions", "digests"}
 TEST = {
     "name",

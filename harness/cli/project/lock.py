@@ -1,0 +1,48 @@
+"""`harness lock`: what the image's packages are, fixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import AsJson, here
+from harness.cli.run import run
+
+if TYPE_CHECKING:
+    from harness.report.text.console import Console
+
+
+def lock(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="What to lock: requirements.txt or .in, pyproject.toml, uv.lock, poetry.lock, pdm.lock or "
+            "pylock.toml; by default what harness.toml names.",
+        ),
+    ] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Lock anew though nothing changed: newer commits of Git URLs.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 2 when the lock is missing or old.")
+    ] = False,
+    json: AsJson = False,
+) -> int:
+    """Fix every package of the image at one version, by hash, in a file to commit."""
+
+    def command(console: Console) -> int:
+        from harness.engine.lock import lock as run_lock
+
+        done = run_lock(here(), console, source=file, upgrade=upgrade, check=check)
+        if json:
+            console.json(done.to_json())
+        elif done.made is None:
+            console.note(f"{done.name} is up to date with {done.source}")
+        else:
+            console.note(f"{done.name} is written; next: git add {done.name}")
+        return 0
+
+    return run(command)

@@ -1,0 +1,160 @@
+"""Inputs to a lock: the packages that fit together as of Airflow's release, for both architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.image.lock import airflow, lock_text, packages
+from harness.image.lock.inputs import Inputs
+from harness.image.lock.packages import Resolved
+from harness.image.lock.resolve import Question, UnresolvedError, resolve
+from harness.image.lock.target import PLATFORMS, Target
+from harness.image.lock.wanted import AIRFLOW, Wanted, wanted
+
+_MARKERS = tuple(f'platform_machine == "{machine}"' for machine in PLATFORMS)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A lock. `added` are packages that nobody asked for and runs need; `built` those without a wheel.
+
+    `chosen` says how versions were chosen, `notes` what did not go as it should.
+    """
+
+    content: bytes = field(repr=False)
+    airflow: str
+    count: int
+    chosen: str
+    added: tuple[str, ...] = ()
+    built: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way to choose versions, and how it is called."""
+
+    name: str
+    question: Question
+
+
+def make(
+    inputs: Inputs,
+    *,
+    asked: datetime,
+    on_line: Callable[[str], None] = lambda _: None,
+    log: Path | None = None,
+) -> Made:
+    """The lock of `inputs` as it could have been made at `asked`: nothing newer gets in.
+
+    Raises HarnessError: DEPENDENCIES_UNRESOLVED with uv's words, SOURCE_UNREACHABLE.
+    """
+    target = Target(inputs.python)
+    found = wanted(inputs, target)
+    asked = _end_of_day(asked)
+    texts = {**{path: inputs.text(path) for path in inputs.files}, **found.texts}
+    question = Question(
+        origin=inputs.source,
+        texts=texts,
+        files=found.files,
+        lines=found.requirements,
+        constraints=found.constraints,
+        as_of=asked,
+        exempt=tuple(found.pinned),
+        asked=asked,
+    )
+    version, uploaded = _airflow(question, target, found, on_line, log)
+    notes: list[str] = []
+    failed: HarnessError | None = None
+    for way in _ways(question, found, version, uploaded, inputs.python, notes):
+        try:
+            first = resolve(way.question, target, on_line=on_line, log=log)
+        except UnresolvedError as error:
+            failed = error
+            notes.append(f"{way.name}: {error.evidence[1] if len(error.evidence) > 1 else error.message}")
+            continue
+        return _made(inputs, found, way, first, notes, on_line, log)
+    assert failed is not None  # noqa: S101  there is one way at least
+    raise failed
+
+
+def _airflow(
+    question: Question, target: Target, found: Wanted, on_line: Callable[[str], None], log: Path | None
+) -> tuple[str, datetime | None]:
+    """Airflow's version and when it was uploaded: the fixed one, else what fits as of the day that is asked for."""
+    if found.airflow:
+        return found.airflow, airflow.released(found.airflow, target, question, on_line=on_line, log=log)
+    core = resolve(question, target, on_line=on_line, log=log)[AIRFLOW[0]]
+    return core.version, core.uploaded
+
+
+def _ways(
+    question: Question,
+    found: Wanted,
+    version: str,
+    uploaded: datetime | None,
+    python: str,
+    notes: list[str],
+) -> Iterator[_Way]:
+    """Ways to choose versions, the best first: what Airflow was tested with, that day's, those of the day asked for."""
+    asked = question.asked
+    assert asked is not None  # noqa: S101
+    own = airflow.constraints(version, python) if not found.constraints else None
+    fixed = (f"{AIRFLOW[0]}=={version}",)
+    question = replace(question, lines=(*question.lines, *fixed))
+    if own is not None:
+        kept = airflow.without(own, frozenset(found.pinned))
+        yield _Way(f"the constraints of Airflow {version}", replace(question, constraints=kept))
+    elif not found.constraints:
+        notes.append(
+            f"the constraints of Airflow {version} can't be had here: its release's date takes their place"
+        )
+    release = airflow.as_of_release(uploaded) if uploaded else None
+    if release is not None and release < asked:
+        yield _Way(
+            f"as of {release:%Y-%m-%d}, the release of Airflow {version}", replace(question, as_of=release)
+        )
+    yield _Way(f"as of {asked - timedelta(days=1):%Y-%m-%d}", question)
+
+
+def _made(
+    inputs: Inputs,
+    found: Wanted,
+    way: _Way,
+    first: dict[str, Resolved],
+    notes: Sequence[str],
+    on_line: Callable[[str], None],
+    log: Path | None,
+) -> Made:
+    """The lock of what was resolved for the first architecture, and the same versions for the other."""
+    machines = list(PLATFORMS)
+    same = [f"{each.name}=={each.version}" for each in first.values() if not each.url or each.uploaded]
+    other: dict[str, Resolved] = {}
+    with suppress(UnresolvedError):  # then it is a lock for the first one alone
+        on_line("the same for the other architecture")
+        question = replace(way.question, constraints=(*way.question.constraints, *same))
+        other = resolve(question, Target(inputs.python, machines[1]), on_line=lambda _: None, log=log)
+    lines = packages.both(first, other, _MARKERS) if other else packages.both(first, first, _MARKERS)
+    assert way.question.as_of is not None  # noqa: S101
+    as_of = f"{way.question.as_of:%Y-%m-%dT%H:%M:%SZ}"
+    header = lock_text.Header(inputs.source, inputs.python, inputs.digest, way.name, as_of)
+    return Made(
+        content=lock_text.write(header, lines),
+        airflow=first[AIRFLOW[0]].version,
+        count=len(first),
+        chosen=way.name,
+        added=tuple(f"{name} {first[name].version}" for name in found.added),
+        built=tuple(f"{each.name} {each.version}" for each in first.values() if each.is_built),
+        notes=tuple(notes),
+    )
+
+
+def _end_of_day(moment: datetime) -> datetime:
+    """The midnight that ends a day, so that one day gives one lock."""
+    day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=1)

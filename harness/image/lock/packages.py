@@ -1,0 +1,103 @@
+"""What uv resolved, read from the pylock.toml that it prints, for one kind of machine or both."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.utils import canonicalize_name
+
+from harness.errors import CauseCode, HarnessError
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One package. `hashes` are those of its wheels; `url` is where its source lies when it has none.
+
+    `uploaded` is when the newest of its files was published, where the index says so.
+    """
+
+    name: str
+    version: str
+    hashes: tuple[str, ...] = ()
+    url: str = ""
+    uploaded: datetime | None = None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether it has to be built from source."""
+        return bool(self.url) and not self.url.partition("#")[0].endswith(".whl")
+
+    def lines(self, marker: str = "") -> list[str]:
+        """Its requirement with all hashes, as pip and uv take it."""
+        what = f"{self.name} @ {self.url}" if self.url else f"{self.name}=={self.version}"
+        first = f"{what} ; {marker}" if marker else what
+        return [
+            line + " \\" * (index < len(self.hashes))
+            for index, line in enumerate([first, *(f"    --hash=sha256:{each}" for each in self.hashes)])
+        ]
+
+
+def read(text: str, *, by_address: Iterable[str] = ()) -> dict[str, Resolved]:
+    """The packages of a pylock.toml by name.
+
+    `by_address` are indexes that only the inputs name: what comes from those is locked by its address, since whoever
+    installs it later knows nothing of them. Raises HarnessError(DEPENDENCIES_UNRESOLVED) for a path.
+    """
+    indexes = {each.rstrip("/") for each in by_address}
+    found: dict[str, Resolved] = {}
+    for entry in tomllib.loads(text).get("packages", ()):
+        name, version = canonicalize_name(entry["name"]), entry.get("version", "")
+        address = str(entry.get("index", "")).rstrip("/") in indexes
+        found[name] = _resolved(name, version, entry, by_address=address)
+    return found
+
+
+def _resolved(name: str, version: str, entry: Mapping[str, Any], *, by_address: bool) -> Resolved:
+    wheels, sdist = entry.get("wheels") or (), entry.get("sdist")
+    times = [each["upload-time"] for each in (*wheels, *([sdist] if sdist else [])) if "upload-time" in each]
+    uploaded = max(times, default=None)
+    if vcs := entry.get("vcs"):
+        folder = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
+        url = f"{vcs['type']}+{_public(vcs.get('url', ''))}@{vcs['commit-id']}{folder}"
+        return Resolved(name, version, (), url)
+    if (archive := entry.get("archive")) and "url" in archive:
+        return Resolved(name, version, _hashes([archive]), _public(archive["url"]))
+    if wheels and not by_address:
+        return Resolved(name, version, _hashes(wheels), "", uploaded)
+    files = [each for each in (*wheels, *([sdist] if sdist else [])) if "url" in each]
+    if not files:
+        raise HarnessError(
+            CauseCode.DEPENDENCIES_UNRESOLVED,
+            f"{name} {version} is a file or folder of this machine, which no lock can hold",
+            hint="name an index or a Git URL for it, or put its code into `code` under [image]",
+        )
+    return Resolved(name, version, _hashes(files[:1]), _public(files[0]["url"]), uploaded)
+
+
+def both(first: Mapping[str, Resolved], second: Mapping[str, Resolved], markers: Sequence[str]) -> list[str]:
+    """The lines of a lock for two kinds of machine, each of which `markers` names."""
+    lines = []
+    for name in sorted({*first, *second}):
+        one, other = first.get(name), second.get(name)
+        if one and other and (one.version, one.url) == (other.version, other.url):
+            hashes = tuple(sorted({*one.hashes, *other.hashes}))
+            lines += Resolved(name, one.version, hashes, one.url).lines()
+            continue
+        for each, marker in ((one, markers[0]), (other, markers[1])):
+            lines += each.lines(marker) if each else []
+    return lines
+
+
+def _hashes(files: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(sorted({str(each["hashes"]["sha256"]) for each in files}))
+
+
+def _public(url: str) -> str:
+    """A URL without whoever's name and password stand in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,0 +1,138 @@
+"""uv, asked which version of everything fits together as of a date."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from harness.errors import CauseCode, HarnessError
+from harness.host import cache, process, scratch
+from harness.image.lock import packages
+from harness.image.lock.packages import Resolved
+from harness.image.lock.target import Target
+
+_UNREACHABLE = re.compile(
+    r"error sending request|dns error|tcp connect error|timed out|certificate|connectivity is disabled", re.I
+)
+_ADDRESS = re.compile(r"https?://[^\s\"']+")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What uv is asked. `files` and `lines` are requirements; those in `exempt` may be newer than `as_of`.
+
+    `texts` are all files by path: those asked for, what they include, and uv's settings.
+    """
+
+    origin: str
+    texts: Mapping[str, str] = field(repr=False)
+    files: Sequence[str] = ()
+    lines: Sequence[str] = ()
+    constraints: Sequence[str] = ()
+    as_of: datetime | None = None
+    exempt: Sequence[str] = ()
+    asked: datetime | None = None
+    alone: bool = False
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """Addresses in the files: what comes from such an index is locked by its own address."""
+        options = [
+            line
+            for path, text in self.texts.items()
+            for line in text.splitlines()
+            if PurePosixPath(path).suffix == ".toml" or line.lstrip().startswith("-")
+        ]
+        return tuple(each for line in options for each in _ADDRESS.findall(line))
+
+
+class UnresolvedError(HarnessError):
+    """Nothing fits what was asked for."""
+
+
+def resolve(
+    question: Question, target: Target, *, on_line: Callable[[str], None], log: Path | None = None
+) -> dict[str, Resolved]:
+    """The packages that answer the question, by name.
+
+    Raises UnresolvedError(DEPENDENCIES_UNRESOLVED) with uv's words, HarnessError: SOURCE_UNREACHABLE, DISK_FULL.
+    """
+    import uv
+
+    with scratch.folder(cache.root() / "locking") as folder:
+        for path, text in question.texts.items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        where = folder / PurePosixPath(question.origin).parent
+        where.mkdir(parents=True, exist_ok=True)
+        asked = [str(folder / path) for path in question.files]
+        for name, lines in (("more", question.lines), ("constraints", question.constraints)):
+            file = folder / f".harness-{name}.txt"
+            file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            asked += ["--constraint", str(file)] if name == "constraints" else [str(file)]
+        argv = [
+            uv.find_uv_bin(), "pip", "compile", "--quiet", *asked,
+            "--format", "pylock.toml", "--no-header", "--python-version", target.python,
+            "--python-platform", target.platform, *_dates(question), *(["--no-deps"] if question.alone else []),
+        ]  # fmt: skip
+        on_line("asking the package index what fits together")
+        done = process.run(argv, check=False, cwd=where, env=environment())
+    if log is not None:
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(f"$ {' '.join(argv)}\n{done.stderr}")
+    if done.returncode != 0:
+        raise _unresolved(done.stderr, question)
+    return packages.read(done.stdout, by_address=question.indexes)
+
+
+def environment() -> dict[str, str]:
+    """What uv is run with: the user's own settings and credentials count, Pythons are not downloaded."""
+    # A cache of our own: files of the user's are hard-linked into environments, where anything may have
+    # changed them since (a company's certificate added to certifi, for instance).
+    return {
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_CACHE_DIR": str(cache.root() / "uv"),
+        "UV_HTTP_RETRIES": os.environ.get("UV_HTTP_RETRIES", "3"),
+    }
+
+
+def _dates(question: Question) -> Iterable[str]:
+    if question.as_of is None:
+        return ()
+    options = ["--exclude-newer", _moment(question.as_of)]
+    if question.asked is not None and question.asked > question.as_of:
+        for name in sorted(question.exempt):
+            options += ["--exclude-newer-package", f"{name}={_moment(question.asked)}"]
+    return options
+
+
+def _moment(date: datetime) -> str:
+    return date.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _unresolved(stderr: str, question: Question) -> HarnessError:
+    lines = [line.strip(" \u00d7╰─▶│├") for line in stderr.splitlines() if line.strip()]
+    lines = [line for line in lines if line and not line.startswith("warning:")]
+    reason = ": ".join(re.sub(r"^(error|cause): ", "", line) for line in lines[:2]) or "uv gave no reason"
+    if any("No space left" in line for line in lines):
+        return HarnessError(
+            CauseCode.DISK_FULL, "no space left to resolve packages", hint="df -h", evidence=lines[:12]
+        )
+    if any(_UNREACHABLE.search(line) for line in lines):
+        return HarnessError(
+            CauseCode.SOURCE_UNREACHABLE,
+            f"the package index that {question.origin} needs can't be reached: {reason}",
+            hint="harness doctor; an index of your own is named by UV_INDEX_URL, a proxy by HTTPS_PROXY",
+            evidence=lines[:12],
+        )
+    return UnresolvedError(
+        CauseCode.DEPENDENCIES_UNRESOLVED,
+        f"{question.origin} can't be locked: {reason}",
+        evidence=lines[:20],
+        hint=f"edit {question.origin}, then: harness lock",
+    )

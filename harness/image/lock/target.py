@@ -1,0 +1,54 @@
+"""What a lock is for: Linux, one Python, both architectures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+# By the name that `platform_machine` has in markers.
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of machine that the packages are for."""
+
+    python: str
+    machine: str = "x86_64"
+
+    @property
+    def platform(self) -> str:
+        """As uv calls it."""
+        return PLATFORMS[self.machine]
+
+    def takes(self, marker: str) -> bool:
+        """Whether a requirement with that marker counts here; one that can't be read does."""
+        if not marker:
+            return True
+        environment = {
+            "implementation_name": "cpython",
+            "implementation_version": f"{self.python}.0",
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": f"{self.python}.0",
+            "python_version": self.python,
+            "sys_platform": "linux",
+            "extra": "",
+        }
+        try:
+            return Marker(marker).evaluate(environment)
+        except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName):
+            return True
+
+    def takes_python(self, specifier: str) -> bool:
+        """Whether a package with that `requires-python` runs here; one that can't be read does."""
+        try:
+            return SpecifierSet(specifier.replace("*", "")).contains(f"{self.python}.20", prereleases=True)
+        except InvalidSpecifier:
+            return True

@@ -1,0 +1,107 @@
+"""In which order versions are chosen: Airflow's own constraints, its release's day, the day that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from harness.errors import CauseCode, HarnessError
+from harness.image.lock import airflow, lock_text, make
+from harness.image.lock.inputs import read_inputs
+from harness.image.lock.make import Made
+from harness.image.lock.packages import Resolved
+from harness.image.lock.resolve import Question, UnresolvedError
+from harness.image.lock.target import Target
+
+ASKED = datetime(2026, 11, 28, 15, 30, tzinfo=UTC)
+RELEASED = datetime(2025, 8, 29, 14, 0, tzinfo=UTC)
+PACKAGES = (
+    "apache-airflow-core",
+    "apache-airflow-providers-cncf-kubernetes",
+    "apache-airflow-providers-postgres",
+)
+
+
+class Index:
+    """What uv would answer: `refuses` says which questions have no answer."""
+
+    def __init__(self, refuses: Callable[[Question], bool] = lambda _: False) -> None:
+        self.refuses = refuses
+        self.asked: list[tuple[Question, Target]] = []
+
+    def resolve(self, question: Question, target: Target, **_: object) -> dict[str, Resolved]:
+        if question.alone:
+            return {PACKAGES[0]: Resolved(PACKAGES[0], "3.0.6", ("a" * 64,), "", RELEASED)}
+        self.asked.append((question, target))
+        if self.refuses(question):
+            raise UnresolvedError(
+                CauseCode.DEPENDENCIES_UNRESOLVED,
+                "r.txt can't be locked",
+                evidence=("error", "x is not there"),
+            )
+        return {name: Resolved(name, "3.0.6", ("b" * 64,), "", RELEASED) for name in PACKAGES}
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
+    def run(
+        index: Index,
+        constraints: tuple[str, ...] | None = None,
+        text: str = "apache-airflow==3.0.6\npandas==9\n",
+    ) -> Made:
+        monkeypatch.setattr(make, "resolve", index.resolve)
+        monkeypatch.setattr(airflow, "resolve", index.resolve)
+        monkeypatch.setattr(airflow, "constraints", lambda *_: constraints)
+        files: Mapping[str, bytes] = {"r.txt": text.encode()}
+        return make.make(read_inputs("r.txt", files.get, python="3.11"), asked=ASKED)
+
+    return run
+
+
+def test_airflows_own_constraints_come_first_but_for_what_is_fixed(made: Callable[..., Made]) -> None:
+    index = Index()
+    found = made(index, ("pandas==1", "pydantic==2"))
+    assert index.asked[0][0].constraints == ("pydantic==2",)
+    assert found.chosen == "the constraints of Airflow 3.0.6"
+    assert found.notes == ()
+    assert [target.machine for _, target in index.asked] == ["x86_64", "aarch64"]
+
+
+def test_without_them_the_day_of_the_release(made: Callable[..., Made]) -> None:
+    index = Index()
+    found = made(index)
+    question = index.asked[0][0]
+    assert question.as_of == datetime(2025, 8, 31, tzinfo=UTC)
+    assert set(question.exempt) == {"apache-airflow", "pandas"}
+    assert question.asked == datetime(2026, 11, 29, tzinfo=UTC)
+    assert found.chosen == "as of 2025-08-31, the release of Airflow 3.0.6"
+    assert "can't be had here" in found.notes[0]
+    assert lock_text.as_of(found.content) == "2025-08-31T00:00:00Z"
+
+
+def test_where_that_does_not_fit_the_day_that_is_asked_for(made: Callable[..., Made]) -> None:
+    index = Index(lambda question: question.as_of < datetime(2026, 1, 1, tzinfo=UTC))
+    found = made(index)
+    assert found.chosen == "as of 2026-11-28"
+    assert found.notes[-1] == "as of 2025-08-31, the release of Airflow 3.0.6: x is not there"
+
+
+def test_what_fits_on_no_day_is_refused(made: Callable[..., Made]) -> None:
+    with pytest.raises(HarnessError, match="can't be locked"):
+        made(Index(lambda _: True))
+
+
+def test_one_architecture_alone_is_locked_with_what_there_is(made: Callable[..., Made]) -> None:
+    index = Index(lambda _: index.asked[-1][1].machine == "aarch64")
+    assert b"platform_machine" not in made(index).content
+
+
+def test_the_hour_of_a_day_makes_no_difference(made: Callable[..., Made]) -> None:
+    text = "apache-airflow-core\n"
+    assert made(Index(), None, text).content == made(Index(), None, text).content
+
+
+def test_bounds_without_what_is_fixed_otherwise() -> None:
+    assert airflow.without(("a==1", "B_c==2", "nonsense!"), frozenset({"b-c"})) == ("a==1",)
