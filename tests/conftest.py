@@ -5,6 +5,8 @@ A cluster belongs to one worker: each folder whose tests share a cluster stays w
 
 from __future__ import annotations
 
+import os
+import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,18 @@ from xdist.scheduler import LoadScopeScheduling
 
 WORKERS = 2  # of two cores each has one; a third would only make the others late
 WHOLE = ("tests/e2e/", "tests/faults/")
+BY_ITSELF = ("tests/faults/test_ups.py",)  # its clusters are its own: the worker that is free first takes it
 SHOWN_S = 60.0  # who runs less than this sees that it was quick
 FILES = 15
+SEED = "HARNESS_TEST_SEED"  # of what is drawn; the workers inherit it, so that all draw the same
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault(SEED, str(random.SystemRandom().randrange(10**6)))
+
+
+def pytest_report_header() -> str:
+    return f"{SEED}={os.environ[SEED]} draws which kills are done; pytest -m slow does the others"
 
 
 class ByFileOrFolder(LoadScopeScheduling):  # type: ignore[misc]
@@ -23,6 +35,8 @@ class ByFileOrFolder(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
+        if file in BY_ITSELF:
+            return file
         return next((folder for folder in WHOLE if file.startswith(folder)), file)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from .kept import Kept, plant
 NAME = "harness-faults"
 # To work on these tests: a cluster that is there already, and that nothing is done to.
 BORROWED = "HARNESS_FAULTS_CLUSTER"
-FINDINGS = pytest.StashKey[str]()
+FINDINGS = pytest.StashKey[list[str]]()
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,14 @@ class Cluster:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def heeded_interrupts() -> Iterator[None]:
+    """Commands heed Ctrl-C, also where a script started the suite in its background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def searched(request: pytest.FixtureRequest) -> Iterator[Kept]:
     """All that is written while the tests run, searched in the end for what was planted before them."""
     names = (f"{os.environ.get(BORROWED, NAME)}*", "@kind-harness-theirs-*")
@@ -79,18 +88,18 @@ def tell(config: pytest.Config, findings: str) -> None:
     """Have it said in the end: by this process, or by the one that this one works for."""
     if hasattr(config, "workeroutput"):
         config.workeroutput["findings"] = findings
-    config.stash[FINDINGS] = findings
+    config.stash.setdefault(FINDINGS, []).append(findings)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     if (findings := getattr(node, "workeroutput", {}).get("findings")) is not None:
-        node.config.stash[FINDINGS] = findings
+        node.config.stash.setdefault(FINDINGS, []).append(findings)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what was searched."""
-    if (findings := config.stash.get(FINDINGS, None)) is not None:
+    for findings in config.stash.get(FINDINGS, []):
         terminalreporter.write_line(f"{NAME}: {findings}")
 
 

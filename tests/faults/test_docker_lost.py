@@ -20,7 +20,8 @@ from harness.host.docker import daemon as docker_daemon
 
 from .broken import repository
 from .conftest import Cluster
-from .test_lost import CASES, started, waiting_pod
+from .running import running_pod
+from .test_lost import CASES, started
 
 pytestmark = pytest.mark.slow  # six minutes
 ASKED = "HARNESS_TEST_KILLS_DOCKER"
@@ -48,7 +49,7 @@ def test_docker_killed_in_mid_run(
     disposable: Cluster, steady: scratch.Scratch, result: Path, daemon: int
 ) -> None:
     with started(disposable, steady, "steady", result) as running:
-        waiting_pod(disposable, steady.root.name)
+        running_pod(disposable, steady.root.name)
         os.kill(daemon, signal.SIGKILL)
         killed_s = time.monotonic()
         code, said = running.end()

@@ -15,7 +15,7 @@ from command import loaded, only_version
 
 from .broken import HEAD, Broken, repository
 from .conftest import Cluster, official_client
-from .running import Running, container_runs, eventually
+from .running import Running, running_pod
 
 STEADY = f"""{HEAD}
 
@@ -112,7 +112,7 @@ def run(cluster: Cluster, root: Path, loss: Loss) -> Ended:
     # The official client can't be shared by threads: while a shell runs in a pod it is that shell's.
     own = replace(cluster, api=official_client(cluster.name))
     with started(cluster, made, loss.dag, result) as running:
-        pod = waiting_pod(own, root.name)
+        pod = running_pod(own, root.name)
         loss.lose(own, pod)
         code, said = running.end()
     (test,) = only_version(loaded(result))["tests"]
@@ -127,20 +127,6 @@ def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             name: pool.submit(run, cluster, tmp_path_factory.mktemp("lost") / f"lost-{name}", loss)
             for name, loss in LOSSES.items()
         }
-
-
-def waiting_pod(cluster: Cluster, project: str) -> Any:
-    """The first task's pod of the project's version, once it runs."""
-
-    def look() -> Any:
-        for namespace in cluster.versions():
-            if namespace.rpartition("-")[0] == project:
-                for pod in cluster.pods(namespace, "kubernetes_executor=True"):
-                    if container_runs(pod):
-                        return pod
-        return None
-
-    return eventually(look, what=f"a task's pod of {project} runs")
 
 
 def passed(ended: Ended) -> None:
