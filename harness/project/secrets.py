@@ -103,7 +103,7 @@ def _variables(text: str) -> dict[str, str]:
 
 
 def _refuse_tracked(project: Project, path: str) -> None:
-    listed = project.repository.git.run("ls-files", "--error-unmatch", "-z", "--", f":(literal){path}")
+    listed = project.repository.git.run("ls-files", "--error-unmatch", "-z", "--", path)
     if listed.returncode == 0:
         quoted = shlex.quote(path)
         raise HarnessError(

@@ -61,7 +61,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             self.returncode = returncode
 
     def run(_: Git, *arguments: str, **__: object) -> Answer:
-        path = arguments[-1].removeprefix(":(literal)")
+        path = arguments[-1]
         return Answer(0 if path in (tmp_path / ".tracked").read_text().split() else 1)
 
     monkeypatch.setattr(Git, "run", run)
