@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from harness.host import process
 
@@ -37,22 +40,47 @@ def tiny():
 tiny()
 """
 SETTINGS_DAG = """\
+import json
 import os
+from pathlib import Path
 
 from airflow.sdk import Connection, Variable, dag, task
 
 THRESHOLD = float(Variable.get("threshold"))  # while the file is imported
 MODE = os.environ["TRAINING_MODE"]
+TOKEN = os.environ["TOKEN_OF_TESTS"]
 
 
 @dag(schedule=None)
 def reads_settings():
-    @task
+    @task(pool="narrow")
     def read():
+        secrets = {
+            "from_env": os.environ["TOKEN_OF_TESTS"],
+            "env_file": os.environ["KEY_OF_TESTS"],
+            "airflow_settings": Connection.get("lake").password,
+            "variable": Variable.get("hidden"),
+        }
+        print("told by a task that should not:", *secrets.values())
+        given = {name: value.startswith(f"canary-{name}-") for name, value in secrets.items()}
         port = Connection.get("warehouse").port
-        return {"threshold": THRESHOLD, "small": MODE == "small" == os.environ["TRAINING_MODE"], "port": port}
+        small = MODE == "small" == os.environ["TRAINING_MODE"]
+        return {"threshold": THRESHOLD, "small": small, "port": port, "parsed": TOKEN in secrets.values(), **given}
 
-    read()
+    @task
+    def deploy(found):
+        raise RuntimeError("deployed for real")
+
+    @task
+    def write(found, deployed):
+        beside = Path(__file__).with_name("made_by_a_task.json")  # in a folder of code, which is gone with the pod
+        beside.write_text(json.dumps({**found, "not_deployed": deployed is None}))
+        reports = Path(os.environ["HARNESS_ARTIFACTS_URL"].removeprefix("file://"), "reports")
+        reports.mkdir()
+        (reports / "metrics.json").write_text(beside.read_text())
+
+    found = read()
+    write(found, deploy(found))
 
 
 reads_settings()
@@ -63,13 +91,41 @@ AIRFLOW_VAR_THRESHOLD = "0.25"
 AIRFLOW_CONN_WAREHOUSE = "postgresql://reader@warehouse.example.com:5433/sample"
 TRAINING_MODE = "small"
 
+[secrets]
+from_env = ["TOKEN_OF_TESTS"]
+env_file = ".env"
+airflow_settings = "airflow_settings.yaml"
+
 [tests.settings]
 dag = "reads_settings"
-metrics = { task = "read" }
+skip = ["deploy"]
+metrics = { file = "reports/metrics.json" }
 gates.threshold = { min = 0.25, max = 0.25 }
 gates.small = { min = 1 }
 gates.port = { min = 5433, max = 5433 }
+gates.parsed = { min = 1 }
+gates.from_env = { min = 1 }
+gates.env_file = { min = 1 }
+gates.airflow_settings = { min = 1 }
+gates.variable = { min = 1 }
+gates.not_deployed = { min = 1 }
 """
+_AIRFLOW_SETTINGS = """
+airflow:
+  connections: [{{conn_id: lake, conn_type: generic, conn_password: canary-airflow_settings-{token}}}]
+  pools: [{{pool_name: narrow, pool_slot: 1}}]
+  variables: [{{variable_name: hidden, variable_value: canary-variable-{token}}}]
+"""
+
+
+def plant_secrets(made: Scratch, patch: pytest.MonkeyPatch) -> str:
+    """What the DAG of SETTINGS_DAG reads in secret, in all three places; each value ends with what is returned."""
+    token = secrets.token_hex(8)
+    patch.setenv("TOKEN_OF_TESTS", f"canary-from_env-{token}")
+    made.write(".env", f"KEY_OF_TESTS=canary-env_file-{token}\n")
+    made.write("airflow_settings.yaml", _AIRFLOW_SETTINGS.format(token=token))
+    made.write(".gitignore", ".env\nairflow_settings.yaml\n")
+    return token
 
 
 def tiny_model(accuracy: float) -> str:

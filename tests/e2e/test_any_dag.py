@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ import pytest
 import scratch
 from command import explained, loaded, only_version
 from conftest import Cluster
+
+from harness.cluster.place import state_folder
+from harness.host import process
 
 # DAG id -> where its file comes from. Templated and scheduled, mapped, with setup and teardown, short-circuited,
 # branched by time and scheduled, deferred to the triggerer, several DAGs in a file.
@@ -84,6 +89,13 @@ def example(place: str) -> Path:
 
 
 @pytest.fixture(scope="module")
+def token(repository: scratch.Scratch) -> Iterator[str]:
+    """What every secret of the repository's DAG ends with."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield scratch.plant_secrets(repository, patch)
+
+
+@pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
     """The examples as they are, our own DAG, a file that cannot be imported, and a harness.toml of few lines."""
     made = scratch.empty(tmp_path_factory.mktemp("any") / "any")
@@ -105,7 +117,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
 
 
 @pytest.fixture(scope="module")
-def ran(cluster: Cluster, repository: scratch.Scratch, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def ran(
+    cluster: Cluster, repository: scratch.Scratch, token: str, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     """All of them in one version."""
     file = tmp_path_factory.mktemp("any-result") / "result.json"
     done = cluster.harness(repository.root, "test", "--json", file)
@@ -137,8 +151,37 @@ def test_a_file_that_cannot_be_imported_is_named_and_disturbs_nobody(ran: Any) -
     assert done.returncode == 0, explained(done)
 
 
-def test_variables_and_connections_come_with_the_image(ran: Any) -> None:
+def test_what_image_and_secrets_give_reaches_the_code(ran: Any) -> None:
     """To a control plane of its own; tests/e2e/test_standing_by.py has one that stood by."""
     done, tests = ran
     assert "which stood by" not in done.stderr
     assert tests["settings"]["verdict"] == "passed", f"{tests['settings']['cause']}\n{explained(done)}"
+
+
+def test_a_skipped_task_had_no_pod_and_the_dag_went_on(ran: Any) -> None:
+    done, tests = ran
+    tasks = {task["task_id"]: task for task in tests["settings"]["tasks"]}
+    assert tasks["deploy"]["skipped_by_test"] is True
+    assert tasks["deploy"]["pod"] is None
+    assert tasks["write"]["pod"] is not None
+    assert "skipped by the test: deploy" in done.stderr
+
+
+def test_secrets_are_nowhere_once_the_version_is_gone(cluster: Cluster, ran: Any, token: str) -> None:
+    """Not even in the cluster's own storage, which keeps what was deleted: there they were encrypted.
+
+    Left out is /var/log/pods, where the kubelet keeps what a task printed for a minute longer.
+    """
+    done, tests = ran
+    kept = json.dumps(tests) + done.stderr + done.stdout
+    assert f"-{token}" not in kept
+    logs = [path.read_text() for path in state_folder(cluster.harness.cluster).rglob("*.log")]
+    assert any("told by a task that should not: *** *** *** ***" in text for text in logs)
+    search = ["grep", "--recursive", "--files-with-matches", "--text", "--no-messages", "-e"]
+    here = str(state_folder(cluster.harness.cluster))
+    assert process.run([*search, f"-{token}", here], check=False).stdout == ""
+    inside = ["docker", "exec", f"{cluster.kind.name}-control-plane"]
+    there = ["/etc", "/run", "/var/lib/etcd", "/var/lib/kubelet", "/var/local-path-provisioner"]
+    there += [f"/var/lib/containerd/io.containerd.{each}" for each in ("metadata.v1.bolt", "grpc.v1.cri")]
+    assert process.run([*inside, *search, f"-{token}", *there], check=False).stdout == ""
+    assert process.run([*inside, *search, "kube-apiserver", "/etc"], check=False).stdout != "", "it finds"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,13 @@ def inside(cluster: Cluster, namespace: str, code: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def repository(tiny: Scratch) -> Scratch:
-    """The DAG of one task, and in the working tree another one that reads what its image sets."""
+def repository(tiny: Scratch) -> Iterator[Scratch]:
+    """The DAG of one task, and in the working tree another one that reads what its image and its secrets set."""
     tiny.write("dags/reads_settings.py", scratch.SETTINGS_DAG)
     tiny.write("harness.toml", scratch.TINY_TOML.format(minimum=0.7) + scratch.SETTINGS_TOML)
-    return tiny
+    with pytest.MonkeyPatch.context() as patch:
+        scratch.plant_secrets(tiny, patch)
+        yield tiny
 
 
 @pytest.fixture(scope="module")
