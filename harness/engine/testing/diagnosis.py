@@ -77,8 +77,11 @@ class Diagnosis:
             kills=oom_kills(pod.node) if pod and pod.node else None,
             dagrun_timeout_s=None if task else self.api.dagrun_timeout_s(dag_id),
         )
+        hint = found.hint
+        if not hint and self.settings.skip and "NoneType" in found.message:
+            hint = f"the test skips {', '.join(self.settings.skip)}: who asks for what it would have returned gets None"
         return found.model_copy(
-            update={"evidence": (*(killed_sidecars(pod) if pod else ()), *found.evidence)}
+            update={"hint": hint, "evidence": (*(killed_sidecars(pod) if pod else ()), *found.evidence)}
         )
 
     def _log(self, outcome: RunOutcome, task: TaskInstance, pod: Pod | None) -> str:

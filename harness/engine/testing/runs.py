@@ -23,7 +23,10 @@ MLFLOW_DEADLINE_S = 180.0
 
 @dataclass(frozen=True)
 class Runs:
-    """A version that is ready for its runs. `settled` returns once DAGs can run, `pause` sleeps."""
+    """A version that is ready for its runs.
+
+    `settled` returns once DAGs can run, `pause` sleeps, `redact` takes the version's secrets out of what is kept.
+    """
 
     running: RunningCluster
     airflow: AirflowApi
@@ -33,6 +36,7 @@ class Runs:
     keeper: LogKeeper
     settled: Callable[[], None]
     pause: Callable[[float], None]
+    redact: Callable[[str], str]
 
     def made(self, wanted: Sequence[Wanted], progress: Progress) -> dict[str, TestResult]:
         """Their results by their keys; after a test's first failure no more of it is run.
@@ -47,7 +51,9 @@ class Runs:
         failed: set[str] = set()
         for each in wanted:
             if each.test not in failed:
-                made[each.key] = dag_test.run(self._dag_test(each, progress), progress)
+                found = dag_test.run(self._dag_test(each, progress), progress)
+                parameters = {name: self.redact(value) for name, value in found.parameters.items()}
+                made[each.key] = found.model_copy(update={"parameters": parameters})
                 if made[each.key].verdict != "passed":
                     failed.add(each.test)
         return made

@@ -153,7 +153,7 @@ class VersionTest:
                 keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
                 runs = Runs(
                     self.running, airflow, self._pods, self.plan, self.found, keeper,
-                    self.deployment.settled, self.pause,
+                    self.deployment.settled, self.pause, self.redact.known,
                 )  # fmt: skip
                 made = runs.made(missing, self.progress)
                 try:
