@@ -36,7 +36,6 @@ FULL: Manifest = VALUES | {
     "caBundle": {"configMap": "ca-bundle"},
     "environment": {"STAGE": "test", "OMP_NUM_THREADS": "4"},
     "imagePullSecrets": ["registry"],
-    "mlflow": {"enabled": True},
     "baseUrl": "http://demo-1a2b3c4d.localhost:8080",
     "worker": {"nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]},
 }
@@ -318,6 +317,32 @@ def test_a_ca_bundle_is_mounted_wherever_it_is_named(render: Render) -> None:
             bundle = variables(objects, container)["SSL_CERT_FILE"]
             assert str(Path(bundle).parent) in mounted
     assert "SSL_CERT_FILE" not in str(render(VALUES))
+
+
+def test_what_the_chart_sets_itself_is_nobody_elses(objects: list[Manifest]) -> None:
+    (control_plane,) = named(objects, "Deployment", "airflow")["spec"]["template"]["spec"]["containers"]
+    for container in (control_plane, *worker(objects)["spec"]["containers"]):
+        known = variables(objects, container)
+        own = set(known["HARNESS_VARIABLES"].split(","))
+        assert own >= set(known) - {"HARNESS_VARIABLES", "STAGE"}
+        assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in own
+
+
+def test_a_version_may_have_a_server_of_mlflow_of_its_own(render: Render) -> None:
+    objects = render(FULL | {"mlflow": {"enabled": True}})
+    deployment = named(objects, "Deployment", "mlflow")["spec"]
+    assert deployment["replicas"] == 0, "it starts when it is asked for"
+    (container,) = deployment["template"]["spec"]["containers"]
+    mounts = {mount["mountPath"]: mount.get("subPath") for mount in container["volumeMounts"]}
+    assert mounts["/var/lib/mlflow"] == "mlflow"
+    (task,) = worker(objects)["spec"]["containers"]
+    assert variables(objects, task)["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    (ingress,) = named(objects, "NetworkPolicy", "mlflow")["spec"]["ingress"]
+    assert ingress["ports"] == [{"port": 5000}]
+    assert [{"port": 5000}] in [
+        rule.get("ports") for rule in named(objects, "NetworkPolicy", "worker")["spec"]["egress"]
+    ]
+    assert "mlflow" not in str(render(FULL)).lower()
 
 
 def test_shared_folders_are_filled_before_anything_starts(render: Render) -> None:
