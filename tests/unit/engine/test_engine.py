@@ -248,6 +248,7 @@ class TestPlans:
             monkeypatch.setattr(Commit, "read", lambda commit, path: _text(texts, commit, path))
             monkeypatch.setattr(Commit, "close", lambda _: None)
             monkeypatch.setattr(plan_module, "check", lambda *_: None)
+            monkeypatch.setattr(plan_module, "lock_as_of_commit", lambda *_, **__: None)
             monkeypatch.setattr(plan_module, "base_of", lambda *_: "base")
             with ExitStack() as opened:
                 return plan_module.plans(
