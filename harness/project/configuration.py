@@ -40,6 +40,7 @@ from harness.project.values import (
 FILE_NAMES = ("harness.toml", "pyproject.toml")
 LOCK_FILE = "harness.lock"  # what `harness lock` makes of requirements that are no lock themselves
 DEFAULT_TIMEOUT_S = 600.0
+RETURN_VALUE = "return_value"  # what Airflow calls the XCom with a task's return value
 SHOWN = 50
 _BYTE_ORDER_MARK = "\ufeff"  # some editors of Windows begin every file with it
 
@@ -104,7 +105,7 @@ class MetricsSource(Settings):
     )
 
     task: Annotated[str, Field(min_length=1, max_length=250)] | None = None
-    key: Annotated[str, Field(min_length=1, max_length=512)] = "return_value"
+    key: Annotated[str, Field(min_length=1, max_length=512)] = RETURN_VALUE
     file: RepositoryPath | None = None
     mlflow: bool = False
 
@@ -112,7 +113,7 @@ class MetricsSource(Settings):
     def _one_place(self) -> MetricsSource:
         if [self.task is not None, self.file is not None, self.mlflow].count(True) != 1:
             raise ValueError('expected one of task = "…", file = "…" and mlflow = true')
-        if self.task is None and "key" in self.model_fields_set:
+        if self.task is None and self.key != RETURN_VALUE:
             raise ValueError("`key` is that of a task's XCom")
         return self
 

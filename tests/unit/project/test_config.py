@@ -102,6 +102,11 @@ class TestAccepted:
         assert found is not None
         assert found.code == ("src",)
 
+    @pytest.mark.parametrize("metrics", ['task = "t"', 'file = "m.json"', "mlflow = true"])
+    def test_a_bundle_holds_it_whole(self, metrics):
+        written = accepted(f"{TEST}metrics = {{ {metrics} }}")
+        assert Configuration.model_validate_json(written.model_dump_json()) == written
+
     def test_what_is_skipped(self):
         test = accepted(f'{TEST}skip = ["deploy", "release.*", "notify_?"]').tests["a"]
         ids = ["deploy", "deploy_2", "release.publish", "released", "notify_1", "notify_12", "Deploy"]
@@ -161,6 +166,14 @@ class TestRefused:
             (TEST + f"timeout = {'1' * 400}", "tests.a.timeout"),
             (TEST + f'timeout = "{"9" * 400}h"', "tests.a.timeout"),
             (TEST + 'metrics = { task = "" }', "tests.a.metrics.task"),
+            (TEST + "metrics = {}", "tests.a.metrics: expected one of"),
+            (TEST + 'metrics = { task = "t", file = "f" }', "tests.a.metrics: expected one of"),
+            (TEST + 'metrics = { file = "f", key = "k" }', "tests.a.metrics: `key` is that of a task"),
+            (TEST + 'metrics = { file = "/f" }', "tests.a.metrics.file"),
+            ('[secrets]\nfrom_env = ["a b"]', "secrets.from_env.0"),
+            ('[secrets]\nfrom_env = ["PATH"]', "secrets.from_env.0"),
+            ('[secrets]\nenv_file = "../.env"', "secrets.env_file"),
+            ('[secrets]\nvault = "x"', "secrets.vault: unknown key"),
             (TEST + 'skip = "deploy"', "tests.a.skip"),
             (TEST + 'skip = [""]', "tests.a.skip.0"),
             (TEST + 'skip = ["a b"]', "tests.a.skip.0"),
