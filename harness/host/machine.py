@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 FIX = "harness doctor --fix"
 SUDO_FIX = 'sudo "$(command -v harness)" doctor --fix'
+DOCKER_DESKTOP = Path("/Applications/Docker.app")
 DOCKER_INSTALL_PAGE = "https://docs.docker.com/engine/install/"
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -75,10 +77,11 @@ def docker_install_hint(machine: Machine) -> str:
     )
 
 
-def docker_start_hint(machine: Machine) -> str:
-    """The command that starts an installed Docker."""
-    if machine.system == "Darwin":
-        return "open -a Docker"
+def docker_start_hint(machine: Machine, url: str = "", origin: str = "") -> str:
+    """The command that starts an installed Docker, by where it would answer and who says so."""
+    named = _start_of_other(machine, url, origin)
+    if named:
+        return named
     if not machine.is_linux:
         return docker_install_hint(machine)
     if machine.can_fix:
@@ -86,6 +89,20 @@ def docker_start_hint(machine: Machine) -> str:
     if machine.has_systemd:
         return f"{_sudo(machine)}systemctl enable --now docker"
     return SUDO_FIX if machine.has_apt else f"{_sudo(machine)}dockerd"
+
+
+def _start_of_other(machine: Machine, url: str, origin: str) -> str:
+    """What starts a Docker that is not this machine's usual daemon; empty where it is that."""
+    is_mac = machine.system == "Darwin"
+    if "/colima/" in url.replace("/.", "/") or origin.startswith("context colima"):
+        return "colima start"
+    if "/.docker/" in url or origin.startswith("context desktop"):
+        return "open -a Docker" if is_mac else "systemctl --user start docker-desktop"
+    if "/run/user/" in url or origin == "context rootless":
+        return "systemctl --user start docker"
+    if is_mac:
+        return "colima start" if shutil.which("colima") and not DOCKER_DESKTOP.exists() else "open -a Docker"
+    return ""
 
 
 def docker_permission_hint(machine: Machine) -> str:

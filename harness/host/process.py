@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
@@ -100,11 +101,18 @@ def run_bytes(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout_s: float | None = None,
+    output: Path | None = None,
 ) -> CompletedBytes:
-    """Run a program, feeding it `stdin` chunk by chunk, and return its output whatever its status."""
+    """Run a program, feeding it `stdin` chunk by chunk, and return its output whatever its status.
+
+    With `output` what it prints goes into that file instead.
+    """
     words = tuple(str(word) for word in argv)
     timed_out = False
-    with spawn(words, stdin=stdin is not None, env=env, cwd=cwd) as process:
+    with (
+        output.open("wb") if output else nullcontext() as file,
+        spawn(words, stdin=stdin is not None, env=env, cwd=cwd, output=file) as process,
+    ):
         feeder = _Feeder(process, stdin) if stdin is not None else None
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
@@ -118,7 +126,9 @@ def run_bytes(
             raise
         if feeder is not None:
             feeder.finish()
-    return CompletedBytes(words, process.returncode, stdout, stderr.decode(errors="replace"), timed_out)
+    return CompletedBytes(
+        words, process.returncode, stdout or b"", stderr.decode(errors="replace"), timed_out
+    )
 
 
 def stream(
@@ -168,8 +178,9 @@ def spawn(
     env: Mapping[str, str] | None,
     cwd: Path | None,
     merge: bool = False,
+    output: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own, its output in pipes; `env` is added to the environment.
+    """Start a program in a process group of its own, its output in pipes or a file; `env` is added to the environment.
 
     Raises HarnessError: TOOL_MISSING when there is no such program or it may not be run; INTERRUPTED in a
     thread of `beside` whose work was stopped.
@@ -179,7 +190,7 @@ def spawn(
         return subprocess.Popen(
             argv,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
             stderr=subprocess.STDOUT if merge else subprocess.PIPE,
             env={**os.environ, **env} if env else None,
             cwd=cwd,

@@ -19,6 +19,8 @@ TABLE = "harness_canary"  # in each version's database: one row, which nobody bu
 ACCOUNTS = ("airflow", "worker")
 READS = (("get", "secrets"), ("list", "pods"), ("get", "pods/log"))
 EXECUTION_PORT = 8081  # of the control plane; only pods of its own namespace have business there
+GATEWAY_PORT = 8080
+OPEN_S, CLOSED_S = 0.8, 1.2  # the one that must succeed has less time than the one that must not
 Network = Literal["enforced", "open", "unknown"]
 _SAFE = re.compile(r"[A-Za-z0-9_.+:=@-]{1,250}")
 LANES = 3  # of sessions at once: each is a program of its own, and there may be many versions
@@ -32,6 +34,25 @@ ask() { # role database statements
     --username="$role" --dbname="$database"
 }
 """
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Pods by their addresses, for a name may take longer than what it stands for.
+
+    `closed` is the version's control plane, `open` the gateway, which everybody may reach: who is stopped on the way to
+    the one, and reaches the other at the same time, was stopped on purpose. None where there is no such pod.
+    """
+
+    closed: str | None
+    open: str | None
+
+    @classmethod
+    def of(cls, api: KubernetesApi, namespace: str) -> Neighbours:
+        return cls(
+            _address(api, namespace, "control-plane", EXECUTION_PORT),
+            _address(api, NAMESPACE, "gateway", GATEWAY_PORT),
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +87,12 @@ def plant(server: Server, database: str, token: str) -> None:
 
 
 def look(
-    server: Server, namespace: str, database: str, token: str, run_ids: Iterable[str], others: Iterable[str]
+    server: Server,
+    neighbours: Neighbours,
+    database: str,
+    token: str,
+    run_ids: Iterable[str],
+    others: Iterable[str],
 ) -> DatabaseView:
     """Look for a version's canaries in its own database and in `others`, and try to get from one to the other."""
     listed = ", ".join(f"'{_safe(run_id)}'" for run_id in run_ids) or "''"
@@ -89,8 +115,10 @@ def look(
                 _select("connect", other, "'reached'"),
             )
         )
-    host = f"airflow.{_safe(namespace)}.svc"
-    lines = [f"timeout 2 bash -c '</dev/tcp/{host}/{EXECUTION_PORT}' 2>/dev/null & network=$!"]
+    lines = [
+        f"{_connect(neighbours.closed, CLOSED_S)} & network=$!",
+        f"{_connect(neighbours.open, OPEN_S)} & control=$!",
+    ]
     lines += [
         f'{{\n{chr(10).join(lane)}\n}} >"$answers/{number}" &'
         for number, lane in enumerate(asked[first::LANES] for first in range(LANES))
@@ -98,9 +126,10 @@ def look(
     ]
     lines += [
         "wait $network; network=$?",
+        "wait $control; control=$?",
         "wait",
         'cat "$answers"/*; rm -r "$answers"',
-        'echo "network||$network"',
+        'echo "network||$network $control"',
     ]
     argv: list[str | Path] = [
         server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
@@ -146,8 +175,7 @@ def read(printed: str, database: str) -> DatabaseView:
 
     row = found.get(("row", database), [])
     own = found.get(("xcoms", database), ["0"])[0]
-    status = found.get(("network", ""), ["1"])[0]
-    network: Network = "open" if status == "0" else "enforced" if status == "124" else "unknown"
+    network = _read_network(found.get(("network", ""), [""])[0])
     return DatabaseView(
         row="\n".join(row) if row else None,
         xcoms=int(own) if own.isdigit() else 0,
@@ -163,6 +191,28 @@ def read(printed: str, database: str) -> DatabaseView:
         ),
         network=network,
     )
+
+
+def _read_network(statuses: str) -> Network:
+    """What it means how the two connections ended: 0 when there was one, 124 when time was over."""
+    closed, _, control = statuses.partition(" ")
+    if closed == "0":
+        return "open"
+    return "enforced" if closed == "124" and control == "0" else "unknown"
+
+
+def _connect(address: str | None, timeout_s: float) -> str:
+    """The command that connects to HOST/PORT and says by its status whether it could."""
+    return f"timeout {timeout_s} bash -c '</dev/tcp/{address}' 2>/dev/null" if address else "false"
+
+
+def _address(api: KubernetesApi, namespace: str, component: str, port: int) -> str | None:
+    """HOST/PORT of a running pod."""
+    selector = f"app.kubernetes.io/component={component}"
+    for pod in api.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector):
+        if pod["status"].get("phase") == "Running" and pod["status"].get("podIP"):
+            return f"{_safe(pod['status']['podIP'])}/{port}"
+    return None
 
 
 def files(

@@ -72,7 +72,7 @@ class Canaries:
             looking = executor.submit(
                 isolation.look,
                 running.server,
-                self.namespace,
+                isolation.Neighbours.of(running.api, self.namespace),
                 database_name(self.namespace),
                 self.token,
                 run_ids,

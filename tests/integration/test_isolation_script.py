@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import process
 from harness.isolation import probes as isolation
 
+NOBODY = isolation.Neighbours(None, None)
 OWN, OTHERS = "v_own", [f"v_other_{number}" for number in range(8)]
 # Errors come in pieces, as those of the real one: between two of them another session's answer may be written.
 PSQL = """\
@@ -56,14 +60,47 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def test_no_answer_is_lost(server: Server) -> None:
-    view = isolation.look(server, "harness-own", OWN, "token", ["run"], OTHERS)
+    view = isolation.look(server, NOBODY, OWN, "token", ["run"], OTHERS)
     assert view.row == "token"
     assert view.asked == set(OTHERS)
     assert not view.rows_elsewhere | view.xcoms_elsewhere | view.reached
 
 
+@contextmanager
+def listening() -> Iterator[str]:
+    """Somebody who can be reached."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1/{listener.getsockname()[1]}"
+
+
+@contextmanager
+def dropping() -> Iterator[str]:
+    """Somebody to whom packets get lost: the queue of those who wait for an answer is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as waiting:
+        for _ in range(3):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield f"127.0.0.1/{listener.getsockname()[1]}"
+
+
+def test_enforcement_is_proved_by_who_is_reached_at_the_same_time(server: Server) -> None:
+    def network(closed: str | None, reached: str | None) -> str:
+        neighbours = isolation.Neighbours(closed, reached)
+        return isolation.look(server, neighbours, OWN, "token", ["run"], []).network
+
+    with listening() as there, dropping() as lost:
+        assert network(lost, there) == "enforced"
+        assert network(there, there) == "open"
+        assert network(there, lost) == "open"
+        assert network(lost, lost) == "unknown"  # a network that is slow to answer anybody
+        assert network(None, there) == "unknown"
+        assert network(lost, None) == "unknown"
+        assert network("127.0.0.1/9", there) == "unknown"  # refused: nobody listens there
+
+
 def test_a_version_without_an_answer_is_not_accused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SILENT", OWN)
     with pytest.raises(HarnessError) as caught:
-        isolation.look(server, "harness-own", OWN, "token", ["run"], OTHERS)
+        isolation.look(server, NOBODY, OWN, "token", ["run"], OTHERS)
     assert caught.value.cause is CauseCode.DATABASE_FAILED

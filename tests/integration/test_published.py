@@ -22,8 +22,8 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.host.doctor import tool_checks
 from harness.host.machine import architecture
+from harness.host.sources import attempts, download, mirrors, pins, release_hosts, release_tools
 from harness.host.sources import choice as sources
-from harness.host.sources import download, mirrors, pins, release_hosts, release_tools
 from harness.host.sources.pins import Reference, ToolPin
 from harness.image.base import published, registry
 from harness.image.oci import Image, docker_archive
@@ -110,6 +110,38 @@ class TestFiles:
         assert caught.value.cause is CauseCode.SOURCE_UNREACHABLE
         assert caught.value.hint
         assert left(tmp_path / "cache") == []
+
+    def test_what_breaks_off_goes_on_where_it_was(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each connection ends after 40 % of what was asked for, and once the server is busy."""
+        monkeypatch.setattr(attempts, "PAUSES_S", (0.0, 0.1, 0.2, 0.3))
+        content = os.urandom(3 << 20)
+        pinned = pin(content)
+        path = path_of(pinned)
+        server.publish(path, content)
+        server.cut, server.busy = 0.4, {path}
+        told: list[str] = []
+        tool = release_tools.download_tool("kind", pinned, told.append)
+        assert tool.path.read_bytes() == content
+        assert server.begun == {path: 1}
+        assert any("status 429: again in 1 s" in line for line in told)
+        assert left(tmp_path / "cache") == ["kind"]
+
+    def test_a_server_that_knows_no_ranges_is_read_from_the_start(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attempts, "PAUSES_S", (0.0, 0.0, 0.0, 0.0))
+        content = os.urandom(1 << 20)
+        server.publish("/file", content)
+        server.cut, server.knows_ranges = 0.4, False
+        with download.client() as http, pytest.raises(HarnessError, match="can't be reached"):
+            download.fetch(http, f"{server.url}/file", tmp_path / "file", sha256(content))
+        assert server.begun["/file"] == 1
+        server.cut = 0.0
+        with download.client() as http:
+            download.fetch(http, f"{server.url}/file", tmp_path / "file", sha256(content))
+        assert (tmp_path / "file").read_bytes() == content
 
     def test_ctrl_c_ends_it(self, server: Server, tmp_path: Path) -> None:
         content = bytes(8 << 20)
@@ -217,6 +249,18 @@ class TestImages:
 
         assert registry.pull(reference(digest), architecture(), tmp_path, on_line=expire).layers
         assert server.requests.count("GET /token") > 1
+
+    def test_connections_that_break_off_are_gone_on_with(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attempts, "PAUSES_S", (0.0, 0.1, 0.2, 0.3))
+        big = [*layers(), os.urandom(1 << 20)]
+        digest = server.push("library/python", big, {"Env": ["PATH=/usr/bin"]}, compressed=False)
+        server.token, server.cut = "secret", 0.4
+        server.busy = {path for path in server.contents if "/blobs/" in path}
+        pulled = registry.pull(reference(digest), architecture(), tmp_path, on_line=lambda _: None)
+        assert [layer.path.read_bytes() for layer in pulled.layers] == big
+        assert set(server.begun.values()) == {1}
 
     def test_layers_that_are_there_are_not_fetched_again(self, server: Server, tmp_path: Path) -> None:
         first = server.push("library/python", layers(), {})

@@ -9,6 +9,7 @@ import json
 import re
 import tarfile
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,13 +23,16 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 _CHUNK_BYTES = 1 << 20
+_LITTLE_BYTES = 64
 
 
 @dataclass
 class Server:
     """What is published, by path; a request for anything else is answered with 404.
 
-    With `token`, everything below /v2/ wants it, and it is given to whoever asks, as public registries do.
+    With `token`, everything below /v2/ wants it, and it is given to whoever asks, as public registries do. With `cut`
+    each connection ends after this part of what was asked for, unless that is little; after each of `busy`'s paths was
+    cut it is answered with 429 once. `begun` counts by path how often the whole was asked for.
     """
 
     url: str = ""
@@ -36,6 +40,10 @@ class Server:
     types: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     token: str = ""
+    cut: float = 0.0
+    busy: set[str] = field(default_factory=set)
+    knows_ranges: bool = True
+    begun: Counter[str] = field(default_factory=Counter)
 
     @property
     def host(self) -> str:
@@ -148,10 +156,35 @@ def serving(token: str = "") -> Iterator[Server]:
                 self._send(401, b"{}", "application/json", body=body, **{"WWW-Authenticate": challenge})
             elif path == "/v2/":
                 self._send(200, b"{}", "application/json", body=body)
+            elif path in server.contents and "Range" in self.headers and path in server.busy:
+                server.busy.discard(path)
+                self._send(429, b"{}", "application/json", body=body, **{"Retry-After": "1"})
             elif path in server.contents:
-                self._send(200, server.contents[path], server.types[path], body=body)
+                self._send_content(path, body=body)
             else:
                 self._send(404, b"{}", "application/json", body=body)
+
+        def _send_content(self, path: str, *, body: bool) -> None:
+            content = server.contents[path]
+            data = content.read_bytes() if server.cut and isinstance(content, Path) else content
+            start = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            if body and not start:
+                server.begun[path] += 1
+            if not (server.cut and isinstance(data, bytes) and body):
+                self._send(200, content, server.types[path], body=body)
+                return
+            begin = int(start[1]) if start and server.knows_ranges else 0
+            wanted = data[begin:]
+            self.send_response(206 if begin else 200)
+            self.send_header("Content-Length", str(len(wanted)))
+            self.send_header("Content-Type", server.types[path])
+            if begin:
+                self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+            self.end_headers()
+            if len(wanted) > _LITTLE_BYTES:
+                wanted = wanted[: int(len(wanted) * server.cut)]
+                self.close_connection = True
+            self.wfile.write(wanted)
 
         def _is_authorized(self) -> bool:
             return self.headers.get("Authorization") == f"Bearer {server.token}"

@@ -32,6 +32,7 @@ class Release:
 
     `env` is what the image sets for the code of its DAGs, `secrets` what the project's working tree gives it besides;
     `mlflow`: it has a tracking server of its own.
+    `env` is what the image sets for the code of its DAGs, `inside` the ranges that its tasks are kept out of.
     """
 
     namespace: str
@@ -48,6 +49,7 @@ class Release:
     ca_bundle: str = field(default="", repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     mlflow: bool = False
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
     }
     if release.mlflow:
         values["mlflow"] = {"enabled": True}
+    if release.inside:
+        values["networkPolicy"] = {"insideCIDRs": list(release.inside)}
     if release.shared:
         values["shared"] = [
             {"path": path, "subPath": f"shared/{index}"} for index, path in enumerate(release.shared)

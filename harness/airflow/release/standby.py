@@ -52,7 +52,7 @@ def key(wanted: Release, dependencies: str) -> str:
     """What standing by for `wanted` depends on; `dependencies` names the image of its packages without code."""
     parts = [
         fingerprint(chart("airflow"), {}), dependencies, wanted.template, wanted.project, wanted.dags_folder,
-        wanted.ca_bundle, wanted.base_url.rpartition(":")[2],
+        wanted.ca_bundle, wanted.base_url.rpartition(":")[2], wanted.inside,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

@@ -16,11 +16,17 @@ SERVICE_SUBNET = "10.96.0.0/16"
 KIND_LABEL = "io.x-k8s.kind.cluster"  # on its containers: the cluster's name
 
 
-def configuration(name: str, image: str, encrypted_with: Path) -> dict[str, object]:
+def configuration(
+    name: str, image: str, encrypted_with: Path | None = None, *, mounts_cache: bool = True
+) -> dict[str, object]:
     """A cluster of one node, in kind's own format; `image` is the node's.
 
-    `encrypted_with`: the folder on this machine with what its API server encrypts Secrets with.
+    `encrypted_with`: the folder on this machine with what its API server encrypts Secrets with; None where Docker can't
+    give it to the node. `mounts_cache`: the node reads large layers from this machine's cache; else all is sent to it.
     """
+    mounts = {str(cache.root()): CACHE_ON_NODE} if mounts_cache else {}
+    if encrypted_with is not None:
+        mounts[str(encrypted_with)] = encryption.FOLDER_ON_NODE
     kubelet = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -51,14 +57,13 @@ def configuration(name: str, image: str, encrypted_with: Path) -> dict[str, obje
                     {"containerPort": GATEWAY_NODE_PORT, "hostPort": 0, "listenAddress": "127.0.0.1"}
                 ],
                 "extraMounts": [
-                    {"hostPath": str(cache.root()), "containerPath": CACHE_ON_NODE, "readOnly": True},
-                    {
-                        "hostPath": str(encrypted_with),
-                        "containerPath": encryption.FOLDER_ON_NODE,
-                        "readOnly": True,
-                    },
+                    {"hostPath": here, "containerPath": there, "readOnly": True}
+                    for here, there in mounts.items()
                 ],
-                "kubeadmConfigPatches": [json.dumps(kubelet), json.dumps(encryption.api_server())],
+                "kubeadmConfigPatches": [
+                    json.dumps(kubelet),
+                    *([json.dumps(encryption.api_server())] if encrypted_with is not None else []),
+                ],
             }
         ],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,19 +112,21 @@ def create(
     image: str,
     tools: Tools,
     *,
+    mounts: tuple[bool, bool] = (True, True),
     on_line: Callable[[str], None],
     on_node: Callable[[], None],
     log: Path,
 ) -> Cluster:
     """Create the cluster. Raises HarnessError(CLUSTER_FAILED); what kind left then is for `delete`.
 
-    `on_node` is called once the node takes images, while Kubernetes is still being set up on it.
+    `mounts`: whether Docker can give the node this machine's cache, and the cluster's state, without which Secrets
+    are not encrypted. `on_node` is called once the node takes images, while Kubernetes is still being set up.
     """
     folder = state_folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    cache.root().mkdir(parents=True, exist_ok=True)
-    file = folder / "kind.json"
-    made = configuration(name, image, encryption.write_configuration(folder))
+    for each in (folder, cache.root()):
+        each.mkdir(parents=True, exist_ok=True)
+    file, key = folder / "kind.json", encryption.write_configuration(folder) if mounts[1] else None
+    made = configuration(name, image, key, mounts_cache=mounts[0])
     file.write_text(json.dumps(made), encoding="utf-8")
     kept, exported = folder / "kubeconfig", folder / "kubeconfig.yaml"
     for old in (kept, exported):  # with one of a cluster before, half of this one would pass for the whole
@@ -147,13 +150,15 @@ def create(
         env=_environment(name),
         log=log,
         cause=CauseCode.CLUSTER_FAILED,
-        hint=f"less {log}; docker logs {name}-control-plane; harness down",
+        hint=f"less {shlex.quote(str(log))}; docker logs {name}-control-plane; harness down",
     )
     keep_kubeconfig(name, _as_json(exported, tools.kubectl))
     exported.unlink()
     cluster = find(name)
     if cluster is None:
-        raise HarnessError(CauseCode.CLUSTER_FAILED, f"kind made no cluster {name}", hint=f"less {log}")
+        raise HarnessError(
+            CauseCode.CLUSTER_FAILED, f"kind made no cluster {name}", hint=f"less {shlex.quote(str(log))}"
+        )
     return cluster
 
 
@@ -252,8 +257,9 @@ def _remove_dead_links(name: str, image: str) -> None:
     links = sorted(each.name for each in bridge.iterdir()) if bridge.is_dir() else []
     if links:  # in a container, as that needs root; one that goes by itself meanwhile is no failure
         argv = [
-            "docker", "run", "--rm", "--pull", "never", "--network", "host", "--cap-add", "NET_ADMIN",
-            "--entrypoint", "sh", image, "-c", 'for each; do ip link delete "$each"; done', "sh", *links,
+            "docker", "run", "--rm", "--pull", "never", "--network", "host", "--userns", "host",
+            "--cap-add", "NET_ADMIN", "--entrypoint", "sh", image,
+            "-c", 'for each; do ip link delete "$each"; done', "sh", *links,
         ]  # fmt: skip
         process.run(argv, check=False, timeout_s=ASKING_S)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import versions
+from harness.cluster.kind.image_pull import pull
 from harness.cluster.kind.node_image.image import node_image, services_image
 from harness.cluster.kind.node_image.program import Tools, built, programs
-from harness.errors import CauseCode, HarnessError
 from harness.host import process
 from harness.host.docker import client as docker_client
-from harness.host.sources import download, mirrors, pins, release_tools
+from harness.host.sources import mirrors, pins, release_tools
 from harness.host.sources.choice import Sources
 from harness.host.sources.pins import Pins, Reference
 from harness.host.sources.release_tools import Tool
@@ -121,21 +121,12 @@ def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Materials
 
 
 def ensure_node_image(materials: Materials, *, on_line: Callable[[str], None], log: Path) -> None:
-    """Make Docker have the node image. Raises HarnessError(SOURCE_UNREACHABLE)."""
+    """Make Docker have the node image. Raises what `pull` raises."""
     name = materials.node_image
     if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0:
         return
     on_line(f"pulling {name}")
-    try:
-        process.stream(["docker", "pull", name], on_line=on_line, log=log, cause=CauseCode.SOURCE_UNREACHABLE)
-    except process.ProgramError as error:
-        reason = error.evidence[-1] if error.evidence else "no reason given"
-        raise HarnessError(
-            CauseCode.SOURCE_UNREACHABLE,
-            f"Docker could not pull {name}: {reason}",
-            hint=download.hint("docker pull takes Docker's own proxy and mirror settings"),
-            evidence=error.evidence[-3:],
-        ) from error
+    pull(name, on_line=on_line, log=log)
 
 
 def present_tools(origin: Mapping[str, str]) -> Tools | None:

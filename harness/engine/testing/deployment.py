@@ -12,10 +12,11 @@ from harness.airflow.release import code_environment, control_plane, release, st
 from harness.airflow.release.release import Login, Release
 from harness.airflow.rest import session
 from harness.airflow.rest.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
+from harness.cluster import ranges
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import template
 from harness.cluster.services.database import TemplateMissingError
-from harness.errors import HarnessError
+from harness.errors import CauseCode, HarnessError
 from harness.host.sources import ca_bundle
 from harness.image.build import Foundation
 from harness.image.layer import Layer
@@ -26,6 +27,7 @@ from harness.project.configuration import ImageSettings
 
 READY_DEADLINE_S = 180.0
 HEALTHY_DEADLINE_S = 60.0
+LARGEST_BUNDLE_BYTES = 1_000_000  # a ConfigMap takes a MiB in all
 
 
 @dataclass
@@ -194,10 +196,24 @@ def release_of(
         base_url=f"http://{namespace}.localhost:{running.cluster.gateway_port}",
         shared=settings.shared,
         env=settings.env,
-        ca_bundle=bundle.path.read_text(encoding="utf-8") if bundle else "",
+        ca_bundle=_readable(bundle) if bundle else "",
+        inside=ranges.inside(running.api),
         secrets=secrets or {},
         mlflow=mlflow,
     )
+
+
+def _readable(bundle: ca_bundle.CaBundle) -> str:
+    """The bundle's content. Raises HarnessError(USAGE) for one that Kubernetes would not take."""
+    text = bundle.path.read_text(encoding="utf-8")
+    if len(text.encode()) > LARGEST_BUNDLE_BYTES:
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"{bundle.path} (from {bundle.origin}) has more than {LARGEST_BUNDLE_BYTES >> 10} KiB of certificates, "
+            "which pods can't be given",
+            hint="export SSL_CERT_FILE=FILE, a PEM file with fewer",
+        )
+    return text
 
 
 def stand_by(

@@ -17,6 +17,8 @@ from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
 from harness.engine.up import origin
 from harness.errors import HarnessError
+from harness.host import cache
+from harness.host.docker import client as docker_client
 from harness.host.sources.choice import Sources
 from harness.progress import Progress
 
@@ -52,6 +54,10 @@ class Kind:
                     self.name,
                     materials.node_image,
                     materials.tools,
+                    mounts=(
+                        docker_client.sees(cache.root()),
+                        docker_client.sees(place.state_folder(self.name)),
+                    ),
                     on_line=step.update,
                     on_node=on_node,
                     log=log,
@@ -130,7 +136,10 @@ def find(name: str, progress: Progress) -> Kind | Existing:
         with progress.waiting(f"asking cluster {name}"):
             return Existing(existing.find(name), progress)
     with progress.waiting("asking Docker"):
-        return Kind(name, kind.node_container(name), progress)
+        container = kind.node_container(name)
+        if container is None:
+            docker_client.refuse_elsewhere()
+        return Kind(name, container, progress)
 
 
 def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -> RunningCluster:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import process
+from harness.host import machine, process
 
 if TYPE_CHECKING:
     import docker
@@ -20,6 +22,7 @@ PING_TIMEOUT_S = 5
 REQUEST_TIMEOUT_S = 600
 LOCAL_SOCKETS = ("unix:///var/run/docker.sock", "unix:///run/docker.sock", "npipe:////./pipe/docker_engine")
 HINT = "harness doctor --fix"
+ELSEWHERE = "unset DOCKER_HOST; docker context use default; or run harness on that machine"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,16 @@ class Endpoint:
     url: str
     origin: str
     tls: TLSConfig | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether what containers publish on 127.0.0.1 is on this machine: also that of a virtual machine's is."""
+        address = urlsplit(self.url)
+        return address.scheme in {"unix", "npipe", "fd"} or address.hostname in {
+            "127.0.0.1",
+            "localhost",
+            "::1",
+        }
 
     @property
     def is_default(self) -> bool:
@@ -102,13 +115,39 @@ def hub_mirrors() -> tuple[str, ...]:
         return ()
 
 
+def sees(folder: Path) -> bool:
+    """Whether the daemon can give containers a folder of this machine; in doubt it can.
+
+    One in a sandbox (snap) or a virtual machine may not.
+    """
+    from harness.host.docker import privileged_probe
+
+    with closing(connect()) as client:
+        found = privileged_probe.sees(client, str(client.info().get("Architecture", "")), folder)
+    return found.started is not False
+
+
+def refuse_elsewhere() -> None:
+    """Raises HarnessError(DOCKER_MISSING) for a daemon on another machine: what it opens, it opens there."""
+    where = endpoint()
+    if not where.is_here:
+        raise HarnessError(
+            CauseCode.DOCKER_MISSING,
+            f"the Docker daemon is on another machine, {where.url} (from {where.origin}), and a cluster's ports "
+            "would be there",
+            hint=ELSEWHERE,
+        )
+
+
 def refusal(where: Endpoint, error: BaseException) -> HarnessError:
     """What it means that connecting raised `error`."""
     chain = list(_chain(error))
     reached = f"{where.url} (from {where.origin})"
     if any(isinstance(each, PermissionError) for each in chain):
         return HarnessError(
-            CauseCode.DOCKER_PERMISSION, f"this user may not use the Docker socket {reached}", hint=HINT
+            CauseCode.DOCKER_PERMISSION,
+            f"this user may not use the Docker socket {reached}",
+            hint=_hint(where),
         )
     if any(isinstance(each, FileNotFoundError) for each in chain):
         reason = "no Docker daemon: nothing is at"
@@ -116,7 +155,16 @@ def refusal(where: Endpoint, error: BaseException) -> HarnessError:
         reason = "the Docker daemon is not running: nobody answers at"
     else:
         reason = "the Docker daemon does not answer at"
-    return HarnessError(CauseCode.DOCKER_MISSING, f"{reason} {reached}", hint=HINT, evidence=[str(chain[-1])])
+    return HarnessError(
+        CauseCode.DOCKER_MISSING, f"{reason} {reached}", hint=_hint(where), evidence=[str(chain[-1])]
+    )
+
+
+def _hint(where: Endpoint) -> str:
+    """What helps: `doctor --fix` where it can do something, else the command that starts this daemon."""
+    if where.is_default and machine.read().is_linux:
+        return HINT
+    return machine.docker_start_hint(machine.read(), where.url, where.origin) if where.is_here else ELSEWHERE
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""Whether the Docker daemon can really start a privileged container, which kind's nodes are.
+"""Whether the Docker daemon can really start a privileged container, as kind's nodes are, and give it a folder.
 
 No image is needed for it: one is made of a program of a few instructions that ends with status 0.
 """
@@ -11,7 +11,10 @@ import struct
 import tarfile
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.host import scratch
 
 if TYPE_CHECKING:
     import docker
@@ -56,6 +59,29 @@ def probe(client: docker.DockerClient, architecture: str) -> ProbeResult:
     binary = program(architecture)
     if binary is None:
         return ProbeResult(None, f"not tested: no test program for {architecture}")
+    return _started(client, binary, ["/exit"], "one was started and removed", privileged=True)
+
+
+def sees(client: docker.DockerClient, architecture: str, folder: Path) -> ProbeResult:
+    """Whether containers can be given `folder` of this machine: a program that lies there is started."""
+    binary = program(architecture)
+    if binary is None:
+        return ProbeResult(None, f"not tested: no test program for {architecture}")
+    with scratch.folder(folder) as inside:
+        (inside / "exit").write_bytes(binary)
+        (inside / "exit").chmod(0o755)
+        mounts = {str(folder): {"bind": "/seen", "mode": "ro"}}
+        argv = [f"/seen/{inside.name}/exit"]
+        return _started(client, binary, argv, f"sees {folder}", privileged=True, volumes=mounts)
+
+
+def _started(
+    client: docker.DockerClient,
+    binary: bytes,
+    argv: list[str],
+    detail: str,
+    **options: Any,  # noqa: ANN401  as Docker's client takes them
+) -> ProbeResult:
     import docker.errors
     import requests
 
@@ -65,11 +91,12 @@ def probe(client: docker.DockerClient, architecture: str) -> ProbeResult:
         client.api.import_image_from_data(_tar(binary), repository=REPOSITORY, tag=name)
         container = client.containers.create(
             f"{REPOSITORY}:{name}",
-            ["/exit"],
+            argv,
             name=name,
-            privileged=True,
             network_mode="none",
+            userns_mode="host",  # as kind does: where users are mapped nothing else may be privileged
             labels={LABEL: "doctor"},
+            **options,
         )
         container.start()
         status = container.wait(timeout=WAIT_TIMEOUT_S)["StatusCode"]
@@ -83,7 +110,7 @@ def probe(client: docker.DockerClient, architecture: str) -> ProbeResult:
             client.images.remove(f"{REPOSITORY}:{name}", force=True)
     if status != 0:
         return ProbeResult(False, f"a container that should end with status 0 ended with {status}")
-    return ProbeResult(True, "one was started and removed")
+    return ProbeResult(True, detail)
 
 
 def _reason(error: Exception) -> str:

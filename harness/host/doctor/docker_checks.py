@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import machine
+from harness.host import cache, machine
 from harness.host.docker import client as docker_client
 from harness.host.docker import daemon as docker_daemon
 from harness.host.docker.privileged_probe import ProbeResult
@@ -20,8 +20,9 @@ from harness.host.machine import Machine
 if TYPE_CHECKING:
     import docker
 
-MINIMUM_VERSION = (20, 10)
+MINIMUM_VERSION = (20, 10, 10)  # those before refuse threads to newer C libraries (clone3)
 CPUS = 2
+ROOTLESS_PAGE = "https://kind.sigs.k8s.io/docs/user/rootless/"
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class Daemon:
     memory_bytes: int
     url: str
     is_on_this_machine: bool  # false in a virtual machine of Docker Desktop's, and behind tcp or ssh
+    name: str = "Docker"  # or who answers in its place
+    unlimited: tuple[str, ...] = ()  # what it can't limit
 
 
 def read_daemon(client: docker.DockerClient, where: docker_client.Endpoint, host: Machine) -> Daemon:
     """Ask a daemon that answers."""
     info = client.info()
     folder = Path(info.get("DockerRootDir") or "/var/lib/docker")
+    engine = next((str(each.get("Name", "")) for each in client.version().get("Components") or ()), "")
+    limits = {"MemoryLimit": "memory", "CpuCfsQuota": "CPU", "PidsLimit": "processes"}
     desktop = "docker desktop" in str(info.get("OperatingSystem", "")).lower()
     return Daemon(
         version=str(info.get("ServerVersion", "")),
@@ -56,6 +61,8 @@ def read_daemon(client: docker.DockerClient, where: docker_client.Endpoint, host
         memory_bytes=int(info.get("MemTotal") or 0),
         url=where.url,
         is_on_this_machine=host.is_linux and not desktop and where.url.startswith("unix:"),
+        name="Podman" if "podman" in engine.lower() else "Docker",
+        unlimited=tuple(what for key, what in limits.items() if info.get(key) is False),
     )
 
 
@@ -75,13 +82,27 @@ def cli(program: str | None, host: Machine) -> Check:
     )
 
 
-def daemon(found: Daemon | HarnessError, host: Machine, *, is_installed: bool, is_default: bool) -> Check:
-    """`found`: what answered, or why nothing did. `is_installed`: there is a dockerd or a Docker Desktop."""
+def daemon(
+    found: Daemon | HarnessError, host: Machine, *, is_installed: bool, where: docker_client.Endpoint | None
+) -> Check:
+    """`found`: what answered, or why nothing did. `is_installed`: there is a dockerd or a Docker Desktop.
+
+    `where`: it was asked for; None when what names it can't be read.
+    """
     needed = "the cluster's nodes are containers"
+    is_default = where is not None and where.is_default
     if isinstance(found, Daemon):
+        if where is not None and not where.is_here:
+            text = f"answers at {found.url}, another machine: a cluster's ports would be there"
+            cause = CauseCode.DOCKER_MISSING
+            return Check(
+                check.DOCKER_DAEMON, "missing", text, needed, hint=docker_client.ELSEWHERE, cause=cause
+            )
         return Check(check.DOCKER_DAEMON, "ok", f"answers at {found.url}", needed)
-    if not is_default:
+    if where is None or not where.is_here:
         hint = "unset DOCKER_HOST, or: docker context use default"
+    elif not is_default and found.cause is not CauseCode.DOCKER_PERMISSION:
+        hint = f"{machine.docker_start_hint(host, where.url, where.origin)}; or: docker context use default"
     elif found.cause is CauseCode.DOCKER_PERMISSION:
         hint = machine.docker_permission_hint(host)
     elif is_installed:
@@ -102,8 +123,17 @@ def daemon(found: Daemon | HarnessError, host: Machine, *, is_installed: bool, i
 def version(found: Daemon) -> Check:
     """At least MINIMUM_VERSION."""
     needed = f"{'.'.join(map(str, MINIMUM_VERSION))} or later"
-    number = re.match(r"(\d+)\.(\d+)", found.version)
-    if number and tuple(map(int, number.groups())) >= MINIMUM_VERSION:
+    if found.name != "Docker":
+        return Check(
+            "docker version",
+            "missing",
+            f"{found.name} {found.version} answers in Docker's place",
+            "kind is used with Docker alone",
+            hint=f"install Docker Engine ({machine.DOCKER_INSTALL_PAGE}), then: unset DOCKER_HOST",
+            cause=CauseCode.DOCKER_MISSING,
+        )
+    number = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", found.version)
+    if number and tuple(int(each or 0) for each in number.groups()) >= MINIMUM_VERSION:
         return Check("docker version", "ok", found.version, needed)
     return Check(
         "docker version",
@@ -153,7 +183,33 @@ def cgroups(found: Daemon) -> Check:
             hint="docker context use default (the daemon that runs as root)",
             cause=CauseCode.DOCKER_PERMISSION,
         )
+    if found.is_rootless and found.unlimited:
+        return Check(
+            "cgroups",
+            "missing",
+            f"{text}, a rootless daemon that can't limit {', '.join(found.unlimited)}",
+            needed,
+            hint=f"set Delegate=yes for user@.service ({ROOTLESS_PAGE}), or: docker context use default",
+            cause=CauseCode.DOCKER_PERMISSION,
+        )
     return Check("cgroups", "ok", text, needed)
+
+
+def cache_folder(result: ProbeResult, folder: Path) -> Check:
+    """Whether nodes can be given the cache folder; without it all is sent to them."""
+    needed = "a node reads large layers from it, which is quicker than to be sent them"
+    if result.started is not False:
+        status: check.Status = "ok" if result.started else "warning"
+        return Check(
+            "cache folder", status, result.detail, needed, hint="" if result.started else "harness up"
+        )
+    return Check(
+        "cache folder",
+        "warning",
+        f"Docker can't give {folder} to a container: what nodes need will be sent to them",
+        needed,
+        hint=f"a folder that Docker sees, no hidden one for a snap: export {cache.ROOT_VARIABLE}=~/harness-cache",
+    )
 
 
 def cpus(found: Daemon) -> Check:
@@ -168,5 +224,5 @@ def cpus(found: Daemon) -> Check:
 def is_installed(host: Machine) -> bool:
     """Whether a daemon could be started here."""
     if host.system == "Darwin":
-        return Path("/Applications/Docker.app").exists() or shutil.which("colima") is not None
+        return machine.DOCKER_DESKTOP.exists() or shutil.which("colima") is not None
     return host.is_linux and docker_daemon.find_program() is not None

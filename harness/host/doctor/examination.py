@@ -34,14 +34,13 @@ def examine(*, sources: str = "auto") -> Report:
 
 def _docker(host: Machine, notes: list[str]) -> Iterator[Check]:
     yield docker_checks.cli(shutil.which("docker"), host)
-    is_default = True
+    where = None
     try:
         where = docker_client.endpoint()
-        is_default = where.is_default
         client = docker_client.connect()
     except HarnessError as error:
         installed = docker_checks.is_installed(host)
-        yield docker_checks.daemon(error, host, is_installed=installed, is_default=is_default)
+        yield docker_checks.daemon(error, host, is_installed=installed, where=where)
         notes.append(
             "not checked while Docker does not answer: its version, privileged containers, cgroups, its disk"
         )
@@ -49,10 +48,13 @@ def _docker(host: Machine, notes: list[str]) -> Iterator[Check]:
     with closing(client):
         found = docker_checks.read_daemon(client, where, host)
         result = privileged_probe.probe(client, found.architecture)
-    yield docker_checks.daemon(found, host, is_installed=True, is_default=is_default)
+        seen = privileged_probe.sees(client, found.architecture, cache.root()) if result.started else result
+    yield docker_checks.daemon(found, host, is_installed=True, where=where)
     yield docker_checks.version(found)
     lacking = docker_daemon.lacking_capabilities() if found.is_on_this_machine else ()
     yield docker_checks.privileged(result, host, lacking, is_local=found.is_on_this_machine)
+    if result.started:
+        yield docker_checks.cache_folder(seen, cache.root())
     yield docker_checks.cgroups(found)
     yield docker_checks.cpus(found)
     yield from _docker_room(found, host, notes)

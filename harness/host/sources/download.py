@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import platform
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import background
-from harness.host.sources import ca_bundle
+from harness.host.sources import attempts, ca_bundle, network_errors
 
 if TYPE_CHECKING:
     import httpx2
 
-CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 8.0
 READ_TIMEOUT_S = 60.0
 
 
-def hint(*more: str) -> str:
-    """What helps where a release can't be had: packages can be built from on Linux alone."""
-    packages = ["harness up --sources packages"] if platform.system() == "Linux" else []
-    return "; ".join(
-        [*packages, *(more or ("a mirror is named by HARNESS_MIRRORS, a proxy by HTTPS_PROXY",))]
-    )
-
-
 def client() -> httpx2.Client:
-    """An HTTP client that trusts what this machine trusts and heeds its proxy settings."""
+    """An HTTP client that trusts what this machine trusts and heeds its proxy settings.
+
+    Raises HarnessError(SOURCE_UNREACHABLE) for proxy settings that can't be used.
+    """
     import httpx2
 
     bundle = ca_bundle.find()
-    usable = bundle is not None and bundle.certificates() > 0
-    context = ssl.create_default_context(cafile=str(bundle.path) if bundle and usable else None)
+    verify: ssl.SSLContext | bool = True  # what the system trusts; macOS and Windows keep that in no file
+    if bundle is not None and bundle.origin in ca_bundle.VARIABLES and bundle.certificates() > 0:
+        verify = ssl.create_default_context(cafile=str(bundle.path))
     timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     # No compression on the way: what is pinned is the file as it is published.
     headers = {"Accept-Encoding": "identity"}
-    return httpx2.Client(verify=context, timeout=timeout, follow_redirects=True, headers=headers)
+    try:
+        return httpx2.Client(verify=verify, timeout=timeout, follow_redirects=True, headers=headers)
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        raise network_errors.unusable_proxy(error) from error
 
 
 def fetch(
@@ -52,51 +46,41 @@ def fetch(
     *,
     headers: Mapping[str, str] | None = None,
     on_bytes: Callable[[int, int], None] = lambda _done, _all: None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write what `url` gives into `target`, which is there only when its SHA-256 is the pinned one.
 
-    `on_bytes` is told how many bytes have come, and of how many (0 where the server does not say). Raises
-    HarnessError: SOURCE_UNREACHABLE, CHECKSUM_MISMATCH, INTERRUPTED.
+    `on_bytes` is told how many bytes have come, and of how many (0 where the server does not say), `on_wait` why it
+    goes on in a while. Raises HarnessError: SOURCE_UNREACHABLE, CHECKSUM_MISMATCH, INTERRUPTED.
     """
-    import httpx2
-
     partial = target.with_name(f".{target.name}.partial")
     digest = hashlib.sha256()
     done = 0
     try:
-        with http.stream("GET", url, headers=dict(headers or {})) as answer:
-            check_status(answer, url)
-            total = int(answer.headers.get("content-length") or 0)
-            with partial.open("wb") as file:
-                for chunk in answer.iter_raw(CHUNK_BYTES):
-                    background.check()
-                    file.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    on_bytes(done, total)
+        with partial.open("wb") as file:
+            for piece, total in attempts.pieces(http, url, headers=headers, on_wait=on_wait):
+                file.write(piece)
+                digest.update(piece)
+                done += len(piece)
+                on_bytes(done, total)
         if digest.hexdigest() != sha256:
             raise mismatch(url, digest.hexdigest(), sha256)
         partial.replace(target)
-    except httpx2.HTTPError as error:
-        raise unreachable(url, error) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def check_status(answer: httpx2.Response, url: str) -> None:
-    """Raises HarnessError(SOURCE_UNREACHABLE) unless the answer is a good one."""
-    if not answer.is_success:
-        raise HarnessError(
-            CauseCode.SOURCE_UNREACHABLE, f"{url} answered with status {answer.status_code}", hint=hint()
-        )
-
-
-def unreachable(url: str, error: Exception) -> HarnessError:
-    """What a broken connection means."""
-    reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-    return HarnessError(
-        CauseCode.SOURCE_UNREACHABLE, f"{urlsplit(url).netloc} can't be reached: {reason}", hint=hint()
-    )
+def content(
+    http: httpx2.Client,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    on_wait: Callable[[str], None] = lambda _: None,
+) -> bytes:
+    """What `url` gives, for what is small. Raises HarnessError(SOURCE_UNREACHABLE, INTERRUPTED)."""
+    found = attempts.pieces(http, url, headers=headers, params=params, on_wait=on_wait)
+    return b"".join(piece for piece, _ in found)
 
 
 def mismatch(url: str, found: str, wanted: str) -> HarnessError:
@@ -105,5 +89,5 @@ def mismatch(url: str, found: str, wanted: str) -> HarnessError:
         CauseCode.CHECKSUM_MISMATCH,
         f"{url} was refused and deleted: its SHA-256 is not the pinned one",
         evidence=(f"pinned {wanted}", f"found  {found}"),
-        hint=hint("a proxy or mirror between here and that server may have changed it"),
+        hint=network_errors.hint("a proxy or mirror between here and that server may have changed it"),
     )

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
-from harness.host.sources import download, mirrors, pins, release_tools
+from harness.host.sources import download, mirrors, network_errors, pins, release_tools
 from harness.host.sources.pins import Reference
 
 TIMEOUT_S = 4.0
@@ -37,6 +37,8 @@ def _problem(url: str) -> HarnessError | None:
     try:
         with download.client() as http:
             http.head(url, timeout=TIMEOUT_S, follow_redirects=False)
-    except httpx2.HTTPError as error:
-        return download.unreachable(url, error)
+    except HarnessError as error:  # proxy settings that can't be used
+        return error
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return network_errors.unreachable(url, error)
     return None

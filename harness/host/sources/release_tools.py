@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.host.machine import architecture
-from harness.host.sources import download, mirrors
+from harness.host.sources import download, mirrors, network_errors
 from harness.host.sources.pins import ToolPin
 
 NAMES = ("kind", "helm", "kubectl")
@@ -112,7 +112,7 @@ def download_tool(name: str, pin: ToolPin, on_line: Callable[[str], None]) -> To
     def make(folder: Path) -> None:
         published = folder / ("archive" if pin.member else name)
         with download.client() as http:
-            download.fetch(http, url, published, sha256, on_bytes=show)
+            download.fetch(http, url, published, sha256, on_bytes=show, on_wait=on_line)
         if pin.member:
             _unpack(published, pin.member.format(**names), folder / name)
             published.unlink()
@@ -132,7 +132,7 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
             raise HarnessError(
                 CauseCode.BUILD_FAILED,
                 f"the archive of {target.name} holds no file {member}",
-                hint=download.hint(),
+                hint=network_errors.hint(),
             )
         with target.open("wb") as file:
             shutil.copyfileobj(content, file)

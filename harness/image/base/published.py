@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import re
 import tarfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
@@ -15,11 +16,16 @@ from harness.host.sources.pins import Reference
 from harness.image import tar
 from harness.image.base import debian as base_image
 from harness.image.base.registry import pull
-from harness.image.layer import Layer
+from harness.image.layer import WHITEOUT, Layer
 from harness.image.oci import BaseImage, Image, assemble
 
-FORMAT = 1  # raise when what is recorded of an image changes
+FORMAT = 2  # raise when what is recorded of an image changes
 DOMAIN = "harness.local"
+# What a published Python brings for installing packages: code that a lock does not name must not be found by tasks, nor
+# lie below what a lock does name.
+_INSTALLERS = re.compile(
+    r"usr/local/(lib/python3\.\d+/site-packages/[^/]+|bin/(pip|wheel|easy_install)[^/]*)/?"
+)
 _ASK_PYTHON = "import site, sys; print('%d.%d' % sys.version_info[:2], site.getsitepackages()[0])"
 
 
@@ -147,7 +153,7 @@ def _python_key(base: BaseImage) -> str:
 
 
 def _user_layer(layers: Sequence[Layer], store: Path) -> Layer:
-    """The user `airflow` with a home that its group, root's, may write to."""
+    """The user `airflow` with a home that its group, root's, may write to; and no package that no lock names."""
     passwd = _file("etc/passwd", layers)
     line = f"airflow:x:{base_image.USER_ID}:0:airflow:/home/airflow:/bin/sh\n".encode()
     content = b"".join(
@@ -158,6 +164,7 @@ def _user_layer(layers: Sequence[Layer], store: Path) -> Layer:
             tar.padding(len(passwd + line)),
             tar.header("home/", tar.DIRECTORY, mode=0o755),
             tar.header("home/airflow/", tar.DIRECTORY, mode=0o2775),
+            *_whiteouts(layers),
             tar.END,
         )
     )
@@ -167,6 +174,28 @@ def _user_layer(layers: Sequence[Layer], store: Path) -> Layer:
     partial.write_bytes(content)
     partial.replace(path)
     return Layer(path, f"sha256:{digest}", len(content))
+
+
+def _whiteouts(layers: Sequence[Layer]) -> Iterator[bytes]:
+    """What takes the installers of packages out of the layers below, each after the folders that it lies in."""
+    modes: dict[str, int] = {}
+    found: set[str] = set()
+    for layer in layers:
+        with tarfile.open(layer.path) as archive:
+            for member in archive:
+                name = posixpath.normpath(member.name).lstrip("/")
+                if member.isdir():
+                    modes[name] = member.mode
+                if _INSTALLERS.fullmatch(name) and not posixpath.basename(name).startswith(WHITEOUT):
+                    found.add(name)
+    told: set[str] = set()
+    for name in sorted(found):
+        folder, _, base = name.rpartition("/")
+        for parent in [*reversed(PurePosixPath(name).parents)][1:]:
+            if str(parent) not in told:
+                told.add(str(parent))
+                yield tar.header(f"{parent}/", tar.DIRECTORY, mode=modes.get(str(parent), 0o755))
+        yield tar.header(f"{folder}/{WHITEOUT}{base}", tar.FILE, mode=0o644)
 
 
 def _file(name: str, layers: Sequence[Layer]) -> bytes:

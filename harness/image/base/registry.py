@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, scratch
 from harness.host.docker import registry_login
-from harness.host.sources import download, mirrors
+from harness.host.sources import attempts, download, mirrors, network_errors
 from harness.host.sources.pins import Reference
 from harness.image.layer import CHUNK_BYTES, Layer
 
@@ -64,7 +64,7 @@ def _pull(
     address: str, reference: Reference, architecture: str, store: Path, on_line: Callable[[str], None]
 ) -> Pulled:
     with download.client() as http:
-        registry = _Registry(http, address, reference)
+        registry = _Registry(http, address, reference, on_line)
         digest, manifest = registry.manifest(architecture)
         config = json.loads(registry.blob(manifest["config"]["digest"]))
         diff_ids = config["rootfs"]["diff_ids"]
@@ -87,9 +87,12 @@ def _pull(
 class _Registry:
     """One image's repository, at its own registry or at a mirror of it."""
 
-    def __init__(self, http: httpx2.Client, address: str, reference: Reference) -> None:
+    def __init__(
+        self, http: httpx2.Client, address: str, reference: Reference, on_wait: Callable[[str], None]
+    ) -> None:
         parts = urlsplit(address)
         self._http = http
+        self._on_wait = on_wait
         self._reference = reference
         self._host = parts.netloc
         self._url = f"{parts.scheme}://{parts.netloc}/v2{parts.path.rstrip('/')}/{reference.repository}"
@@ -127,7 +130,9 @@ class _Registry:
         with scratch.folder(store) as folder:
             blob, plain = folder / "blob", folder / "layer.tar"
             sha256 = _hexadecimal(described["digest"])
-            download.fetch(self._http, url, blob, sha256, headers=self._headers, on_bytes=on_bytes)
+            download.fetch(
+                self._http, url, blob, sha256, headers=self._headers, on_bytes=on_bytes, on_wait=self._on_wait
+            )
             found = _unpack(blob, plain)
             if found != diff_id:
                 raise download.mismatch(url, found, diff_id)
@@ -147,31 +152,22 @@ class _Registry:
         return dict(document)
 
     def _checked(self, url: str, digest: str, **headers: str) -> bytes:
-        import httpx2
-
         self._login(url)
-        try:
-            answer = self._http.get(url, headers={**self._headers, **headers})
-        except httpx2.HTTPError as error:
-            raise download.unreachable(url, error) from error
-        download.check_status(answer, url)
-        found = hashlib.sha256(answer.content).hexdigest()
+        content = download.content(
+            self._http, url, headers={**self._headers, **headers}, on_wait=self._on_wait
+        )
+        found = hashlib.sha256(content).hexdigest()
         if found != _hexadecimal(digest):
             raise download.mismatch(url, found, _hexadecimal(digest))
-        return answer.content
+        return content
 
     def _login(self, url: str) -> None:
         """Get the token that the registry asks for; most give one to anybody, and take it for some minutes."""
-        import httpx2
-
         if time.monotonic() < self._login_until_s:
             return
-        try:
-            answer = self._http.head(url)
-            if answer.status_code == 401:
-                self._headers.update(self._authorization(answer.headers.get("www-authenticate", "")))
-        except httpx2.HTTPError as error:
-            raise download.unreachable(url, error) from error
+        answer = attempts.answer(self._http, "HEAD", url, on_wait=self._on_wait)
+        if answer.status_code == 401:
+            self._headers.update(self._authorization(answer.headers.get("www-authenticate", "")))
         self._login_until_s = time.monotonic() + LOGIN_S
 
     def _authorization(self, challenge: str) -> dict[str, str]:
@@ -181,9 +177,9 @@ class _Registry:
             return headers
         asked = dict(_PAIR.findall(challenge))
         realm = asked.pop("realm", "")
-        answer = self._http.get(realm, params=asked, headers=headers)
-        download.check_status(answer, realm)
-        given = answer.json()
+        given = json.loads(
+            download.content(self._http, realm, params=asked, headers=headers, on_wait=self._on_wait)
+        )
         return {"Authorization": f"Bearer {given.get('token') or given.get('access_token')}"}
 
 
@@ -204,7 +200,7 @@ def _hexadecimal(digest: str) -> str:
     algorithm, _, value = digest.partition(":")
     if algorithm != "sha256" or not re.fullmatch(r"[0-9a-f]{64}", value):
         raise HarnessError(
-            CauseCode.CHECKSUM_MISMATCH, f"{digest!r} is no SHA-256 digest", hint=download.hint()
+            CauseCode.CHECKSUM_MISMATCH, f"{digest!r} is no SHA-256 digest", hint=network_errors.hint()
         )
     return value
 
@@ -213,5 +209,5 @@ def _unusable(reference: Reference, why: str) -> HarnessError:
     return HarnessError(
         CauseCode.IMAGE_NOT_STARTABLE,
         f"the image {reference} can't be used: {why}",
-        hint=download.hint(),
+        hint=network_errors.hint(),
     )

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,8 +14,8 @@ from pathlib import Path
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
-from harness.image.base import debian as base_image
 from harness.image.dependencies import source
+from harness.image.dependencies.bytecode import compile_packages
 from harness.image.dependencies.lock_file import HINT, check_lock
 from harness.image.layer import Layer, layer_from_directory, recall, remember
 from harness.image.lock import lock_text
@@ -27,7 +26,6 @@ FORMAT = 3  # raise when what _install() does changes
 PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 MIGRATIONS = "migrations"
 SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
-UNCOMPILED = r"/tests?/"  # packages' own tests: a quarter of the bytecode, and no task imports them
 PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
 _UNREACHABLE = re.compile(
     r"error sending request|dns error|tcp connect error|timed out|certificate|connectivity is disabled", re.I
@@ -76,7 +74,7 @@ def dependencies(
             _normalize(target / "packages")
             (target / MIGRATIONS).write_text(_migrations(target / "packages"), encoding="utf-8")
             on_line("compiling the packages to bytecode")
-            _compile(target / "packages", base, log)
+            compile_packages(target / "packages", base, log)
             on_line("packing the dependency layer")
             remember(store, key, [_pack(target, base, store)])
     found = built_dependencies(lock, base=base, python=python, architecture=architecture)
@@ -230,29 +228,6 @@ def _replace(path: Path, content: bytes, *, executable: bool = False) -> None:
     partial.write_bytes(content)
     partial.chmod(0o755 if executable else 0o644)
     partial.replace(path)
-
-
-def _compile(packages: Path, base: BaseImage, log: Path) -> None:
-    inside = f"/{base.site_directory}"
-    user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else "0:0"
-    argv = [
-        "docker", "run", "--rm", "--network", "none", "--user", user,
-        "--env", "PYTHONHASHSEED=0", "--volume", f"{packages}:{inside}", base_image.in_docker(base),
-        "python3", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
-        "-x", UNCOMPILED, inside,
-    ]  # fmt: skip
-    done = process.run(argv, check=False)
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
-    # compileall's status is 1 when any file is no valid Python, as templates in some packages are.
-    if not any(packages.glob("airflow/__pycache__/*.pyc")):
-        lines = (done.stderr or done.stdout).splitlines()
-        raise HarnessError(
-            CauseCode.BUILD_FAILED,
-            "the packages can't be compiled in the base image",
-            evidence=lines[-10:],
-            hint=f"less {log}",
-        )
 
 
 def _pack(folder: Path, base: BaseImage, store: Path) -> Layer:

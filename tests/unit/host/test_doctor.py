@@ -49,6 +49,8 @@ DAEMON = Daemon(
     is_on_this_machine=True,
 )
 NOT_RUNNING = HarnessError(CauseCode.DOCKER_MISSING, "the Docker daemon is not running")
+USUAL = docker_client.Endpoint("unix:///var/run/docker.sock", "the default")
+ANOTHER = docker_client.Endpoint("tcp://10.0.0.7:2376", "DOCKER_HOST")
 REFUSED = HarnessError(CauseCode.DOCKER_PERMISSION, "this user may not use the Docker socket")
 
 
@@ -56,12 +58,16 @@ def all_missing(host: Machine) -> list[Check]:
     """Every check that can fail, failing."""
     return [
         docker_checks.cli(None, host),
-        docker_checks.daemon(NOT_RUNNING, host, is_installed=False, is_default=True),
-        docker_checks.daemon(NOT_RUNNING, host, is_installed=True, is_default=True),
-        docker_checks.daemon(REFUSED, host, is_installed=True, is_default=True),
-        docker_checks.daemon(NOT_RUNNING, host, is_installed=True, is_default=False),
+        docker_checks.daemon(NOT_RUNNING, host, is_installed=False, where=USUAL),
+        docker_checks.daemon(NOT_RUNNING, host, is_installed=True, where=USUAL),
+        docker_checks.daemon(REFUSED, host, is_installed=True, where=USUAL),
+        docker_checks.daemon(NOT_RUNNING, host, is_installed=True, where=ANOTHER),
         docker_checks.version(replace(DAEMON, version="19.03.1")),
         docker_checks.version(replace(DAEMON, version="")),
+        docker_checks.version(replace(DAEMON, version="5.8.4", name="Podman")),
+        docker_checks.daemon(DAEMON, host, is_installed=True, where=ANOTHER),
+        docker_checks.cgroups(replace(DAEMON, is_rootless=True, unlimited=("memory", "CPU"))),
+        docker_checks.cache_folder(ProbeResult(False, "no such file"), Path("/home/me/.cache")),
         docker_checks.privileged(ProbeResult(False, "no"), host, ("CAP_SYS_RESOURCE",), is_local=True),
         docker_checks.privileged(ProbeResult(False, "no"), host, (), is_local=True),
         docker_checks.cgroups(replace(DAEMON, cgroup_version="1", is_rootless=True)),
@@ -113,16 +119,63 @@ def test_whatever_is_not_ok_has_a_hint_and_whatever_is_missing_a_cause(host: Mac
 def test_the_hint_when_no_daemon_answers(
     host: Machine, is_installed: bool, error: HarnessError, expected: str
 ) -> None:
-    found = docker_checks.daemon(error, host, is_installed=is_installed, is_default=True)
+    found = docker_checks.daemon(error, host, is_installed=is_installed, where=USUAL)
     assert found.status == "missing"
     assert found.cause is error.cause
     assert expected in found.hint
 
 
 def test_a_daemon_that_docker_host_names_is_not_ours_to_start() -> None:
-    found = docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=True, is_default=False)
+    found = docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=True, where=ANOTHER)
     assert not found.fixable
     assert "DOCKER_HOST" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "origin", "expected"),
+    [
+        (MACOS, "unix:///Users/me/.docker/run/docker.sock", "context desktop-linux", "open -a Docker"),
+        (MACOS, "unix:///Users/me/.colima/default/docker.sock", "context colima", "colima start"),
+        (MACOS, "unix:///Users/me/.config/colima/work/docker.sock", "DOCKER_HOST", "colima start"),
+        (DEBIAN, "unix:///home/me/.docker/desktop/docker.sock", "context desktop-linux", "docker-desktop"),
+        (DEBIAN, "unix:///run/user/1000/docker.sock", "context rootless", "systemctl --user start docker"),
+        (DEBIAN, "unix:///run/user/1000/docker.sock", "DOCKER_HOST", "systemctl --user start docker"),
+        (DEBIAN, "ssh://me@build", "DOCKER_HOST", "unset DOCKER_HOST"),
+        (DEBIAN, "tcp://127.0.0.1:2375", "DOCKER_HOST", "docker context use default"),
+    ],
+)
+def test_each_kind_of_docker_is_started_in_its_own_way(
+    host: Machine, url: str, origin: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = docker_client.Endpoint(url, origin)
+    assert expected in docker_checks.daemon(NOT_RUNNING, host, is_installed=True, where=where).hint
+    monkeypatch.setattr(machine, "read", lambda: host)
+    if where.is_here and "run/user" not in url and "tcp" not in url:
+        assert expected in docker_client.refusal(where, FileNotFoundError()).hint
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("unix:///var/run/docker.sock", True),
+        ("npipe:////./pipe/docker_engine", True),
+        ("tcp://127.0.0.1:2375", True),
+        ("tcp://localhost:2375", True),
+        ("tcp://10.0.0.7:2376", False),
+        ("ssh://me@build", False),
+        ("tcp://localhost.example.org:2375", False),
+    ],
+)
+def test_a_daemon_on_another_machine_is_refused(
+    url: str, is_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", url)
+    if is_here:
+        docker_client.refuse_elsewhere()
+    else:
+        with pytest.raises(HarnessError, match="on another machine") as caught:
+            docker_client.refuse_elsewhere()
+        assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize(
@@ -130,6 +183,7 @@ def test_a_daemon_that_docker_host_names_is_not_ours_to_start() -> None:
     [
         ("20.10.24+dfsg1", "ok"),
         ("28.2.2", "ok"),
+        ("20.10.9", "missing"),
         ("20.9.1", "missing"),
         ("19.03.15", "missing"),
         ("dev", "warning"),
@@ -400,7 +454,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 NO_DOCKER = report(
     docker_checks.cli(None, BARE_ROOT),
-    docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=False, is_default=True),
+    docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=False, where=USUAL),
     tool_checks.mmdebstrap(None, BARE_ROOT, sources="auto", has_keyring=False),
 )
 
@@ -427,7 +481,7 @@ def test_a_daemon_that_is_installed_is_only_started(
     world: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(docker_daemon, "find_program", lambda: "/usr/sbin/dockerd")
-    down = docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=True, is_default=True)
+    down = docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=True, where=USUAL)
     fixes.fix(report(down), Silent())
     assert world == ["runtime", "start"]
 

@@ -58,7 +58,19 @@ class TestRead:
     def test_a_row_that_is_not_what_it_was(self, line: str, row: str | None) -> None:
         assert isolation.read(f"{line}\nnetwork||124\n", OWN).row == row
 
-    @pytest.mark.parametrize(("status", "network"), [("0", "open"), ("124", "enforced"), ("1", "unknown")])
+    @pytest.mark.parametrize(
+        ("status", "network"),
+        [
+            ("0 0", "open"),
+            ("0 124", "open"),
+            ("124 0", "enforced"),
+            ("124 124", "unknown"),
+            ("124 1", "unknown"),
+            ("1 0", "unknown"),
+            ("124", "unknown"),
+            ("", "unknown"),
+        ],
+    )
     def test_network(self, status: str, network: str) -> None:
         assert isolation.read(f"network||{status}\n", OWN).network == network
 
@@ -77,7 +89,7 @@ def test_accounts_that_may_read_elsewhere() -> None:
 @pytest.mark.parametrize("name", ["a b", "a;b", "$(x)", "'", ""])
 def test_what_would_need_quotes_gets_nowhere_near_a_script(name: str) -> None:
     with pytest.raises(ValueError, match="no plain name"):
-        isolation.look(None, name, OWN, "token", [], [])  # type: ignore[arg-type]
+        isolation.look(None, isolation.Neighbours(None, None), name, "token", [], [])  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -140,7 +152,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(isolation, "look", lambda *_: DatabaseView(**(view | changes)))
         monkeypatch.setattr(isolation, "files", lambda *_: {"churn-1": ("/opt/airflow/logs/x",)})
         monkeypatch.setattr(isolation, "allowed", lambda *_: [])
-        running = SimpleNamespace(server=None, api=None, cluster=SimpleNamespace(nodes=("node",)))
+        running = SimpleNamespace(server=None, api=Kubernetes(), cluster=SimpleNamespace(nodes=("node",)))
         canaries = Canaries(running, Airflow(value), "churn-1", "token")  # type: ignore[arg-type]
         image = ImageResult(name="i", digest="sha256:1", config_digest="sha256:2", base_digest="sha256:3")
         task = TaskResult(task_id="t", state="success", image_digest=digest, image_name=other)
