@@ -114,7 +114,7 @@ def image_result(image: Image, foundation: Foundation, *, python: str) -> ImageR
         digest=image.digest,
         config_digest=image.config_digest,
         base_digest=image.base_digest,
-        python=base.get(f"python{python}", python),
+        python=base.get(f"python{python}") or foundation.base.env.get("PYTHON_VERSION", python),
         lock=_lock_result(foundation),
         layers=tuple(
             LayerResult.model_validate({"kind": kind, "digest": layer.digest})

@@ -18,7 +18,12 @@ def main() -> None:
     with project.commit("HEAD") as commit:
         settings = project.image_settings(commit)
         foundation = build_foundation(
-            commit, settings, project=project.name, on_line=lambda _: None, log=Path(os.environ["LOG"])
+            commit,
+            settings,
+            project=project.name,
+            published=os.environ["BASE"],
+            on_line=lambda _: None,
+            log=Path(os.environ["LOG"]),
         )
         image = image_of(commit, settings, foundation, project=project.name)
         print(image_result(image, foundation, python=settings.python).model_dump_json())  # noqa: T201  its output

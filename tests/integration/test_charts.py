@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -46,7 +45,8 @@ def helm() -> Path:
     """The product's own Helm, else one on PATH."""
     tools, published = built(), release_tools.downloaded("helm", pins.load().helm)
     ours = tools.helm if tools else published.path if published else None
-    found = str(ours) if ours else shutil.which("helm")
+    fitting = release_tools.on_path("helm", pins.load().helm)
+    found = str(ours) if ours else str(fitting.path) if fitting else None
     if found is None:
         pytest.skip("no Helm yet: harness up makes one")
     return Path(found)

@@ -262,6 +262,15 @@ class TestImages:
         assert [layer.path.read_bytes() for layer in pulled.layers] == big
         assert set(server.begun.values()) == {1}
 
+    def test_a_digest_of_another_platform_is_refused(self, server: Server, tmp_path: Path) -> None:
+        elsewhere = "arm64" if architecture() == "amd64" else "amd64"
+        index = json.loads(
+            server.contents[f"/v2/library/python/manifests/{server.push('library/python', layers(), {})}"]
+        )
+        (mine,) = (each for each in index["manifests"] if each["platform"]["architecture"] == architecture())
+        with pytest.raises(HarnessError, match=f"it is for {architecture()}, and Docker runs {elsewhere}"):
+            registry.pull(reference(mine["digest"]), elsewhere, tmp_path, on_line=lambda _: None)
+
     def test_layers_that_are_there_are_not_fetched_again(self, server: Server, tmp_path: Path) -> None:
         first = server.push("library/python", layers(), {})
         registry.pull(reference(first), architecture(), tmp_path, on_line=lambda _: None)
@@ -338,6 +347,48 @@ class TestImages:
         with pytest.raises(HarnessError, match="status 404") as caught:
             registry.pull(reference(f"sha256:{'1' * 64}"), architecture(), tmp_path, on_line=lambda _: None)
         assert caught.value.cause is CauseCode.SOURCE_UNREACHABLE
+
+
+class TestInstallers:
+    """pip and its like are no part of an image: no lock names them, and a base made of packages has none."""
+
+    SITE = "usr/local/lib/python3.11/site-packages"
+
+    def test_they_are_taken_out_and_nothing_else(self, server: Server, tmp_path: Path) -> None:
+        kept = {
+            "usr/local/bin/python3.11": b"",
+            "usr/local/lib/python3.11/os.py": b"",
+            "etc/passwd": b"root\n",
+        }
+        first = {f"{self.SITE}/setuptools/__init__.py": b"", f"{self.SITE}/distutils-precedence.pth": b""}
+        second = {
+            f"{self.SITE}/pip/__init__.py": b"",
+            "usr/local/bin/pip3.11": b"",
+            "usr/local/bin/wheel": b"",
+        }
+        first |= {f"{self.SITE}/setuptools-79.0.1.dist-info/METADATA": b""}
+        digest = server.push("library/python", [tar_of({**kept, **first}), tar_of(second)], {})
+        base = published._pulled(reference(digest), architecture(), lambda _: None, user=True)
+        with tarfile.open(base.layers[-1].path) as archive:
+            files = [member.name for member in archive if member.isfile()]
+            archive.getmembers()
+        gone = ("setuptools", "distutils-precedence.pth", "setuptools-79.0.1.dist-info", "pip")
+        wanted = {f"{self.SITE}/.wh.{name}" for name in gone}
+        assert set(files) == {"etc/passwd", "usr/local/bin/.wh.pip3.11", "usr/local/bin/.wh.wheel", *wanted}
+
+    def test_folders_keep_their_modes(self, server: Server) -> None:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for name, mode in (("usr", 0o755), ("usr/local", 0o2775), (self.SITE, 0o750)):
+                member = tarfile.TarInfo(name)
+                member.type, member.mode = tarfile.DIRTYPE, mode
+                archive.addfile(member)
+            archive.addfile(tarfile.TarInfo(f"{self.SITE}/pip.py"))
+        digest = server.push("library/python", [buffer.getvalue()], {})
+        base = published._pulled(reference(digest), architecture(), lambda _: None, user=True)
+        with tarfile.open(base.layers[-1].path) as made:
+            modes = {member.name: member.mode for member in made if member.isdir()}
+        assert (modes["usr/local"], modes[self.SITE], modes["usr/local/lib"]) == (0o2775, 0o750, 0o755)
 
 
 class TestService:

@@ -22,6 +22,11 @@ _OF_THE_IMAGE = ("/bin/", "/lib/", "/sbin/", "/usr/")
 _STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subprocess_exec"})
 _BY_MESSAGE = (
     (
+        re.compile(r"lib[\w.+-]+\.so[\d.]*: cannot open shared object file"),
+        "the image lacks a system library that a wheel wants: name its Debian package in `[image] system_packages` "
+        "(LightGBM wants libgomp1)",
+    ),
+    (
         re.compile(r"(?:can ?not|unable to|not|n't).{0,20}serializ", re.IGNORECASE),
         "what a task returns is kept as an XCom: return numbers, text, lists or dicts, and files by their path",
     ),

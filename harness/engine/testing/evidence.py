@@ -250,12 +250,13 @@ def _bare(item: Manifest) -> dict[str, Any]:
 def _versions(running: RunningCluster) -> dict[str, Any]:
     docker = process.run(["docker", "version", "--format", "{{.Server.Version}}"], check=False, timeout_s=10)
     git = process.run(["git", "--version"], check=False, timeout_s=10)
+    made = services.recorded(running.api)
     return {
         "harness": __version__,
-        "kubernetes": versions.KUBERNETES,
-        "helm": versions.HELM,
-        "kind": versions.KIND,
-        "cluster": dict(services.recorded(running.api)),
+        "kubernetes": made.get("kubernetes", versions.KUBERNETES),
+        "helm": made.get("helm", versions.HELM),
+        "kind": made.get("kind", versions.KIND),
+        "cluster": dict(made),
         "docker": docker.stdout.strip(),
         "git": git.stdout.strip().removeprefix("git version "),
         "python": sys.version.split()[0],

@@ -24,7 +24,7 @@ DOMAIN = "harness.local"
 # What a published Python brings for installing packages: code that a lock does not name must not be found by tasks, nor
 # lie below what a lock does name.
 _INSTALLERS = re.compile(
-    r"usr/local/(lib/python3\.\d+/site-packages/[^/]+|bin/(pip|wheel|easy_install)[^/]*)/?"
+    r"usr/local/(lib/python3\.\d+/site-packages/[^/]+|bin/(pip|wheel|easy_install)[^/]*)"
 )
 _ASK_PYTHON = "import site, sys; print('%d.%d' % sys.version_info[:2], site.getsitepackages()[0])"
 
@@ -186,8 +186,9 @@ def _whiteouts(layers: Sequence[Layer]) -> Iterator[bytes]:
                 name = posixpath.normpath(member.name).lstrip("/")
                 if member.isdir():
                     modes[name] = member.mode
-                if _INSTALLERS.fullmatch(name) and not posixpath.basename(name).startswith(WHITEOUT):
-                    found.add(name)
+                installer = _INSTALLERS.match(name)
+                if installer and not posixpath.basename(installer[0]).startswith(WHITEOUT):
+                    found.add(installer[0])
     told: set[str] = set()
     for name in sorted(found):
         folder, _, base = name.rpartition("/")

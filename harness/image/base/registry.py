@@ -67,6 +67,8 @@ def _pull(
         registry = _Registry(http, address, reference, on_line)
         digest, manifest = registry.manifest(architecture)
         config = json.loads(registry.blob(manifest["config"]["digest"]))
+        if config.get("architecture", architecture) != architecture:  # a digest of one platform, not of all
+            raise _unusable(reference, f"it is for {config['architecture']}, and Docker runs {architecture}")
         diff_ids = config["rootfs"]["diff_ids"]
         described = manifest["layers"]
         if len(diff_ids) != len(described):
