@@ -196,10 +196,13 @@ class TestMeasuredBefore:
             self.key(settings(conf={"seed": 8})),
             self.key(settings(metrics=MetricsSource(task="f"))),
             self.key(settings(metrics=None)),
+            self.key(settings(skip=("deploy",))),
+            measured.key_of(settings(), self.DIGEST, DAY, "these secrets"),
+            measured.key_of(settings(), self.DIGEST, DAY, "other secrets"),
             self.key(settings(), digest="sha256:2"),
             self.key(settings(), date=DAY.replace(day=2)),
         ]
-        assert len({usual, *others}) == 7
+        assert len({usual, *others}) == 10
 
     def test_several_runs_begin_with_the_one_that_is_asked_for_alone(self) -> None:
         alone = measured.wanted(self.plan(settings()), self.DIGEST)
