@@ -16,12 +16,13 @@ MOST_PARAMETERS = 200
 _ASK = """
 import json, sys, urllib.request
 server, since_ms = sys.argv[1:]
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def ask(path, body):
     request = urllib.request.Request(
         f"{server}/api/2.0/mlflow/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with direct.open(request, timeout=60) as answer:
         return json.load(answer)
 
 ids = [each["experiment_id"] for each in ask("experiments/search", {"max_results": 1000}).get("experiments", [])]
