@@ -82,4 +82,4 @@ def test_a_mapped_dag_and_a_failure(cluster: Cluster, tmp_path: Path, airflow: s
     }
     assert tests["broken"]["cause"]["code"] == "task_failed"
     assert "ValueError: the sky fell" in tests["broken"]["cause"]["message"]
-    assert version["receipt"]["verdict"] == "passed"
+    assert [check for check in version["receipt"]["checks"] if check["verdict"] == "failed"] == []
