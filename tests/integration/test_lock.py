@@ -137,7 +137,7 @@ class _Constraints(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         found = self.path.endswith("/constraints-3.0.6/constraints-3.11.txt")
         body = (
-            b"# of the release\napache-airflow-core==3.0.6\nattrs==25.2.0\npandas==2.0.0\n" if found else b""
+            b"# of the release\napache-airflow-core==3.0.6\nattrs==25.1.0\npandas==2.0.0\n" if found else b""
         )
         self.send_response(200 if found else 404)
         self.end_headers()
@@ -161,5 +161,5 @@ def test_airflows_own_constraints_are_taken_where_they_can_be_had(
     assert "the constraints of Airflow 3.0.6" in capfd.readouterr().err
     made = (root / "harness.lock").read_text()
     assert "# packages: the constraints of Airflow 3.0.6\n" in made
-    assert re.search(r"^attrs==25\.2\.0", made, re.MULTILINE)
+    assert re.search(r"^attrs==25\.1\.0", made, re.MULTILINE)
     assert re.search(r"^pandas==2\.2\.3", made, re.MULTILINE)  # what is fixed counts before them
