@@ -43,7 +43,7 @@ def tests(incomplete: str) -> list[str]:
 def versions(context: typer.Context, incomplete: str) -> list[str]:
     """The versions of the chosen cluster that this machine remembers, the newest first, by name and by ref."""
     with suppress(Exception):
-        from harness.engine.testing.records import records
+        from harness.engine.records import records
 
         named, foreign = context.params.get("name"), context.params.get("context")
         usual = os.environ.get(hints.VARIABLE) or hints.DEFAULT_CLUSTER

@@ -10,7 +10,7 @@ from harness.airflow.logs.task_log import readable
 from harness.airflow.release import versions as look
 from harness.airflow.release.versions import Log
 from harness.cluster.running_cluster import attach
-from harness.engine.testing import records
+from harness.engine import records
 from harness.errors import CauseCode, HarnessError
 
 

@@ -106,6 +106,7 @@ class MetricsSource(Settings):
 
     task: Annotated[str, Field(min_length=1, max_length=250)] | None = None
     key: Annotated[str, Field(min_length=1, max_length=512)] = RETURN_VALUE
+    name: Annotated[str, Field(min_length=1, max_length=190)] | None = None
     file: RepositoryPath | None = None
     mlflow: bool = False
 
@@ -115,6 +116,8 @@ class MetricsSource(Settings):
             raise ValueError('expected one of task = "…", file = "…" and mlflow = true')
         if self.task is None and self.key != RETURN_VALUE:
             raise ValueError("`key` is that of a task's XCom")
+        if self.task is None and self.name is not None:
+            raise ValueError("`name` is that of a task's number")
         return self
 
 
@@ -149,6 +152,7 @@ class TestSettings(Settings):
     conf: Annotated[dict[str, Any], AfterValidator(json_object)] = Field(default_factory=dict)
     logical_date: Moment | None = None
     timeout: Duration = DEFAULT_TIMEOUT_S
+    follow: bool = True
     metrics: MetricsSource | None = None
     skip: TaskPatterns = ()
     gates: dict[str, Gate] = Field(default_factory=dict)

@@ -9,7 +9,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from harness.report.model import MetricResult, Receipt, Result, TaskResult, TestResult, VersionResult
+    from harness.report.model import (
+        ChildRun,
+        MetricResult,
+        Receipt,
+        Result,
+        TaskResult,
+        TestResult,
+        VersionResult,
+    )
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _UNPRINTABLE = re.compile(
@@ -211,6 +219,12 @@ def summary(test: TestResult) -> str:
     ]
     ran = sum(not task.skipped_by_test for task in test.tasks)
     return ", ".join(held) or f"{plural(ran, 'task')} ran"
+
+
+def child_run(child: ChildRun) -> str:
+    """A run that a test's run led to, in a line."""
+    by = {"operator": ", triggered by a task", "asset": ", triggered by an asset"}
+    return f"led to DAG {child.dag_id}{by.get(child.triggered_by or '', '')}, run {child.state}"
 
 
 def _nearest(value: float, bounds: Bounds) -> float | None:

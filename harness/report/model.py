@@ -106,6 +106,16 @@ class TaskResult(Model):
     skipped_by_test: bool = False
 
 
+class ChildRun(Model):
+    """A run of another DAG that a test's run led to. `triggered_by`: operator or asset, as Airflow calls it."""
+
+    dag_id: str
+    run_id: str
+    state: str | None
+    triggered_by: str | None = None
+    tasks: tuple[TaskResult, ...] = ()
+
+
 class Repetition(Model):
     """One of several runs of a test: its seed and what it reported."""
 
@@ -134,10 +144,21 @@ class TestResult(Model):
     metrics: dict[str, MetricResult] = Field(default_factory=dict)
     parameters: dict[str, str] = Field(default_factory=dict)
     tasks: tuple[TaskResult, ...] = ()
+    children: tuple[ChildRun, ...] = ()
     repetitions: tuple[Repetition, ...] = ()
     kept_at: str | None = None
     phases: dict[str, float] = Field(default_factory=dict)
     cause: Cause | None = None
+
+    @property
+    def every_task(self) -> tuple[TaskResult, ...]:
+        """Its own, then those of the runs that it led to."""
+        return self.tasks + tuple(task for child in self.children for task in child.tasks)
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """Its own, then those of the runs that it led to."""
+        return (*([self.run_id] if self.run_id else []), *(child.run_id for child in self.children))
 
 
 ReceiptVerdict = Literal["passed", "failed", "not exercised"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from git_repository import git, isolate, make
 
-from harness.engine.testing import records
+from harness.engine import records
 from harness.host import process
 
 PROGRAM = "import sys; sys.argv[0] = 'harness'; from harness.cli.app import main; main()"

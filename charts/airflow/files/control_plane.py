@@ -26,6 +26,10 @@ import time  # noqa: E402
 import urllib.error  # noqa: E402
 import urllib.request  # noqa: E402
 
+# Beside this file.
+import asset_runs  # noqa: E402
+import dag_definitions  # noqa: E402
+
 PASSWORDS = ("/etc/harness/passwords/passwords.json", "/run/airflow/passwords.json")
 SHARED = (
     "airflow.settings",
@@ -105,6 +109,9 @@ def become(component: str) -> None:
             importlib.import_module(name)
     if component == "dag-processor":
         let_crashes_end()
+        dag_definitions.watch(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], os.dup(1))
+    elif component == "scheduler":
+        asset_runs.only()
     from airflow.cli import cli_parser
 
     sys.argv = ["airflow", *arguments]
@@ -240,6 +247,7 @@ class Supervisor:
         self.running: dict[int, str] = {}
         self.selector = selectors.DefaultSelector()
         self.failures = dict.fromkeys(COMPONENTS, 0)
+        self.definitions = dag_definitions.Definitions()
         self.stopping = False
 
     def run(self) -> None:
@@ -304,6 +312,8 @@ class Supervisor:
         rest += chunk
         *lines, remaining = bytes(rest).split(b"\n")
         rest[:] = remaining
+        if component == "dag-processor":
+            lines = self.definitions.passed(lines)
         prefix = f"[{component}] ".encode()
         if lines:
             os.write(1, b"".join(prefix + line + b"\n" for line in lines))

@@ -9,10 +9,17 @@ from harness.airflow.autopsy.exception_hints import (
     file_said_missing,
     hand_over,
     hint_for,
+    may_be_handed_over,
     missing_file,
     not_a_metric,
 )
 from harness.airflow.autopsy.finding import Finding
+from harness.airflow.autopsy.missing_programs import (
+    lacks_library,
+    lacks_program,
+    library_said_missing,
+    program_said_missing,
+)
 from harness.airflow.autopsy.user_frames import is_users, shortened, users_frames
 from harness.airflow.logs.excerpts import in_a_line, whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_traceback
@@ -112,16 +119,20 @@ def from_exception(
     because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
     everything = [found for entry in raised for found in entry.with_inner]
     hint = next((hint for entry in everything if (hint := hint_for(entry, code_root))), "")
-    lost = None
-    if has_earlier:
+    # Raised by an operator, about a program that it ran: what that one printed tells why.
+    said = [] if ours else [record.text for record in records[-SAID_LINES:] if not record.raised]
+    lacking = _lacking([*(str(entry) for entry in everything), *said])
+    if lacking is not None:
+        because += f"; {lacking[0]}"
+        hint = lacking[1]
+    elif has_earlier:
         lost = next((path for entry in everything if (path := missing_file(entry))), None)
-        if lost is None and not ours:  # raised by an operator, about a program that it ran
-            lost = file_said_missing(record.text for record in records[-SAID_LINES:] if not record.raised)
-            hint = hand_over(lost, code_root) if lost else hint
-    if lost is not None:
-        because += (
-            f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
-        )
+        if lost is None and (lost := file_said_missing(said)):
+            hint = hand_over(lost, code_root)
+        if lost is not None and may_be_handed_over(lost):
+            because += (
+                f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
+            )
     evidence: list[str] = []
     for entry in raised:
         evidence.append(whole(str(entry)))
@@ -141,6 +152,14 @@ def from_exception(
         hint,
         tuple(evidence),
     )
+
+
+def _lacking(lines: Sequence[str]) -> tuple[str, str] | None:
+    """What the image lacks by these lines, and what helps."""
+    if library := library_said_missing(lines):
+        return lacks_library(library)
+    program = program_said_missing(lines)
+    return lacks_program(program) if program else None
 
 
 def _told(raised: Raised) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -18,7 +19,7 @@ _MISSING_FILE = re.compile(
 )
 # As programs that a task starts say it: `cat: /tmp/model.txt: No such file or directory`.
 _SAID_MISSING = re.compile(r"(?:^|[\s:'\"`])(?P<path>[^\s:'\"`]+)['\"]?: No such file or directory")
-_OF_THE_IMAGE = ("/bin/", "/lib/", "/sbin/", "/usr/")
+_OF_THE_IMAGE = ("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/sbin/", "/sys/", "/usr/")
 _STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subprocess_exec"})
 _BY_MESSAGE = (
     (
@@ -79,16 +80,23 @@ def file_said_missing(lines: Iterable[str]) -> str | None:
     """The file that a program which a task ran did not find, by what it printed; None where it told of none."""
     for line in lines:
         match = _SAID_MISSING.search(line)
-        if match and not match["path"].startswith(_OF_THE_IMAGE):
+        if match and may_be_handed_over(match["path"]):
             return match["path"]
     return None
 
 
+def may_be_handed_over(path: str) -> bool:
+    """Whether an earlier task could have written it: a file of its own, neither a word nor the image's."""
+    name = PurePosixPath(path).name
+    is_file = "/" in path or "." in name.strip(".")
+    return is_file and not path.startswith(_OF_THE_IMAGE) and ".so" not in PurePosixPath(path).suffixes
+
+
 def hand_over(path: str, code_root: str) -> str:
     """What to do about a file at `path` that one task left for another."""
-    file, root = PurePosixPath(path), PurePosixPath(code_root)
+    file, root = PurePosixPath(posixpath.normpath(path)), PurePosixPath(code_root)
     folder = file.relative_to(root).parent if file.is_relative_to(root) else None
-    if folder is not None and folder.parts:
+    if folder is not None and len(folder.parts) > 1:  # a top one holds the code: the volume would hide it
         where = f'put `shared = ["{folder}"]` under [image] in harness.toml'
     else:
         where = "write it into a folder that [image] shared names in harness.toml"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from harness.airflow.rest.dependencies import AssetQueue, Dependencies
 from harness.airflow.rest.models import (
     AuditEvent,
     Dag,
@@ -18,7 +19,9 @@ from harness.airflow.rest.models import (
     TaskInstance,
     duration_s,
 )
+from harness.airflow.rest.plain_value import plain_value
 from harness.airflow.rest.session import Session, checked, detail
+from harness.airflow.rest.task_definitions import TaskDefinition
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
 
@@ -107,6 +110,33 @@ class AirflowApi(Session):
         if response.status_code != 409:
             checked(response)
 
+    def dependencies(self, *, deadline_s: float | None = None) -> Dependencies:
+        """Which DAG leads to which; nothing where this Airflow can't tell."""
+        return Dependencies.of(self.find("/ui/dependencies", deadline_s=deadline_s) or {})
+
+    def dag_runs(self, *, deadline_s: float | None = None) -> tuple[DagRun, ...]:
+        """All runs of all DAGs, the oldest first."""
+        found = self.pages("dags/~/dagRuns", "dag_runs", {"order_by": "id"}, deadline_s)
+        return tuple(DagRun.of(data) for data in found)
+
+    def asset_queue(self, dag_id: str, *, deadline_s: float | None = None) -> AssetQueue:
+        """The assets that a DAG is scheduled on, and which of them have changed since its last run."""
+        path = f"dags/{_part(dag_id)}"
+        queued = self.find(f"{path}/assets/queuedEvents", deadline_s=deadline_s)
+        events = (queued or {}).get("queued_events") or []
+        if not events:
+            return AssetQueue(None, frozenset())
+        details = self.find(f"{path}/details", deadline_s=deadline_s) or {}
+        names: set[str] = set()
+        for asset_id in sorted({event["asset_id"] for event in events}):
+            asset = self.find(f"assets/{asset_id}", deadline_s=deadline_s) or {}
+            names |= {str(asset[key]) for key in ("name", "uri") if asset.get(key)}
+        return AssetQueue(details.get("asset_expression"), frozenset(names))
+
+    def empty_asset_queue(self, dag_id: str, *, deadline_s: float | None = None) -> None:
+        """Forget which of a DAG's assets have changed."""
+        self.send("DELETE", f"dags/{_part(dag_id)}/assets/queuedEvents", deadline_s=deadline_s)
+
     def trigger(
         self,
         dag_id: str,
@@ -164,6 +194,15 @@ class AirflowApi(Session):
         path = f"{_run_path(dag_id, run_id)}/taskInstances"
         found = self.pages(path, "task_instances", {"order_by": "id"}, deadline_s)
         return tuple(TaskInstance.of(data) for data in found)
+
+    def task_definitions(
+        self, dag_id: str, *, deadline_s: float | None = DETAILS_S
+    ) -> tuple[TaskDefinition, ...]:
+        """The DAG's tasks as they are written; none where Airflow can't tell, which explains less."""
+        with suppress(HarnessError):
+            data = self.find(f"dags/{_part(dag_id)}/tasks", deadline_s=deadline_s)
+            return tuple(TaskDefinition.of(task) for task in (data or {}).get("tasks") or ())
+        return ()
 
     def xcom(
         self,
@@ -250,17 +289,6 @@ class AirflowApi(Session):
             params={"update_mask": "state"},
             body={"state": "failed"},
         )
-
-
-def plain_value(value: Any) -> Any:  # noqa: ANN401
-    """A value without the classes that Airflow's serialisation wraps it in."""
-    if isinstance(value, dict):
-        if "__classname__" in value and "__data__" in value:
-            return plain_value(value["__data__"])
-        return {key: plain_value(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [plain_value(entry) for entry in value]
-    return value
 
 
 def _part(text: str) -> str:

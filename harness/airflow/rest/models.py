@@ -112,6 +112,11 @@ class DagRun:
     queued_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    triggered_by: str | None = None  # rest_api, operator, asset, …
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.dag_id, self.run_id
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> DagRun:
@@ -123,6 +128,7 @@ class DagRun:
             queued_at=_time(data.get("queued_at")),
             started_at=_time(data.get("start_date")),
             ended_at=_time(data.get("end_date")),
+            triggered_by=data.get("triggered_by"),
         )
 
     @property
@@ -147,6 +153,7 @@ class TaskInstance:
     pod: str | None = None
     pool: str = "default_pool"
     pool_slots: int = 1
+    dag_id: str = ""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> TaskInstance:
@@ -164,6 +171,7 @@ class TaskInstance:
             pod=data.get("hostname") or None,
             pool=data.get("pool") or "default_pool",
             pool_slots=data.get("pool_slots") or 1,
+            dag_id=data.get("dag_id") or "",
         )
 
     @property

@@ -104,7 +104,7 @@ class Session:
     def find(
         self, path: str, *, deadline_s: float | None, params: Mapping[str, str | int] | None = None
     ) -> dict[str, Any] | None:
-        """The object at `path`, or None when Airflow has none."""
+        """The object at `path`, or None when Airflow has none. A path with a slash before it is not below /api/v2."""
         response = self.send("GET", path, deadline_s=deadline_s, params=params)
         return None if response.status_code == 404 else _object(checked(response))
 
@@ -177,7 +177,8 @@ class Session:
     ) -> httpx2.Response:
         def attempt(token: str) -> httpx2.Response:
             headers = {"Authorization": f"Bearer {token}", "Accept": accept}
-            return self._exchange(method, f"/api/v2/{path}", params=params, json=body, headers=headers)
+            url = path if path.startswith("/") else f"/api/v2/{path}"
+            return self._exchange(method, url, params=params, json=body, headers=headers)
 
         token = self._authenticated(stale=None)
         response = attempt(token)

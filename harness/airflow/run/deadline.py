@@ -21,9 +21,12 @@ def timed_out(
     pods: Sequence[Pod],
     timeout_s: float,
     first_queued: Mapping[Try, datetime],
+    *,
+    led_to_by: str = "",
 ) -> HarnessError:
     """Who was running, who was waiting and for what, when the time was over.
 
+    `led_to_by`: the tested DAG, where this one is another that its run led to.
     `first_queued`: when each try was queued first; a sensor that is rescheduled is queued again and again.
     """
     running = [task for task in tasks if task.state == "running"]
@@ -35,6 +38,8 @@ def timed_out(
         for task in waiting
     ]
     head = f"DAG {dag_id} had not ended after {shown_duration(timeout_s)}"
+    if led_to_by:
+        head = f"DAG {dag_id}, which {led_to_by} led to, had not ended {shown_duration(timeout_s)} after that began"
     if not running and homeless:
         task, pod = next(iter(homeless.items()))
         return HarnessError(

@@ -1,31 +1,27 @@
-"""Following a DAG run to its end: its tasks, their pods, and what will never start."""
+"""Following a DAG run to its end, and the runs that it leads to: their tasks, their pods, and what will never start."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from harness.airflow.autopsy.autopsy import last_pod
-from harness.airflow.autopsy.pod_trouble import trouble
-from harness.airflow.logs.redaction import masked
 from harness.airflow.pods.nodes import NodeWatch
 from harness.airflow.pods.pods import Pod, PodWatch, Resources
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import DagRun, TaskInstance
-from harness.airflow.run.deadline import Try, shown_duration, timed_out, try_of
+from harness.airflow.run.chain import Chain
+from harness.airflow.run.deadline import shown_duration, timed_out
 from harness.airflow.run.pools import PoolQueue
+from harness.airflow.run.seen_pods import LOST_S, SeenPods
+from harness.airflow.run.watched_run import OnTask, WatchedRun
 from harness.errors import CauseCode, HarnessError
 
 INTERVAL_S = 0.5
 SLOW_INTERVAL_S = 1.0
 SLOW_AFTER_S = 60.0
-# How long the api-server or the cluster may be away: their processes restart, and a machine may be busy.
-LOST_S = 180.0
-SILENT_S = 5.0  # until that is told
 
-OnTask = Callable[[TaskInstance, Pod | None], None]
 OnPods = Callable[[tuple[Pod, ...]], None]
 
 
@@ -33,7 +29,7 @@ OnPods = Callable[[tuple[Pod, ...]], None]
 class RunOutcome:
     """How a run ended. `error`: why it was given up before it ended; None when Airflow ended it.
 
-    `pods` are all that were seen, in their last state.
+    `pods` are all that were seen, in their last state; `children` the runs that it led to, as far as they are followed.
     """
 
     run: DagRun
@@ -41,6 +37,7 @@ class RunOutcome:
     pods: tuple[Pod, ...]
     room: Resources | None = None
     error: HarnessError | None = None
+    children: tuple[RunOutcome, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -58,6 +55,7 @@ def follow(
     run_id: str,
     *,
     timeout_s: float,
+    chain: Chain | None = None,
     on_task: OnTask = lambda _task, _pod: None,
     on_pods: OnPods = lambda _pods: None,
     on_deferred: Callable[[], None] = lambda: None,
@@ -65,21 +63,22 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> RunOutcome:
-    """Poll a run until it ends, cannot go on, or `timeout_s` (seconds) is over.
+    """Poll a run until it and those of its `chain` end, cannot go on, or `timeout_s` (seconds) is over.
 
     `on_task` is called once for each state of each try of a task, `on_pods` each time with all pods so far,
     `on_deferred` once when the first task waits for the triggerer, `on_lost` once when the cluster does not tell of
     its pods, and once when it does again. A pod that can never start, or a pool that can never take a task, ends it in
-    seconds, where Airflow waits for minutes or for ever.
+    seconds, where Airflow waits for minutes or for ever. When the run itself fails, nobody waits for others.
     Raises HarnessError(API_SERVER_LOST, CLUSTER_FAILED) when the api-server or the cluster's does not come back, and
     NODE_NOT_READY when that is because of the node.
     """
-    view = _View(watch, (dag_id, run_id), on_task, on_deferred, on_lost, clock)
-    pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
+    seen = SeenPods(watch, on_lost, clock)
+    following = _Following(api, seen, NodeWatch(watch.lost_nodes, clock), chain, clock, timeout_s)
     start_s = clock()
+    told_deferred = False
 
     def without_answer(reason: str) -> None:
-        if (lost := view.nodes.trouble()) is not None:
+        if (lost := following.nodes.trouble()) is not None:
             raise lost
         if clock() - start_s > timeout_s:
             raise HarnessError(
@@ -90,25 +89,141 @@ def follow(
             )
 
     with api.meanwhile(without_answer):
-        run = _run(api, dag_id, run_id)
+        following.begin(dag_id, run_id)
         while True:
             elapsed_s = clock() - start_s
-            view.tasks = api.task_instances(dag_id, run_id, deadline_s=LOST_S)
-            view.look_at_pods(at_last=run.ended)
-            on_pods(view.all_pods)
-            view.tell()
-            if run.ended:
-                return view.outcome(run, None)
-            error = view.hopeless() or pools.hopeless(view.tasks)
-            if error is None and elapsed_s > timeout_s:
-                error = view.blindness(timeout_s) or timed_out(
-                    dag_id, view.tasks, view.pods, timeout_s, view.first_queued
-                )
-            if error is not None:
-                return view.outcome(run, error)
+            following.look(on_task)
+            on_pods(seen.all)
+            if not told_deferred and following.is_deferred:
+                told_deferred = True
+                on_deferred()
+            if following.has_ended:
+                return following.outcome()
+            following.check(is_late=elapsed_s > timeout_s)
+            if following.error is not None:
+                return following.outcome()
             sleep(INTERVAL_S if elapsed_s < SLOW_AFTER_S else SLOW_INTERVAL_S)
-            # Before the tasks: once it has ended, they have their last states.
-            run = _run(api, dag_id, run_id)
+            # Before the tasks: once a run has ended, they have their last states.
+            following.ask_for_runs()
+
+
+class _Following:
+    """The run of a test, first, and those that it led to."""
+
+    def __init__(
+        self,
+        api: AirflowApi,
+        seen: SeenPods,
+        nodes: NodeWatch,
+        chain: Chain | None,
+        clock: Callable[[], float],
+        timeout_s: float,
+    ) -> None:
+        self.nodes = nodes
+        self.error: HarnessError | None = None
+        self.has_ended = False
+        self._api = api
+        self._seen = seen
+        self._chain = chain
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
+        self._runs: list[WatchedRun] = []
+        self._failing: WatchedRun | None = None
+
+    @property
+    def own(self) -> WatchedRun:
+        return self._runs[0]
+
+    @property
+    def is_deferred(self) -> bool:
+        return any(watched.is_deferred for watched in self._runs)
+
+    def begin(self, dag_id: str, run_id: str) -> None:
+        self._runs = [WatchedRun(_run(self._api, dag_id, run_id), self._seen)]
+
+    def ask_for_runs(self) -> None:
+        own = self.own
+        if not own.run.ended:
+            own.run = _run(self._api, *own.run.key)
+        if self._chain is not None and (own.run.ended or self._chain.is_due()):
+            pending = own.run.state == "success" and self._chain.is_pending()
+            self._chain.look(own.run.key, own.tasks)
+            self._take(self._chain.runs)
+            if pending:
+                return
+        self.has_ended = own.run.ended and (
+            own.run.state != "success" or all(watched.run.ended for watched in self._runs)
+        )
+
+    def _take(self, runs: tuple[DagRun, ...]) -> None:
+        known = {watched.run.key: watched for watched in self._runs}
+        for run in runs:
+            if run.key in known:
+                known[run.key].run = run
+            else:
+                self._runs.append(WatchedRun(run, self._seen))
+
+    def look(self, on_task: OnTask) -> None:
+        """The tasks of all runs that have not ended, or did so since the last look."""
+        for watched in self._runs:
+            if not watched.is_complete:
+                watched.tasks = self._api.task_instances(*watched.run.key, deadline_s=LOST_S)
+        self._seen.look(at_last=any(watched.run.ended and not watched.is_complete for watched in self._runs))
+        for watched in self._runs:
+            watched.tell(on_task)
+            watched.is_complete = watched.run.ended
+        if self._chain is None and self.own.run.ended:
+            self.has_ended = True
+
+    def check(self, *, is_late: bool) -> None:
+        """Find out whether it can go on."""
+        active = [watched for watched in self._runs if not watched.run.ended]
+        for watched in active:
+            self.error = self._hopeless(watched)
+            if self.error is not None:
+                self._failing = watched
+                return
+        if is_late:
+            self._failing = next((watched for watched in reversed(active) if watched.tasks), self.own)
+            self.error = self._seen.blindness(self._timeout_s) or self._late(self._failing)
+
+    def _hopeless(self, watched: WatchedRun) -> HarnessError | None:
+        if self._seen.is_blind:
+            return self._pools.hopeless(watched.tasks)  # what was seen last of pods may be over
+        if watched.is_active and (lost := self.nodes.trouble()) is not None:
+            return lost
+        return self._in_its_dag(
+            watched, watched.hopeless(self._clock()) or self._pools.hopeless(watched.tasks)
+        )
+
+    def _late(self, watched: WatchedRun) -> HarnessError:
+        return timed_out(
+            watched.run.dag_id,
+            watched.tasks,
+            watched.own_pods,
+            self._timeout_s,
+            watched.first_queued,
+            led_to_by="" if watched is self.own else self.own.run.dag_id,
+        )
+
+    def _in_its_dag(self, watched: WatchedRun, error: HarnessError | None) -> HarnessError | None:
+        if error is not None and watched is not self.own:
+            error.message = f"DAG {watched.run.dag_id}: {error.message}"
+        return error
+
+    def outcome(self) -> RunOutcome:
+        own, *children = (
+            RunOutcome(
+                watched.run,
+                watched.tasks,
+                watched.own_pods,
+                self._seen.room,
+                self.error if watched is self._failing else None,
+            )
+            for watched in self._runs
+        )
+        return replace(own, error=self.error, children=tuple(children))
 
 
 def _run(api: AirflowApi, dag_id: str, run_id: str) -> DagRun:
@@ -120,149 +235,3 @@ def _run(api: AirflowApi, dag_id: str, run_id: str) -> DagRun:
             hint="harness status",
         )
     return run
-
-
-class _View:
-    """What is known of a run, and since when."""
-
-    def __init__(
-        self,
-        watch: PodWatch,
-        run: tuple[str, str],
-        on_task: OnTask,
-        on_deferred: Callable[[], None],
-        on_lost: Callable[[str], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self.tasks: tuple[TaskInstance, ...] = ()
-        self.nodes = NodeWatch(watch.lost_nodes, clock)
-        self.first_queued: dict[Try, datetime] = {}
-        self._watch = watch
-        self._run = run  # DAG id and run id
-        self._on_task = on_task
-        self._on_deferred = on_deferred
-        self._on_lost = on_lost
-        self._clock = clock
-        self._pods: dict[str, Pod] = {}
-        self._told: set[tuple[str, int, int, str]] = set()
-        self._deferred = False
-        self._troubled_s: dict[tuple[str, CauseCode], float] = {}
-        self._blind_since_s: float | None = None
-        self._blinded: HarnessError | None = None
-        self._told_lost = False
-        self._room: Resources | None = None
-
-    @property
-    def all_pods(self) -> tuple[Pod, ...]:
-        """Also those of the version's other runs: before this one, or triggered by it."""
-        return tuple(self._pods.values())
-
-    @property
-    def pods(self) -> tuple[Pod, ...]:
-        return tuple(pod for pod in self.all_pods if (pod.dag_id, pod.run_id) == self._run)
-
-    def look_at_pods(self, *, at_last: bool) -> None:
-        """Keep the latest of each pod; one that vanished before its end was deleted. `at_last`: nothing is missed."""
-        asked_s = self._clock()
-        try:
-            found = {pod.name: pod for pod in (self._watch.pods() if at_last else self._watch.known_pods())}
-        except HarnessError as error:
-            self._blind(error, asked_s)
-            return
-        if self._told_lost:
-            self._on_lost("the cluster tells of its pods again")
-        self._blind_since_s, self._blinded, self._told_lost = None, None, False
-        for name, pod in self._pods.items():
-            if name not in found and not pod.ended:
-                found[name] = replace(pod, deleted=True)
-            else:
-                found.setdefault(name, pod)
-        self._pods = found
-
-    def _blind(self, error: HarnessError, asked_s: float) -> None:
-        self._blind_since_s = asked_s if self._blind_since_s is None else self._blind_since_s
-        self._blinded = error
-        blind_s = self._clock() - self._blind_since_s
-        if blind_s > LOST_S:
-            raise _untold(error, blind_s) from error
-        if blind_s >= SILENT_S and not self._told_lost:
-            self._told_lost = True
-            self._on_lost(f"{error.message}: waiting for it, {LOST_S:.0f} s at most")
-
-    def blindness(self, timeout_s: float) -> HarnessError | None:
-        """Why nobody can tell what a run waits for whose time, `timeout_s`, is over; None when somebody can."""
-        if self._blinded is None or self._blind_since_s is None:
-            return None
-        found = _untold(self._blinded, self._clock() - self._blind_since_s)
-        found.message = f"the DAG had not ended after {shown_duration(timeout_s)}, and {found.message}"
-        return found
-
-    def tell(self) -> None:
-        """Report each new state once."""
-        for task in self.tasks:
-            if task.state is None:
-                continue
-            if task.queued_at is not None:
-                self.first_queued.setdefault(try_of(task), task.queued_at)
-            state = (*task.key, task.try_number, task.state)
-            if state not in self._told:
-                self._told.add(state)
-                self._on_task(task, last_pod(self.pods, task))
-            if task.state == "deferred" and not self._deferred:
-                self._deferred = True
-                self._on_deferred()
-
-    def hopeless(self) -> HarnessError | None:
-        """The trouble of a task's pod, once it has lasted and Airflow has not dealt with it."""
-        if self._blind_since_s is not None:
-            return None  # what was seen last may be over
-        active = any(task.state in {"queued", "running"} for task in self.tasks)
-        if active and (lost := self.nodes.trouble()) is not None:
-            return lost
-        now_s = self._clock()
-        present: set[tuple[str, CauseCode]] = set()
-        for task in self.tasks:
-            pod = last_pod(self.pods, task) if task.state in {"queued", "running"} else None
-            if pod is None or pod.phase == "Succeeded":
-                continue
-            if pod.unschedulable and self._room is None:
-                self._room = self._watch.largest_room()
-            events = self._watch.events(pod.name) if _is_slow(pod, task) else ()
-            found = trouble(pod, self._room, events)
-            if found is None:
-                continue
-            key = (pod.name, found.error.cause)
-            present.add(key)
-            if now_s - self._troubled_s.setdefault(key, now_s) >= found.grace_s:
-                error = found.error
-                return HarnessError(
-                    error.cause,
-                    masked(f"task {task.label}: {error.message}"),
-                    hint=error.hint,
-                    evidence=[masked(line) for line in error.evidence or events],
-                    task_id=task.task_id,
-                )
-        self._troubled_s = {key: since for key, since in self._troubled_s.items() if key in present}
-        return None
-
-    def outcome(self, run: DagRun, error: HarnessError | None) -> RunOutcome:
-        return RunOutcome(run, self.tasks, self.pods, self._room, error)
-
-
-def _untold(error: HarnessError, blind_s: float) -> HarnessError:
-    return HarnessError(
-        error.cause,
-        f"the cluster told nothing of its pods for {blind_s:.0f} s: {error.message}",
-        hint=error.hint,
-        evidence=error.evidence,
-    )
-
-
-def _is_slow(pod: Pod, task: TaskInstance) -> bool:
-    """Whether a pod has a node and still no container that runs: only then its events are worth a request."""
-    return (
-        task.state == "queued"
-        and pod.phase == "Pending"
-        and bool(pod.node)
-        and any(container.waiting_reason for container in pod.containers)
-    )

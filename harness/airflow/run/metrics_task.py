@@ -8,6 +8,7 @@ from harness.airflow.autopsy.autopsy import root_failure
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import TaskInstance
 from harness.airflow.run.following import RunOutcome
+from harness.airflow.run.skipped import why_skipped
 from harness.errors import CauseCode, HarnessError
 from harness.project.configuration import MetricsSource
 
@@ -38,10 +39,11 @@ def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: Ru
             hint="edit `metrics` of the test in harness.toml",
         )
     if instances[0].state == "skipped":
+        skip = why_skipped(task_id, outcome.tasks, api.task_definitions(dag_id))
         raise HarnessError(
             CauseCode.METRICS_MISSING,
-            "it was skipped, so there are no metrics",
-            hint=f"harness logs --task {source.task}: see why it was skipped",
+            f"it was skipped, so there are no metrics: {skip.reason}",
+            hint=skip.hint,
         )
     if len(instances) > 1 or instances[0].map_index >= 0:
         raise HarnessError(
@@ -51,10 +53,21 @@ def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: Ru
         )
     value = api.xcom(dag_id, outcome.run.run_id, task_id, source.key)
     if value is None:
-        keys = api.xcom_keys(dag_id, outcome.run.run_id, task_id)
-        if source.key != RETURNED or any(key != RETURNED for key in keys):
+        keys = tuple(
+            key
+            for key in api.xcom_keys(dag_id, outcome.run.run_id, task_id)
+            if key != source.key and api.xcom(dag_id, outcome.run.run_id, task_id, key) is not None
+        )
+        if source.key != RETURNED or keys:
             raise _nothing_under(source, keys)
-    return value
+    return value if source.name is None else _named(source.name, value)
+
+
+def _named(name: str, value: object) -> object:
+    """A number under its name; the numbers of a list under it and their places. What is neither stays as it is."""
+    if isinstance(value, list):
+        return {f"{name}.{place}": entry for place, entry in enumerate(value)}
+    return value if value is None or isinstance(value, dict) else {name: value}
 
 
 def _nothing_under(source: MetricsSource, keys: tuple[str, ...]) -> HarnessError:

@@ -6,27 +6,28 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from harness.airflow.autopsy.autopsy import root_failure
 from harness.airflow.autopsy.missing_modules import REQUIREMENTS
 from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.parsing.completeness import EveryFile, wait_for_every_file
 from harness.airflow.parsing.dag_ids import refuse_twice
 from harness.airflow.parsing.parsing import wait_for_dag
-from harness.airflow.parsing.processor_statistics import parse_statistics
 from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.rest.api import AirflowApi
-from harness.airflow.rest.models import DagRun, TaskInstance
+from harness.airflow.rest.models import TaskInstance
 from harness.airflow.run import metrics_file, metrics_task, mlflow_run, skipping
+from harness.airflow.run.chain import Chain
 from harness.airflow.run.following import RunOutcome, follow
 from harness.airflow.run.reported import Reported
-from harness.engine.testing.diagnosis import Diagnosis
+from harness.engine.testing.diagnosis import Diagnosis, first_failure
+from harness.engine.testing.run_result import children_of, task_phases, tasks_of
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.project.commit import Commit
 from harness.project.configuration import MetricsSource, TestSettings
-from harness.report.model import Cause, MetricResult, TaskResult, TestResult
+from harness.report.model import Cause, MetricResult, TestResult
 from harness.verdict import metrics
 
 PARSE_DEADLINE_S = 180.0
@@ -75,27 +76,12 @@ def run(dag_test: DagTest, progress: Progress) -> TestResult:
         _parse(dag_test, progress, phases)
         dag_test.before_run()
         started_s = time.monotonic()
-        _begin(dag_test, progress, run_id)
-        dag_run = f"DAG run {run_id} of {dag_test.settings.dag}"
-        with progress.step(dag_run) as step, dag_test.pods.watched() as pods:
-            outcome = follow(
-                dag_test.api,
-                pods,
-                dag_test.settings.dag,
-                run_id,
-                timeout_s=dag_test.settings.timeout,
-                on_task=lambda task, pod: _tell(dag_test, progress, step, task, pod),
-                on_pods=lambda found: _look(dag_test, step, found, run_id),
-                on_deferred=lambda: _start_triggerer(dag_test, progress),
-                on_lost=lambda text: _lost(progress, step, text),
-                sleep=dag_test.sleep,
-            )
-            step.done(outcome.run.state)
+        outcome = _followed(dag_test, progress, run_id)
         phases["run_s"] = time.monotonic() - started_s
     except HarnessError as error:
         return _result(dag_test, None, phases, {}, Cause.of(error), run_id=None)
-    with progress.waiting(f"judging {dag_test.name}"):
-        return _judged(dag_test, outcome, phases)
+    with progress.waiting(f"judging {dag_test.name}") as step:
+        return _judged(dag_test, outcome, phases, step)
 
 
 def _parse(dag_test: DagTest, progress: Progress, phases: dict[str, float]) -> None:
@@ -126,14 +112,48 @@ def _begin(dag_test: DagTest, progress: Progress, run_id: str) -> None:
         progress.note(f"    skipped by the test: {', '.join(skipped) or 'no task of this DAG'}")
 
 
+def _followed(dag_test: DagTest, progress: Progress, run_id: str) -> RunOutcome:
+    """Make the run, and wait until it and what it leads to have ended."""
+    api, settings = dag_test.api, dag_test.settings
+    chain = Chain(api, settings.dag, follow=settings.follow)
+    try:
+        with progress.waiting(f"letting {settings.dag} run, and what it leads to") as step:
+            if settings.follow and api.dependencies().leads_on(settings.dag):
+                _every_file(dag_test, step)  # what it leads to may be in a file that is not parsed yet
+            chain.open()
+            _begin(dag_test, progress, run_id)
+        led_to = f", which leads to {', '.join(sorted(chain.reached))}" if chain.reached else ""
+        dag_run = f"DAG run {run_id} of {settings.dag}{led_to}"
+        with progress.step(dag_run) as step, dag_test.pods.watched() as pods:
+            outcome = follow(
+                api,
+                pods,
+                settings.dag,
+                run_id,
+                timeout_s=settings.timeout,
+                chain=chain,
+                on_task=lambda task, pod: _tell(dag_test, progress, step, task, pod),
+                on_pods=lambda found: _look(dag_test, step, found, run_id),
+                on_deferred=lambda: _start_triggerer(dag_test, progress),
+                on_lost=lambda text: _lost(progress, step, text),
+                sleep=dag_test.sleep,
+            )
+            step.done(outcome.run.state)
+    finally:
+        chain.close()
+    return outcome
+
+
 def _tell(dag_test: DagTest, progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -> None:
-    if dag_test.settings.skips(task.task_id):
+    own = task.dag_id in {"", dag_test.settings.dag}
+    if own and dag_test.settings.skips(task.task_id):
         return
-    step.update(f"{task.label} {task.state}")
+    label = task.label if own else f"{task.dag_id}.{task.label}"
+    step.update(f"{label} {task.state}")
     if not task.ended:
         return
     seconds = "" if task.duration_s is None else f"  {task.duration_s:.1f} s"
-    progress.note(f"    {task.label}: {task.state}{seconds}  {pod.name if pod else 'no pod'}")
+    progress.note(f"    {label}: {task.state}{seconds}  {pod.name if pod else 'no pod'}")
 
 
 def _look(dag_test: DagTest, step: Step, pods: tuple[Pod, ...], run_id: str) -> None:
@@ -155,19 +175,18 @@ def _start_triggerer(dag_test: DagTest, progress: Progress) -> None:
     dag_test.pods.start_triggerer()
 
 
-def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float]) -> TestResult:
+def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], step: Step) -> TestResult:
     diagnosis = Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings)
     if outcome.error is not None:
         return _result(dag_test, outcome, phases, {}, diagnosis.given_up(outcome, outcome.error))
     try:
-        _refuse_duplicates(dag_test)
+        _refuse_duplicates(dag_test, step)
         _refuse_emptiness(dag_test, outcome)
     except HarnessError as error:
         return _result(dag_test, outcome, phases, {}, Cause.of(error))
-    source, succeeded = dag_test.settings.metrics, outcome.run.state == "success"
-    failed = metrics_task.failure(source, outcome) if succeeded else root_failure(outcome.tasks)
-    if not succeeded or failed is not None:
-        return _result(dag_test, outcome, phases, {}, diagnosis.failed(outcome, failed))
+    source = dag_test.settings.metrics
+    if (first := first_failure(source, outcome)) is not None:
+        return _result(dag_test, outcome, phases, {}, diagnosis.failed(*first))
     if source is None:
         return _result(dag_test, outcome, phases, {}, None)
     try:
@@ -192,14 +211,27 @@ def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> 
     return Reported(metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome))
 
 
-def _refuse_duplicates(dag_test: DagTest) -> None:
-    """Now, when all files have been parsed and nobody has to wait for it."""
-    try:
-        log = dag_test.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES)
-    except HarnessError:  # no reason to lose what was measured
-        return
-    files = [entry.file for entry in parse_statistics(log) or ()]
-    refuse_twice(dag_test.settings.dag, files, dag_test.read_source, dag_test.dags_folder)
+def _refuse_duplicates(dag_test: DagTest, step: Step) -> None:
+    """Nothing may be judged while it is unknown which code ran; mostly all files have been parsed by now."""
+    every = _every_file(dag_test, step)
+    refuse_twice(
+        dag_test.settings.dag,
+        [entry.file for entry in every.files],
+        dag_test.read_source,
+        dag_test.dags_folder,
+    )
+    every.refuse_doubt(dag_test.settings.dag, len(dag_test.api.dags()), dag_test.dags_folder)
+
+
+def _every_file(dag_test: DagTest, step: Step) -> EveryFile:
+    return wait_for_every_file(
+        lambda: dag_test.pods.component_log("dag-processor", tail_lines=STATISTICS_LINES),
+        dag_test.settings.dag,
+        deadline_s=PARSE_DEADLINE_S,
+        folder=dag_test.dags_folder,
+        on_progress=step.update,
+        sleep=dag_test.sleep,
+    )
 
 
 def _refuse_emptiness(dag_test: DagTest, outcome: RunOutcome) -> None:
@@ -227,7 +259,7 @@ def _result(
         hint = cause.hint.replace(REQUIREMENTS, dag_test.requirements)
         cause = cause.model_copy(update={"hint": hint})
     if outcome is not None:
-        phases |= _task_phases(dag_test, outcome)
+        phases |= task_phases(dag_test.settings, outcome)
     return TestResult(
         name=dag_test.name,
         dag_id=dag_test.settings.dag,
@@ -236,62 +268,8 @@ def _result(
         state=run.state if run else None,
         verdict=cause.verdict if cause else "passed",
         metrics=judged,
-        tasks=tuple(
-            _task(dag_test, outcome.run, task, outcome.pod_of(task)) for task in _ordered(outcome.tasks)
-        )
-        if outcome
-        else (),
+        tasks=tasks_of(dag_test.settings, dag_test.image, outcome) if outcome else (),
+        children=children_of(dag_test.settings, dag_test.image, outcome) if outcome else (),
         phases={name: round(seconds, 3) for name, seconds in phases.items()},
         cause=cause,
     )
-
-
-def _ordered(tasks: tuple[TaskInstance, ...]) -> list[TaskInstance]:
-    return sorted(
-        tasks, key=lambda task: (task.queued_at is None, task.queued_at, task.task_id, task.map_index)
-    )
-
-
-def _task_phases(dag_test: DagTest, outcome: RunOutcome) -> dict[str, float]:
-    """Seconds from the trigger to the first line of user code, as the cluster's own times have it."""
-    run: DagRun = outcome.run
-    ran = (task for task in outcome.tasks if not dag_test.settings.skips(task.task_id))
-    starts = [task.started_at for task in ran if task.started_at]
-    if not starts or run.queued_at is None:
-        return {}
-    return {"first_task_s": max(timedelta(0), min(starts) - run.queued_at).total_seconds()}
-
-
-def _task(dag_test: DagTest, run: DagRun, task: TaskInstance, pod: Pod | None) -> TaskResult:
-    image = dag_test.image
-    if dag_test.settings.skips(task.task_id):
-        return TaskResult(
-            task_id=task.task_id, map_index=task.map_index, state=task.state, skipped_by_test=True
-        )
-    return TaskResult(
-        task_id=task.task_id,
-        map_index=task.map_index,
-        state=task.state,
-        try_number=task.try_number,
-        pod=pod.name if pod else None,
-        image_digest=digest_of(pod.image_id) if pod else None,
-        image_name=pod.image if pod and image and pod.image != image else None,
-        queued_s=task.queued_s,
-        duration_s=task.duration_s,
-        offset_s=_offset_s(run, task),
-        peak_memory_bytes=pod.peak_memory_bytes if pod else None,
-    )
-
-
-def _offset_s(run: DagRun, task: TaskInstance) -> float | None:
-    """Seconds from the run's start until the task was queued."""
-    start = run.queued_at or run.started_at
-    if start is None or task.queued_at is None:
-        return None
-    return max(timedelta(0), task.queued_at - start).total_seconds()
-
-
-def digest_of(image_id: str) -> str | None:
-    """`sha256:…` from a pod's imageID, which may have a repository before it."""
-    _, found, digest = image_id.rpartition("sha256:")
-    return f"sha256:{digest}" if found else None

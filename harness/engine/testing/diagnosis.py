@@ -5,21 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from harness.airflow.autopsy.autopsy import explain, last_said, telling_log
+from harness.airflow.autopsy.autopsy import explain, last_said, root_failure, telling_log
 from harness.airflow.autopsy.pod_trouble import killed_sidecars
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import AuditEvent, TaskInstance
+from harness.airflow.run import metrics_task
 from harness.airflow.run.following import RunOutcome
 from harness.cluster.kind.kernel_log import oom_kills
 from harness.errors import HarnessError
-from harness.project.configuration import TestSettings
+from harness.project.configuration import MetricsSource, TestSettings
 from harness.report.model import Cause
 
 LOG_TAIL_LINES = 200
+
+
+def first_failure(
+    source: MetricsSource | None, outcome: RunOutcome
+) -> tuple[RunOutcome, TaskInstance | None] | None:
+    """The run and its task that failed first, of a test's own and those that it led to; None when none did.
+
+    A task that waits for another DAG fails because of a task there. None as the task: the run failed without one.
+    """
+    failed: list[tuple[RunOutcome, TaskInstance | None]] = []
+    for each in (outcome, *outcome.children):
+        if each.run.state == "failed":
+            failed.append((each, root_failure(each.tasks)))
+        elif each is outcome and (task := metrics_task.failure(source, outcome)) is not None:
+            failed.append((each, task))
+
+    def ended(found: tuple[RunOutcome, TaskInstance | None]) -> tuple[bool, datetime]:
+        run, task = found
+        at = task.ended_at if task else run.run.ended_at
+        return at is None, at or datetime.max.replace(tzinfo=UTC)
+
+    return min(failed, key=ended, default=None)
 
 
 @dataclass(frozen=True)
@@ -33,8 +57,11 @@ class Diagnosis:
 
     def given_up(self, outcome: RunOutcome, error: HarnessError) -> Cause:
         """Why the harness ended a run that Airflow had not ended; what runs of it is stopped."""
-        with suppress(HarnessError):
-            self.api.cancel(self.settings.dag, outcome.run.run_id)
+        for each in (outcome, *outcome.children):
+            if not each.run.ended:
+                with suppress(HarnessError):
+                    self.api.cancel(*each.run.key)
+        outcome = next((child for child in outcome.children if child.error is not None), outcome)
         cause = Cause.of(error)
         again = next(
             (
@@ -60,7 +87,7 @@ class Diagnosis:
 
     def failed(self, outcome: RunOutcome, task: TaskInstance | None) -> Cause:
         """Why a task failed, or a run without a failed task."""
-        run, dag_id = outcome.run, self.settings.dag
+        run, dag_id = outcome.run, outcome.run.dag_id
         pod = outcome.pod_of(task) if task else None
         audit: Sequence[AuditEvent] = ()
         with suppress(HarnessError):
@@ -73,16 +100,25 @@ class Diagnosis:
             log=self._log(outcome, task, pod) if task else "",
             audit=audit,
             room=outcome.room,
-            metrics_task=self.settings.metrics.task if self.settings.metrics else None,
+            metrics_task=self._metrics_task(dag_id),
             kills=oom_kills(pod.node) if pod and pod.node else None,
             dagrun_timeout_s=None if task else self.api.dagrun_timeout_s(dag_id),
         )
         hint = found.hint
         if not hint and self.settings.skip and "NoneType" in found.message:
             hint = f"the test skips {', '.join(self.settings.skip)}: who asks for what it would have returned gets None"
+        where = "" if dag_id == self.settings.dag or task is None else f"DAG {dag_id}: "
         return found.model_copy(
-            update={"hint": hint, "evidence": (*(killed_sidecars(pod) if pod else ()), *found.evidence)}
+            update={
+                "hint": hint,
+                "message": f"{where}{found.message}",
+                "evidence": (*(killed_sidecars(pod) if pod else ()), *found.evidence),
+            }
         )
+
+    def _metrics_task(self, dag_id: str) -> str | None:
+        source = self.settings.metrics
+        return source.task if source and dag_id == self.settings.dag else None
 
     def _log(self, outcome: RunOutcome, task: TaskInstance, pod: Pod | None) -> str:
         log = ""
@@ -93,9 +129,7 @@ class Diagnosis:
             log = telling_log(log, self.keeper.text(pod) if pod and self.keeper else "")
         if not log:
             with suppress(HarnessError):
-                log = self.api.task_log(
-                    self.settings.dag, outcome.run.run_id, task.task_id, task.try_number, task.map_index
-                )
+                log = self.api.task_log(*outcome.run.key, task.task_id, task.try_number, task.map_index)
         return log
 
     def _pod_log(self, pod: Pod, container: str) -> str:

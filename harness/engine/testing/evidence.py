@@ -24,7 +24,7 @@ from harness.airflow.release import code_environment, release
 from harness.cluster.api import Manifest
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
-from harness.engine.testing.records import Record, begin
+from harness.engine.records import Record, begin
 from harness.errors import UNREACHABLE, HarnessError
 from harness.host import disk, process
 from harness.progress import Progress

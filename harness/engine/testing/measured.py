@@ -60,6 +60,7 @@ def key_of(settings: TestSettings, image_digest: str, date: datetime, secrets: s
         settings.metrics.model_dump() if settings.metrics else None,
         settings.skip,
         secrets,
+        settings.follow,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -18,16 +18,30 @@ def completed(
     results: Mapping[str, TestResult], watch: PodWatch, sleep: Callable[[float], None]
 ) -> dict[str, TestResult]:
     """The results with the peaks that were not known when their runs ended."""
-    lacking = {task.pod for result in results.values() for task in result.tasks if _lacks(task) and task.pod}
+    lacking = {
+        task.pod for result in results.values() for task in result.every_task if _lacks(task) and task.pod
+    }
     peaks = _peaks(lacking, watch, sleep) if lacking else {}
     return {
-        key: result.model_copy(update={"tasks": tuple(_with_peak(task, peaks) for task in result.tasks)})
+        key: result.model_copy(
+            update={
+                "tasks": _with_peaks(result.tasks, peaks),
+                "children": tuple(
+                    child.model_copy(update={"tasks": _with_peaks(child.tasks, peaks)})
+                    for child in result.children
+                ),
+            }
+        )
         for key, result in results.items()
     }
 
 
 def _lacks(task: TaskResult) -> bool:
     return task.peak_memory_bytes is None and task.state in TASK_END_STATES
+
+
+def _with_peaks(tasks: tuple[TaskResult, ...], peaks: Mapping[str, int | None]) -> tuple[TaskResult, ...]:
+    return tuple(_with_peak(task, peaks) for task in tasks)
 
 
 def _with_peak(task: TaskResult, peaks: Mapping[str, int | None]) -> TaskResult:

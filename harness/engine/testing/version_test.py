@@ -235,8 +235,8 @@ class VersionTest:
             step.update("its canaries are planted")
             receipt = planting.result().receipt(
                 self.found.image,
-                [run.run_id for run in runs if run.run_id],
-                [task for run in runs for task in run.tasks],
+                [run_id for run in runs for run_id in run.run_ids],
+                [task for run in runs for task in run.every_task],
                 all(run.verdict == "passed" for run in runs),
                 on_change=step.update,
             )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from harness.report import format, ingredients, phases, task_numbers
-from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+from harness.report.model import Cause, MetricResult, Result, TaskResult, TestResult, VersionResult
 from harness.report.provenance import ImageResult
 
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
@@ -145,7 +145,8 @@ def _test(test: TestResult) -> list[str]:
             _folded(format.plural(len(test.parameters), "parameter"), _listed(test.parameters.items()))
         )
     if test.tasks:
-        blocks.append(_tasks(test))
+        blocks.append(_folded(format.plural(len(test.tasks), "task instance"), _tasks(test.tasks)))
+    blocks += [_folded(text(format.child_run(child)), _tasks(child.tasks)) for child in test.children]
     return blocks
 
 
@@ -171,8 +172,8 @@ def _metrics(metrics: dict[str, MetricResult]) -> str:
     return f"{table}\n\nand {format.plural(hidden, 'more metric')} without a gate" if hidden else table
 
 
-def _tasks(test: TestResult) -> str:
-    numbers = task_numbers.columns(test.tasks)
+def _tasks(tasks: tuple[TaskResult, ...]) -> str:
+    numbers = task_numbers.columns(tasks)
     rows = [
         [
             code(format.task(task)),
@@ -181,13 +182,13 @@ def _tasks(test: TestResult) -> str:
             code(task.pod) if task.pod else "-",
             *(column.cell(task) for column in numbers),
         ]
-        for task in test.tasks[:_MOST_ROWS]
+        for task in tasks[:_MOST_ROWS]
     ]
     head = ["task", "state", "try", "pod", *(column.head for column in numbers)]
     table = _table(head, rows, right=(2, *range(4, len(head))))
-    hidden = len(test.tasks) - _MOST_ROWS
+    hidden = len(tasks) - _MOST_ROWS
     more = f"\n\nand {format.plural(hidden, 'more task')}" if hidden > 0 else ""
-    return _folded(format.plural(len(test.tasks), "task instance"), table + more)
+    return table + more
 
 
 def _phases(spent: dict[str, float]) -> str:

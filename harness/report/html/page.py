@@ -8,7 +8,7 @@ from importlib.resources import files
 from harness.report import format, ingredients, phases, task_numbers
 from harness.report.html import plots
 from harness.report.html.markup import Markup, element, joined
-from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+from harness.report.model import Cause, MetricResult, Result, TaskResult, TestResult, VersionResult
 from harness.report.provenance import ImageResult
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
@@ -124,7 +124,9 @@ def _test(test: TestResult) -> list[Markup]:
         parts.append(element("h4", "task instances: queued, then running"))
         plot = plots.timeline(test.tasks)
         parts += [element("div", plot, class_="scroll")] if plot is not None else []
-        parts.append(_tasks(test))
+        parts.append(_tasks(test.tasks))
+    for child in test.children:
+        parts += [element("h4", format.child_run(child)), _tasks(child.tasks)]
     return parts
 
 
@@ -161,9 +163,9 @@ def _metrics(metrics: dict[str, MetricResult]) -> Markup:
     )
 
 
-def _tasks(test: TestResult) -> Markup:
+def _tasks(tasks: tuple[TaskResult, ...]) -> Markup:
     colours = {"success": "passed", "failed": "failed", "upstream_failed": "failed"}
-    numbers = task_numbers.columns(test.tasks)
+    numbers = task_numbers.columns(tasks)
     rows = [
         element(
             "tr",
@@ -173,7 +175,7 @@ def _tasks(test: TestResult) -> Markup:
             element("td", element("code", task.pod or "-")),
             *(element("td", column.cell(task), class_="right") for column in numbers),
         )
-        for task in test.tasks
+        for task in tasks
     ]
     head = ("task", "state", "try", "pod", *(column.head for column in numbers))
     return _table(head, rows, right=(2, *range(4, len(head))))

@@ -10,7 +10,7 @@ from harness.report.text.style import Style
 
 if TYPE_CHECKING:
     from harness.errors import HarnessError
-    from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
+    from harness.report.model import Cause, MetricResult, Result, TaskResult, TestResult, VersionResult
 
 _BAR_COLUMNS = 30
 _MOST_TASKS = 60
@@ -81,7 +81,10 @@ def _test(test: TestResult, style: Style) -> list[str]:
     rest = style.fit(_GAP.join(details), max(0, style.width - len(test.name) - len(_GAP)))
     lines = [f"{style.paint(test.name, 'bold')}{_GAP}{rest}".rstrip()]
     if test.tasks:
-        lines += ["", *_tasks(test, style)]
+        lines += ["", *_tasks(test.tasks, style)]
+    for child in test.children:
+        lines += ["", f"  {style.fit(format.child_run(child), style.width - 2)}"]
+        lines += ["", *_tasks(child.tasks, style)] if child.tasks else []
     if test.metrics:
         lines += ["", *_metrics(test.metrics, style)]
     if noise := format.noise(test):
@@ -92,11 +95,11 @@ def _test(test: TestResult, style: Style) -> list[str]:
     return lines
 
 
-def _tasks(test: TestResult, style: Style) -> list[str]:
+def _tasks(tasks: tuple[TaskResult, ...], style: Style) -> list[str]:
     rows = []
-    numbers = task_numbers.columns(test.tasks)
+    numbers = task_numbers.columns(tasks)
     with_pods = len(numbers) < 5 or style.width >= _ROOM_FOR_PODS  # of a comparison the numbers tell more
-    for task in test.tasks[:_MOST_TASKS]:
+    for task in tasks[:_MOST_TASKS]:
         state = format.task_state(task)
         tries = f"{state} (try {task.try_number})" if task.try_number > 1 else state
         rows.append(
@@ -108,7 +111,7 @@ def _tasks(test: TestResult, style: Style) -> list[str]:
             )
         )
     verdicts = {"success": "passed", "failed": "failed", "upstream_failed": "failed"}
-    colours = [None if task.skipped_by_test else verdicts.get(task.state or "") for task in test.tasks]
+    colours = [None if task.skipped_by_test else verdicts.get(task.state or "") for task in tasks]
     head = ("task", "state", *(("pod",) if with_pods else ()), *(column.head for column in numbers))
     lines = _table(
         head,
@@ -118,7 +121,7 @@ def _tasks(test: TestResult, style: Style) -> list[str]:
         shrink=(2, 0) if with_pods else (0,),
         paint=(1, colours),
     )
-    hidden = len(test.tasks) - _MOST_TASKS
+    hidden = len(tasks) - _MOST_TASKS
     return [*lines, f"  and {format.plural(hidden, 'more task')}"] if hidden > 0 else lines
 
 

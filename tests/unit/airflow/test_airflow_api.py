@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.airflow.rest import api as api_module
-from harness.airflow.rest.api import AirflowApi, plain_value
+from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import DagImportError, Pool
+from harness.airflow.rest.plain_value import plain_value
 from harness.errors import CauseCode, HarnessError
 
 Handler = Callable[[httpx2.Request], httpx2.Response]

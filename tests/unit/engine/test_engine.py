@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from harness.airflow.pods.pods import Container, Pod
 from harness.airflow.release import versions as look
-from harness.airflow.rest.models import AuditEvent, DagRun, TaskInstance
+from harness.airflow.rest.models import AuditEvent, Dag, DagRun, TaskInstance
 from harness.airflow.run.following import RunOutcome
 from harness.cluster.place import Cluster
 from harness.cluster.running_cluster import RunningCluster
-from harness.engine.testing import dag_test, diagnosis
+from harness.engine.testing import dag_test, diagnosis, run_result
 from harness.engine.testing import plan as plan_module
 from harness.engine.testing.plan import run_dates
 from harness.errors import CauseCode, HarnessError
@@ -338,8 +338,8 @@ class Airflow:
         self.log = log
         self.asked: list[tuple[str, ...]] = []
 
-    def pause(self, dag_id: str, *, paused: bool) -> None: ...
-    def trigger(self, *_: object) -> None: ...
+    def dags(self) -> tuple[Dag, ...]:
+        return (Dag("churn", is_paused=False, file="churn.py"),)
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         self.asked.append(("cancel", dag_id))
@@ -358,17 +358,29 @@ class Airflow:
 
     def xcom(self, *key: str) -> object:
         self.asked.append(key)
-        return self.value
+        return self.value if key[3] == self.asked[0][3] else 1
+
+
+PARSED = """\
+harness-definitions {}
+================================================================================
+DAG File Processing Stats
+
+Bundle       File Path    PID    Current Duration    # DAGs    # Errors    Last Duration    Last Run At
+-----------  -----------  -----  ------------------  --------  ----------  ---------------  -------------------
+dags-folder  churn.py                                       1           0  0.74s            2026-11-22T19:41:32
+================================================================================
+"""
 
 
 class Pods:
-    """A namespace whose control plane has logged nothing."""
+    """A namespace whose dag-processor has parsed one file, which is all that was logged."""
 
     def watched(self) -> AbstractContextManager[Pods]:
         return nullcontext(self)
 
     def component_log(self, component: str, *, tail_lines: int) -> str:
-        return ""
+        return PARSED
 
     def log(self, pod: str, container: str, *, tail_lines: int) -> str:
         return f"{container} of {pod} has nothing to read\n"
@@ -399,7 +411,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestResult]:
         ended = NOW + timedelta(seconds=3)
         run = DagRun("churn", "run-1", state, None, queued_at=NOW, started_at=NOW, ended_at=ended)
         outcome = RunOutcome(run=run, tasks=instances, pods=pods, error=error)
-        monkeypatch.setattr(dag_test, "follow", lambda *_, **__: outcome)
+        monkeypatch.setattr(dag_test, "_followed", lambda *_: outcome)
         settings = TestSettings(dag="churn", metrics=metrics, gates=gates or {})
         wanted = dag_test.DagTest(
             api=airflow,  # type: ignore[arg-type]
@@ -586,7 +598,7 @@ class TestTrial:
     def test_a_run_that_was_given_up_is_cancelled(self, judge: Callable[..., TestResult]) -> None:
         airflow = Airflow()
         error = HarnessError(CauseCode.RUN_TIMEOUT, "too long", hint="raise timeout")
-        found = judge(airflow, ("train", -1), error=error)
+        found = judge(airflow, ("train", -1), error=error, state="running")
         assert found.cause is not None
         assert found.cause.code == "run_timeout"
         assert airflow.asked == [("cancel", "churn")]
@@ -603,4 +615,4 @@ class TestTrial:
     ],
 )
 def test_digest_of(image_id: str, digest: str | None) -> None:
-    assert dag_test.digest_of(image_id) == digest
+    assert run_result.digest_of(image_id) == digest

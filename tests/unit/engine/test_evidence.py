@@ -13,8 +13,7 @@ import pytest
 from harness.airflow.logs.log_keeper import kept_logs
 from harness.airflow.logs.redaction import Redactor
 from harness.cluster.kind.kernel_log import parse
-from harness.engine import repro
-from harness.engine.testing import records
+from harness.engine import records, repro
 from harness.engine.testing.evidence import Bundle
 from harness.errors import CauseCode, HarnessError
 

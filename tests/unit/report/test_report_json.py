@@ -45,6 +45,7 @@ TEST = {
     "parameters",
     "tasks",
     "repetitions",
+    "children",
     "kept_at",
     "phases",
     "cause",

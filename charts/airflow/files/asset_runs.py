@@ -1,0 +1,19 @@
+"""Runs that assets trigger are made, none whose time has come: a version runs what it is asked to, and what follows."""
+
+import os
+
+
+def only() -> None:
+    """Let this process, which becomes the scheduler, make no run but those that assets trigger.
+
+    `[scheduler] use_job_schedule = False` alone stops both kinds since Airflow 3.2, and neither before.
+    """
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    if not hasattr(SchedulerJobRunner, "_create_dag_runs"):
+        print(
+            "this Airflow makes its runs in another way: those that assets trigger are not made", flush=True
+        )
+        return
+    SchedulerJobRunner._create_dag_runs = lambda *_, **__: None
+    os.environ["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "True"
