@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from harness.host.doctor.machine_checks import read_available_memory
+
 WORKERS = 2  # of two cores each has one; a third would only make the others late
+MEMORY_BYTES = 10 << 30  # two clusters, with three versions at work on each
 WHOLE = ("tests/e2e/", "tests/faults/")
 BY_ITSELF = ("tests/faults/test_ups.py",)  # its clusters are its own: the worker that is free first takes it
 SHOWN_S = 60.0  # who runs less than this sees that it was quick
@@ -47,10 +50,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFileOrF
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """None for single files, for what is to be watched, and for slow tests, one of which kills Docker."""
+    """None for single files, for what is watched, where memory is scarce, and for slow tests: one kills Docker."""
     alone = all(Path(each.split("::", 1)[0]).suffix == ".py" for each in config.args)
     watched = config.option.capture == "no"
-    return 0 if alone or watched or config.option.markexpr == "slow" else WORKERS
+    scarce = (read_available_memory() or MEMORY_BYTES) < MEMORY_BYTES
+    return 0 if alone or watched or scarce or config.option.markexpr == "slow" else WORKERS
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
