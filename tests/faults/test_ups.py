@@ -11,7 +11,9 @@ from command import Harness, explained
 
 from harness.cluster import place
 from harness.cluster.kind import kind
+from harness.engine.up import origin
 from harness.host import process
+from harness.host.sources.choice import Sources
 
 from .conftest import NAME
 from .helpers import programs_about
@@ -45,9 +47,15 @@ def test_an_up_that_is_interrupted_ends_soon_and_down_leaves_nothing(
 def crash(name: str) -> str:
     """Leave a node as if the machine had gone down without notice; returns the container's id."""
     node = kind.node_name(name)
-    process.run(["docker", "exec", node, "sh", "-c", "echo another > /var/lib/harness/boot-id"])
+    if is_made_from_packages(name):
+        process.run(["docker", "exec", node, "sh", "-c", "echo another > /var/lib/harness/boot-id"])
     process.run(["docker", "kill", node])
     return container_of(name)
+
+
+def is_made_from_packages(name: str) -> bool:
+    """Whether the node is one that we build, which waits for no write: a crash makes it useless, but not kind's own."""
+    return origin.made_from(kind.node_container(name)) is Sources.PACKAGES
 
 
 def container_of(name: str) -> str:
@@ -67,10 +75,11 @@ def test_an_up_killed_after_its_steps_and_a_machine_that_crashed(
     assert "Traceback" not in said
     assert len(titles) >= 2, titles
     assert steps != ALL or any("kind cluster" in title for title in titles), titles
+    is_lost = is_made_from_packages(KILLED)
     first = crash(KILLED)
     again = other(tiny.root, "up")
     assert again.returncode == 0, explained(again)
-    assert container_of(KILLED) != first, "what may be half-written was used"
+    assert (container_of(KILLED) != first) == is_lost, "what may be half-written was used"
     passed = other(tiny.root, "test", "--keep", "never")
     assert passed.returncode == 0, explained(passed)
     down = other(tiny.root, "down", "--force")
