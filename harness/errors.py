@@ -33,6 +33,7 @@ class CauseCode(Enum):
     CODE_NOT_FOUND = ("code_not_found", 2)
     CODE_INCOMPLETE = ("code_incomplete", 2)
     DEPENDENCIES_UNRESOLVED = ("dependencies_unresolved", 2)
+    DEPENDENCIES_INCOMPATIBLE = ("dependencies_incompatible", 2)
 
     DOCKER_MISSING = ("docker_missing", 3)
     DOCKER_PERMISSION = ("docker_permission", 3)

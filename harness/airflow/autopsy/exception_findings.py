@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from harness.airflow.autopsy.exception_hints import (
+    ended_by_exit,
     file_said_missing,
     hand_over,
     hint_for,
@@ -146,6 +147,13 @@ def from_exception(
     what = f"failed{place}: {_told(raised[0])}"
     if raised[0].kind == "AirflowTaskTimeout" and raised[0].message.startswith(_TIME_IS_OVER):
         what = f"ran longer than its execution_timeout{place}: {raised[0].kind}"
+    if ended_by_exit(raised[0]):
+        what = f"ended itself{place}: exit() or quit()"
+    if raised[0].kind == "ModuleNotFoundError" and _raised_by_trigger(records):
+        hint = (
+            "put that module below plugins/, and list plugins in [image] code, or into a package: the triggerer "
+            "does not look into the folder of the DAGs, here as in production"
+        )
     return Finding(
         CauseCode.TASK_FAILED,
         f"task {task.label} {what}{because}",

@@ -32,6 +32,11 @@ _BY_MESSAGE = (
         "what a task returns is kept as an XCom: return numbers, text, lists or dicts, and files by their path",
     ),
     (
+        re.compile("Service (?:token file does not exist|host/port is not set)"),
+        "a version's pods have no token for the cluster's own API, by choice: what starts pods itself, as "
+        "KubernetesPodOperator does, can't run there: name the task in `skip` of the test in harness.toml",
+    ),
+    (
         re.compile("unmappable_return_value_length"),
         "map over fewer parts: 1024 at most, unless AIRFLOW__CORE__MAX_MAP_LENGTH below [image.env] says more",
     ),
@@ -46,6 +51,7 @@ _BY_KIND = {
 
 
 _NOT_WRITABLE = re.compile(r"(?:Permission denied|Read-only file system): '(?P<path>[^']+)'")
+_NOT_ALLOWED = re.compile(r"(?P<name>[\w.]+) was not found in allow list for deserialization")
 _NOT_FINITE = "Out of range float values are not JSON compliant"
 _TOO_LARGE = "can't serialize ints"
 
@@ -57,6 +63,13 @@ def not_a_metric(raised: Raised) -> str | None:
     if raised.kind == "OverflowError" and raised.message.startswith(_TOO_LARGE):
         return "a number that it returned is too large (more than 64 bits)"
     return None
+
+
+def ended_by_exit(raised: Raised) -> bool:
+    """Whether a task called exit() or quit(), which close standard input first: a task has none that can be closed."""
+    return raised.kind == "OSError" and any(
+        frame.file.endswith("_sitebuiltins.py") for frame in raised.frames
+    )
 
 
 def missing_file(raised: Raised) -> str | None:
@@ -118,7 +131,21 @@ def hint_for(raised: Raised, code_root: str) -> str:
         return hint
     if hint := missing_setting(raised.kind, raised.message):
         return hint
+    if told := _told_by_airflow(raised):
+        return told
+    found = (hint for pattern, hint in _BY_MESSAGE if pattern.search(raised.message))
+    return next(found, _BY_KIND.get(raised.kind, ""))
+
+
+def _told_by_airflow(raised: Raised) -> str:
+    """What helps against what Airflow refuses, or a task does that can't be done in one."""
+    if match := _NOT_ALLOWED.search(raised.message):
+        return (
+            f'set AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES = "airflow.* {match["name"]}" below [image.env] in '
+            "harness.toml, and the same in your own Airflow"
+        )
+    if ended_by_exit(raised):
+        return "return from the task instead, or raise an exception: exit() and quit() are for the interactive Python"
     if not_a_metric(raised):
         return "return finite numbers of ordinary size: Airflow keeps what a task returns as JSON"
-    told = (hint for pattern, hint in _BY_MESSAGE if pattern.search(raised.message))
-    return next(told, _BY_KIND.get(raised.kind, ""))
+    return ""

@@ -75,6 +75,9 @@ def child_killed(
     found = (entry for first in raised for entry in first.with_inner)
     lost = next((entry for entry in found if _lost_a_child(entry)), None)
     victim = _victim(pod, kills)
+    if victim is not None and raised and raised[0].kind == "AirflowTaskTimeout":
+        evidence = tuple(whole(str(entry)) for entry in raised)
+        return hung_after_kill(task, pod, kills, "its execution_timeout was over", evidence)
     if lost is None or victim is None:
         return None
     return _out_of_memory(
@@ -82,6 +85,28 @@ def child_killed(
         f"failed because a process that it had started was killed at the memory limit{_of(pod)}: it had a peak of "
         f"{shown_bytes(victim.held_bytes)} ({lost.kind})",
         tuple(whole(str(entry)) for entry in raised),
+    )
+
+
+def hung_after_kill(
+    task: TaskInstance,
+    pod: Pod | None,
+    kills: Sequence[OomKill] | None,
+    until: str,
+    evidence: tuple[str, ...],
+) -> Finding | None:
+    """What a task waited for that still ran when its time was over: a process that the kernel had killed for memory.
+
+    `until` is what is told of that time. None where the kernel tells of no kill in the task's pod.
+    """
+    victim = _victim(pod, kills)
+    if victim is None:
+        return None
+    return _out_of_memory(
+        task,
+        f"lost a process that it had started, which was killed at the memory limit{_of(pod)} with a peak of "
+        f"{shown_bytes(victim.held_bytes)}, and hung since then: {until}",
+        evidence,
     )
 
 

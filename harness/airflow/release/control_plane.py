@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.airflow.pods.pods import will_be_tried_again
 from harness.cluster.api import KubernetesApi, Manifest
 from harness.cluster.services.database import Server
+from harness.cluster.services.incompatible_packages import incompatible
 from harness.errors import CauseCode, HarnessError
 from harness.host import background, process
 
@@ -29,10 +30,24 @@ def find(api: KubernetesApi, namespace: str) -> Manifest | None:
     return pods[-1] if pods else None
 
 
+def log(api: KubernetesApi, namespace: str, *, tail_lines: int) -> str:
+    """The last lines of all components, each with its component's name before it; empty while there are none."""
+    pod = find(api, namespace)
+    if pod is None:
+        return ""
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/log"
+    return api.text(path, container="control-plane", tailLines=str(tail_lines)) or ""
+
+
 def wait_ready(
-    api: KubernetesApi, namespace: str, *, deadline_s: float, on_change: Callable[[str], None]
+    api: KubernetesApi,
+    namespace: str,
+    *,
+    deadline_s: float,
+    on_change: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Return when every container of the control plane is ready.
+    """Return when every container of the control plane is ready. `check` is asked meanwhile, and may raise.
 
     `deadline_s` counts from the last state that was new, so a busy machine is waited for, and neither a stuck one
     nor one that goes in circles. Raises HarnessError: IMAGE_NOT_STARTABLE, DEPLOY_FAILED with the log of what
@@ -48,6 +63,7 @@ def wait_ready(
             return
         if pod is not None:
             raise_if_hopeless(api, namespace, pod)
+        check()
         if found != last:
             last = found
             on_change(found)
@@ -79,11 +95,14 @@ def raise_if_hopeless(api: KubernetesApi, namespace: str, pod: Manifest) -> None
                 evidence=events(api, namespace), hint="harness up && harness test",
             )  # fmt: skip
         if reason in _WAITING_FOR_GOOD and not will_be_tried_again(message):
-            log = api.text(
+            said = api.text(
                 f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}/log",
-                container=status["name"], tailLines="15", previous="true",
+                container=status["name"], tailLines="200", previous="true",
             )  # fmt: skip
-            lines = (log or "").splitlines()
+            lines = (said or "").splitlines()
+            if (error := incompatible(f"Airflow's {status['name']}", lines)) is not None:
+                raise error
+            lines = lines[-15:]
             raise HarnessError(
                 CauseCode.DEPLOY_FAILED,
                 f"Airflow's {status['name']} does not start: {lines[-1].strip() if lines else message or reason}",

@@ -212,15 +212,16 @@ class AirflowApi(Session):
         key: str = "return_value",
         map_index: int = -1,
         *,
+        wrapped: bool = False,
         deadline_s: float | None = None,
     ) -> Any:  # noqa: ANN401  whatever the task returned
         """What a task handed over under `key`, as a Python value; None when it handed over nothing.
 
-        Values that Airflow wraps with their class (NumPy scalars, tuples, Decimals) come without it.
+        Values that Airflow wraps with their class (NumPy scalars, tuples, Decimals) come without it unless `wrapped`.
         """
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{_part(task_id)}/xcomEntries/{_part(key)}"
         data = self.find(path, deadline_s=deadline_s, params={"map_index": map_index})
-        return None if data is None else plain_value(data["value"])
+        return None if data is None else data["value"] if wrapped else plain_value(data["value"])
 
     def xcom_keys(
         self, dag_id: str, run_id: str, task_id: str, *, deadline_s: float | None = None

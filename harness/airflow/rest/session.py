@@ -49,10 +49,12 @@ class Session:
         deadline_s: float = DEFAULT_DEADLINE_S,
         transport: httpx2.BaseTransport | None = None,
         on_silence: Callable[[str], None] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """`base_url` is where to connect (http://127.0.0.1:PORT); `host_header` chooses the version.
 
-        `on_silence` is told, by any thread, when nothing is answered for some seconds, and when something is again.
+        `check` is asked before each attempt of a request, and may raise. `on_silence` is told, by any
+        thread, when nothing is answered for some seconds, and when something is again.
         """
         import httpx2
 
@@ -68,6 +70,7 @@ class Session:
         self._token: str | None = None
         self._token_lock = threading.Lock()
         self._meanwhile: Callable[[str], None] | None = None
+        self._check = check
         self._closed = threading.Event()
         self._silence = Silence("Airflow's api-server", on_silence or (lambda _: None))
         if on_silence is not None:
@@ -151,6 +154,7 @@ class Session:
         pause_s = 0.1
         with self._silence.request(limit_s):
             while True:
+                self._check()
                 try:
                     return self._once(method, path, params, body, accept)
                 except _NotNow as error:

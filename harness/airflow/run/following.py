@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from harness.airflow.autopsy.autopsy import last_pod
 from harness.airflow.pods.nodes import NodeWatch
@@ -12,7 +13,7 @@ from harness.airflow.pods.pods import Pod, PodWatch, Resources
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import DagRun, TaskInstance
 from harness.airflow.run.chain import Chain
-from harness.airflow.run.deadline import shown_duration, timed_out
+from harness.airflow.run.deadline import shown_duration, timed_out, try_of
 from harness.airflow.run.pools import PoolQueue
 from harness.airflow.run.seen_pods import LOST_S, SeenPods
 from harness.airflow.run.watched_run import OnTask, WatchedRun
@@ -129,6 +130,7 @@ class _Following:
         self._timeout_s = timeout_s
         self._pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
         self._runs: list[WatchedRun] = []
+        self._asked_input: set[tuple[object, ...]] = set()  # tasks that wait for a person
         self._failing: WatchedRun | None = None
 
     @property
@@ -194,8 +196,32 @@ class _Following:
         if watched.is_active and (lost := self.nodes.trouble()) is not None:
             return lost
         return self._in_its_dag(
-            watched, watched.hopeless(self._clock()) or self._pools.hopeless(watched.tasks)
+            watched,
+            watched.hopeless(self._clock())
+            or self._pools.hopeless(watched.tasks)
+            or self._nobody_answers(watched),
         )
+
+    def _nobody_answers(self, watched: WatchedRun) -> HarnessError | None:
+        """A task that waits for a person, and has no answer of its own for when none comes."""
+        for task in watched.tasks:
+            key = (*watched.run.key, *try_of(task))
+            if task.state != "awaiting_input" or key in self._asked_input:
+                continue
+            self._asked_input.add(key)
+            path = "dags/{}/dagRuns/{}/taskInstances/{}".format(
+                *(quote(part, safe="") for part in (*watched.run.key, task.task_id))
+            )
+            details = self._api.find(f"{path}/{task.map_index}/hitlDetails", deadline_s=LOST_S)
+            if details is not None and not details.get("defaults"):
+                return HarnessError(
+                    CauseCode.TASK_FAILED,
+                    f"task {task.label} waits for a person to answer, and in a test nobody does",
+                    hint="name it in `skip` of the test in harness.toml, or give the task `defaults` and an "
+                    "execution_timeout, after which they count",
+                    task_id=task.task_id,
+                )
+        return None
 
     def _late(self, watched: WatchedRun) -> HarnessError:
         return timed_out(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from harness.airflow.autopsy.autopsy import root_failure
+from harness.airflow.rest import xcom_backend
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import TaskInstance
+from harness.airflow.rest.plain_value import plain_value
 from harness.airflow.run.following import RunOutcome
 from harness.airflow.run.skipped import why_skipped
 from harness.errors import CauseCode, HarnessError
@@ -23,9 +26,16 @@ def failure(source: MetricsSource | None, outcome: RunOutcome) -> TaskInstance |
     return root_failure(outcome.tasks) if any(task.state == "upstream_failed" for task in mine) else None
 
 
-def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: RunOutcome) -> object:
+def handed_over(
+    api: AirflowApi,
+    dag_id: str,
+    source: MetricsSource,
+    outcome: RunOutcome,
+    execute: Callable[[Sequence[str]], str] | None = None,
+) -> object:
     """What the metrics task handed over in a run that succeeded.
 
+    `execute`, which runs a program in the control plane, is given where an XCom backend keeps values elsewhere.
     Raises HarnessError: METRICS_MISSING when the DAG has no such task, it was skipped, or it handed over nothing under
     the key; METRICS_INVALID when it is mapped.
     """
@@ -60,6 +70,10 @@ def handed_over(api: AirflowApi, dag_id: str, source: MetricsSource, outcome: Ru
         )
         if source.key != RETURNED or keys:
             raise _nothing_under(source, keys)
+    if execute is not None and value is not None:
+        raw = api.xcom(dag_id, outcome.run.run_id, task_id, source.key, wrapped=True)
+        names = {"key": source.key, "task_id": task_id, "dag_id": dag_id, "run_id": outcome.run.run_id}
+        value = plain_value(xcom_backend.read(execute, raw, **names))
     return value if source.name is None else _named(source.name, value)
 
 

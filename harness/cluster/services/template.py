@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 from harness.cluster.services.database import Credentials, Server
+from harness.cluster.services.incompatible_packages import incompatible
 from harness.cluster.services.services import NAMESPACE
 from harness.errors import CauseCode, HarnessError
 from harness.host import background, cache
@@ -173,11 +174,13 @@ def _run_migration(
         if phase == "Succeeded":
             return
         if phase in {"Failed", "gone"} or time.monotonic() > until:
-            lines = (api.text(f"{_PODS}/{name}/log", tailLines="20") or "").splitlines()
+            lines = (api.text(f"{_PODS}/{name}/log", tailLines="200") or "").splitlines()
+            if phase == "Failed" and (error := incompatible("airflow db migrate", lines)) is not None:
+                raise error
             raise HarnessError(
                 CauseCode.DATABASE_FAILED,
                 f"the database could not be migrated ({phase}): {lines[-1] if lines else 'no log'}",
-                evidence=lines,
+                evidence=lines[-20:],
                 hint="harness up",
             )
         background.check()

@@ -54,6 +54,7 @@ class DagTest:
     gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
     is_base: bool = False  # of a comparison: it may lack what is new
     shared: Sequence[str] = ()  # the folders below /opt/airflow that lie on the version's volume
+    has_xcom_backend: bool = False  # of its own, by the image's settings
     execute: Callable[[Sequence[str]], str] = lambda _: ""  # what a program prints in the control plane
     requirements: str = REQUIREMENTS  # the file that people edit for another package
 
@@ -208,7 +209,8 @@ def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> 
         return mlflow_run.last(dag_test.execute, outcome.run)
     if source.file is not None:
         return metrics_file.written(dag_test.execute, source.file, dag_test.shared, outcome.run)
-    return Reported(metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome))
+    execute = dag_test.execute if dag_test.has_xcom_backend else None
+    return Reported(metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome, execute))
 
 
 def _refuse_duplicates(dag_test: DagTest, step: Step) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from harness.airflow.release import code_environment, control_plane, release, standby
+from harness.airflow.release.component_watch import TAIL_LINES, ComponentWatch
 from harness.airflow.release.release import Login, Release
 from harness.airflow.rest import session
 from harness.airflow.rest.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
@@ -102,6 +103,8 @@ class Deployment:
                 )
                 airflow = self._ready(found.release, found.login, step, WITHOUT_CODE)
         except HarnessError as error:
+            if error.cause is CauseCode.DEPENDENCIES_INCOMPATIBLE:
+                raise  # a new one would end in the same way
             self.progress.note(f"{taken} stood by and can't be used, a new one is made: {error.message}")
             with suppress(HarnessError):
                 release.remove(running.api, running.server, taken, wait=False)
@@ -138,8 +141,10 @@ class Deployment:
             return self._ready(wanted, login, step, CONTROL_PLANE)
 
     def _ready(self, deployed: Release, login: Login, step: Step, components: Sequence[str]) -> AirflowApi:
+        api, namespace = self.running.api, deployed.namespace
+        watch = ComponentWatch(lambda: control_plane.log(api, namespace, tail_lines=TAIL_LINES))
         control_plane.wait_ready(
-            self.running.api, deployed.namespace, deadline_s=READY_DEADLINE_S, on_change=step.update
+            api, namespace, deadline_s=READY_DEADLINE_S, on_change=step.update, check=watch.check
         )
         gateway = f"http://127.0.0.1:{self.running.cluster.gateway_port}"
         host = deployed.base_url.removeprefix("http://")
@@ -150,6 +155,7 @@ class Deployment:
             login.username,
             login.password,
             on_silence=lambda text: self.progress.note(f"    {text}"),
+            check=watch.check,
         )
         airflow.wait_healthy(HEALTHY_DEADLINE_S, components, on_change=step.update)
         step.done(deployed.base_url)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from harness.airflow.autopsy.autopsy import explain, last_said, root_failure, telling_log
+from harness.airflow.autopsy.killed import hung_after_kill
 from harness.airflow.autopsy.pod_trouble import killed_sidecars
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.pods.pods import Pod
@@ -17,7 +18,7 @@ from harness.airflow.rest.models import AuditEvent, TaskInstance
 from harness.airflow.run import metrics_task
 from harness.airflow.run.following import RunOutcome
 from harness.cluster.kind.kernel_log import oom_kills
-from harness.errors import HarnessError
+from harness.errors import CauseCode, HarnessError
 from harness.project.configuration import MetricsSource, TestSettings
 from harness.report.model import Cause
 
@@ -81,9 +82,31 @@ class Diagnosis:
                     "evidence": (*cause.evidence, *why.evidence),
                 }
             )
-        return cause.model_copy(
-            update={"evidence": (*cause.evidence, *self._last_said(outcome, cause.task_id))}
-        )
+        said = self._last_said(outcome, cause.task_id)
+        hung = [task for task in outcome.tasks if task.task_id == cause.task_id and task.state == "running"]
+        if error.cause is CauseCode.RUN_TIMEOUT and hung:
+            return self._hung(outcome, hung[0], cause, said)
+        return cause.model_copy(update={"evidence": (*cause.evidence, *said)})
+
+    def _hung(self, outcome: RunOutcome, task: TaskInstance, cause: Cause, said: tuple[str, ...]) -> Cause:
+        """Why a task that still ran when the time was over did so: what the kernel tells comes before that."""
+        pod = outcome.pod_of(task)
+        evidence = (*cause.evidence, *said)
+        kills = oom_kills(pod.node) if pod and pod.node else None
+        found = hung_after_kill(task, pod, kills, cause.message, evidence)
+        if found is not None:
+            return Cause(
+                code=found.code.code,
+                message=found.message,
+                task_id=task.task_id,
+                hint=found.hint,
+                evidence=found.evidence,
+            )
+        known = [
+            each for each in self.api.task_definitions(outcome.run.dag_id) if each.task_id == task.task_id
+        ]
+        endless = "" if not known or known[0].has_execution_timeout else "; it has no execution_timeout"
+        return cause.model_copy(update={"message": f"{cause.message}{endless}", "evidence": evidence})
 
     def failed(self, outcome: RunOutcome, task: TaskInstance | None) -> Cause:
         """Why a task failed, or a run without a failed task."""

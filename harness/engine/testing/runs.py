@@ -9,6 +9,7 @@ from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.release import control_plane, mlflow_server
 from harness.airflow.rest.api import AirflowApi
+from harness.airflow.rest.xcom_backend import SETTING
 from harness.airflow.run import pools
 from harness.cluster.running_cluster import RunningCluster
 from harness.engine.testing import dag_test
@@ -88,6 +89,7 @@ class Runs:
             gated=tuple(self.plan.tests[wanted.test].gates),
             is_base=self.found.role == "base",
             shared=image.shared,
+            has_xcom_backend=SETTING in image.env,
             execute=self._execute,
             requirements=edited(commit, image),
         )

@@ -232,3 +232,64 @@ def test_megabytes_of_an_exceptions_text_are_not_searched_for_secrets() -> None:
 def test_a_line_of_json_without_end_is_a_line() -> None:
     deep = "[" * 100_000
     assert readable(deep) == f"{deep}\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "hint"),
+    [
+        (
+            "ImportError",
+            "churn.types.Score was not found in allow list for deserialization imports. To allow it, add it to "
+            "allowed_deserialization_classes in the configuration",
+            'AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES = "airflow.* churn.types.Score" below [image.env]',
+        ),
+        (
+            "ConfigException",
+            "Service token file does not exist.",
+            "no token for the cluster's own API, by choice",
+        ),
+    ],
+)
+def test_what_airflow_refuses_comes_with_what_helps(kind: str, message: str, hint: str) -> None:
+    assert hint in cause_of(FAILED, log=log(raised(error(kind, message, BOOM)))).hint
+
+
+def test_exit_and_quit_are_told_by_their_names() -> None:
+    frames = (
+        BOOM,
+        frame("<frozen _sitebuiltins>", 26, "__call__"),
+        frame("/usr/lib/python3.11/_sitebuiltins.py", 26, "__call__"),
+    )
+    cause = cause_of(FAILED, log=log(raised(error("OSError", "[Errno 9] Bad file descriptor", *frames))))
+    assert "ended itself at dags/bad_run.py:12 in boom: exit() or quit()" in cause.message
+    assert cause.hint.startswith("return from the task instead")
+
+
+@pytest.mark.parametrize(
+    ("line", "lacks"),
+    [
+        (
+            "OSError: libGL.so.1: cannot open shared object file: No such file or directory",
+            "library libGL.so.1",
+        ),
+        (
+            "soffice: error while loading shared libraries: libX11.so.6: cannot open shared object file: No such file",
+            "library libX11.so.6",
+        ),
+        ("/tmp/run.sh: line 3: ffmpeg: command not found", "program ffmpeg"),
+        ("/bin/sh: 1: dot: not found", "program dot"),
+        ("env: 'Rscript': No such file or directory", "program Rscript"),
+    ],
+)
+def test_what_the_image_lacks_is_no_file_of_an_earlier_task(line: str, lacks: str) -> None:
+    earlier = TaskInstance("load", -1, "success", 1, 0, NOW, NOW, NOW)
+    operator = frame(
+        "/usr/local/lib/python3.11/site-packages/airflow/providers/standard/operators/bash.py", 225, "execute"
+    )
+    text = log(
+        {"event": line, "level": "info"}, raised(error("AirflowException", "Bash command failed.", operator))
+    )
+    cause = cause_of(FAILED, log=text, tasks=(earlier, FAILED))
+    assert f"the image has no {lacks}" in cause.message
+    assert "earlier task" not in cause.message
+    assert "file system of its own" not in cause.hint

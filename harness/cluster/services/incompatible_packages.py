@@ -1,0 +1,68 @@
+"""A part of Airflow that raised while packages were imported or put together: that is the lock's fault."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from harness.errors import CauseCode, HarnessError
+
+EVIDENCE_LINES = 12
+# An exception's last line, as Python and structlog write it: its kind, perhaps with its module's name, and a colon.
+_RAISED = re.compile(
+    r"^(?P<kind>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Warning|Interrupt)): (?P<text>\S.*)$"
+)
+_FILE = re.compile(r'(?:File "|│? *)(?P<file>/[^":│]+\.py)(?:", line |:)\d+')
+_PACKAGES = ("site-packages/", "dist-packages/")
+# What is around Airflow, or a DAG that its database does not take.
+_NOT_OF_PACKAGES = re.compile(
+    r"^(?:sqlalchemy|psycopg2?|asyncpg|kubernetes|httpx?2?|httpcore|requests|urllib3|redis)\."
+    r"|(?:Operational|Interface|Integrity|Data|Programming|Internal|Statement|DBAPI|Database|Connection|Connect|Timeout"
+    r"|Memory|OS|IO|Permission|FileNotFound|BrokenPipe|Api|Resolution|ReadTimeout|MaxRetry)(?:Error|Exception)$"
+    r"|^(?:SystemExit|KeyboardInterrupt|\w+Warning)$"
+)
+
+
+def incompatible(who: str, lines: Sequence[str]) -> HarnessError | None:
+    """The error where `who` ended with an exception of its packages, by the last lines that it wrote.
+
+    None where it raised nothing, what it raised is about something around it, or a file of the user's own raised it.
+    """
+    found = next(
+        (
+            (index, match)
+            for index, line in reversed(list(enumerate(lines)))
+            if (match := _RAISED.match(line.strip()))
+        ),
+        None,
+    )
+    if found is None:
+        return None
+    index, raised = found
+    if _NOT_OF_PACKAGES.search(raised["kind"]):
+        return None
+    before = [match["file"] for line in lines[:index] if (match := _FILE.search(line))]
+    if (
+        before
+        and not any(part in before[-1] for part in _PACKAGES)
+        and before[-1].startswith("/opt/airflow/")
+    ):
+        return None
+    package = next(
+        (
+            path.rpartition(part)[2].split("/")[0].removesuffix(".py")
+            for path in reversed(before)
+            for part in _PACKAGES
+            if part in path
+        ),
+        "",
+    )
+    kind = raised["kind"].rpartition(".")[2]
+    return HarnessError(
+        CauseCode.DEPENDENCIES_INCOMPATIBLE,
+        f"{who} can't run with the packages of the lock: {kind}: {raised['text']}"
+        + (f" (raised in {package})" if package and package != "airflow" else ""),
+        hint="make the lock again with the versions that Airflow was released with: "
+        "uv pip compile with --exclude-newer at the date of that release, or with Airflow's own constraints file",
+        evidence=[line.rstrip() for line in lines[max(0, index - EVIDENCE_LINES + 1) : index + 1]],
+    )

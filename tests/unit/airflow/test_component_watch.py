@@ -1,0 +1,77 @@
+"""A component that its packages make end again and again, from what a control plane logs."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.airflow.release.component_watch import ComponentWatch, broken_component
+from harness.cluster.services.incompatible_packages import incompatible
+from harness.errors import CauseCode, HarnessError
+
+PYDANTIC = """\
+[execution-api] Traceback (most recent call last):
+[execution-api]   File "/usr/local/lib/python3.11/site-packages/airflow/api_fastapi/app.py", line 1, in <module>
+[execution-api]   File "/usr/local/lib/python3.11/site-packages/pydantic/main.py", line 42, in __new__
+[execution-api] pydantic.errors.PydanticUserError: `TITerminalStatePayload` needs a discriminator
+[control-plane] execution-api ended with 1; starting it again
+"""
+PLUGIN = """\
+[api-server] Traceback (most recent call last):
+[api-server]   File "/usr/local/lib/python3.11/site-packages/airflow/plugins_manager.py", line 1, in load
+[api-server]   File "/opt/airflow/plugins/ours.py", line 3, in <module>
+[api-server] KeyError: 'TEAM'
+[control-plane] api-server ended with 1; starting it again
+"""
+DATABASE = """\
+[scheduler]   File "/usr/local/lib/python3.11/site-packages/sqlalchemy/engine/base.py", line 9, in run
+[scheduler] sqlalchemy.exc.OperationalError: server closed the connection unexpectedly
+[control-plane] scheduler ended with 1; starting it again
+"""
+KILLED = "[scheduler] working\n[control-plane] scheduler ended with -9; starting it again\n"
+
+
+def test_the_second_end_is_told_with_the_exception_and_the_package() -> None:
+    assert broken_component(PYDANTIC) is None
+    found = broken_component(PYDANTIC * 2)
+    assert found is not None
+    assert found.cause is CauseCode.DEPENDENCIES_INCOMPATIBLE
+    assert found.exit_code == 2
+    assert found.message == (
+        "Airflow's execution-api can't run with the packages of the lock: PydanticUserError: "
+        "`TITerminalStatePayload` needs a discriminator (raised in pydantic)"
+    )
+    assert found.hint.startswith("make the lock again")
+
+
+@pytest.mark.parametrize("log", [PLUGIN, DATABASE, KILLED])
+def test_what_is_not_of_the_packages_is_not_the_locks_fault(log: str) -> None:
+    assert broken_component(log * 4) is None
+
+
+def test_two_components_that_ended_once_each_are_no_pattern() -> None:
+    assert broken_component(PYDANTIC + PYDANTIC.replace("execution-api", "dag-processor")) is None
+
+
+def test_a_migration_that_its_packages_break() -> None:
+    lines = [line.partition("] ")[2] for line in PYDANTIC.splitlines()[:-1]]
+    found = incompatible("airflow db migrate", lines)
+    assert found is not None and found.message.startswith("airflow db migrate can't run")
+    assert incompatible("airflow db migrate", ["nothing of interest"]) is None
+
+
+def test_the_log_is_looked_at_now_and_then_and_its_absence_is_no_error() -> None:
+    now, asked = [0.0], []
+
+    def read() -> str:
+        asked.append(now[0])
+        if len(asked) == 1:
+            raise HarnessError(CauseCode.CLUSTER_FAILED, "away")
+        return PYDANTIC * 2
+
+    watch = ComponentWatch(read, clock=lambda: now[0])
+    watch.check()
+    watch.check()
+    now[0] = 4.0
+    with pytest.raises(HarnessError, match="PydanticUserError"):
+        watch.check()
+    assert asked == [0.0, 4.0]
