@@ -30,12 +30,13 @@ CANDIDATES = (
 
 @dataclass(frozen=True)
 class Locked:
-    """What became of a lock. `made` is None when it was up to date already."""
+    """What became of a lock. `made` is None when it was up to date already, or is another tool's and stays as it is."""
 
     path: Path
     name: str
     source: str
     made: Made | None
+    is_ours: bool = True
 
     def to_json(self) -> dict[str, object]:
         made = self.made
@@ -74,7 +75,9 @@ def lock(
     if lock_text.is_of(found, inputs.digest) and not upgrade:
         return Locked(path, target, inputs.source, None)
     if check:
-        raise unlocked(inputs, is_there=found is not None)
+        if found is not None and target != LOCK_FILE and lock_text.header_of(found) is None:
+            return Locked(path, target, inputs.source, None, is_ours=False)
+        raise unlocked(inputs, is_there=found is not None, name=target)
     return Locked(path, target, inputs.source, _made(inputs, path, progress))
 
 

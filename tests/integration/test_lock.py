@@ -128,6 +128,21 @@ def test_a_ci_job_refuses_what_nobody_would_commit(repository: Path, monkeypatch
     assert not (repository / "harness.lock").exists()
 
 
+def test_a_lock_of_other_tools_is_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    toml = TOML.replace("requirements.txt", "requirements.lock")
+    hashed = f"attrs==25.1.0 --hash=sha256:{'0' * 64}\n"
+    files = {"harness.toml": toml, "requirements.in": "attrs\n", "requirements.lock": hashed}
+    root = make(tmp_path / "team", dict(files))
+    assert lock(root, monkeypatch, "--check") == 0
+    assert "requirements.lock was not made by `harness lock`: it is taken as it is" in capfd.readouterr().err
+    (root / "requirements.in").unlink()
+    assert lock(root, monkeypatch) == 2
+    assert "no requirements.in or requirements.txt that it could be made from" in capfd.readouterr().err
+    assert (root / "requirements.lock").read_text() == hashed
+
+
 class _Constraints(BaseHTTPRequestHandler):
     """Where Airflow's own constraints lie."""
 

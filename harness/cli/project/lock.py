@@ -39,6 +39,8 @@ def lock(
         done = run_lock(here(), console, source=file, upgrade=upgrade, check=check)
         if json:
             console.json(done.to_json())
+        elif not done.is_ours:
+            console.note(f"{done.name} was not made by `harness lock`: it is taken as it is")
         elif done.made is None:
             console.note(f"{done.name} is up to date with {done.source}")
         else:

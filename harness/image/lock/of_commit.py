@@ -20,7 +20,6 @@ from harness.image.lock.inputs import EDITED, LOCKED_PROJECTS, PROJECT, Inputs, 
 from harness.project.commit import DIRECTORY, GITLINK, SYMLINK, Commit
 from harness.project.configuration import LOCK_FILE, ImageSettings
 
-COMMAND = f"harness lock && git add {LOCK_FILE}"
 _AIRFLOW = re.compile(r"^apache-airflow-core==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -103,11 +102,13 @@ def inputs_of(commit: Commit, settings: ImageSettings) -> Inputs:
     )
 
 
-def unlocked(inputs: Inputs, *, is_there: bool) -> HarnessError:
+def unlocked(inputs: Inputs, *, is_there: bool, name: str = LOCK_FILE) -> HarnessError:
     """Why a version of the working tree can't be made."""
-    what = f"{LOCK_FILE} was made from another {inputs.source}" if is_there else f"there is no {LOCK_FILE}"
+    what = f"{name} was made from another {inputs.source}" if is_there else f"there is no {name}"
     return HarnessError(
-        CauseCode.DEPENDENCIES_UNRESOLVED, f"{inputs.source} is not locked: {what}", hint=COMMAND
+        CauseCode.DEPENDENCIES_UNRESOLVED,
+        f"{inputs.source} is not locked: {what}",
+        hint=f"harness lock && git add {name}",
     )
 
 
