@@ -116,6 +116,18 @@ PARSING = (
         ("twice_in_two_files", "dags/another_file.py", "dags/twice_in_two_files.py"),
         beside=(("dags/another_file.py", one("twice_in_two_files", "return 2")),),
     ),
+    Broken(
+        "twice_computed",
+        one("twice_computed", "return 1").replace("@dag(", "@dag('twice_' + 'computed', "),
+        "dag_import_error",
+        ("twice_computed", "dags/computed_too.py:", "dags/twice_computed.py:"),
+        beside=(
+            (
+                "dags/computed_too.py",
+                one("other", "return 2").replace("@dag(", "@dag('_'.join(['twice', 'computed']), "),
+            ),
+        ),
+    ),
     Broken("not_there", "", "dag_not_found", ("'nowhere_to_be_found'",), dag="nowhere_to_be_found"),
     Broken(
         "misspelt",
@@ -187,6 +199,26 @@ TASKS = (
         ),
         "task_failed",
         ("task load failed", "the source is empty", "1 more failed"),
+    ),
+    Broken(
+        "skipped_metrics",
+        tasks(
+            "skipped_metrics",
+            "@task\ndef models():\n    return []\n@task\ndef score(model):\n    return 0.9\n"
+            "@task\ndef work(scores):\n    return {'best': max(scores)}\n"
+            "work(score.expand(model=models()))",
+        ),
+        "metrics_missing",
+        ("task work: it was skipped", "upstream score was skipped", "models returned no elements"),
+        hint="trigger_rule",
+        toml=METRICS,
+    ),
+    Broken(
+        "missing_library",
+        one("missing_library", "import ctypes\nctypes.CDLL('libGL.so.1')"),
+        "task_failed",
+        ("task work failed at dags/missing_library.py", "the image has no library libGL.so.1"),
+        hint="opencv-python-headless",
     ),
     Broken(
         "shell",
