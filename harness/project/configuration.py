@@ -152,6 +152,7 @@ class TestSettings(Settings):
     conf: Annotated[dict[str, Any], AfterValidator(json_object)] = Field(default_factory=dict)
     logical_date: Moment | None = None
     timeout: Duration = DEFAULT_TIMEOUT_S
+    retries: Annotated[int, Field(ge=0)] | None = None
     follow: bool = True
     metrics: MetricsSource | None = None
     skip: TaskPatterns = ()

@@ -23,6 +23,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
+_NOT_RUN = {None, "skipped", "removed", "upstream_failed"}
 _SIGNIFICANT = 4
 _EXACT = 17  # digits that tell any two floats apart
 
@@ -217,7 +218,7 @@ def summary(test: TestResult) -> str:
         for name, metric in test.metrics.items()
         if metric.gate is not None and metric.value is not None and metric.verdict == "passed"
     ]
-    ran = sum(not task.skipped_by_test for task in test.tasks)
+    ran = sum(task.state not in _NOT_RUN and not task.skipped_by_test for task in test.tasks)
     return ", ".join(held) or f"{plural(ran, 'task')} ran"
 
 

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from harness.errors import CauseCode, HarnessError, combined_exit_code
 from harness.report.provenance import EnvironmentResult, ImageResult, Model
 
+EVIDENCE_LINES = 20
+FIRST_LINES = 8
 VerdictName = Literal["passed", "failed", "error"]
 _EXIT_CODES: dict[VerdictName, int] = {"passed": 0, "failed": 1, "error": 4}
 
@@ -23,6 +25,12 @@ class Cause(Model):
     task_id: str | None = None
     hint: str = ""
     evidence: tuple[str, ...] = ()
+
+    @field_validator("evidence")
+    @classmethod
+    def _at_most_a_screen(cls, evidence: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Of what is wrong with a configuration each line counts."""
+        return evidence if info.data.get("code") == CauseCode.CONFIG_INVALID.code else excerpt(evidence)
 
     @classmethod
     def of(cls, error: HarnessError) -> Cause:
@@ -270,6 +278,15 @@ class Result(Model):
         """Schema 1 as indented JSON with a final newline."""
         text = json.dumps(self.model_dump(by_alias=True), ensure_ascii=False)
         return Result.model_validate_json(_encodable(text)).model_dump_json(indent=2, by_alias=True) + "\n"
+
+
+def excerpt(evidence: tuple[str, ...]) -> tuple[str, ...]:
+    """At most 20 lines of it: the first and, since a log tells most at its end, more of the last."""
+    lines = [line for text in evidence for line in text.splitlines()]
+    if len(lines) <= EVIDENCE_LINES:
+        return evidence
+    left_out = len(lines) - EVIDENCE_LINES + 1
+    return (*lines[:FIRST_LINES], f"… {left_out} lines left out", *lines[FIRST_LINES + left_out :])
 
 
 def _worst(verdicts: list[VerdictName]) -> VerdictName:

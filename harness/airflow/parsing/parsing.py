@@ -76,6 +76,7 @@ def wait_for_dag(
         for file, reason in watch.refused(lambda file: _names(dag_id, file, read_source(file) or "")):
             raise refused(f"{folder}/{file}" if folder else file, reason)
         dag_ids = tuple(found.dag_id for found in api.dags())
+        on_progress(watch.progress(len(dag_ids), len(errors)))
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
             broken = (*errors, *_died(watch.files, errors, folder))
             forgotten = uncalled(dag_id, (entry.file for entry in watch.files), read_source, folder)
@@ -97,7 +98,6 @@ def wait_for_dag(
                 hint="harness logs",
                 evidence=[f"not parsed yet: {file}" for file in waiting],
             )
-        on_progress(watch.progress(len(dag_ids), len(errors)))
         sleep(INTERVAL_S)
 
 

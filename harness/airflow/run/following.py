@@ -57,6 +57,7 @@ def follow(
     *,
     timeout_s: float,
     chain: Chain | None = None,
+    retries: int | None = None,
     on_task: OnTask = lambda _task, _pod: None,
     on_pods: OnPods = lambda _pods: None,
     on_deferred: Callable[[], None] = lambda: None,
@@ -66,6 +67,7 @@ def follow(
 ) -> RunOutcome:
     """Poll a run until it and those of its `chain` end, cannot go on, or `timeout_s` (seconds) is over.
 
+    A task that waits to be tried again ends it too once it has had `retries`; by default Airflow decides that alone.
     `on_task` is called once for each state of each try of a task, `on_pods` each time with all pods so far,
     `on_deferred` once when the first task waits for the triggerer, `on_lost` once when the cluster does not tell of
     its pods, and once when it does again. A pod that can never start, or a pool that can never take a task, ends it in
@@ -74,7 +76,7 @@ def follow(
     NODE_NOT_READY when that is because of the node.
     """
     seen = SeenPods(watch, on_lost, clock)
-    following = _Following(api, seen, NodeWatch(watch.lost_nodes, clock), chain, clock, timeout_s)
+    following = _Following(api, seen, NodeWatch(watch.lost_nodes, clock), chain, clock, timeout_s, retries)
     start_s = clock()
     told_deferred = False
 
@@ -119,6 +121,7 @@ class _Following:
         chain: Chain | None,
         clock: Callable[[], float],
         timeout_s: float,
+        retries: int | None,
     ) -> None:
         self.nodes = nodes
         self.error: HarnessError | None = None
@@ -128,6 +131,7 @@ class _Following:
         self._chain = chain
         self._clock = clock
         self._timeout_s = timeout_s
+        self._retries = retries
         self._pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
         self._runs: list[WatchedRun] = []
         self._asked_input: set[tuple[object, ...]] = set()  # tasks that wait for a person
@@ -182,7 +186,7 @@ class _Following:
         """Find out whether it can go on."""
         active = [watched for watched in self._runs if not watched.run.ended]
         for watched in active:
-            self.error = self._hopeless(watched)
+            self.error = watched.tried_enough(self._retries) or self._hopeless(watched)
             if self.error is not None:
                 self._failing = watched
                 return

@@ -55,6 +55,17 @@ class WatchedRun:
                 self._told.add(state)
                 on_task(task, last_pod(self.own_pods, task))
 
+    def tried_enough(self, retries: int | None) -> HarnessError | None:
+        """That a task would be tried more often than the first time and `retries` more."""
+        for task in self.tasks:
+            if retries is not None and task.state == "up_for_retry" and task.try_number > retries:
+                left = task.max_tries + 1 - task.try_number
+                more = "one more try" if left == 1 else f"{left} more tries"
+                return HarnessError(
+                    CauseCode.TASK_FAILED, f"`retries` of the test leaves out {more}", task_id=task.task_id
+                )
+        return None
+
     def hopeless(self, now_s: float) -> HarnessError | None:
         """The trouble of a task's pod, once it has lasted and Airflow has not dealt with it."""
         present: set[tuple[str, CauseCode]] = set()

@@ -73,6 +73,7 @@ def run(dag_test: DagTest, progress: Progress) -> TestResult:
     """Run the DAG and judge it. What goes wrong with the DAG or its environment becomes the result's cause."""
     phases: dict[str, float] = {}
     run_id = f"harness-{secrets.token_hex(4)}"
+    begun_s = time.monotonic()
     try:
         _parse(dag_test, progress, phases)
         dag_test.before_run()
@@ -80,6 +81,7 @@ def run(dag_test: DagTest, progress: Progress) -> TestResult:
         outcome = _followed(dag_test, progress, run_id)
         phases["run_s"] = time.monotonic() - started_s
     except HarnessError as error:
+        phases.setdefault("parse_s", time.monotonic() - begun_s)
         return _result(dag_test, None, phases, {}, Cause.of(error), run_id=None)
     with progress.waiting(f"judging {dag_test.name}") as step:
         return _judged(dag_test, outcome, phases, step)
@@ -133,7 +135,8 @@ def _followed(dag_test: DagTest, progress: Progress, run_id: str) -> RunOutcome:
                 run_id,
                 timeout_s=settings.timeout,
                 chain=chain,
-                on_task=lambda task, pod: _tell(dag_test, progress, step, task, pod),
+                retries=settings.retries,
+                on_task=lambda task, pod: _tell(dag_test, progress, step, run_id, task, pod),
                 on_pods=lambda found: _look(dag_test, step, found, run_id),
                 on_deferred=lambda: _start_triggerer(dag_test, progress),
                 on_lost=lambda text: _lost(progress, step, text),
@@ -145,12 +148,16 @@ def _followed(dag_test: DagTest, progress: Progress, run_id: str) -> RunOutcome:
     return outcome
 
 
-def _tell(dag_test: DagTest, progress: Progress, step: Step, task: TaskInstance, pod: Pod | None) -> None:
+def _tell(
+    dag_test: DagTest, progress: Progress, step: Step, run_id: str, task: TaskInstance, pod: Pod | None
+) -> None:
     own = task.dag_id in {"", dag_test.settings.dag}
     if own and dag_test.settings.skips(task.task_id):
         return
     label = task.label if own else f"{task.dag_id}.{task.label}"
     step.update(f"{label} {task.state}")
+    if task.state == "up_for_retry":
+        progress.note(f"    {_diagnosis(dag_test).of_try(run_id, task, pod)}")
     if not task.ended:
         return
     seconds = "" if task.duration_s is None else f"  {task.duration_s:.1f} s"
@@ -176,8 +183,12 @@ def _start_triggerer(dag_test: DagTest, progress: Progress) -> None:
     dag_test.pods.start_triggerer()
 
 
+def _diagnosis(dag_test: DagTest) -> Diagnosis:
+    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings)
+
+
 def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], step: Step) -> TestResult:
-    diagnosis = Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings)
+    diagnosis = _diagnosis(dag_test)
     if outcome.error is not None:
         return _result(dag_test, outcome, phases, {}, diagnosis.given_up(outcome, outcome.error))
     try:

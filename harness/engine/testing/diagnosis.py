@@ -20,7 +20,7 @@ from harness.airflow.run.following import RunOutcome
 from harness.cluster.kind.kernel_log import oom_kills
 from harness.errors import CauseCode, HarnessError
 from harness.project.configuration import MetricsSource, TestSettings
-from harness.report.model import Cause
+from harness.report.model import Cause, excerpt
 
 LOG_TAIL_LINES = 200
 
@@ -72,6 +72,9 @@ class Diagnosis:
             ),
             None,
         )
+        if again is not None and error.cause is CauseCode.TASK_FAILED:  # it would be tried again
+            why = self.failed(outcome, again)
+            return why.model_copy(update={"message": f"{why.message}; {cause.message}"})
         if again is not None:
             why = self.failed(outcome, again)
             return cause.model_copy(
@@ -79,19 +82,19 @@ class Diagnosis:
                     "message": f"{cause.message}; it waits for try {again.try_number + 1} of "
                     f"{again.max_tries + 1}, because {why.message}",
                     "hint": f"{why.hint}; or lower the task's retry_delay, or raise `timeout` of the test",
-                    "evidence": (*cause.evidence, *why.evidence),
+                    "evidence": excerpt((*cause.evidence, *why.evidence)),
                 }
             )
         said = self._last_said(outcome, cause.task_id)
         hung = [task for task in outcome.tasks if task.task_id == cause.task_id and task.state == "running"]
         if error.cause is CauseCode.RUN_TIMEOUT and hung:
             return self._hung(outcome, hung[0], cause, said)
-        return cause.model_copy(update={"evidence": (*cause.evidence, *said)})
+        return cause.model_copy(update={"evidence": excerpt((*cause.evidence, *said))})
 
     def _hung(self, outcome: RunOutcome, task: TaskInstance, cause: Cause, said: tuple[str, ...]) -> Cause:
         """Why a task that still ran when the time was over did so: what the kernel tells comes before that."""
         pod = outcome.pod_of(task)
-        evidence = (*cause.evidence, *said)
+        evidence = excerpt((*cause.evidence, *said))
         kills = oom_kills(pod.node) if pod and pod.node else None
         found = hung_after_kill(task, pod, kills, cause.message, evidence)
         if found is not None:
@@ -107,6 +110,16 @@ class Diagnosis:
         ]
         endless = "" if not known or known[0].has_execution_timeout else "; it has no execution_timeout"
         return cause.model_copy(update={"message": f"{cause.message}{endless}", "evidence": evidence})
+
+    def of_try(self, run_id: str, task: TaskInstance, pod: Pod | None) -> str:
+        """What a try failed of, in a line, while the run goes on: the next try may be far away."""
+        told = f"{task.label}: try {task.try_number} of {task.max_tries + 1} failed"
+        with suppress(HarnessError):
+            run = self.api.dag_run(task.dag_id or self.settings.dag, pod.run_id if pod else run_id)
+            if run is not None:
+                why = self.failed(RunOutcome(run, (task,), (pod,) if pod else ()), task)
+                return f"{told}: {why.message}"
+        return told
 
     def failed(self, outcome: RunOutcome, task: TaskInstance | None) -> Cause:
         """Why a task failed, or a run without a failed task."""

@@ -9,7 +9,6 @@ from harness.report import format, ingredients, phases, task_numbers
 from harness.report.html import plots
 from harness.report.html.markup import Markup, element, joined
 from harness.report.model import Cause, MetricResult, Result, TaskResult, TestResult, VersionResult
-from harness.report.provenance import ImageResult
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -53,13 +52,11 @@ def _overview(result: Result) -> Markup:
 
 
 def _version(version: VersionResult) -> Markup:
-    parts = [element("h2", element("code", version.ref), " ", _badge(version.verdict)), _facts(version)]
+    parts = [element("h2", element("code", version.ref), " ", _badge(version.verdict))]
     if version.cause is not None:
         parts.append(_cause(version.cause))
     for test in version.tests:
         parts += _test(test)
-    if version.image is not None:
-        parts.append(_made_of(version.image))
     spent = phases.of_version(version)
     bar = plots.phase_bar(spent)
     if bar is not None:
@@ -68,18 +65,15 @@ def _version(version: VersionResult) -> Markup:
             bar,
             _legend(spent),
         ]
-    return element("section", *parts)
+    return element("section", *parts, _facts(version), _made_of(version))
 
 
 def _facts(version: VersionResult) -> Markup:
+    """What tells the version from others, in words; the digests are folded below."""
     dirty = f" with uncommitted changes {version.dirty[:8]}" if version.dirty else ""
     facts = {"commit": (version.commit or "none") + dirty}
     if version.image is not None:
-        facts |= {
-            "image": version.image.name,
-            "digest": version.image.digest,
-            "base": version.image.base_digest,
-        }
+        facts["image"] = version.image.name
     if version.load_bytes is not None:
         facts["sent"] = f"{format.size(version.load_bytes)} into the cluster"
     if version.role is not None:
@@ -91,11 +85,16 @@ def _facts(version: VersionResult) -> Markup:
     return _list(facts.items())
 
 
-def _made_of(image: ImageResult) -> Markup:
-    """What an image is made of, folded: two images that differ are told apart by it."""
-    rows = [*ingredients.image(image)]
+def _made_of(version: VersionResult) -> Markup:
+    """Digests, and what the image is made of, folded: two images that differ are told apart by it."""
+    image = version.image
+    if image is None:
+        return Markup("")
+    rows = [("digest", image.digest), ("base", image.base_digest), *ingredients.image(image)]
     rows += [(f"base's {name}", number) for name, number in image.base_packages.items()]
-    return element("details", element("summary", "what the image is made of", class_="dim"), _list(rows))
+    return element(
+        "details", element("summary", "digests, and what the image is made of", class_="dim"), _list(rows)
+    )
 
 
 def _list(rows: Iterable[tuple[str, str]]) -> Markup:
@@ -122,7 +121,7 @@ def _test(test: TestResult) -> list[Markup]:
         parts += [element("h4", "parameters"), _list(test.parameters.items())]
     if test.tasks:
         parts.append(element("h4", "task instances: queued, then running"))
-        plot = plots.timeline(test.tasks)
+        plot = plots.timeline(test.tasks, test.phases.get("run_s"))
         parts += [element("div", plot, class_="scroll")] if plot is not None else []
         parts.append(_tasks(test.tasks))
     for child in test.children:

@@ -16,6 +16,7 @@ _ROW = 24.0
 _AXIS = 26.0
 _MOST_ROWS = 200
 _MOST_TICKS = 8
+_OPEN_STATES = frozenset({"queued", "running", "deferred", "restarting"})
 _GATE_WIDTH, _GATE_HEIGHT = 200.0, 22.0
 
 
@@ -57,16 +58,22 @@ def gate_bar(name: str, metric: MetricResult) -> Markup | None:
     return _svg(_GATE_WIDTH, _GATE_HEIGHT, label, parts, "gatebar")
 
 
-def timeline(tasks: Sequence[TaskResult]) -> Markup | None:
+def timeline(tasks: Sequence[TaskResult], run_s: float | None = None) -> Markup | None:
     """One row per task instance: how long it was queued, then how long it ran. None when no time is known.
 
-    Rows start when the task was queued, counted from the run's start; at zero where that is not known.
+    Rows start when the task was queued, counted from the run's start; at zero where that is not known. What a task
+    still did when the run of `run_s` seconds ended, or was given up, is drawn to the end of the axis.
     """
-    shown = [task for task in tasks if task.queued_s is not None or task.duration_s is not None]
+    shown = [
+        task for task in tasks if task.queued_s is not None or task.duration_s is not None or _is_open(task)
+    ]
     if not shown:
         return None
     hidden, shown = len(shown) - _MOST_ROWS, shown[:_MOST_ROWS]
-    end_s = max(_start_s(task) + _queued_s(task) + (task.duration_s or 0.0) for task in shown) or 1.0
+    end_s = max(_start_s(task) + _queued_s(task) + (task.duration_s or 0.0) for task in shown)
+    if any(map(_is_open, shown)):
+        end_s = max(end_s, run_s or 0.0)
+    end_s = end_s or 1.0
     scale = (_WIDTH - _LABEL_WIDTH - _RIGHT_ROOM) / end_s
     height = _ROW * len(shown) + _AXIS
     parts = []
@@ -76,7 +83,7 @@ def timeline(tasks: Sequence[TaskResult]) -> Markup | None:
         label = f"{tick_s:g} s" if tick_s < 60 else format.seconds(tick_s)
         parts.append(element("text", label, x=at, y=height - 8, text_anchor="middle", class_="tick"))
     for row, task in enumerate(shown):
-        parts.append(_task_row(task, row * _ROW, scale))
+        parts.append(_task_row(task, row * _ROW, scale, end_s))
     plot = _svg(_WIDTH, height, "task instances over time: queued, then running", parts, "timeline")
     if hidden <= 0:
         return plot
@@ -100,12 +107,16 @@ def phase_bar(phases: dict[str, float]) -> Markup | None:
     return _svg(_WIDTH, 18.0, "where the time went", parts, "phases", stretched=True)
 
 
-def _task_row(task: TaskResult, y: float, scale: float) -> Markup:
+def _task_row(task: TaskResult, y: float, scale: float, end_s: float) -> Markup:
     name = format.task(task)
     short = name if len(name) <= 26 else f"{name[:25]}…"
-    start, queued = _LABEL_WIDTH + _start_s(task) * scale, _queued_s(task) * scale
-    ran = (task.duration_s or 0.0) * scale
-    times = f"queued {format.seconds(task.queued_s)}, ran {format.seconds(task.duration_s)}"
+    queued_s, ran_s, took = _queued_s(task), task.duration_s or 0.0, format.seconds(task.duration_s)
+    times = f"queued {format.seconds(task.queued_s)}, ran {took}"
+    if _is_open(task):
+        rest_s = end_s - _start_s(task) - queued_s
+        took = times = f"still {task.state}"
+        queued_s, ran_s = (queued_s, rest_s) if task.queued_s is not None else (rest_s, 0.0)
+    start, queued, ran = _LABEL_WIDTH + _start_s(task) * scale, queued_s * scale, ran_s * scale
     told = f"{name}: {task.state or 'no state'}, {times}"
     return element(
         "g",
@@ -115,8 +126,13 @@ def _task_row(task: TaskResult, y: float, scale: float) -> Markup:
         element(
             "rect", x=start + queued, y=y + 4, width=max(ran, 1.5), height=16, rx=2, class_=_state_class(task)
         ),
-        element("text", format.seconds(task.duration_s), x=start + queued + ran + 6, y=y + 16, class_="took"),
+        element("text", took, x=start + queued + ran + 6, y=y + 16, class_="took"),
     )
+
+
+def _is_open(task: TaskResult) -> bool:
+    """Whether the task had not ended when the run did."""
+    return task.state in _OPEN_STATES and (task.duration_s is None or task.state == "running")
 
 
 def _state_class(task: TaskResult) -> str:

@@ -305,7 +305,9 @@ class Running:
         yield
 
 
-def followed(running: Running, timeout_s: float = 600.0) -> tuple[RunOutcome, list[str], list[float], float]:
+def followed(
+    running: Running, timeout_s: float = 600.0, retries: int | None = None
+) -> tuple[RunOutcome, list[str], list[float], float]:
     """The outcome, the states that were told, when a task was deferred, and the seconds it took."""
     clock, told, deferred = Clock(), list[str](), list[float]()
     outcome = follow(
@@ -314,6 +316,7 @@ def followed(running: Running, timeout_s: float = 600.0) -> tuple[RunOutcome, li
         "good",
         "harness-1",
         timeout_s=timeout_s,
+        retries=retries,
         on_task=lambda task, pod: told.append(
             f"{task.label}/{task.try_number} {task.state} {pod.name if pod else '-'}"
         ),
@@ -322,6 +325,27 @@ def followed(running: Running, timeout_s: float = 600.0) -> tuple[RunOutcome, li
         sleep=clock.sleep,
     )
     return outcome, told, deferred, clock.now_s - 1000.0
+
+
+@pytest.mark.parametrize(("retries", "ended_s"), [(0, 0.5), (1, 1.5), (2, None), (None, None)])
+def test_a_task_is_tried_as_often_as_the_test_says(retries: int | None, ended_s: float | None) -> None:
+    frames = [
+        ("running", [task("fit", "running", max_tries=2)], []),
+        ("running", [task("fit", "up_for_retry", max_tries=2)], []),
+        ("running", [task("fit", "running", try_number=2, max_tries=2)], []),
+        ("running", [task("fit", "up_for_retry", try_number=2, max_tries=2)], []),
+        ("failed", [task("fit", "failed", try_number=3, max_tries=2)], []),
+    ]
+    outcome, _, _, seconds = followed(Running(frames), retries=retries)
+    if ended_s is None:
+        assert outcome.error is None
+        assert outcome.run.state == "failed"
+        return
+    assert outcome.error is not None
+    assert (outcome.error.cause, outcome.error.task_id) == (CauseCode.TASK_FAILED, "fit")
+    more = "2 more tries" if retries == 0 else "one more try"
+    assert outcome.error.message == f"`retries` of the test leaves out {more}"
+    assert seconds == ended_s
 
 
 def test_tells_each_state_of_each_try_once() -> None:

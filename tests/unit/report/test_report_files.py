@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from harness.report.files import junit, markdown
 from harness.report.html import page as html
+from harness.report.html import plots
 from harness.report.model import GateResult, Result, TaskResult
 from harness.verdict.metrics import judge
 
@@ -260,3 +261,46 @@ class TestHtml:
         text = html.render(Result.of((samples.version("HEAD", "0" * 40, test, phases={}),)))
         assert 'class="timeline"' not in text
         assert 'class="phases"' not in text
+
+
+class TestWhatStillRan:
+    @staticmethod
+    def bars(*tasks: TaskResult, run_s: float | None = None) -> list[tuple[float, float]]:
+        """Where each task's bars begin and end, as shares of the axis."""
+        plot = plots.timeline(tasks, run_s)
+        assert plot is not None
+        found = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', plot)
+        return [((float(x) - 190) / 660, (float(x) + float(width) - 190) / 660) for x, width in found]
+
+    def test_a_task_that_still_ran_is_drawn_to_the_end(self) -> None:
+        done = TaskResult(task_id="a", state="success", offset_s=0.0, queued_s=2.0, duration_s=8.0)
+        runs = TaskResult(task_id="b", state="running", offset_s=10.0, queued_s=10.0)
+        waits = TaskResult(task_id="c", state="queued", offset_s=50.0)
+        (_, _, queued, ran, still_queued, none) = self.bars(done, runs, waits, run_s=100.0)
+        assert queued == pytest.approx((0.1, 0.2))
+        assert ran == pytest.approx((0.2, 1.0))
+        assert still_queued == pytest.approx((0.5, 1.0))
+        assert none[1] - none[0] < 0.01
+
+    def test_what_has_ended_needs_no_end_of_the_run(self) -> None:
+        done = TaskResult(task_id="a", state="success", offset_s=0.0, queued_s=2.0, duration_s=8.0)
+        assert self.bars(done, run_s=100.0)[1] == pytest.approx((0.2, 1.0))
+
+    def test_it_says_so(self) -> None:
+        plot = plots.timeline([TaskResult(task_id="b", state="running", queued_s=1.0)], 9.0)
+        assert plot is not None
+        assert "still running" in plot
+
+
+def test_verdict_cause_and_metrics_come_before_what_the_version_is_and_digests_are_folded() -> None:
+    text = html.render(samples.gate_failed())
+    sections = [
+        part for part in re.findall(r"<section>.*?</section>", text, re.DOTALL) if "<h4>metrics" in part
+    ]
+    assert any('class="cause"' in part for part in sections)
+    for part in sections:
+        before, _, after = part.partition("<dt>commit")
+        assert "<h4>metrics" in before
+        assert 'class="cause"' not in after
+    shown = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert "sha256:" not in shown.partition("made and run with")[0]

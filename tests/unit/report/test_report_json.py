@@ -194,3 +194,21 @@ class TestVerdictAndExitCode:
     def test_a_verdict_without_a_cause_still_fails(self, verdict, exit_code):
         test = TestResult(name="a", dag_id="a", verdict=verdict)
         assert Result.of((samples.version("HEAD", "0" * 40, test),)).exit_code == exit_code
+
+
+class TestEvidence:
+    def test_a_screen_of_it_at_most(self) -> None:
+        lines = [f"line {number}" for number in range(100)]
+        for evidence in (tuple(lines), ("\n".join(lines),)):
+            cause = Cause(code="task_failed", message="no", evidence=evidence)
+            assert len(cause.evidence) == 20
+            assert cause.evidence[0] == "line 0"
+            assert cause.evidence[8] == "… 81 lines left out"
+            assert cause.evidence[-1] == "line 99"
+
+    def test_short_evidence_is_as_it_was(self) -> None:
+        assert Cause(code="task_failed", message="no", evidence=("a\nb", "c")).evidence == ("a\nb", "c")
+
+    def test_each_violation_of_a_configuration_counts(self) -> None:
+        lines = tuple(map(str, range(50)))
+        assert Cause(code="config_invalid", message="no", evidence=lines).evidence == lines
