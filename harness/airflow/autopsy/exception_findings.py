@@ -10,6 +10,7 @@ from harness.airflow.autopsy.exception_hints import (
     file_said_missing,
     hand_over,
     hint_for,
+    in_working_directory,
     may_be_handed_over,
     missing_file,
     not_a_metric,
@@ -129,7 +130,7 @@ def from_exception(
     elif has_earlier:
         lost = next((path for entry in everything if (path := missing_file(entry))), None)
         if lost is None and (lost := file_said_missing(said)):
-            hint = hand_over(lost, code_root)
+            hint = hand_over(in_working_directory(lost, code_root), code_root)
         if lost is not None and may_be_handed_over(lost):
             because += (
                 f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"

@@ -119,10 +119,16 @@ def hand_over(path: str, code_root: str) -> str:
     )
 
 
+def in_working_directory(path: str, code_root: str) -> str:
+    """The absolute path of one that a task named: it works in the folder that holds the code."""
+    return posixpath.normpath(posixpath.join(code_root, path))
+
+
 def hint_for(raised: Raised, code_root: str) -> str:
     """What to do about it; empty where nothing is known. `code_root`: where the user's code lies in the image."""
     refused = _NOT_WRITABLE.search(raised.message)
     path = missing_file(raised) or (refused["path"] if refused else None)
+    path = in_working_directory(path, code_root) if path else None
     if path and (not refused or PurePosixPath(path).is_relative_to(code_root)):
         return hand_over(path, code_root)
     if program := missing_program(raised):

@@ -140,6 +140,16 @@ def test_mapped_tasks_have_their_index() -> None:
         ),
         (
             "FileNotFoundError",
+            "[Errno 2] No such file or directory: 'dags/data/model.pkl'",
+            '`shared = ["dags/data"]` under [image]',
+        ),
+        (
+            "PermissionError",
+            "[Errno 13] Permission denied: './dags/data/../data/model.pkl'",
+            '`shared = ["dags/data"]` under [image]',
+        ),
+        (
+            "FileNotFoundError",
             "[Errno 2] No such file or directory: '/tmp/model.pkl'",
             "$HARNESS_ARTIFACTS_URL",
         ),
