@@ -69,6 +69,12 @@ class LogKeeper:
                 file.write(line + "\n")
 
 
+def keep_component_log(folder: Path, component: str, pod: str, text: str) -> None:
+    """Keep what a container of Airflow's own said, `text` without secrets, beside the logs of tasks."""
+    path = folder / (_BETWEEN.join((component, "1", pod)) + _SUFFIX)
+    path.write_text(text, encoding="utf-8", errors="replace")
+
+
 @dataclass(frozen=True)
 class KeptLog:
     """One pod's log as a file. `task` is the task's id, `label` with the index of a mapped one."""

@@ -124,18 +124,26 @@ def logs(running: RunningCluster, version: Version, *, task: str = "") -> Iterat
     for item in running.api.list(
         path, labelSelector="app.kubernetes.io/component in (control-plane,triggerer,mlflow)"
     ):
+        pod_name = item["metadata"]["name"]
+        statuses = item.get("status", {}).get("containerStatuses") or []
+        restarted = {status["name"] for status in statuses if status.get("restartCount")}
         for container in item["spec"]["containers"]:
-            pod_name = item["metadata"]["name"]
-            text = _text(running, version.namespace, pod_name, container["name"], redactor)
-            yield Log(f"{container['name']} ({pod_name})", text)
+            name = container["name"]
+            if name in restarted:  # why it ended, the one that runs now does not tell
+                text = _text(running, version.namespace, pod_name, name, redactor, previous="true")
+                yield Log(f"{name} ({pod_name}, before it was started again)", text)
+            text = _text(running, version.namespace, pod_name, name, redactor)
+            yield Log(f"{name} ({pod_name})", text)
 
 
 def _label(pod: Pod) -> str:
     return pod.task_id if pod.map_index < 0 else f"{pod.task_id}[{pod.map_index}]"
 
 
-def _text(running: RunningCluster, namespace: str, pod: str, container: str, redactor: Redactor) -> str:
-    text = running.api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", container=container)
+def _text(
+    running: RunningCluster, namespace: str, pod: str, container: str, redactor: Redactor, **query: str
+) -> str:
+    text = running.api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", container=container, **query)
     return redactor.known(text or "(nothing was logged)\n")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__, versions
-from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.logs.log_keeper import LogKeeper, keep_component_log
 from harness.airflow.logs.redaction import Redactor, secret_values, secrets_of
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.release import code_environment, release
@@ -133,6 +133,12 @@ class Evidence:
         bundle.add("events.txt", lambda: _events(running, namespace))
         for name, content in _component_logs(running, namespace):
             bundle.add(name, content)
+            place, _, file = name.partition("/")
+            if (
+                place == "airflow" and name in bundle.files
+            ):  # `harness logs` shows it once the version is gone
+                pod, _, component = file.removesuffix(".log").partition(".")
+                keep_component_log(record.logs, component, pod, bundle.files[name])
         bundle.add("manifests.yaml", lambda: running.helm.manifest(release.RELEASE, namespace))
         quotas = _of(namespace, "resourcequotas")
         bundle.add("quota.json", lambda: _json([_bare(item) for item in api.list(quotas)]))

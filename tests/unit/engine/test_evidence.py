@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.airflow.logs.log_keeper import kept_logs
+from harness.airflow.logs.log_keeper import keep_component_log, kept_logs
 from harness.airflow.logs.redaction import Redactor
 from harness.cluster.kind.kernel_log import parse
 from harness.engine import records, repro
@@ -59,6 +59,16 @@ def test_kept_logs_are_found_by_their_names(tmp_path: Path) -> None:
         "group.train", "group.train[2]", "1", "demo-train-x1",
     )  # fmt: skip
     assert found.text == "said\n"
+
+
+def test_what_airflow_itself_said_is_kept_beside_the_tasks(tmp_path: Path) -> None:
+    keep_component_log(tmp_path, "control-plane.previous", "airflow-1-x", "ImportError: no\n")
+    (found,) = kept_logs(tmp_path)
+    assert (found.label, found.pod, found.text) == (
+        "control-plane.previous",
+        "airflow-1-x",
+        "ImportError: no\n",
+    )
 
 
 class TestBundle:
