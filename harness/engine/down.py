@@ -45,6 +45,7 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
         with progress.step(title) as step:
             removed = _emptied(cluster, step) if theirs and cluster is not None else kind.delete(name)
             scratch.sweep(cache.root())
+            scratch.sweep(cache.clients())
             step.done("removed" if removed else "there was none")
     return removed
 

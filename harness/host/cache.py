@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import background
+from harness.host import background, disk, scratch
 
 ROOT_VARIABLE = "HARNESS_CACHE_DIR"
+CLIENTS = "clients"
 LOOK_EVERY_S = 1.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,200}")
 
@@ -46,6 +47,16 @@ def entry(kind: str, key: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a cache entry")
     return root() / kind / key
+
+
+def clients() -> Path:
+    """Where the commands that use the cache are known by a folder each, which goes with them."""
+    return root() / CLIENTS
+
+
+def client() -> AbstractContextManager[object]:
+    """While the block runs, nothing is removed from the cache that anyone has used since it began."""
+    return scratch.folder(disk.folder(clients(), variable=ROOT_VARIABLE))
 
 
 def used(path: Path) -> bool:
@@ -82,7 +93,10 @@ def build(kind: str, key: str, *, on_wait: Callable[[str], None] = lambda _: Non
     if used(target):
         yield None
         return
-    with locked(target, lambda: on_wait(f"the same ({kind}) is being made already: waiting for it")):
+    with (
+        client(),
+        locked(target, lambda: on_wait(f"the same ({kind}) is being made already: waiting for it")),
+    ):
         # Who holds the lock is the only builder: whatever else lies here belongs to a dead one.
         for leftover in target.parent.glob(f".{key}.*.building"):
             remove(leftover)

@@ -6,17 +6,16 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.host import cache, disk, process, scratch
+from harness.host import cache, process, scratch
 
-CLIENTS = "clients"
 DOWNLOADS = "uv"  # uv's own cache, which only uv may change
 LAYERS = "layers"
 _RECORDS = "made-from"
-_NOT_KEPT = frozenset({CLIENTS, DOWNLOADS, "locks", "locking"})
+_NOT_KEPT = frozenset({cache.CLIENTS, DOWNLOADS, "locks", "locking"})
 # What would take minutes to make again: the one that was used last of each is never over a limit.
 _NEWEST_STAYS = frozenset({"go", "node-image", "programs", "release", "rootfs"})
 DOWNLOADS_SHARE = 3  # downloads only spare a new lock the network: they go first beyond a third of the limit
@@ -37,11 +36,6 @@ class Item:
         """What it is one of: of each the newest is worth most."""
         name = re.sub(r"-[0-9a-f]{12,}$", "", self.path.name) if "-" in self.path.name else ""
         return self.kind, name
-
-
-def client() -> AbstractContextManager[object]:
-    """While the block runs, nothing is removed from the cache that anyone has used since it began."""
-    return scratch.folder(disk.folder(cache.root() / CLIENTS, variable=cache.ROOT_VARIABLE))
 
 
 def items() -> tuple[Item, ...]:
@@ -99,7 +93,7 @@ def prune(limit_bytes: int, *, before: float | None = None) -> tuple[Item, ...]:
 
 def in_use_since() -> float:
     """When the longest of the clients that live began; now, where none does."""
-    clients = cache.root() / CLIENTS
+    clients = cache.clients()
     scratch.sweep(clients)
     began = [time.time()]
     for folder in clients.glob(f"{scratch.PREFIX}*"):

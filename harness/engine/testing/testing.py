@@ -17,7 +17,7 @@ from harness.engine.testing.version_test import VersionTest
 from harness.engine.version import environment
 from harness.errors import HarnessError
 from harness.hints import for_cluster
-from harness.host import cache_limit, disk, limits, process
+from harness.host import cache, disk, limits, process
 from harness.progress import Labelled, Progress
 from harness.report.model import Cause, Result, VersionResult
 
@@ -59,7 +59,7 @@ def _tested(
         try:
             place.check_name(request.cluster)
             limits.check()
-            opened.enter_context(cache_limit.client())
+            opened.enter_context(cache.client())
             with disk.explained(), progress.waiting("reading the commits"):
                 made, refused = plans(start, request, opened, progress)
             if refused:

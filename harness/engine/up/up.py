@@ -18,7 +18,7 @@ from harness.engine.lifetime import remove_expired
 from harness.engine.testing.deployment import release_of, stand_by, stands_by
 from harness.engine.up import clusters
 from harness.engine.up.clusters import Existing, Kind
-from harness.host import cache_limit, limits, process
+from harness.host import cache, limits, process
 from harness.host.sources.choice import Sources
 from harness.image.build import Foundation, build_foundation, check
 from harness.image.node import load_on
@@ -41,7 +41,7 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     project = projects.find(start)
     with locked(name, progress), ExitStack() as opened:
         opened.callback(place.remove_empty_folders, name)  # one that failed early leaves nothing
-        opened.enter_context(cache_limit.client())
+        opened.enter_context(cache.client())
         cluster = clusters.find(name, progress)  # what is wrong with Docker is said first
         asked = None
         if project is not None:

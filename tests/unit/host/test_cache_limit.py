@@ -96,15 +96,15 @@ class TestPrune:
 
     def test_what_a_client_uses_stays_whatever_the_limit(self) -> None:
         path = made("dependencies", "a")
-        with cache_limit.client():
+        with cache.client():
             assert cache.used(path)
             assert cache_limit.prune(0) == ()
         assert [each.path for each in cache_limit.prune(0)] == [path]
 
     def test_a_client_that_was_killed_holds_nothing(self, root: Path) -> None:
         path = made("dependencies", "a")
-        (root / cache_limit.CLIENTS / ".scratch-dead").mkdir(parents=True)
-        os.utime(root / cache_limit.CLIENTS / ".scratch-dead", (50.0, 50.0))
+        (root / cache.CLIENTS / ".scratch-dead").mkdir(parents=True)
+        os.utime(root / cache.CLIENTS / ".scratch-dead", (50.0, 50.0))
         assert [each.path for each in cache_limit.prune(0)] == [path]
 
     def test_what_is_used_while_it_is_chosen_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ class TestPrune:
             return doomed
 
         monkeypatch.setattr(cache_limit, "chosen", then_used)
-        with cache_limit.client():
+        with cache.client():
             assert cache_limit.prune(0) == ()
         assert path.exists()
 
@@ -126,7 +126,7 @@ class TestPrune:
         errors: list[str] = []
 
         def use() -> None:
-            with cache_limit.client():
+            with cache.client():
                 held = [path for path in paths if cache.used(path)]
                 time.sleep(0.05)
                 errors.extend(str(path) for path in held if not path.exists())
