@@ -127,7 +127,7 @@ def _logged_in(parts: _Parts) -> LoggedIn:
     from oauthlib.oauth2 import OAuth2Error
 
     plugin = parts.user.get("exec")
-    user = _by_plugin(parts) if plugin else parts.user
+    user = _with_token(parts, _by_plugin(parts) if plugin else parts.user)
     provider = (user.get("auth-provider") or {}).get("config")
     if provider is not None and not any(key.startswith("idp-certificate-authority") for key in provider):
         # Without one the client would ask the identity provider without a look at its certificate.
@@ -171,6 +171,23 @@ def _logged_in(parts: _Parts) -> LoggedIn:
     if provider is not None and not found.headers():
         raise parts.failed("its identity provider gave no token")
     return found
+
+
+def _with_token(parts: _Parts, user: dict[str, Any]) -> dict[str, Any]:
+    """The user with the token as it is now: what is in a file may have been replaced since, and ends with a line."""
+    file = user.get("tokenFile")
+    try:
+        token = Path(str(file)).read_text(encoding="utf-8") if file else str(user.get("token") or "")
+    except (OSError, ValueError) as error:
+        raise parts.failed(
+            f"its token file can't be read: {error}", hint=f"ls -l {shlex.quote(str(file))}"
+        ) from error
+    token = token.strip()
+    if not token:
+        return user
+    if not (token.isascii() and token.isprintable()) or " " in token:  # no word of it: it is a secret
+        raise parts.failed("its token has characters that no token has")
+    return {**user, "token": token}
 
 
 def _by_plugin(parts: _Parts) -> dict[str, Any]:

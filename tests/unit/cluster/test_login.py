@@ -77,6 +77,25 @@ def test_a_token(tmp_path: Path) -> None:
     assert not found.may_be_renewed
 
 
+def test_a_token_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("first\n")
+    user = {"token": "of-long-ago", "tokenFile": str(tmp_path / "token")}
+    found = Login(written(tmp_path, user))
+    assert found.current().headers() == {"authorization": "Bearer first"}
+    (tmp_path / "token").write_text("second\n")
+    assert found.may_be_renewed
+    assert found.renewed(found.current()).headers() == {"authorization": "Bearer second"}
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a b", "\x00", "ü-token", "a\tb"])
+def test_a_token_that_is_none_is_refused_and_not_told(tmp_path: Path, text: str) -> None:
+    assert text not in failure(written(tmp_path, {"token": text})).message
+
+
+def test_a_token_file_that_is_gone(tmp_path: Path) -> None:
+    assert "can't be read" in failure(written(tmp_path, {"tokenFile": str(tmp_path / "none")})).message
+
+
 def test_certificates_are_files_that_only_their_owner_reads(tmp_path: Path) -> None:
     data = base64.b64encode(b"key").decode()
     user = {"client-certificate-data": data, "client-key-data": data}
