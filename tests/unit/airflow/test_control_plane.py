@@ -126,8 +126,17 @@ class TestWaiting:
 
     def test_not_for_what_crashes(self, clock: Clock) -> None:
         api = Kubernetes({("GET", PODS): pod(container(waiting={"reason": "CrashLoopBackOff"}))})
-        api.logs[f"{PODS}/airflow-0/log#airflow"] = "starting\nImportError: plugin"
-        with pytest.raises(HarnessError, match="airflow does not start: ImportError: plugin") as caught:
+        api.logs[f"{PODS}/airflow-0/log#airflow"] = "starting\nOSError: no room"
+        with pytest.raises(HarnessError, match="airflow does not start: OSError: no room") as caught:
             self.wait(api)
         assert caught.value.cause is CauseCode.DEPLOY_FAILED
-        assert caught.value.evidence == ("starting", "ImportError: plugin")
+        assert caught.value.evidence == ("starting", "OSError: no room")
+
+    def test_not_for_what_its_packages_crash(self, clock: Clock) -> None:
+        api = Kubernetes({("GET", PODS): pod(container(waiting={"reason": "CrashLoopBackOff"}))})
+        api.logs[f"{PODS}/airflow-0/log#airflow"] = "starting\nImportError: no name 'x' in pydantic"
+        with pytest.raises(
+            HarnessError, match="can't run with the packages of the lock: ImportError"
+        ) as caught:
+            self.wait(api)
+        assert caught.value.cause is CauseCode.DEPENDENCIES_INCOMPATIBLE

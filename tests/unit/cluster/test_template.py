@@ -98,13 +98,23 @@ def test_made_by_a_pod_of_the_image(clock: Clock) -> None:
 @pytest.mark.parametrize("last", ["Failed", None])
 def test_a_migration_that_fails(clock: Clock, last: str | None) -> None:
     api, server = Kubernetes({("GET", POD): phase(last)} if last else {}), Server()
-    api.logs[f"{POD}/log"] = "starting\nImportError: no airflow"
-    with pytest.raises(HarnessError, match=rf"\({last or 'gone'}\): ImportError: no airflow") as caught:
+    api.logs[f"{POD}/log"] = "starting\nOSError: no room"
+    with pytest.raises(HarnessError, match=rf"\({last or 'gone'}\): OSError: no room") as caught:
         ensure(api, server)
     assert caught.value.cause is CauseCode.DATABASE_FAILED
-    assert caught.value.evidence == ("starting", "ImportError: no airflow")
+    assert caught.value.evidence == ("starting", "OSError: no room")
     assert server.done == ["begin"]
     assert [each.path for each in api.asked("DELETE")] == [POD, SECRET]  # the next one may try
+
+
+def test_a_migration_that_its_packages_break(clock: Clock) -> None:
+    api = Kubernetes({("GET", POD): phase("Failed")})
+    api.logs[f"{POD}/log"] = "starting\nTypeError: structlog's processors take four arguments"
+    with pytest.raises(
+        HarnessError, match="airflow db migrate can't run with the packages of the lock"
+    ) as caught:
+        ensure(api, Server())
+    assert caught.value.cause is CauseCode.DEPENDENCIES_INCOMPATIBLE
 
 
 def test_a_migration_that_hangs(clock: Clock) -> None:
