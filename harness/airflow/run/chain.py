@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from harness.airflow.rest.api import AirflowApi
+from harness.airflow.rest.dependencies import Dependencies
 from harness.airflow.rest.models import DagRun, TaskInstance
 from harness.errors import HarnessError
 
@@ -31,6 +32,7 @@ class Chain:
         self._api = api
         self._dag_id = dag_id
         self._clock = clock
+        self._dependencies = Dependencies()
         self._paused: set[str] = set()
         self._known: set[tuple[str, str]] = set()  # runs of earlier tests
         self._runs: dict[tuple[str, str], DagRun] = {}
@@ -46,7 +48,8 @@ class Chain:
         """Let those run that the tested DAG leads to, and no other."""
         dags = self._api.dags()
         if self.follow:
-            reached = self._api.dependencies().reached_from(self._dag_id)
+            self._dependencies = self._api.dependencies()
+            reached = self._dependencies.reached_from(self._dag_id)
             self.reached = reached & {dag.dag_id for dag in dags} - {self._dag_id}
         self._known = {run.key for run in self._api.dag_runs()}
         for dag in dags:
@@ -77,8 +80,18 @@ class Chain:
             if run.dag_id not in self._paused or run.ended:
                 continue
             if self.follow or (since_s >= WAITED_FOR_S and any(map(_may_wait, tasks))):
-                self._api.pause(run.dag_id, paused=False)
-                self._paused.discard(run.dag_id)
+                self._let_run(run.dag_id)
+
+    def _let_run(self, dag_id: str) -> None:
+        """A DAG that nobody knew of, since a task computed its id; what it leads to is ready before it begins."""
+        if self.follow:
+            further = (self._dependencies.reached_from(dag_id) & self._paused) - {dag_id}
+            self.reached |= further
+            for each in sorted(further):
+                self._api.pause(each, paused=False)
+            self._paused -= further
+        self._api.pause(dag_id, paused=False)
+        self._paused.discard(dag_id)
 
     def is_pending(self) -> bool:
         """Whether assets are about to trigger a run that is not there yet."""

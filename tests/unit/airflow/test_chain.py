@@ -148,6 +148,18 @@ def test_a_dag_whose_id_a_task_computed_runs_once_it_has_a_run() -> None:
     assert [each.dag_id for each in found.runs] == ["stranger"]
 
 
+def test_what_such_a_dag_leads_to_is_ready_before_it_begins() -> None:
+    airflow = Airflow()
+    found, _ = chain(airflow)
+    found.open()
+    airflow.asked.clear()
+    found._dependencies = Dependencies.of(edges(("dag:stranger", "asset:9"), ("asset:9", "dag:watcher")))
+    airflow.runs = [run("stranger", "queued")]
+    found.look(("root", "root-1"), ())
+    assert airflow.asked == [("unpause", "watcher"), ("unpause", "stranger")]
+    assert "watcher" in found.reached
+
+
 def test_runs_of_earlier_tests_do_not_count() -> None:
     airflow = Airflow(runs=[run("left", "success")])
     found, _ = chain(airflow)
