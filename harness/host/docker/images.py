@@ -35,20 +35,21 @@ def listed() -> tuple[DockerImage, ...]:
     if not names:
         return ()
     containers = _lines("docker", "ps", "--all", "--quiet")
-    used = set(_lines("docker", "inspect", "--format", "{{.Image}}", *containers)) if containers else set()
-    inspected = [
-        (name, *json.loads(line))
-        for name, line in zip(
-            names,
-            _lines(
-                "docker", "image", "inspect", "--format", "[{{json .Id}},{{.Size}},{{json .Created}}]", *names
-            ),
-            strict=False,
-        )
-    ]
+    # What went meanwhile, others work with Docker too, is left out.
+    used = (
+        set(_lines("docker", "inspect", "--format", "{{.Image}}", *containers, check=False))
+        if containers
+        else set()
+    )
+    told = "[{{json .Id}},{{.Size}},{{json .Created}},{{json .RepoTags}}]"
     found = [
         DockerImage(name, int(size), datetime.fromisoformat(created).timestamp(), identity in used)
-        for name, identity, size, created in inspected
+        for identity, size, created, tags in map(
+            json.loads,
+            dict.fromkeys(_lines("docker", "image", "inspect", "--format", told, *names, check=False)),
+        )
+        for name in tags
+        if name in names
     ]
     newest: set[str] = set()
     result = []
@@ -67,6 +68,8 @@ def remove(images: tuple[DockerImage, ...]) -> None:
         )
 
 
-def _lines(*argv: str) -> list[str]:
-    done = process.run(argv, cause=CauseCode.DOCKER_MISSING, hint="harness doctor --fix", timeout_s=ASKING_S)
+def _lines(*argv: str, check: bool = True) -> list[str]:
+    done = process.run(
+        argv, cause=CauseCode.DOCKER_MISSING, hint="harness doctor --fix", timeout_s=ASKING_S, check=check
+    )
     return [line for line in done.stdout.splitlines() if line.strip()]
