@@ -11,6 +11,7 @@ DEFAULT_CLUSTER = "harness"
 CONTEXT_MARK = "@"  # before the context of a cluster that isn't ours
 COMMANDS = (
     "diff",
+    "noise",
     "down",
     "gc",
     "logs",

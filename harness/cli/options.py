@@ -21,6 +21,7 @@ class Keep(StrEnum):
     ALWAYS = "always"
 
 
+MOST_REPEAT = 100
 ClusterName = Annotated[
     str,
     typer.Option(
@@ -54,8 +55,22 @@ KeptFor = Annotated[
     ),
 ]
 Repeat = Annotated[
+    str,
+    typer.Option(
+        "--repeat",
+        metavar="N|auto",
+        help="Run each N times, each with its own seed; auto: compare until there is an answer.",
+    ),
+]
+MaxRepeat = Annotated[
     int,
-    typer.Option("--repeat", min=1, max=100, metavar="N", help="Run each N times, each with its own seed."),
+    typer.Option(
+        "--max-repeat",
+        min=1,
+        max=MOST_REPEAT,
+        metavar="N",
+        help="With --repeat auto: the most pairs of runs.",
+    ),
 ]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Measure again what was measured before for a comparison.")
@@ -74,6 +89,21 @@ BundleFolder = Annotated[
     Path | None,
     typer.Option("--bundle", metavar="DIR", help="Where to write the bundle of a version that fails."),
 ]
+
+
+def repeat_of(value: str) -> int | None:
+    """How often each runs; None for `auto`. Raises HarnessError(USAGE) for anything else."""
+    from harness.errors import CauseCode, HarnessError
+
+    if value == "auto":
+        return None
+    if value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_REPEAT:
+        return int(value)
+    raise HarnessError(
+        CauseCode.USAGE,
+        f"--repeat {value}: expected auto or a number from 1 to {MOST_REPEAT}",
+        hint="--repeat auto",
+    )
 
 
 def here() -> Path:

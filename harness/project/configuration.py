@@ -40,6 +40,7 @@ from harness.project.values import (
 FILE_NAMES = ("harness.toml", "pyproject.toml")
 LOCK_FILE = "harness.lock"  # what `harness lock` makes of requirements that are no lock themselves
 DEFAULT_TIMEOUT_S = 600.0
+DEFAULT_COMPARISON_S = 1200.0
 RETURN_VALUE = "return_value"  # what Airflow calls the XCom with a task's return value
 SHOWN = 50
 _BYTE_ORDER_MARK = "\ufeff"  # some editors of Windows begin every file with it
@@ -143,7 +144,11 @@ class Gate(Settings):
 
 
 class TestSettings(Settings):
-    """[tests.NAME]: one DAG run and what its metrics must satisfy."""
+    """[tests.NAME]: one DAG run and what its metrics must satisfy.
+
+    `seed`: the key of `conf` that each run of a comparison gets another number for. `undecided`: what a comparison is
+    that ends without an answer, after `max_comparison_time` (seconds) or the most pairs.
+    """
 
     __test__ = False  # not a pytest class
     model_config = ConfigDict(json_schema_extra={"dependentRequired": {"gates": ["metrics"]}})
@@ -151,11 +156,14 @@ class TestSettings(Settings):
     dag: Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[\w.-]+$")]
     conf: Annotated[dict[str, Any], AfterValidator(json_object)] = Field(default_factory=dict)
     logical_date: Moment | None = None
+    seed: Annotated[str, Field(min_length=1, max_length=250)] = "seed"
     timeout: Duration = DEFAULT_TIMEOUT_S
     retries: Annotated[int, Field(ge=0)] | None = None
     follow: bool = True
     metrics: MetricsSource | None = None
     skip: TaskPatterns = ()
+    undecided: Literal["pass", "fail"] = "pass"
+    max_comparison_time: Duration = DEFAULT_COMPARISON_S
     gates: dict[str, Gate] = Field(default_factory=dict)
 
     def skips(self, task_id: str) -> bool:

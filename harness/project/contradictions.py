@@ -28,7 +28,7 @@ GATE_SCHEMA: dict[str, Any] = {
 def contradictions(data: object) -> list[ErrorDetails]:
     """Those of a whole configuration, each with its place, in the form of pydantic's own."""
     tests = _tables(data.get("tests") if isinstance(data, Mapping) else None)
-    return [*_gates(tests), *_skipped_metrics(tests), *_same_runs(tests)]
+    return [*_gates(tests), *_skipped_metrics(tests), *_seeds(tests), *_same_runs(tests)]
 
 
 def gate_contradictions(gate: Mapping[str, Any]) -> Iterator[str]:
@@ -65,6 +65,19 @@ def _skipped_metrics(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDe
             yield _detail(
                 ("tests", name, "skip"), f"the metrics come from task {task}, which would be skipped"
             )
+
+
+def _seeds(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDetails]:
+    for name, test in tests.items():
+        seed, conf = test.get("seed"), test.get("conf", {})
+        if not isinstance(seed, str) or not isinstance(conf, Mapping):
+            continue
+        if seed not in conf:
+            yield _detail(
+                ("tests", name, "seed"), f"conf has no key {seed!r}: add it, with a whole number", seed
+            )
+        elif isinstance(conf[seed], bool) or not isinstance(conf[seed], int):
+            yield _detail(("tests", name, "conf", seed), "a seed is a whole number", conf[seed])
 
 
 def _same_runs(tests: Mapping[str, Mapping[str, Any]]) -> Iterator[ErrorDetails]:

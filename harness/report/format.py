@@ -260,20 +260,6 @@ def metric_interval(metric: MetricResult) -> str:
     return signed(low) if low == high else f"{signed(low)} to {signed(high)}"
 
 
-def noise(test: TestResult) -> str:
-    """What several runs tell of the changes against the base, or that one run tells nothing; empty without base."""
-    compared = {name: metric for name, metric in test.metrics.items() if metric.base is not None}
-    if not compared:
-        return ""
-    if not test.repetitions:
-        return "one run of each: --repeat 5 tells a change from noise"
-    real = [name for name, metric in compared.items() if metric.within_noise is False]
-    small = [name for name, metric in compared.items() if metric.within_noise]
-    told = [f"more than the noise: {', '.join(real)}"] if real else []
-    told += [f"less than the noise: {', '.join(small)}"] if small else []
-    return f"{plural(len(test.repetitions), 'run')} of each; {'; '.join(told)}"
-
-
 def metric_gate(metric: MetricResult) -> str:
     """The gate as text, with the base's own where it differs."""
     if metric.gate is None:

@@ -9,11 +9,30 @@ from typing import Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from harness.errors import CauseCode, HarnessError, combined_exit_code
+from harness.report.metric_results import GateResult, LearntResult, MetricResult, VerdictName
 from harness.report.provenance import EnvironmentResult, ImageResult, Model
+
+__all__ = [
+    "Cause",
+    "EnvironmentResult",
+    "GateResult",
+    "ImageResult",
+    "LearntResult",
+    "MetricResult",
+    "Model",
+    "Receipt",
+    "ReceiptCheck",
+    "ReceiptVerdict",
+    "Repetition",
+    "Result",
+    "TaskResult",
+    "TestResult",
+    "VerdictName",
+    "VersionResult",
+]
 
 EVIDENCE_LINES = 20
 FIRST_LINES = 8
-VerdictName = Literal["passed", "failed", "error"]
 _EXIT_CODES: dict[VerdictName, int] = {"passed": 0, "failed": 1, "error": 4}
 
 
@@ -60,34 +79,6 @@ class Cause(Model):
     def verdict(self) -> VerdictName:
         """`failed` for the DAG or a gate, `error` for all else."""
         return "failed" if self.exit_code == 1 else "error"
-
-
-class GateResult(Model):
-    """The bounds that a metric was held to, as harness.toml gives them."""
-
-    min: float | None = None
-    max: float | None = None
-    better: Literal["higher", "lower"] | None = None
-    max_regression: float | None = None
-    max_relative_regression: float | None = None
-
-
-class MetricResult(Model):
-    """One number that a run reported, the base version's number if there was one, and the gate's verdict.
-
-    `base_gate`: the base's own gate, where it differs. A verdict of None: there was nothing to judge by. With
-    several runs of each side `value` and `base` are means, and `interval` is where the mean of their differences
-    lies with 95 % confidence; `within_noise`: it holds 0.
-    """
-
-    value: float | None
-    base: float | None = None
-    gate: GateResult | None = None
-    verdict: VerdictName | None = None
-    message: str = ""
-    base_gate: GateResult | None = None
-    interval: tuple[float, float] | None = None
-    within_noise: bool | None = None
 
 
 class TaskResult(Model):
@@ -137,7 +128,8 @@ class TestResult(Model):
 
     With `--repeat` there are several runs: `repetitions` holds the numbers of each, all else is the first one's.
     `kept_at`: when it was measured, where the result is one that the cluster had kept. `parameters`: those that the run
-    logged to MLflow, where its metrics are from there.
+    logged to MLflow, where its metrics are from there. `notes`: what is to be known of how the runs went, such as a
+    path that two of them wrote.
     """
 
     __test__ = False  # not a pytest class
@@ -155,6 +147,7 @@ class TestResult(Model):
     children: tuple[ChildRun, ...] = ()
     repetitions: tuple[Repetition, ...] = ()
     kept_at: str | None = None
+    notes: tuple[str, ...] = ()
     phases: dict[str, float] = Field(default_factory=dict)
     cause: Cause | None = None
 

@@ -7,17 +7,36 @@ from collections.abc import Mapping, Sequence
 
 from harness.project.configuration import Gate, TestSettings
 from harness.report.model import Repetition, TaskResult, TestResult
-from harness.verdict import metrics, noise
+from harness.verdict import answers, metrics
+from harness.verdict.sequential import Spread
 
 Runs = Mapping[str, Sequence[TestResult]]  # of each test, one for each seed, with metrics that nobody judged
 
 
 def seeds(settings: TestSettings, repeat: int) -> tuple[int, ...] | None:
     """The seeds of several runs: the test's own, and those that follow it. None when it has none."""
-    first = settings.conf.get("seed")
+    first = settings.conf.get(settings.seed)
     if not isinstance(first, int) or isinstance(first, bool):
         return None
     return tuple(range(first, first + repeat))
+
+
+def is_compared(settings: TestSettings) -> bool:
+    """Whether a gate of the test asks for a comparison with the base."""
+    return any(
+        gate.max_regression is not None or gate.max_relative_regression is not None
+        for gate in settings.gates.values()
+    )
+
+
+def compared(
+    settings: TestSettings,
+    base: Sequence[TestResult],
+    head: Sequence[TestResult],
+    learnt: Mapping[str, Spread] | None = None,
+) -> answers.Compared:
+    """What the pairs of runs so far answer; all of them must have passed."""
+    return answers.compare(_numbers(base), _numbers(head), settings.gates, learnt)
 
 
 def judged(
@@ -25,25 +44,40 @@ def judged(
     runs: Sequence[TestResult],
     base: Sequence[TestResult] = (),
     base_gates: Mapping[str, Gate] | None = None,
+    *,
+    learnt: Mapping[str, Spread] | None = None,
+    sequential: bool = False,
+    collision: str = "",
 ) -> TestResult:
     """One result of a test's runs, with the verdicts of its gates, against the base's runs where there are any.
 
-    The first run that did not pass is the result. Otherwise metrics are means over the runs, and differences are
-    held against the noise between the pairs of runs.
+    The first run that did not pass is the result. Otherwise metrics are means over the runs, and the pairs of runs
+    answer whether they became worse; `sequential`: pairs after the answer do not count, and one pair is no answer.
+    `collision`: how runs of one version got in each other's way: then only the first of each side counts.
     """
+    if collision:
+        runs, base, sequential = runs[:1], base[:1], False
     failed = next((run for run in runs if run.verdict != "passed"), None)
     if failed is not None:
         return failed
     comparable = base if all(run.verdict == "passed" for run in base) else ()
-    values, base_values = _means(runs), _means(comparable)
-    differences = {}
-    if len(comparable) == len(runs):
-        for name in values.keys() & base_values.keys():
-            difference = noise.paired(_values(comparable, name), _values(runs, name))
-            if difference is not None:
-                differences[name] = difference
+    if sequential and comparable:
+        count = min(len(runs), len(comparable))
+        runs, comparable = runs[:count], comparable[:count]
+    found: Mapping[str, answers.Answered] = {}
+    if len(comparable) == len(runs) and (len(runs) > 1 or sequential):
+        pairs = compared(settings, comparable, runs, learnt)
+        if sequential and pairs.is_decided and pairs.pairs < len(runs):
+            runs, comparable = runs[: pairs.pairs], comparable[: pairs.pairs]
+            pairs = compared(settings, comparable, runs, learnt)
+        found = pairs.metrics
     results = metrics.judge(
-        values, settings.gates, base_values, base_gates=base_gates if base else None, differences=differences
+        _means(runs),
+        settings.gates,
+        _means(comparable),
+        base_gates=base_gates if base else None,
+        answers=found,
+        fail_undecided=settings.undecided == "fail",
     )
     cause = metrics.cause(results)
     first = runs[0]
@@ -51,6 +85,7 @@ def judged(
         "metrics": results,
         "verdict": cause.verdict if cause else "passed",
         "cause": cause,
+        "notes": (collision,) if collision else (),
         "tasks": with_base(first.tasks, comparable[0].tasks if comparable else ()),
     }
     if len(runs) > 1:
@@ -83,6 +118,13 @@ def _means(runs: Sequence[TestResult]) -> dict[str, float]:
         return {}
     common = set.intersection(*(set(run.metrics) for run in runs))
     return {name: math.fsum(_values(runs, name)) / len(runs) for name in runs[0].metrics if name in common}
+
+
+def _numbers(runs: Sequence[TestResult]) -> list[dict[str, float]]:
+    return [
+        {name: metric.value for name, metric in run.metrics.items() if metric.value is not None}
+        for run in runs
+    ]
 
 
 def _values(runs: Sequence[TestResult], name: str) -> list[float]:

@@ -11,7 +11,9 @@ from typing import Any, Literal, Protocol
 from harness.errors import CauseCode, HarnessError
 from harness.report.format import exact, number, plural
 from harness.report.model import Cause, GateResult, MetricResult
-from harness.verdict.noise import Difference
+from harness.verdict import said
+from harness.verdict.answers import Answered
+from harness.verdict.said import first_regression
 
 MAX_METRICS = 1000
 MAX_NAME_LENGTH = 200
@@ -90,31 +92,33 @@ def judge(
     base: Mapping[str, float] | None = None,
     *,
     base_gates: Mapping[str, Gate] | None = None,
-    differences: Mapping[str, Difference] | None = None,
+    answers: Mapping[str, Answered] | None = None,
+    fail_undecided: bool = False,
 ) -> dict[str, MetricResult]:
     """Every metric with its gate's verdict: the gated ones first, in the gates' order.
 
     Bounds are inclusive, and compared as the decimals that people write: 0.95 to 0.94 is a drop of exactly
     0.01. A gated metric that the run did not report has failed. Without a base, or where the base lacks the
     metric, a regression is not judged, and the message says so. `base_gates`: the base's own gates, kept
-    in the result where they differ. `differences`: those of several runs of each side, whose means `metrics` and
-    `base` are: what is less than their noise is no regression.
+    in the result where they differ. `answers`: what the pairs of runs say of which `metrics` and `base` are the
+    means: then that decides, and what they left undecided passes unless `fail_undecided`.
     """
-    base, differences = base or {}, differences or {}
+    base, answers = base or {}, answers or {}
     results: dict[str, MetricResult] = {}
     for name, gate in gates.items():
-        value, base_value, difference = metrics.get(name), base.get(name), differences.get(name)
+        value, base_value, answered = metrics.get(name), base.get(name), answers.get(name)
         failure = _out_of_bounds(name, value, gate)
         bounded = gate.min is not None or gate.max is not None
         compared = gate.max_regression is not None or gate.max_relative_regression is not None
         unjudged = compared and base_value is None
         message = failure
         if compared and not failure and value is not None and base_value is not None:
-            message = _regression(name, value, gate, base_value)
-            if difference is not None and difference.is_noise and message:
-                message = f"{name}: the difference is less than the noise"
+            if answered is None or answered.answer is None:
+                message = failure = _regression(name, value, gate, base_value)
             else:
-                failure = message
+                message = said.sentence(name, answered, gate, value, base_value)
+                if answered.answer == "worse" or (answered.answer == "undecided" and fail_undecided):
+                    failure = message
         elif unjudged and not failure:
             message = f"no base {name} to compare with: max_regression not judged"
         results[name] = MetricResult(
@@ -124,11 +128,11 @@ def judge(
             verdict="failed" if failure else None if unjudged and not bounded else "passed",
             message=message,
             base_gate=_other(gate, base_gates.get(name)) if base_gates is not None else None,
-            **_noise(difference),
+            **said.fields(answered),
         )
     for name, value in metrics.items():
         if name not in results:
-            results[name] = MetricResult(value=value, base=base.get(name), **_noise(differences.get(name)))
+            results[name] = MetricResult(value=value, base=base.get(name), **said.fields(answers.get(name)))
     return results
 
 
@@ -182,20 +186,12 @@ def _regression(name: str, value: float, gate: Gate, base: float) -> str:
     return ""
 
 
-def _noise(difference: Difference | None) -> dict[str, Any]:
-    if difference is None:
-        return {}
-    return {"interval": (difference.low, difference.high), "within_noise": difference.is_noise}
-
-
 def _first_bound(gate: Gate) -> str:
     if gate.min is not None:
         return f"min {exact(gate.min)}"
     if gate.max is not None:
         return f"max {exact(gate.max)}"
-    if gate.max_regression is not None:
-        return f"max_regression {exact(gate.max_regression)}"
-    return f"max_relative_regression {exact(gate.max_relative_regression or 0)}"
+    return first_regression(gate)
 
 
 def _decimal(value: float) -> Decimal:

@@ -1,42 +1,8 @@
-"""Whether a difference between two models is more than noise: paired differences and Student's t. Pure functions."""
+"""Student's t distribution. Pure functions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The mean of paired differences, and the interval that holds the true one with 95 % confidence."""
-
-    mean: float
-    low: float
-    high: float
-    pairs: int
-
-    @property
-    def is_noise(self) -> bool:
-        """Whether 0 is in the interval: the data do not tell the two apart."""
-        return self.low <= 0.0 <= self.high
-
-
-def paired(base: Sequence[float], head: Sequence[float]) -> Difference | None:
-    """Head's values minus the base's, pair by pair; None for fewer than two pairs.
-
-    Pairs share a seed, so what a seed does to both sides cancels out. The interval is mean ± t · s / √n.
-    """
-    differences = [after - before for before, after in zip(base, head, strict=True)]
-    count = len(differences)
-    if count < 2:
-        return None
-    mean = math.fsum(differences) / count
-    variance = math.fsum((each - mean) ** 2 for each in differences) / (count - 1)
-    half = student_t(CONFIDENCE, count - 1) * math.sqrt(variance / count)
-    return Difference(mean, mean - half, mean + half, count)
 
 
 def student_t(confidence: float, degrees: int) -> float:

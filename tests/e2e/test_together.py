@@ -138,4 +138,6 @@ class TestDifference:
         assert low <= 0 <= high
         assert test["metrics"]["accuracy"]["within_noise"]
         assert [each["seed"] for each in test["repetitions"]] == [7, 8, 9]
-        assert "less than the noise: accuracy" in same.done.stdout
+        metric = test["metrics"]["accuracy"]
+        assert (metric["answer"], metric["pairs"]) == ("not_worse", 3)
+        assert "accuracy: not worse in 3 pairs" in same.done.stdout

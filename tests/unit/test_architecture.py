@@ -21,7 +21,8 @@ MOST_MODULES = 12
 LAYERS = (
     ("harness", "harness.errors", "harness.versions", "harness.progress", "harness.hints"),
     # The words of a result, that steps speak.
-    ("harness.report.provenance", "harness.report.model", "harness.report.format"),
+    ("harness.report.provenance", "harness.report.metric_results"),
+    ("harness.report.model", "harness.report.format"),
     ("harness.verdict.noise",),
     ("harness.host",),
     ("harness.host.docker",),

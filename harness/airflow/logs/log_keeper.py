@@ -30,24 +30,26 @@ class LogKeeper:
         self._folder = folder
         self._redactor = redactor
         self._threads: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()  # several runs may be followed at once
 
     def finish(self) -> None:
         """Return when the logs have ended, since their pods have, or after LAST_LINES_S."""
         until = time.monotonic() + LAST_LINES_S
-        for thread in self._threads.values():
+        for thread in list(self._threads.values()):
             thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def see(self, pods: Iterable[Pod]) -> None:
         """Begin to follow those that have started; called again and again with the pods of the run."""
-        for pod in pods:
-            following = self._threads.get(pod.name)
-            broken_off = following is not None and not following.is_alive() and not pod.ended
-            if pod.started_at is not None and not pod.deleted and (following is None or broken_off):
-                thread = threading.Thread(
-                    target=self._follow, args=(pod,), daemon=True, name=f"log {pod.name}"
-                )
-                self._threads[pod.name] = thread
-                thread.start()
+        with self._lock:
+            for pod in pods:
+                following = self._threads.get(pod.name)
+                broken_off = following is not None and not following.is_alive() and not pod.ended
+                if pod.started_at is not None and not pod.deleted and (following is None or broken_off):
+                    thread = threading.Thread(
+                        target=self._follow, args=(pod,), daemon=True, name=f"log {pod.name}"
+                    )
+                    self._threads[pod.name] = thread
+                    thread.start()
 
     def text(self, pod: Pod) -> str:
         """What is kept of a pod's log so far; empty when there is nothing."""

@@ -22,13 +22,21 @@ class Chain:
     """The runs that follow a test's own. In a version every DAG but those that a test needs is paused.
 
     `follow`: all that follow run, and are told. Without it only those run that the tested DAG itself waits for.
+    `beside`: other runs of the tested DAG go at the same time: they do not follow, and the DAG goes on in the end.
     """
 
     def __init__(
-        self, api: AirflowApi, dag_id: str, *, follow: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        api: AirflowApi,
+        dag_id: str,
+        *,
+        follow: bool,
+        beside: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.follow = follow
         self.reached: frozenset[str] = frozenset()
+        self._beside = beside
         self._api = api
         self._dag_id = dag_id
         self._clock = clock
@@ -73,7 +81,8 @@ class Chain:
         """See which runs there are beside the test's `own`, whose tasks are in these states, and let them run."""
         self._looked_s = self._clock()
         for run in self._api.dag_runs():
-            if run.key in self._known or run.key == own:
+            sibling = self._beside and run.dag_id == self._dag_id
+            if run.key in self._known or run.key == own or sibling:
                 continue
             self._runs[run.key] = run
             since_s = self._looked_s - self._seen_s.setdefault(run.key, self._looked_s)
@@ -100,7 +109,8 @@ class Chain:
     def close(self) -> None:
         """Leave nothing that could run beside a later test. What can't be had any more is done without."""
         with suppress(HarnessError):
-            for dag_id in {self._dag_id, *self.reached, *(run.dag_id for run in self._runs.values())}:
+            own = set() if self._beside else {self._dag_id}
+            for dag_id in own | self.reached | {run.dag_id for run in self._runs.values()}:
                 self._api.pause(dag_id, paused=True, deadline_s=CLOSE_S)
             for run in self._api.dag_runs(deadline_s=CLOSE_S) if self._runs else ():
                 if run.key not in self._known and run.dag_id != self._dag_id and not run.ended:

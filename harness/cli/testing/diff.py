@@ -18,9 +18,11 @@ from harness.cli.options import (
     KeepWhen,
     KeptFor,
     MarkdownFile,
+    MaxRepeat,
     NoCache,
     Repeat,
     chosen,
+    repeat_of,
     seconds_of,
 )
 from harness.cli.run import run
@@ -53,7 +55,8 @@ def diff(
             "--test", metavar="NAME", help="Only this test of harness.toml.", autocompletion=completion.tests
         ),
     ] = None,
-    repeat: Repeat = 1,
+    repeat: Repeat = "auto",
+    max_repeat: MaxRepeat = 12,
     no_cache: NoCache = False,
     keep: KeepWhen = Keep.ON_FAILURE,
     ttl: KeptFor = None,
@@ -78,7 +81,8 @@ def diff(
             keep=keep.value,
             cluster=name,
             base=base,
-            repeat=repeat,
+            repeat=repeat_of(repeat),
+            most=max_repeat,
             reuse=not no_cache,
             reuse_head=True,
             kept_s=seconds_of("--ttl", ttl),

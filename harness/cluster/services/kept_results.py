@@ -24,7 +24,14 @@ _TABLE = """
       made_at timestamptz NOT NULL DEFAULT now(),
       document text NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS noise (
+      key text PRIMARY KEY,
+      test text NOT NULL,
+      made_at timestamptz NOT NULL DEFAULT now(),
+      document text NOT NULL
+    );
 """
+NOISE_KEPT = 50  # samples of one test, the latest
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,34 @@ class Results:
             INSERT INTO result (key, document) VALUES {rows}
               ON CONFLICT (key) DO UPDATE SET document = EXCLUDED.document, made_at = now();
             DELETE FROM result WHERE made_at < now() - interval '{KEPT_DAYS} days';
+            """
+        )
+
+    def noise(self, test: str) -> list[str]:
+        """The samples of a test's noise, the latest first. Raises HarnessError(DATABASE_FAILED)."""
+        printed = self._query(
+            f"SELECT json_build_object('document', document) FROM noise WHERE test = '{_key(test)}' "
+            "ORDER BY made_at DESC;"
+        )
+        return [json.loads(line)["document"] for line in printed.splitlines() if line.strip()]
+
+    def keep_noise(self, samples: Mapping[str, tuple[str, str]]) -> None:
+        """Keep samples by their keys, each with its test's key. Raises HarnessError(DATABASE_FAILED)."""
+        if not samples:
+            return
+        rows = ", ".join(
+            f"('{_key(key)}', '{_key(test)}', convert_from(decode('{document.encode().hex()}', 'hex'), 'UTF8'))"
+            for key, (test, document) in samples.items()
+        )
+        self._query(
+            f"""
+            INSERT INTO noise (key, test, document) VALUES {rows}
+              ON CONFLICT (key) DO UPDATE SET document = EXCLUDED.document, made_at = now();
+            DELETE FROM noise WHERE key IN (
+              SELECT key FROM (
+                SELECT key, row_number() OVER (PARTITION BY test ORDER BY made_at DESC) AS place FROM noise
+              ) AS placed WHERE place > {NOISE_KEPT}
+            );
             """
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,15 +23,16 @@ from harness.airflow.run.chain import Chain
 from harness.airflow.run.following import RunOutcome, follow
 from harness.airflow.run.reported import Reported
 from harness.engine.testing.diagnosis import Diagnosis, first_failure
+from harness.engine.testing.pairs.pairs import NoLongerNeededError
 from harness.engine.testing.run_result import children_of, task_phases, tasks_of
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
-from harness.project.commit import Commit
 from harness.project.configuration import MetricsSource, TestSettings
 from harness.report.model import Cause, MetricResult, TestResult
 from harness.verdict import metrics
 
 PARSE_DEADLINE_S = 180.0
+CANCEL_S = 10.0
 # Of all components together; a dag-processor that ends tells of it in hundreds of lines.
 PROCESSOR_LINES = 1000
 STATISTICS_LINES = 2000
@@ -57,25 +59,18 @@ class DagTest:
     has_xcom_backend: bool = False  # of its own, by the image's settings
     execute: Callable[[Sequence[str]], str] = lambda _: ""  # what a program prints in the control plane
     requirements: str = REQUIREMENTS  # the file that people edit for another package
-
-
-def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | None]:
-    """Reads a file of the DAGs folder as it is at the commit; None where there is none."""
-
-    def read(file: str) -> str | None:
-        content = commit.read(f"{dags_folder}/{file}")
-        return None if content is None else content.decode(errors="replace")
-
-    return read
+    parse: bool = True  # False when the DAG was parsed for another run
+    beside: bool = False  # other runs of the same DAG, which go at the same time
 
 
 def run(dag_test: DagTest, progress: Progress) -> TestResult:
-    """Run the DAG and judge it. What goes wrong with the DAG or its environment becomes the result's cause."""
+    """Run the DAG and judge it. What goes wrong is the result's cause. NoLongerNeededError: `sleep` raised it."""
     phases: dict[str, float] = {}
     run_id = f"harness-{secrets.token_hex(4)}"
     begun_s = time.monotonic()
     try:
-        _parse(dag_test, progress, phases)
+        if dag_test.parse:
+            _parse(dag_test, progress, phases)
         dag_test.before_run()
         started_s = time.monotonic()
         outcome = _followed(dag_test, progress, run_id)
@@ -118,7 +113,7 @@ def _begin(dag_test: DagTest, progress: Progress, run_id: str) -> None:
 def _followed(dag_test: DagTest, progress: Progress, run_id: str) -> RunOutcome:
     """Make the run, and wait until it and what it leads to have ended."""
     api, settings = dag_test.api, dag_test.settings
-    chain = Chain(api, settings.dag, follow=settings.follow)
+    chain = Chain(api, settings.dag, follow=settings.follow, beside=dag_test.beside)
     try:
         with progress.waiting(f"letting {settings.dag} run, and what it leads to") as step:
             if settings.follow and api.dependencies().leads_on(settings.dag):
@@ -128,21 +123,27 @@ def _followed(dag_test: DagTest, progress: Progress, run_id: str) -> RunOutcome:
         led_to = f", which leads to {', '.join(sorted(chain.reached))}" if chain.reached else ""
         dag_run = f"DAG run {run_id} of {settings.dag}{led_to}"
         with progress.step(dag_run) as step, dag_test.pods.watched() as pods:
-            outcome = follow(
-                api,
-                pods,
-                settings.dag,
-                run_id,
-                timeout_s=settings.timeout,
-                chain=chain,
-                retries=settings.retries,
-                on_task=lambda task, pod: _tell(dag_test, progress, step, run_id, task, pod),
-                on_pods=lambda found: _look(dag_test, step, found, run_id),
-                on_deferred=lambda: _start_triggerer(dag_test, progress),
-                on_lost=lambda text: _lost(progress, step, text),
-                sleep=dag_test.sleep,
-            )
-            step.done(outcome.run.state)
+            outcome = None
+            with suppress(NoLongerNeededError):
+                outcome = follow(
+                    api,
+                    pods,
+                    settings.dag,
+                    run_id,
+                    timeout_s=settings.timeout,
+                    chain=chain,
+                    retries=settings.retries,
+                    on_task=lambda task, pod: _tell(dag_test, progress, step, run_id, task, pod),
+                    on_pods=lambda found: _look(dag_test, step, found, run_id),
+                    on_deferred=lambda: _start_triggerer(dag_test, progress),
+                    on_lost=lambda text: _lost(progress, step, text),
+                    sleep=dag_test.sleep,
+                )
+            step.done((outcome.run.state or "") if outcome else "no longer needed: cancelled")
+        if outcome is None:
+            with suppress(HarnessError):  # its version goes anyway
+                api.cancel(settings.dag, run_id, deadline_s=CANCEL_S)
+            raise NoLongerNeededError
     finally:
         chain.close()
     return outcome

@@ -24,10 +24,14 @@ FORMAT = 2  # part of every key: raise it when the same inputs give other docume
 
 @dataclass(frozen=True)
 class Wanted:
-    """One run that a plan asks for. `key` stands for everything that its numbers depend on."""
+    """One run that a plan asks for. `key` stands for everything that its numbers depend on.
+
+    `index`: which of the test's runs it is.
+    """
 
     key: str
     test: str
+    index: int
     settings: TestSettings
     date: datetime
 
@@ -42,9 +46,9 @@ def wanted(plan: Plan, image_digest: str, secrets: str | None = None) -> tuple[W
         dates = plan.dates[name]
         chosen = seeds(settings, len(dates)) if len(dates) > 1 else None
         for index, date in enumerate(dates):
-            conf = settings.conf | ({"seed": chosen[index]} if chosen else {})
+            conf = settings.conf | ({settings.seed: chosen[index]} if chosen else {})
             run = settings.model_copy(update={"conf": conf, "gates": {}})
-            found.append(Wanted(key_of(run, image_digest, date, secrets), name, run, date))
+            found.append(Wanted(key_of(run, image_digest, date, secrets), name, index, run, date))
     return tuple(found)
 
 
@@ -87,9 +91,9 @@ def keep(server: Server, results: Mapping[str, TestResult]) -> None:
 
 
 def by_test(runs: Sequence[Wanted], results: Mapping[str, TestResult]) -> Runs:
-    """The results of each test's runs, in the order of its seeds."""
+    """The results of each test's runs, in the order of its seeds, up to the first that was not run."""
     found: dict[str, list[TestResult]] = {}
     for run in runs:
-        if run.key in results:
+        if run.key in results and len(found.get(run.test, ())) == run.index:
             found.setdefault(run.test, []).append(results[run.key])
     return found

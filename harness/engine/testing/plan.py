@@ -23,7 +23,9 @@ from harness.project.project import Project, load
 from harness.project.secrets import Secrets, read
 from harness.project.values import LOGICAL_YEARS
 from harness.report.model import Cause, VersionResult
+from harness.verdict import comparison
 from harness.verdict.comparison import seeds
+from harness.verdict.sequential import MOST_PAIRS
 
 Keep = Literal["never", "on-failure", "always"]
 
@@ -32,7 +34,8 @@ Keep = Literal["never", "on-failure", "always"]
 class Request:
     """What `harness test` or `harness diff` was asked for.
 
-    `base`: the ref to compare with. `reuse`: a base that was measured before is not run again; `reuse_head`:
+    `base`: the ref to compare with. `repeat`: how often each test runs; None for as often as an answer takes, `most`
+    times at most. `reuse`: a base that was measured before is not run again; `reuse_head`:
     nor is the other side. `kept_s`: how long a version lives that stays; None is the usual time. `bundle`: the
     folder for bundles of what failed; `project`: what to test instead of what is configured around the start.
     `stand_by`: an Airflow is started for the next test, also when none stood by for this one; a CI job has no next.
@@ -43,7 +46,8 @@ class Request:
     keep: Keep = "on-failure"
     cluster: str = "harness"
     base: str | None = None
-    repeat: int = 1
+    repeat: int | None = 1
+    most: int = MOST_PAIRS
     reuse: bool = True
     reuse_head: bool = False
     kept_s: float | None = None
@@ -57,7 +61,8 @@ class Plan:
     """One version to be tested. `dates` are the logical dates of each test's runs, one for each seed.
 
     `base` is the plan of the version that it is compared with, `base_gates` what that one's own configuration
-    asks of each test. `secrets` are the asking side's, whatever the commit says.
+    asks of each test. `sequential`: the tests whose runs end with an answer. `secrets` are the asking side's, whatever
+    the commit says.
     """
 
     project: Project
@@ -68,6 +73,7 @@ class Plan:
     reuse: bool = False
     base: Plan | None = None
     base_gates: Mapping[str, Mapping[str, Gate]] = field(default_factory=dict)
+    sequential: frozenset[str] = frozenset()
     secrets: Secrets = field(default_factory=Secrets)
 
     @property
@@ -115,8 +121,9 @@ def plans(
                 continue
         tests = asking.tests(request.names)
         if request.base is None:
-            dates = run_dates(tests, commit.date, request.repeat)
-            seeded = _seeded(tests, request.repeat)
+            counts = dict.fromkeys(tests, request.repeat or 1)
+            dates = run_dates(tests, commit.date, counts)
+            seeded = _seeded(tests, request.repeat or 1)
             made.append(Plan(asking, commit, found, seeded, dates, secrets=secrets))
             continue
         sha = base_of(project, request.base, ref, progress)
@@ -124,8 +131,10 @@ def plans(
         if base_commit is None or base_found.cause is not None:
             refused.append(base_found.model_copy(update={"ref": request.base}))
             continue
-        dates = run_dates(tests, base_commit.date, request.repeat)
-        tests = _seeded(tests, request.repeat)
+        sequential = _sequential(tests, request)
+        counts = {name: request.most if name in sequential else request.repeat or 1 for name in tests}
+        dates = run_dates(tests, base_commit.date, counts)
+        tests = _seeded(tests, request.repeat or 1)
         key = f"{sha} {[(name, each.model_dump_json()) for name, each in tests.items()]}"
         if key not in bases:
             named = base_found.model_copy(update={"ref": request.base})
@@ -144,6 +153,7 @@ def plans(
                 request.reuse and request.reuse_head,
                 bases[key],
                 gates,
+                sequential,
                 secrets,
             )
         )
@@ -163,9 +173,9 @@ def base_of(project: Project, base: str, head: str | None, progress: Progress) -
 
 
 def run_dates(
-    tests: Mapping[str, TestSettings], date: datetime | None, repeat: int = 1
+    tests: Mapping[str, TestSettings], date: datetime | None, counts: Mapping[str, int] | None = None
 ) -> dict[str, tuple[datetime, ...]]:
-    """The logical dates of each test's runs: the test's own, else midnight UTC of `date`.
+    """The logical dates of each test's runs, one each unless `counts` says otherwise: its own, else midnight of `date`.
 
     Airflow takes one run of a DAG per logical date, so further runs of the same DAG are a second later each:
     `ds` stays the same. Raises HarnessError(CONFIG_INVALID) for a test without one when `date` can't be one.
@@ -181,8 +191,11 @@ def run_dates(
     midnight = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     taken = {(settings.dag, settings.logical_date) for settings in tests.values()}
     dates: dict[str, list[datetime]] = {name: [] for name in tests}
-    for index in range(repeat):
+    wanted = counts or dict.fromkeys(tests, 1)
+    for index in range(max(wanted.values(), default=0)):
         for name, settings in tests.items():
+            if index >= wanted[name]:
+                continue
             chosen = settings.logical_date or midnight
             while (index or settings.logical_date is None) and (settings.dag, chosen) in taken:
                 chosen += timedelta(seconds=1)
@@ -191,14 +204,26 @@ def run_dates(
     return {name: tuple(found) for name, found in dates.items()}
 
 
+def _sequential(tests: Mapping[str, TestSettings], request: Request) -> frozenset[str]:
+    """The tests that run until their gates have an answer: those with a seed and something to be compared."""
+    if request.repeat is not None:
+        return frozenset()
+    return frozenset(
+        name
+        for name, settings in tests.items()
+        if comparison.is_compared(settings) and seeds(settings, 1) is not None
+    )
+
+
 def _seeded(tests: Mapping[str, TestSettings], repeat: int) -> dict[str, TestSettings]:
     """The tests, each of which has a seed when there are several runs. Raises HarnessError(CONFIG_INVALID)."""
     for name, settings in tests.items():
         if repeat > 1 and seeds(settings, repeat) is None:
             raise HarnessError(
                 CauseCode.CONFIG_INVALID,
-                f"--repeat gives each run a seed of its own, and test {name} has no whole number `seed` in its conf",
-                hint=f"[tests.{name}] conf = {{ seed = 7 }}, and a DAG that heeds it",
+                f"--repeat gives each run a seed of its own, and test {name} has no whole number "
+                f"`{settings.seed}` in its conf",
+                hint=f"[tests.{name}] conf = {{ {settings.seed} = 7 }}, and a DAG that heeds it",
             )
     return dict(tests)
 

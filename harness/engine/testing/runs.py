@@ -1,8 +1,9 @@
-"""The runs that a version is asked for, one after the other."""
+"""The runs that a version is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.airflow.logs.log_keeper import LogKeeper
@@ -14,12 +15,18 @@ from harness.airflow.run import pools
 from harness.cluster.running_cluster import RunningCluster
 from harness.engine.testing import dag_test
 from harness.engine.testing.measured import Wanted
+from harness.engine.testing.pairs.pairs import Wishes
+from harness.engine.testing.pairs.side_by_side import Pause, SideBySide
 from harness.engine.testing.plan import Plan
+from harness.errors import HarnessError
 from harness.image.lock.of_commit import edited
+from harness.isolation import written
 from harness.progress import Progress
+from harness.project.commit import Commit
 from harness.report.model import TestResult, VersionResult
 
 MLFLOW_DEADLINE_S = 180.0
+DETAILS_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Runs:
     """A version that is ready for its runs.
 
     `settled` returns once DAGs can run, `pause` sleeps, `redact` takes the version's secrets out of what is kept.
+    `side_by_side`: how many runs may go at once; `made` gets their results by their keys.
     """
 
     running: RunningCluster
@@ -38,9 +46,13 @@ class Runs:
     settled: Callable[[], None]
     pause: Callable[[float], None]
     redact: Callable[[str], str]
+    side_by_side: int
+    made: dict[str, TestResult]
 
-    def made(self, wanted: Sequence[Wanted], progress: Progress) -> dict[str, TestResult]:
-        """Their results by their keys; after a test's first failure no more of it is run.
+    def measured(
+        self, wanted: Sequence[Wanted], wishes: Mapping[str, Wishes], progress: Progress
+    ) -> dict[str, TestResult]:
+        """Their results by their keys, of as many as are wanted; after a test's first failure no more of it is run.
 
         Raises HarnessError(API_SERVER_LOST) when the pools can't be made.
         """
@@ -48,16 +60,42 @@ class Runs:
         if self.plan.uses_mlflow:
             self.settled()
             mlflow_server.start(self.running.api, self.pods.namespace)
-        made: dict[str, TestResult] = {}
-        failed: set[str] = set()
-        for each in wanted:
-            if each.test not in failed:
-                found = dag_test.run(self._dag_test(each, progress), progress)
-                parameters = {name: self.redact(value) for name, value in found.parameters.items()}
-                made[each.key] = found.model_copy(update={"parameters": parameters})
-                if made[each.key].verdict != "passed":
-                    failed.add(each.test)
-        return made
+        runs = SideBySide(
+            lambda run, pause, parsed: self._redacted(
+                dag_test.run(self._dag_test(run, progress, pause, parsed), progress)
+            ),
+            self.pause,
+            self._most,
+            lambda: written.changes(self.running.api, self.running.cluster.nodes, self.pods.namespace),
+            self.made,
+        )
+        runs.measure(wanted, wishes)
+        return runs.apart(wanted, wishes)
+
+    def _redacted(self, found: TestResult) -> TestResult:
+        parameters = {name: self.redact(value) for name, value in found.parameters.items()}
+        return found.model_copy(update={"parameters": parameters})
+
+    def _most(self, dag_id: str) -> int:
+        """How many runs of a DAG may go at once.
+
+        One where tasks are skipped, for which the DAG is paused first, where the run leads to runs of other DAGs, and
+        where a file or MLflow holds the metrics: what belongs to which is known from the time at which it went.
+        """
+        alone = any(
+            test.skip or (test.metrics is not None and (test.metrics.file or test.metrics.mlflow))
+            for test in self.plan.tests.values()
+        )
+        if alone or self.side_by_side == 1 or self.airflow.dependencies().leads_on(dag_id):
+            return 1
+        allowed = None
+        with suppress(
+            HarnessError
+        ):  # Airflow fails to tell the details of a DAG whose default_args are no JSON
+            allowed = (self.airflow.find(f"dags/{dag_id}/details", deadline_s=DETAILS_S) or {}).get(
+                "max_active_runs"
+            )
+        return min(self.side_by_side, allowed) if isinstance(allowed, int) else self.side_by_side
 
     def _ready(self, progress: Progress) -> None:
         """Return when DAGs can run, with what they log to."""
@@ -71,7 +109,7 @@ class Runs:
                     on_change=step.update,
                 )
 
-    def _dag_test(self, wanted: Wanted, progress: Progress) -> dag_test.DagTest:
+    def _dag_test(self, wanted: Wanted, progress: Progress, pause: Pause, parsed: bool) -> dag_test.DagTest:
         commit = self.plan.commit
         image = self.plan.project.image_settings(commit)
         return dag_test.DagTest(
@@ -81,8 +119,8 @@ class Runs:
             settings=wanted.settings,
             logical_date=wanted.date,
             dags_folder=image.dags_folder,
-            read_source=dag_test.source_reader(commit, image.dags_folder),
-            sleep=self.pause,
+            read_source=source_reader(commit, image.dags_folder),
+            sleep=pause,
             keeper=self.keeper,
             before_run=lambda: self._ready(progress),
             image=self.found.image.name if self.found.image else "",
@@ -92,8 +130,20 @@ class Runs:
             has_xcom_backend=SETTING in image.env,
             execute=self._execute,
             requirements=edited(commit, image),
+            parse=not parsed,
+            beside=parsed and self._most(wanted.settings.dag) > 1,
         )
 
     def _execute(self, argv: Sequence[str]) -> str:
         """What a program prints in the version's control plane."""
         return control_plane.output(self.running.server, self.running.api, self.pods.namespace, argv)
+
+
+def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | None]:
+    """Reads a file of the DAGs folder as it is at the commit; None where there is none."""
+
+    def read(file: str) -> str | None:
+        content = commit.read(f"{dags_folder}/{file}")
+        return None if content is None else content.decode(errors="replace")
+
+    return read

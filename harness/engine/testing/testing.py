@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,8 +10,11 @@ from harness.cluster import place
 from harness.cluster.existing import port_forward
 from harness.cluster.running_cluster import RunningCluster, attach
 from harness.engine.admission.admission import Admission
+from harness.engine.admission.capacity import capacity
 from harness.engine.disk import keep_limits
 from harness.engine.lifetime import Abandoned, remove_expired
+from harness.engine.noise import known as noise
+from harness.engine.testing.pairs.pairs import Pairs, Side, Wishes, side_by_side
 from harness.engine.testing.plan import Plan, Request, plans
 from harness.engine.testing.version_test import VersionTest
 from harness.engine.version import environment
@@ -20,6 +23,7 @@ from harness.hints import for_cluster
 from harness.host import cache, disk, limits, process
 from harness.progress import Labelled, Progress
 from harness.report.model import Cause, Result, VersionResult
+from harness.verdict import comparison
 
 LABEL_LENGTH = 24
 
@@ -93,6 +97,8 @@ def _all(
             for plan, name in zip(made, names, strict=True)
         ]
         bases = {id(version_test.plan): version_test for version_test in version_tests}
+        with progress.waiting("asking the cluster what is known of the noise"):
+            _pair(version_tests, running)
         try:
             with process.threads(len(version_tests) + 1) as pool:
                 try:
@@ -108,6 +114,8 @@ def _all(
                     for version_test in version_tests:  # all of them first: removing one takes its time
                         version_test.stopped.set()
                     for version_test in version_tests:
+                        version_test.keep_measured()
+                    for version_test in version_tests:
                         version_test.stop()
                     raise
         except BaseException:
@@ -115,6 +123,45 @@ def _all(
                 for version_test in version_tests:
                     version_test.remove(wait=True, on_change=step.update)
             raise
+
+
+def _pair(version_tests: Sequence[VersionTest], running: RunningCluster) -> None:
+    """Tell each version which runs are wanted of it, by those that it is compared with."""
+    pairs: dict[int, dict[str, list[Pairs]]] = {id(each.plan): {} for each in version_tests}
+    processors = capacity(running.api).total.cpu
+    for version_test in version_tests:
+        plan = version_test.plan
+        sides: tuple[Side, ...] = ("base", "head") if plan.base is not None else ("head",)
+        if plan.found.role == "base":
+            continue
+        if plan.base is not None:
+            versions = (plan.base.commit.tag, plan.commit.tag)
+            version_test.learnt = {
+                name: noise.spreads(running.server, settings, versions)
+                for name, settings in plan.tests.items()
+                if comparison.is_compared(settings)
+            }
+        for name, settings in plan.tests.items():
+            found = Pairs(
+                settings,
+                len(plan.dates[name]),
+                sides,
+                sequential=name in plan.sequential,
+                learnt=version_test.learnt.get(name),
+                note=version_test.progress.note,
+            )
+            for each in (plan, plan.base):
+                if each is not None:
+                    pairs[id(each)].setdefault(name, []).append(found)
+    for version_test in version_tests:
+        plan = version_test.plan
+        side: Side = "base" if plan.found.role == "base" else "head"
+        version_test.wishes = {name: Wishes(side, found) for name, found in pairs[id(plan)].items()}
+        version_test.side_by_side = side_by_side(
+            shared=bool(plan.project.image_settings(plan.commit).shared),
+            processors=processors,
+            versions=len(version_tests),
+        )
 
 
 def labels_of(made: list[Plan]) -> list[str]:

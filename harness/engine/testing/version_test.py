@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,10 +15,13 @@ from harness.airflow.rest.api import AirflowApi
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import kept_results
 from harness.engine.admission.admission import Admission, Ticket
+from harness.engine.noise import known as noise
 from harness.engine.testing import measured, memory
 from harness.engine.testing.deployment import Deployment, release_of
 from harness.engine.testing.ending import Ending, Successor, mark
 from harness.engine.testing.evidence import Evidence
+from harness.engine.testing.pairs.pairs import Wishes
+from harness.engine.testing.pairs.side_by_side import needs_runs, tell_kept
 from harness.engine.testing.plan import Plan, Request
 from harness.engine.testing.runs import Runs
 from harness.engine.version import image_result
@@ -31,6 +34,8 @@ from harness.progress import Changed, Progress
 from harness.report import format
 from harness.report.model import Cause, TestResult, VersionResult
 from harness.verdict import comparison
+from harness.verdict.learnt import Sample
+from harness.verdict.sequential import Spread
 
 
 @dataclass
@@ -47,6 +52,9 @@ class VersionTest:
     admission: Admission
     progress: Progress
     runs: Future[comparison.Runs] = field(default_factory=Future)
+    wishes: Mapping[str, Wishes] = field(default_factory=dict)
+    side_by_side: int = 1
+    learnt: Mapping[str, Mapping[str, Spread]] = field(default_factory=dict)
     known: Future[VersionResult] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
@@ -62,6 +70,8 @@ class VersionTest:
         self._evidence = Evidence(self.running, asked, self.progress, self.request.bundle)
         self._ticket: Ticket | None = None
         self._measured_now: dict[str, TestResult] = {}
+        self._made: dict[str, TestResult] = {}
+        self._samples: list[Sample] = []
 
     @property
     def namespace(self) -> str | None:
@@ -86,7 +96,7 @@ class VersionTest:
                 self.deployment,
                 self.progress,
                 self._successor,
-                lambda: measured.keep(self.running.server, self._measured_now),
+                self._keep,
             )
             found = ending.foreseen(judged)
         except BaseException as error:
@@ -104,9 +114,15 @@ class VersionTest:
             self._check_stopped()
             self.found = self.found.model_copy(update={"cause": Cause.of(error)})
         finally:
+            for wishes in self.wishes.values():
+                wishes.end()
             self.runs.set_result(measured_runs)
             self._give_way()
-        judged = self._judged(measured_runs, self._runs_of(base))
+        base_runs = self._runs_of(base)
+        judged = self._judged(measured_runs, base_runs)
+        if self.plan.found.role != "base" and self.found.cause is None:
+            sides = {base.plan.commit.tag: base_runs} if base is not None else {}
+            self._samples = noise.learnt_of(self.plan.tests, sides | {self.plan.commit.tag: measured_runs})
         self._check_stopped()
         found = self.found.model_copy(update={"tests": judged})
         return self._with_evidence(found.with_causes(lambda cause: cause.told(self.redact.known)))
@@ -145,17 +161,17 @@ class VersionTest:
         if self.plan.reuse:
             with self.progress.waiting("asking the cluster what was measured before"):
                 kept = measured.kept(self.running.server, wanted)
-        missing = [each for each in wanted if each.key not in kept]
-        made: dict[str, TestResult] = {}
-        if missing:
+        tell_kept(self.wishes, wanted, kept)
+        made = self._made
+        if needs_runs(self.wishes.values(), self.pause, self.progress):
             with process.threads(3) as executor, self._deployed(foundation, image, executor) as airflow:
                 planting = executor.submit(Canaries.plant, self.running, airflow, self.namespace or "")
                 keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
                 runs = Runs(
                     self.running, airflow, self._pods, self.plan, self.found, keeper,
-                    self.deployment.settled, self.pause, self.redact.known,
+                    self.deployment.settled, self.pause, self.redact.known, self.side_by_side, self._made,
                 )  # fmt: skip
-                made = runs.made(missing, self.progress)
+                made = runs.measured(wanted, self.wishes, self.progress)
                 try:
                     if not any(run.cause and run.cause.code in UNREACHABLE for run in made.values()):
                         self._check_isolation(planting, list(made.values()))
@@ -228,6 +244,14 @@ class VersionTest:
             with suppress(HarnessError):  # it expires
                 self._ticket.release()
 
+    def _keep(self) -> None:
+        measured.keep(self.running.server, self._measured_now)
+        noise.keep_quietly(self.running.server, self._samples)
+
+    def keep_measured(self) -> None:
+        """Keep what was measured so far, for a comparison that is ended before its end."""
+        measured.keep(self.running.server, dict(self._made))
+
     def _check_isolation(self, planting: Future[Canaries], runs: Sequence[TestResult]) -> None:
         """The version's receipt; when it failed, that is the version's cause."""
         assert self.found.image is not None  # noqa: S101  it was deployed
@@ -252,7 +276,15 @@ class VersionTest:
 
     def _judged(self, runs: comparison.Runs, base: comparison.Runs) -> tuple[TestResult, ...]:
         return tuple(
-            comparison.judged(settings, runs[name], base.get(name, ()), self.plan.base_gates.get(name, {}))
+            comparison.judged(
+                settings,
+                runs[name][: self.wishes[name].used],
+                base.get(name, ()),
+                self.plan.base_gates.get(name, {}),
+                learnt=self.learnt.get(name),
+                sequential=name in self.plan.sequential,
+                collision=self.wishes[name].collision,
+            )
             for name, settings in self.plan.tests.items()
             if runs.get(name)
         )

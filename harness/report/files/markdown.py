@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.report import format, ingredients, phases, task_numbers
 from harness.report.model import Cause, MetricResult, Result, TaskResult, TestResult, VersionResult
+from harness.report.pairs import noise
 from harness.report.provenance import ImageResult
 
 _MARKS = {"passed": "✅", "failed": "❌", "error": "⚠️"}
@@ -138,8 +139,8 @@ def _test(test: TestResult) -> list[str]:
         blocks += _cause(test.cause, told=True)
     if test.metrics:
         blocks.append(_metrics(test.metrics))
-    if noise := format.noise(test):
-        blocks.append(text(noise))
+    if told := noise(test):
+        blocks.append("\n".join(f"- {text(line)}" for line in told))
     if test.parameters:
         blocks.append(
             _folded(format.plural(len(test.parameters), "parameter"), _listed(test.parameters.items()))

@@ -8,7 +8,9 @@ from importlib.resources import files
 from harness.report import format, ingredients, phases, task_numbers
 from harness.report.html import plots
 from harness.report.html.markup import Markup, element, joined
+from harness.report.html.pairs_plot import pairs_plot
 from harness.report.model import Cause, MetricResult, Result, TaskResult, TestResult, VersionResult
+from harness.report.pairs import noise
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -115,8 +117,8 @@ def _test(test: TestResult) -> list[Markup]:
         parts.append(_cause(test.cause))
     if test.metrics:
         parts += [element("h4", "metrics"), _metrics(test.metrics)]
-        if noise := format.noise(test):
-            parts.append(element("p", noise, class_="dim"))
+        parts += [element("p", line, class_="dim") for line in noise(test)]
+        parts += _pairs(test.metrics)
     if test.parameters:
         parts += [element("h4", "parameters"), _list(test.parameters.items())]
     if test.tasks:
@@ -127,6 +129,14 @@ def _test(test: TestResult) -> list[Markup]:
     for child in test.children:
         parts += [element("h4", format.child_run(child)), _tasks(child.tasks)]
     return parts
+
+
+def _pairs(metrics: dict[str, MetricResult]) -> list[Markup]:
+    """A plot for each gated metric of which there are pairs."""
+    found = [plot for name, metric in metrics.items() if (plot := pairs_plot(name, metric)) is not None]
+    told = "dots: head less the base, pair by pair; bar: where their mean lies in 95 of 100 comparisons; upright line: "
+    rest = "after this pair the answer was known"
+    return [*found, element("p", told + rest, class_="dim small")] if found else []
 
 
 def _metrics(metrics: dict[str, MetricResult]) -> Markup:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.report import format, phases, task_numbers
+from harness.report.pairs import noise
 from harness.report.text.style import Style
 
 if TYPE_CHECKING:
@@ -87,8 +89,9 @@ def _test(test: TestResult, style: Style) -> list[str]:
         lines += ["", *_tasks(child.tasks, style)] if child.tasks else []
     if test.metrics:
         lines += ["", *_metrics(test.metrics, style)]
-    if noise := format.noise(test):
-        lines.append(f"  {style.paint(noise, 'dim')}")
+    for told in noise(test):
+        wrapped = textwrap.wrap(told, max(20, style.width - 4), subsequent_indent="  ")
+        lines += [f"  {style.paint(line, 'dim')}" for line in wrapped]
     if test.parameters:
         told = ", ".join(f"{name}={value}" for name, value in test.parameters.items())
         lines.append(style.fit(f"  parameters  {told}", style.width))

@@ -295,7 +295,7 @@ class TestRunDates:
     ) -> None:
         asked = date.replace(tzinfo=timezone(timedelta(hours=hours)))
         tests = {f"t{index}": TestSettings(dag=dag) for index, dag in enumerate(dags)}
-        dates = run_dates(tests, asked, repeat)
+        dates = run_dates(tests, asked, dict.fromkeys(tests, repeat))
         assert list(dates) == list(tests)
         assert {len(moments) for moments in dates.values()} == {repeat}
         pairs = [(tests[name].dag, moment) for name, moments in dates.items() for moment in moments]
@@ -311,7 +311,7 @@ class TestRunDates:
         own = datetime(2024, 1, 1, tzinfo=UTC)
         tests = {"a": TestSettings(dag="d", logical_date=own), "b": TestSettings(dag="d")}
         assert run_dates(tests, NOW) == {"a": (own,), "b": (NOW.replace(hour=0, minute=0),)}
-        assert run_dates(tests, NOW, 2)["a"] == (own, own + timedelta(seconds=1))
+        assert run_dates(tests, NOW, dict.fromkeys(tests, 2))["a"] == (own, own + timedelta(seconds=1))
 
     @pytest.mark.parametrize("date", [None, NOW.replace(year=9999), NOW.replace(year=1969)])
     def test_a_commit_of_no_usable_date_needs_tests_that_have_their_own(self, date: datetime | None) -> None:
@@ -321,7 +321,7 @@ class TestRunDates:
         assert caught.value.cause is CauseCode.CONFIG_INVALID
         assert "[tests.b]" in caught.value.hint
         del tests["b"]
-        assert run_dates(tests, date, 2)["a"] == (NOW, NOW + timedelta(seconds=1))
+        assert run_dates(tests, date, dict.fromkeys(tests, 2))["a"] == (NOW, NOW + timedelta(seconds=1))
 
     def test_a_later_test_of_its_own_date_is_not_met(self) -> None:
         midnight = NOW.replace(hour=0, minute=0)

@@ -235,6 +235,14 @@ class TestRefused:
             ]
         )
 
+    def test_a_seed_is_a_whole_number_of_conf_and_a_comparison_takes_some_time(self):
+        found = violations(f'{TEST}conf = {{ other = 7 }}\nseed = "random_state"\nmax_comparison_time = "0m"')
+        assert [line.partition(": ")[0] for line in found] == ["tests.a.max_comparison_time", "tests.a.seed"]
+        assert "conf has no key 'random_state'" in found[1]
+        (one,) = violations(f'{TEST}conf = {{ random_state = "x" }}\nseed = "random_state"')
+        assert one.startswith("tests.a.conf.random_state: a seed is a whole number")
+        accepted(f'{TEST}conf = {{ random_state = 1 }}\nseed = "random_state"\nundecided = "fail"')
+
     def test_contradictions_are_told_beside_what_is_invalid(self):
         gates = """
             m = { min = 2, max = 1, max_regression = -1, better = "up" }

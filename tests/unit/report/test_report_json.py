@@ -47,10 +47,19 @@ TEST = {
     "repetitions",
     "children",
     "kept_at",
+    "notes",
     "phases",
     "cause",
 }
-METRIC = {"value", "base", "gate", "verdict", "message", "base_gate", "interval", "within_noise"}
+METRIC = {"value", "base", "gate", "verdict", "message", "base_gate", "interval", "within_noise"} | {
+    "answer",
+    "pairs",
+    "differences",
+    "tolerance",
+    "sd",
+    "learnt",
+    "detectable",
+}
 GATE = {"min", "max", "better", "max_regression", "max_relative_regression"}
 TASK = {
     "task_id",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from harness.engine.testing.plan import Plan
 from harness.project.configuration import Gate, MetricsSource, TestSettings
 from harness.report import format
 from harness.report.model import Cause, MetricResult, TaskResult, TestResult, VersionResult
+from harness.report.pairs import noise
 from harness.verdict import comparison
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -123,7 +125,7 @@ class TestOneRunOfEach:
     def test_one_run_tells_nothing_of_noise(self) -> None:
         found = comparison.judged(settings(ABSOLUTE), [run({"accuracy": 0.95})], [run({"accuracy": 0.95})])
         assert found.metrics["accuracy"].interval is None
-        assert "--repeat" in format.noise(found)
+        assert "can't tell a change from chance" in noise(found)[0]
 
 
 class TestSeveralRunsOfEach:
@@ -144,17 +146,55 @@ class TestSeveralRunsOfEach:
         assert metric.interval[1] < 0
         assert metric.within_noise is False
         assert (metric.value, metric.base) == (pytest.approx(0.88), pytest.approx(0.93))
-        assert format.noise(found) == "4 runs of each; more than the noise: accuracy"
+        assert (metric.answer, metric.pairs) == ("worse", 3)
+        assert metric.differences == tuple(map(pytest.approx, (-0.05, -0.04, -0.05, -0.06)))
 
-    def test_a_difference_that_is_less_than_the_noise_is_no_regression(self) -> None:
+    def test_what_noise_hides_is_undecided_and_said(self) -> None:
         found = self.judged(-0.20, 0.14, -0.10, 0.10)
         metric = found.metrics["accuracy"]
         assert metric.value is not None
         assert metric.base is not None
         assert metric.base - metric.value > 0.01
         assert (found.verdict, metric.verdict, metric.within_noise) == ("passed", "passed", True)
-        assert "less than the noise" in metric.message
-        assert "less than the noise: accuracy" in format.noise(found)
+        assert metric.answer == "undecided"
+        assert re.search(
+            r"undecided after 4 pairs: a drop of 0\.\d+ or more would have been seen", metric.message
+        )
+
+    def test_undecided_fails_where_that_is_asked_for(self) -> None:
+        runs = [
+            [run({"accuracy": 0.9 + each}) for each in side] for side in ((0.2, -0.1, 0.0), (0.0, 0.1, -0.1))
+        ]
+        asked = settings(ABSOLUTE, undecided="fail")
+        assert comparison.judged(asked, *runs).verdict == "failed"
+        assert comparison.judged(settings(ABSOLUTE), *runs).verdict == "passed"
+
+    def test_pairs_after_the_answer_do_not_count(self) -> None:
+        base = [run({"accuracy": each}) for each in (0.9, 0.91, 0.92, 0.9, 0.9)]
+        head = [run({"accuracy": each}) for each in (0.8, 0.82, 0.81, 0.8, 0.5)]
+        found = comparison.judged(settings(ABSOLUTE), head, base, sequential=True)
+        assert len(found.repetitions) == found.metrics["accuracy"].pairs == 3
+        assert found.metrics["accuracy"].value == pytest.approx(0.81)
+
+    def test_one_pair_is_no_answer_where_more_may_come(self) -> None:
+        one = [run({"accuracy": 0.5})], [run({"accuracy": 0.9})]
+        found = comparison.judged(settings(ABSOLUTE), *one, sequential=True)
+        assert (found.verdict, found.metrics["accuracy"].answer) == ("passed", "undecided")
+        assert "too few" in found.metrics["accuracy"].message
+        assert comparison.judged(settings(ABSOLUTE), *one).verdict == "failed"
+
+    def test_runs_that_are_the_same_end_it_after_one_pair(self) -> None:
+        same = [run({"accuracy": 0.9, "loss": 0.123})]
+        found = comparison.judged(settings(ABSOLUTE), same, same, sequential=True)
+        assert (found.metrics["accuracy"].answer, found.metrics["accuracy"].pairs) == ("identical", 1)
+
+    def test_one_share_of_few_rows_may_be_the_same_by_chance(self) -> None:
+        same = [run({"accuracy": 110 / 113})]
+        assert not comparison.compared(settings(ABSOLUTE), same, same).is_decided
+        assert comparison.compared(settings(ABSOLUTE), same * 3, same * 3).answer == "identical"
+        assert comparison.compared(
+            settings(ABSOLUTE), [run({"accuracy": 0.1234567891})] * 1, [run({"accuracy": 0.1234567891})]
+        ).is_decided
 
     def test_noise_excuses_no_minimum(self) -> None:
         assert self.judged(-0.2, 0.14, -0.1, 0.1, gate=Gate(min=0.93)).verdict == "failed"

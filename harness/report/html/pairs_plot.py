@@ -1,0 +1,79 @@
+"""The HTML report's plot of a comparison: pair by pair, what had to be caught, and where it had an answer."""
+
+from __future__ import annotations
+
+from harness.report import format
+from harness.report.html.markup import Markup, element, joined
+from harness.report.model import MetricResult
+
+_WIDTH, _HEIGHT = 560.0, 150.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 150.0, 12.0, 24.0
+_MOST_NUMBERS = 20
+
+
+def pairs_plot(name: str, metric: MetricResult) -> Markup | None:
+    """A dot for each pair, the line of no change, that of the tolerance, and the interval; None without pairs.
+
+    After the pair with the upright line the answer was known.
+    """
+    if metric.answer is None or not metric.differences or metric.pairs is None:
+        return None
+    better = metric.gate.better if metric.gate else None
+    worse = None if metric.tolerance is None else metric.tolerance * (1 if better == "lower" else -1)
+    low, high = metric.interval or (0.0, 0.0)
+    points = [0.0, *metric.differences, *([worse] if worse is not None else [])]
+    # An interval of two pairs may be wider than all else by far: it is cut there.
+    spread = (max(points) - min(points)) or abs(points[-1]) or 1.0
+    bottom, top = min(points) - 0.25 * spread, max(points) + 0.25 * spread
+    count = len(metric.differences)
+
+    def x(pair: float) -> float:
+        return _LEFT + (pair - 0.5) / count * (_WIDTH - _LEFT - _RIGHT)
+
+    def y(difference: float) -> float:
+        inside = min(max(difference, bottom), top)
+        return _TOP + (top - inside) / (top - bottom) * (_HEIGHT - _TOP - _BOTTOM)
+
+    end = _WIDTH - _RIGHT
+    parts = []
+    if metric.interval is not None:
+        height = max(2.0, y(low) - y(high))
+        parts.append(element("rect", x=end - 10, y=y(high), width=8, height=height, class_="allowed"))
+    parts += [
+        _level(y(0.0), "0", "grid"),
+        element("text", "no change", x=end + 6, y=y(0.0) + 4, class_="tick"),
+    ]
+    if worse is not None:
+        label = "to be caught" if metric.gate and _asked(metric) else "what noise allows"
+        parts += [
+            _level(y(worse), format.signed(worse), "bound"),
+            element("text", label, x=end + 6, y=y(worse) + 4, class_="tick"),
+        ]
+    stop = x(metric.pairs + 0.5)
+    if metric.answer != "undecided":
+        parts.append(element("line", x1=stop, x2=stop, y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="bound"))
+    verdict = "failed" if metric.answer == "worse" else "passed"
+    for number, difference in enumerate(metric.differences, start=1):
+        dot = element("circle", cx=x(number), cy=y(difference), r=4, class_=f"value {verdict}")
+        parts.append(dot)
+        if count <= _MOST_NUMBERS:
+            parts.append(element("text", str(number), x=x(number) - 3, y=_HEIGHT - 6, class_="tick"))
+    label = f"{name}: differences of {format.plural(count, 'pair')}, {metric.message}"
+    svg = element(
+        "svg", *parts, viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}", role="img", aria_label=label, class_="pairs"
+    )
+    return joined([element("p", metric.message, class_="small"), svg])
+
+
+def _asked(metric: MetricResult) -> bool:
+    gate = metric.gate
+    return gate is not None and bool(gate.max_regression or gate.max_relative_regression)
+
+
+def _level(height: float, text: str, kind: str) -> Markup:
+    return joined(
+        [
+            element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=height, y2=height, class_=kind),
+            element("text", text, x=4, y=height + 4, class_="tick"),
+        ]
+    )

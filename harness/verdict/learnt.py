@@ -1,0 +1,114 @@
+"""The noise of metrics, learnt from runs of the same code and from pairs of runs. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.verdict.sensitivity import smallest_caught
+from harness.verdict.sequential import LEARNT_FROM, SAME, ZONE, Spread
+
+SHOWN_PAIRS = (3, 5, 10)
+
+
+class Sample(BaseModel):
+    """The numbers of several runs that differ in nothing but their seeds: of one version, or of a base and its head.
+
+    `test`: what the runs have in common, SHA-256 of DAG, configuration and metrics' source. Each of `sides` holds the
+    numbers of its runs, in the order of the seeds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    test: str = Field(pattern=r"^[0-9a-f]{64}$")
+    dag: str
+    versions: tuple[str, ...] = Field(min_length=1, max_length=2)
+    sides: tuple[tuple[dict[str, float], ...], ...] = Field(min_length=1, max_length=2)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What is known of one metric: standard deviations of a run and of a paired difference, None where unknown.
+
+    `runs` and `pairs`: from how many each was learnt.
+    """
+
+    run_sd: float | None
+    runs: int
+    pair_sd: float | None
+    pairs: int
+
+    @property
+    def spread(self) -> Spread | None:
+        """What a comparison may rely on. Without pairs they are taken to have nothing but the seed's name in common."""
+        if self.pair_sd and self.pairs >= LEARNT_FROM:
+            return Spread(self.pair_sd, self.pairs)
+        if self.run_sd and self.runs >= LEARNT_FROM:
+            return Spread(math.sqrt(2.0) * self.run_sd, self.runs)
+        return None
+
+    def caught(self, gates: int = 1) -> dict[int, float]:
+        """The smallest regressions that 3, 5 and 10 pairs catch; nothing where the noise is not known."""
+        spread = self.spread
+        return (
+            {}
+            if spread is None
+            else {pairs: smallest_caught(spread.sd, pairs, gates) for pairs in SHOWN_PAIRS}
+        )
+
+    @property
+    def proposed(self) -> float | None:
+        """The max_regression that takes few pairs: two standard deviations of a pair, rounded up to two digits."""
+        return None if self.spread is None else rounded_up(ZONE * self.spread.sd)
+
+
+def noise(samples: Iterable[Sample]) -> dict[str, Noise]:
+    """What samples of one test tell of each metric, each taken around its own mean.
+
+    Two versions that agree in every run tell nothing of the differences between such that do not.
+    """
+    runs: dict[str, list[Sequence[float]]] = {}
+    pairs: dict[str, list[Sequence[float]]] = {}
+    for sample in samples:
+        for side in sample.sides:
+            for name in _common(side):
+                runs.setdefault(name, []).append([run[name] for run in side])
+        if len(sample.sides) == 2 and len(sample.sides[0]) == len(sample.sides[1]):
+            base, head = sample.sides
+            for name in _common((*base, *head)):
+                values = [(after[name], before[name]) for before, after in zip(base, head, strict=True)]
+                if any(abs(after - before) > SAME * abs(before) for after, before in values):
+                    pairs.setdefault(name, []).append([after - before for after, before in values])
+    found = {}
+    for name, groups in runs.items():
+        (run_sd, count), (pair_sd, paired) = _pooled(groups), _pooled(pairs.get(name, ()))
+        found[name] = Noise(run_sd, count, pair_sd, paired)
+    return found
+
+
+def spreads(samples: Iterable[Sample]) -> dict[str, Spread]:
+    """What a comparison may rely on, by metric."""
+    return {name: each.spread for name, each in noise(samples).items() if each.spread is not None}
+
+
+def rounded_up(value: float, digits: int = 2) -> float:
+    """A positive number with so many digits, not below it."""
+    step = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    return float(f"{math.ceil(value / step - 1e-9) * step:.{digits}g}")
+
+
+def _common(runs: Sequence[Mapping[str, float]]) -> list[str]:
+    return [name for name in runs[0] if all(name in run for run in runs)] if runs else []
+
+
+def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float | None, int]:
+    """The standard deviation within groups, and how many values one group with as much to tell would have."""
+    squares, degrees = 0.0, 0
+    for group in groups:
+        mean = math.fsum(group) / len(group)
+        squares += math.fsum((value - mean) ** 2 for value in group)
+        degrees += len(group) - 1
+    return (math.sqrt(squares / degrees), degrees + 1) if degrees else (None, 0)

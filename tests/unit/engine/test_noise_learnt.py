@@ -1,0 +1,71 @@
+"""What is learnt of a comparison, under which key, and the file that carries it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.engine.noise import known as noise
+from harness.errors import CauseCode, HarnessError
+from harness.project.configuration import MetricsSource, TestSettings
+from harness.report.model import MetricResult, TestResult
+
+
+def settings(**changes: object) -> TestSettings:
+    values: dict[str, object] = {
+        "dag": "d",
+        "conf": {"seed": 7, "rows": 10},
+        "metrics": MetricsSource(task="e"),
+    }
+    return TestSettings.model_validate(values | changes)
+
+
+def run(value: float, verdict: str = "passed") -> TestResult:
+    return TestResult.model_validate(
+        {"name": "t", "dag_id": "d", "verdict": verdict, "metrics": {"m": MetricResult(value=value)}}
+    )
+
+
+def test_the_seed_is_no_part_of_the_key_and_all_else_is() -> None:
+    usual = noise.test_key(settings())
+    assert noise.test_key(settings(conf={"seed": 8, "rows": 10})) == usual
+    others = [
+        settings(dag="e"),
+        settings(conf={"seed": 7, "rows": 11}),
+        settings(metrics=MetricsSource(task="f")),
+        settings(conf={"seed": 7, "rows": 10, "draw": 1}, seed="draw"),
+    ]
+    assert len({usual, *map(noise.test_key, others)}) == 5
+
+
+def test_a_comparison_is_learnt_up_to_its_shorter_side() -> None:
+    (found,) = noise.learnt_of(
+        {"t": settings()}, {"a": {"t": [run(1.0), run(2.0), run(3.0)]}, "b": {"t": [run(1.5), run(2.5)]}}
+    )
+    assert found.versions == ("a", "b")
+    assert found.sides == (({"m": 1.0}, {"m": 2.0}), ({"m": 1.5}, {"m": 2.5}))
+
+
+@pytest.mark.parametrize(
+    "sides", [[[run(1.0)], [run(2.0)]], [[run(1.0), run(1.0, "failed")], [run(1.0), run(2.0)]]]
+)
+def test_one_pair_and_runs_that_failed_tell_nothing(sides: list[list[TestResult]]) -> None:
+    versions = dict(zip("ab", ({"t": side} for side in sides), strict=True))
+    assert noise.learnt_of({"t": settings()}, versions) == []
+
+
+def test_a_file_carries_it(tmp_path: Path) -> None:
+    found = noise.learnt_of({"t": settings()}, {"a": {"t": [run(1.0), run(2.0)]}})
+    noise.write(tmp_path / "noise.json", found)
+    assert list(noise.read(tmp_path / "noise.json")) == found
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'[{"test": "x"}]', b"\xff"])
+def test_another_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "noise.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HarnessError, match="--import") as caught:
+        noise.read(path)
+    assert caught.value.cause is CauseCode.USAGE

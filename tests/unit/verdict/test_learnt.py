@@ -1,0 +1,67 @@
+"""What is learnt of noise, and what it proposes."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.verdict.learnt import Noise, Sample, noise, rounded_up, spreads
+
+TEST = "0" * 64
+
+
+def sample(*sides: list[float], name: str = "m") -> Sample:
+    return Sample(
+        test=TEST,
+        dag="d",
+        versions=tuple("ab"[: len(sides)]),
+        sides=tuple(tuple({name: value} for value in side) for side in sides),
+    )
+
+
+def test_each_version_is_taken_around_its_own_mean() -> None:
+    found = noise([sample([1.0, 3.0]), sample([101.0, 103.0])])["m"]
+    assert (found.run_sd, found.runs) == (pytest.approx(math.sqrt(2.0)), 3)
+    assert (found.pair_sd, found.pairs) == (None, 0)
+
+
+def test_pairs_tell_of_differences() -> None:
+    found = noise([sample([1.0, 2.0, 3.0], [1.5, 2.0, 4.0])])["m"]
+    assert (found.pair_sd, found.pairs) == (pytest.approx(0.5), 3)
+    assert found.runs == 5
+
+
+def test_versions_that_agree_tell_nothing_of_such_that_do_not() -> None:
+    found = noise([sample([1.0, 2.0], [1.0, 2.0])])["m"]
+    assert (found.pair_sd, found.pairs) == (None, 0)
+
+
+def test_runs_alone_are_taken_as_independent() -> None:
+    draw = random.Random(1)
+    known = spreads([sample([draw.gauss(0, 1) for _ in range(200)])])["m"]
+    assert known.sd == pytest.approx(math.sqrt(2.0), rel=0.2)
+    assert spreads([sample([1.0, 2.0])]) == {}
+
+
+def test_metrics_that_not_every_run_has_are_left_out() -> None:
+    odd = Sample(test=TEST, dag="d", versions=("a",), sides=(({"a": 1.0, "b": 2.0}, {"a": 2.0}),))
+    assert set(noise([odd])) == {"a"}
+
+
+def test_what_is_proposed_takes_few_pairs() -> None:
+    found = Noise(run_sd=0.01, runs=10, pair_sd=0.0141, pairs=10)
+    caught = found.caught()
+    assert list(caught) == [3, 5, 10]
+    assert caught[3] > caught[5] > caught[10]
+    assert found.caught(4)[5] > caught[5]
+    assert found.proposed == 0.029
+    assert Noise(None, 0, None, 0).proposed is None
+
+
+@given(st.floats(1e-9, 1e9))
+def test_rounding_goes_up_and_not_far(value: float) -> None:
+    assert value * (1 - 1e-6) <= rounded_up(value) <= value * 1.11
