@@ -23,13 +23,12 @@ from harness.image.lock.of_commit import Lock, lock_of
 from harness.image.oci import BaseImage, Image, assemble
 from harness.project.commit import Commit
 from harness.project.configuration import ImageSettings
+from harness.project.places import AIRFLOW_ROOT
 from harness.project.values import debian_packages
 
 DOMAIN = "harness.local"
-HOME = "/opt/airflow"
 # What every process of a version needs, whatever started it.
 ENVIRONMENT = {
-    "AIRFLOW_HOME": HOME,
     "HOME": "/home/airflow",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
@@ -149,7 +148,8 @@ def image_of(commit: Commit, settings: ImageSettings, foundation: Foundation, *,
     """The image of a commit, tagged with it. The tag and the project's name are no part of its digest."""
     code = code_layers(commit, settings, store=_store())
     layers = [foundation.dependencies.layer, *code]
-    return _assemble(foundation.base, layers, f"{DOMAIN}/{project}", commit.tag, settings.env)
+    env = {**settings.env, "AIRFLOW_HOME": settings.root}
+    return _assemble(foundation.base, layers, f"{DOMAIN}/{project}", commit.tag, env)
 
 
 def _store() -> Path:
@@ -159,14 +159,15 @@ def _store() -> Path:
 def _assemble(
     base: BaseImage, layers: list[Layer], name: str, tag: str, env: Mapping[str, str] = MappingProxyType({})
 ) -> Image:
+    home = env.get("AIRFLOW_HOME", AIRFLOW_ROOT)
     return assemble(
         base,
         layers,
         name=name,
         tag=tag,
         platform=f"linux/{base.architecture}",
-        env={**env, **ENVIRONMENT},
+        env={**env, **ENVIRONMENT, "AIRFLOW_HOME": home},
         user=f"{USER_ID}:0",
-        workdir=HOME,
+        workdir=home,
         labels={},
     )

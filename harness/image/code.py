@@ -19,11 +19,11 @@ from harness.image.base.debian import USER_ID
 from harness.image.code_files import CodeFile, code_files
 from harness.image.layer import Layer, Member, check_link, check_name, recall, remember, write_layer
 from harness.project.commit import GITLINK, Commit
+from harness.project.places import AIRFLOW_ROOT, RESERVED
 
 if TYPE_CHECKING:
     from harness.project.configuration import ImageSettings
 
-CODE_ROOT = "opt/airflow"
 FORMAT = "code-2"  # part of every key: raise it when the same files make other layers
 
 KIND_LIMIT_BYTES = 1 << 20  # of one folder's Python files, and of all other files that are not data
@@ -33,13 +33,14 @@ BUCKET_LIMIT = 16
 
 
 def code_layers(commit: Commit, settings: ImageSettings, *, store: Path) -> tuple[Layer, ...]:
-    """The layers with the code paths' files at /opt/airflow, from the one least likely to change upwards.
+    """The layers with the code paths' files at the root, from the one least likely to change upwards.
 
     They follow from the files alone, the same on every machine. Layers that `store` has are not made again.
     Raises HarnessError: CODE_NOT_FOUND, CODE_INCOMPLETE, DISK_FULL.
     """
     paths = sorted({posixpath.normpath(path) for path in settings.code})
-    key = _key([FORMAT, *(_identity(commit, path) for path in paths)])
+    root = settings.root.removeprefix("/")
+    key = _key([FORMAT, *(_identity(commit, path) for path in paths), *_arrangement(settings)])
     known = recall(store, key)
     # the working tree's submodules may have changes that its tree does not tell of: look each time
     if known is not None and not (commit.is_working_tree and commit.has_submodules(paths)):
@@ -50,7 +51,10 @@ def code_layers(commit: Commit, settings: ImageSettings, *, store: Path) -> tupl
             check_name(file.path)
             if file.target is not None:
                 check_link(file.path, file.target, ["" if path == "." else path for path in paths])
-        layers = tuple(_bucket_layer(bucket, store) for bucket in split(files))
+        _refuse_hidden(files)
+        layers = tuple(_bucket_layer(bucket, root, store) for bucket in split(files))
+    if settings.links:
+        layers += (_links(settings.links, root, store),)
     remember(store, key, layers)
     return layers
 
@@ -106,19 +110,53 @@ def _weight(files: Iterable[CodeFile]) -> int:
     return sum(tar.BLOCK_BYTES + tar.content_bytes(file.size_bytes) for file in files)
 
 
-def _bucket_layer(bucket: Sequence[CodeFile], store: Path) -> Layer:
+def _bucket_layer(bucket: Sequence[CodeFile], root: str, store: Path) -> Layer:
     contents = [[file.path, file.identity, file.executable, file.target] for file in bucket]
-    key = _key([FORMAT, contents])
+    key = _key([FORMAT, contents, *_elsewhere(root)])
     if (known := recall(store, key)) is not None:
         return known[0]
     # A team's own image lets tasks write beside their code; what they write goes with their pod.
-    layer = write_layer(map(_member, bucket), store=store, roots=(CODE_ROOT,), writer_id=USER_ID)
+    layer = write_layer(
+        (_member(file, root) for file in bucket), store=store, roots=(root,), writer_id=USER_ID
+    )
     remember(store, key, [layer])
     return layer
 
 
-def _member(file: CodeFile) -> Member:
-    name = posixpath.join(CODE_ROOT, file.path)
+def _links(links: Mapping[str, str], root: str, store: Path) -> Layer:
+    """The links below the root, which lead from where the team's own image has a folder to where it is here."""
+    members = [
+        Member(posixpath.join(root, name), target=posixpath.relpath(target, posixpath.dirname(name) or "."))
+        for name, target in links.items()
+    ]
+    return write_layer(members, store=store, roots=(root,), writer_id=USER_ID)
+
+
+def _arrangement(settings: ImageSettings) -> list[object]:
+    """What of [image], besides the files, decides how the layers come out; nothing for most."""
+    links = [sorted(settings.links.items())] if settings.links else []
+    return [*_elsewhere(settings.root.removeprefix("/")), *links]
+
+
+def _elsewhere(root: str) -> list[object]:
+    return [] if f"/{root}" == AIRFLOW_ROOT else [root]
+
+
+def _refuse_hidden(files: Iterable[CodeFile]) -> None:
+    """Raises HarnessError(CONFIG_INVALID) for files that a version's volume would hide."""
+    hidden = [file.path for file in files if file.path.split("/")[0] in RESERVED]
+    if hidden:
+        more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID,
+            f"[image] code: {hidden[0]}{more} would be hidden by the version's own {' and '.join(RESERVED)}",
+            evidence=hidden[:20],
+            hint="name the folders that DAGs need in `code` under [image], in place of the whole repository",
+        )
+
+
+def _member(file: CodeFile, root: str) -> Member:
+    name = posixpath.join(root, file.path)
     if file.target is not None:
         return Member(name, target=file.target)
     return Member(name, file.size_bytes, executable=file.executable, chunks=file.chunks)

@@ -22,6 +22,13 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import CauseCode, HarnessError
 from harness.project.contradictions import GATE_SCHEMA, NO_METRICS, contradictions, gate_contradictions
+from harness.project.places import (
+    AIRFLOW_ROOT,
+    airflow_root,
+    link_contradictions,
+    not_hidden,
+    volume_folders,
+)
 from harness.project.values import (
     Duration,
     Environment,
@@ -61,22 +68,22 @@ class ImageSettings(Settings):
         None
     )
     system_packages: SystemPackages = ()
-    code: Annotated[Paths, AfterValidator(not_empty), Field(json_schema_extra={"minItems": 1})] = ("dags",)
-    shared: Paths = ()
+    code: Annotated[
+        Paths, AfterValidator(not_empty), AfterValidator(not_hidden), Field(json_schema_extra={"minItems": 1})
+    ] = ("dags",)
+    root: Annotated[str, AfterValidator(airflow_root)] = AIRFLOW_ROOT
+    python_path: Paths = ()
+    shared: Annotated[Paths, AfterValidator(volume_folders)] = ()
+    shared_tmp: bool = False
+    links: dict[RepositoryPath, RepositoryPath] = Field(default_factory=dict)
     env: Environment = Field(default_factory=dict)
 
-    @field_validator("shared")
+    @field_validator("links")
     @classmethod
-    def _shared_is_code(cls, shared: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        code = info.data.get("code")  # not there when it is invalid itself
-        outside = [
-            repr(folder)
-            for folder in shared
-            if code is not None and not any(PurePosixPath(folder).is_relative_to(path) for path in code)
-        ]
-        if outside:
-            raise ValueError(f"not inside one of the folders that `code` lists: {', '.join(outside)}")
-        return shared
+    def _links_take_no_place(cls, links: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        for problem in link_contradictions(links, (*info.data.get("code", ()), *info.data.get("shared", ()))):
+            raise ValueError(problem)
+        return links
 
     @property
     def dags_folder(self) -> str:

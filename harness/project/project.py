@@ -91,7 +91,7 @@ def load(start: Path) -> Project:
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
             f"{repository.root} has no harness.toml, nor [tool.harness] in pyproject.toml",
-            hint="write one; docs/configuration.md begins with one of ten lines",
+            hint="harness init writes one; docs/configuration.md begins with one of ten lines",
         )
     return project
 

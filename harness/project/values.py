@@ -115,6 +115,10 @@ def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
 def _variable(value: str) -> str:
     if not _VARIABLE.fullmatch(value):
         raise ValueError(f"{value!r} is no name of an environment variable: use letters, digits and '_'")
+    if value == "PYTHONPATH":
+        raise ValueError(
+            "name folders of the repository in `python_path` under [image]: PYTHONPATH is set by harness"
+        )
     if is_set_by_harness(value):
         raise ValueError(f"{value} is set by harness itself")
     return value

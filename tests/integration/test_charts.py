@@ -356,9 +356,35 @@ def test_shared_folders_are_filled_before_anything_starts(render: Render) -> Non
     assert "initContainers" not in named(render(VALUES), "Deployment", "airflow")["spec"]["template"]["spec"]
 
 
+def test_the_root_and_the_import_path_are_the_same_everywhere(render: Render) -> None:
+    objects = render(FULL | {"root": "/usr/local/airflow", "pythonPath": ["src", "team/lib"]})
+    wanted = "/usr/local/airflow:/usr/local/airflow/src:/usr/local/airflow/team/lib"
+    for pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            found = variables(objects, container)
+            assert found["PYTHONPATH"].removesuffix(":/etc/harness/python") == wanted
+            assert found["AIRFLOW_HOME"] == container["workingDir"] == "/usr/local/airflow"
+            mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+            assert {f"/usr/local/airflow/{name}" for name in ("artifacts", "logs", "dags/data")} <= mounts
+    assert "/opt/airflow" not in str(objects)
+
+
+def test_tasks_have_a_tmp_each_unless_they_share_one(render: Render) -> None:
+    def tmp(values: Manifest) -> Manifest:
+        mounts = worker(render(values))["spec"]["containers"][0]["volumeMounts"]
+        (found,) = [mount for mount in mounts if mount["mountPath"] == "/tmp"]
+        return found
+
+    assert tmp(VALUES) == {"name": "tmp", "mountPath": "/tmp"}
+    assert tmp(VALUES | {"sharedTmp": True}) == {"name": "version", "mountPath": "/tmp", "subPath": "tmp"}
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
+        ("root", "opt/airflow"),
+        ("root", "/opt/airflow/"),
+        ("pythonPath", ["../src"]),
         ("image", ""),
         ("image", "no-tag"),
         ("imageTag", "a1b2"),

@@ -54,6 +54,27 @@ def test_the_code_paths_alone_are_shipped(root: Path, store: Path) -> None:
     assert whole["opt/airflow/other/c.py"] == b"c\n"
 
 
+def test_another_root_and_links_to_where_the_repository_has_a_folder(root: Path, store: Path) -> None:
+    settings = ImageSettings(
+        code=("dags", "other"), root="/usr/local/airflow", links={"data": "dags/deep", "a/b": "other"}
+    )
+    made = contents(layers_of(root, store, settings=settings))
+    assert made["usr/local/airflow/dags/a.py"] == b"a = 1\n"
+    assert made["usr/local/airflow/data"] == "dags/deep"
+    assert made["usr/local/airflow/a/b"] == "../other"
+    assert not any(name.startswith("opt/") for name in made)
+    plain = ImageSettings(code=("dags", "other"))
+    assert "opt/airflow/data" not in contents(layers_of(root, store, settings=plain))
+
+
+def test_files_that_a_version_would_hide_are_refused(root: Path, store: Path) -> None:
+    write(root, {"logs/model.txt": "a model"})
+    commit_all(root)
+    error = refused(root, store, code=(".",))
+    assert error.cause is CauseCode.CONFIG_INVALID
+    assert "logs/model.txt would be hidden by the version's own artifacts and logs" in error.message
+
+
 def test_links_and_executable_files(root: Path, store: Path) -> None:
     write(root, {"dags/run.sh": "#!/bin/sh\n"})
     (root / "dags" / "run.sh").chmod(0o755)

@@ -156,6 +156,10 @@ def wait_for_code() -> None:
     while not pathlib.Path(handed_over).exists():
         time.sleep(0.1)
     os.environ.update(json.loads(pathlib.Path(handed_over).with_name("environment.json").read_bytes()))
+    root, *folders = os.environ["PYTHONPATH"].split(":")
+    after = sys.path.index(root) + 1
+    sys.path[after:after] = [folder for folder in folders if folder not in sys.path]
+    importlib.invalidate_caches()  # folders that were not there when something was looked for in them
 
 
 def take_secrets() -> None:

@@ -1,6 +1,6 @@
 """Make a control plane that stood by a version: what it lacks comes as a tar on standard input.
 
-Members below opt/airflow are the code. Others go to HANDED_OVER, whole or not at all: `pod.yaml`, the template
+Members below Airflow's home are the code. Others go to HANDED_OVER, whole or not at all: `pod.yaml`, the template
 of task pods, `environment.json`, the variables of the version's image, and `code`, which says that all is there and
 which the dag-processor waits for.
 """
@@ -11,7 +11,7 @@ import shutil
 import sys
 import tarfile
 
-CODE = pathlib.PurePosixPath("opt/airflow")
+CODE = pathlib.PurePosixPath(os.environ["AIRFLOW_HOME"].removeprefix("/"))
 HANDED_OVER = pathlib.PurePosixPath("run/harness")
 
 

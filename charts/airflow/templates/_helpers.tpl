@@ -61,19 +61,29 @@ capabilities:
 {{ if .Values.standby }}/run/harness/pod.yaml{{ else }}/etc/harness/pod-template/pod.yaml{{ end }}
 {{- end }}
 
+{{/* The import path: the root, and the folders under it that are named. */}}
+{{- define "airflow.pythonPath" -}}
+{{ .Values.root }}{{ range .Values.pythonPath }}:{{ $.Values.root }}/{{ . }}{{ end }}
+{{- end }}
+
 {{/* What every pod mounts. */}}
 {{- define "airflow.volumeMounts" -}}
 - name: tmp
   mountPath: /tmp
+{{ include "airflow.versionMounts" . }}
+{{- end }}
+
+{{/* The same without /tmp. */}}
+{{- define "airflow.versionMounts" -}}
 - name: version
-  mountPath: /opt/airflow/artifacts
+  mountPath: {{ .Values.root }}/artifacts
   subPath: artifacts
 - name: version
-  mountPath: /opt/airflow/logs
+  mountPath: {{ .Values.root }}/logs
   subPath: logs
 {{- range .Values.shared }}
 - name: version
-  mountPath: /opt/airflow/{{ .path }}
+  mountPath: {{ $.Values.root }}/{{ .path }}
   subPath: {{ .subPath }}
 {{- end }}
 {{- if .Values.caBundle.configMap }}
@@ -126,8 +136,8 @@ capabilities:
     - -c
     - |
       import pathlib, shutil, sys
-      for path, sub_path in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-          source = pathlib.Path("/opt/airflow", path)
+      for path, sub_path in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
+          source = pathlib.Path(sys.argv[1], path)
           target = pathlib.Path("/volume", sub_path)
           done = pathlib.Path("/volume/.seeded", sub_path)
           if done.exists():
@@ -136,6 +146,7 @@ capabilities:
           if source.is_dir():
               shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
           done.mkdir(parents=True)
+    - {{ .Values.root | quote }}
     {{- range .Values.shared }}
     - {{ .path | quote }}
     - {{ .subPath | quote }}

@@ -23,10 +23,10 @@ from harness.airflow.pods.pods import Pod, Resources
 from harness.airflow.rest.models import AuditEvent, DagRun, TaskInstance
 from harness.cluster.kind.kernel_log import OomKill
 from harness.errors import CauseCode
+from harness.project.places import AIRFLOW_ROOT
 from harness.report.format import one_line
 from harness.report.model import Cause
 
-CODE_ROOT = "/opt/airflow"
 EVIDENCE_LINES = 12
 
 
@@ -48,7 +48,7 @@ def explain(
     metrics_task: str | None = None,
     kills: Sequence[OomKill] | None = None,
     dagrun_timeout_s: float | None = None,
-    code_root: str = CODE_ROOT,
+    code_root: str = AIRFLOW_ROOT,
 ) -> Cause:
     """The cause of a failed run. `task` is its root_failure, `log` the JSON lines of that task's last try.
 

@@ -20,6 +20,7 @@ _MISSING_FILE = re.compile(
 # As programs that a task starts say it: `cat: /tmp/model.txt: No such file or directory`.
 _SAID_MISSING = re.compile(r"(?:^|[\s:'\"`])(?P<path>[^\s:'\"`]+)['\"]?: No such file or directory")
 _OF_THE_IMAGE = ("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/sbin/", "/sys/", "/usr/")
+_HOMES = ("/opt/airflow", "/usr/local/airflow")  # of Airflow's own images and of Astro's
 _STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subprocess_exec"})
 _BY_MESSAGE = (
     (
@@ -108,6 +109,12 @@ def may_be_handed_over(path: str) -> bool:
 def hand_over(path: str, code_root: str) -> str:
     """What to do about a file at `path` that one task left for another."""
     file, root = PurePosixPath(posixpath.normpath(path)), PurePosixPath(code_root)
+    other = next((each for each in _HOMES if each != code_root and file.is_relative_to(each)), None)
+    if other is not None:
+        return (
+            f"the image has the code at {code_root}: to have it at {other}, as your own image has, "
+            f'put `root = "{other}"` under [image] in harness.toml'
+        )
     folder = file.relative_to(root).parent if file.is_relative_to(root) else None
     if folder is not None and len(folder.parts) > 1:  # a top one holds the code: the volume would hide it
         where = f'put `shared = ["{folder}"]` under [image] in harness.toml'

@@ -37,4 +37,6 @@ def given(api: KubernetesApi, namespace: str) -> dict[str, str]:
 
 def handed_over(release: Release) -> dict[str, str]:
     """What a control plane that stood by sets before it imports DAG files: it runs without the version's image."""
-    return dict(release.env) | ({"MLFLOW_TRACKING_URI": MLFLOW_URL} if release.mlflow else {})
+    folders = [release.root, *(f"{release.root}/{folder}" for folder in release.python_path)]
+    tracking = {"MLFLOW_TRACKING_URI": MLFLOW_URL} if release.mlflow else {}
+    return dict(release.env) | tracking | {"PYTHONPATH": ":".join(folders)}

@@ -19,6 +19,7 @@ from harness.cluster.services.database import Credentials, Server
 from harness.cluster.services.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
+from harness.project.places import AIRFLOW_ROOT
 from harness.project.values import name_of
 
 RELEASE = "airflow"
@@ -30,9 +31,9 @@ CLAIMS_GO_S = 2.0
 class Release:
     """What a version's Airflow is made from. `namespace` is the version's name everywhere.
 
-    `env` is what the image sets for the code of its DAGs, `secrets` what the project's working tree gives it besides;
-    `mlflow`: it has a tracking server of its own.
-    `env` is what the image sets for the code of its DAGs, `inside` the ranges that its tasks are kept out of.
+    `root` is where the image has the code, below which all its paths are; `env` is what the image sets for the code of
+    its DAGs, `secrets` what the project's working tree gives it besides; `mlflow`: it has a tracking server of its own;
+    `inside` the ranges that its tasks are kept out of.
     """
 
     namespace: str
@@ -44,7 +45,10 @@ class Release:
     template: str
     dags_folder: str
     base_url: str
+    root: str = AIRFLOW_ROOT
+    python_path: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    shared_tmp: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     ca_bundle: str = field(default="", repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -159,10 +163,16 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
         values["mlflow"] = {"enabled": True}
     if release.inside:
         values["networkPolicy"] = {"insideCIDRs": list(release.inside)}
+    if release.root != AIRFLOW_ROOT:
+        values["root"] = release.root
+    if release.python_path:
+        values["pythonPath"] = list(release.python_path)
     if release.shared:
         values["shared"] = [
             {"path": path, "subPath": f"shared/{index}"} for index, path in enumerate(release.shared)
         ]
+    if release.shared_tmp:
+        values["sharedTmp"] = True
     if release.ca_bundle:
         values["caBundle"] = {"configMap": "ca-bundle"}
     if standby:

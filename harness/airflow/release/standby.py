@@ -52,13 +52,13 @@ def key(wanted: Release, dependencies: str) -> str:
     """What standing by for `wanted` depends on; `dependencies` names the image of its packages without code."""
     parts = [
         fingerprint(chart("airflow"), {}), dependencies, wanted.template, wanted.project, wanted.dags_folder,
-        wanted.ca_bundle, wanted.base_url.rpartition(":")[2], wanted.inside,
+        wanted.root, wanted.ca_bundle, wanted.base_url.rpartition(":")[2], wanted.inside,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def fits(wanted: Release, code: Iterable[str], layers: Iterable[Layer]) -> bool:
-    """Whether a version of these code paths (below /opt/airflow) can be run by a control plane that has started.
+    """Whether a version of these code paths (below the root) can be run by a control plane that has started.
 
     Settings of Airflow itself are read when it starts.
     """

@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from harness.airflow.rest.models import DagRun
 from harness.airflow.run.reported import Reported
 from harness.errors import CauseCode, HarnessError
+from harness.project.places import AIRFLOW_ROOT
 
-ROOT = PurePosixPath("/opt/airflow")
 ARTIFACTS = "artifacts"
 LIMIT_BYTES = 1 << 20
 # Prints what there is of the file, or where files of its name are instead.
@@ -35,7 +35,12 @@ print(json.dumps(found))
 
 
 def written(
-    execute: Callable[[Sequence[str]], str], file: str, shared: Iterable[str], run: DagRun
+    execute: Callable[[Sequence[str]], str],
+    file: str,
+    shared: Iterable[str],
+    run: DagRun,
+    *,
+    root: str = AIRFLOW_ROOT,
 ) -> Reported:
     """What the run wrote into `file`: below one of the `shared` folders, else below the artifacts.
 
@@ -45,13 +50,14 @@ def written(
     """
     folders = [ARTIFACTS, *shared]
     inside = any(PurePosixPath(file).is_relative_to(folder) for folder in folders)
-    path = ROOT / file if inside else ROOT / ARTIFACTS / file
+    top = PurePosixPath(root)
+    path = top / file if inside else top / ARTIFACTS / file
     said = execute(
-        ("python", "-c", _READ, str(path), str(LIMIT_BYTES), *(str(ROOT / folder) for folder in folders))
+        ("python", "-c", _READ, str(path), str(LIMIT_BYTES), *(str(top / folder) for folder in folders))
     )
     found = json.loads(said.splitlines()[-1])
     if "written_s" not in found:
-        raise _not_there(file, path, found["near"])
+        raise _not_there(file, path, found["near"], top)
     since = run.queued_at or run.started_at
     if since is not None and datetime.fromtimestamp(found["written_s"], UTC) < since:
         raise HarnessError(
@@ -69,9 +75,9 @@ def written(
         raise _invalid(f"{file} is no JSON: {error}") from None
 
 
-def _not_there(file: str, path: PurePosixPath, near: Sequence[str]) -> HarnessError:
+def _not_there(file: str, path: PurePosixPath, near: Sequence[str], top: PurePosixPath) -> HarnessError:
     instead = [
-        str(place.relative_to(ROOT / ARTIFACTS if place.is_relative_to(ROOT / ARTIFACTS) else ROOT))
+        str(place.relative_to(top / ARTIFACTS if place.is_relative_to(top / ARTIFACTS) else top))
         for place in map(PurePosixPath, near)
     ]
     folder = PurePosixPath(file).parent
@@ -81,7 +87,7 @@ def _not_there(file: str, path: PurePosixPath, near: Sequence[str]) -> HarnessEr
         hint=f'edit `metrics` of the test in harness.toml: {{ file = "{instead[0]}" }}'
         if instead
         else f"write it below $HARNESS_ARTIFACTS_URL as {file}, or into a folder that [image] shared names: "
-        f"what a task writes elsewhere, such as {ROOT / folder}, is gone with its pod",
+        f"what a task writes elsewhere, such as {top / folder}, is gone with its pod",
     )
 
 

@@ -28,6 +28,7 @@ from harness.engine.testing.run_result import children_of, task_phases, tasks_of
 from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.project.configuration import MetricsSource, TestSettings
+from harness.project.places import AIRFLOW_ROOT
 from harness.report.model import Cause, MetricResult, TestResult
 from harness.verdict import metrics
 
@@ -53,9 +54,10 @@ class DagTest:
     keeper: LogKeeper | None = None
     before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
     image: str = ""  # the version's, by name
+    root: str = AIRFLOW_ROOT  # where the image has the code
     gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
     is_base: bool = False  # of a comparison: it may lack what is new
-    shared: Sequence[str] = ()  # the folders below /opt/airflow that lie on the version's volume
+    shared: Sequence[str] = ()  # the folders below the root that lie on the version's volume
     has_xcom_backend: bool = False  # of its own, by the image's settings
     execute: Callable[[Sequence[str]], str] = lambda _: ""  # what a program prints in the control plane
     requirements: str = REQUIREMENTS  # the file that people edit for another package
@@ -220,7 +222,9 @@ def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> 
     if source.mlflow:
         return mlflow_run.last(dag_test.execute, outcome.run)
     if source.file is not None:
-        return metrics_file.written(dag_test.execute, source.file, dag_test.shared, outcome.run)
+        return metrics_file.written(
+            dag_test.execute, source.file, dag_test.shared, outcome.run, root=dag_test.root
+        )
     execute = dag_test.execute if dag_test.has_xcom_backend else None
     return Reported(metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome, execute))
 

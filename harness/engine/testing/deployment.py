@@ -50,7 +50,7 @@ class Deployment:
     def run(
         self, wanted: Release, foundation: Foundation, image: Image, code: Sequence[str], executor: Executor
     ) -> AirflowApi:
-        """The version's Airflow; `code` are the paths that the image has below /opt/airflow.
+        """The version's Airflow; `code` are the paths that the image has below its root.
 
         It parses DAGs when this returns. What a DAG run needs besides is done by threads of `executor`: `settled`
         waits for it.
@@ -200,7 +200,10 @@ def release_of(
         template=template.template_name(foundation.dependencies.migrations),
         dags_folder=settings.dags_folder,
         base_url=f"http://{namespace}.localhost:{running.cluster.gateway_port}",
+        root=settings.root,
+        python_path=settings.python_path,
         shared=settings.shared,
+        shared_tmp=settings.shared_tmp,
         env=settings.env,
         ca_bundle=_readable(bundle) if bundle else "",
         inside=ranges.inside(running.api),

@@ -126,6 +126,7 @@ class Runs:
             image=self.found.image.name if self.found.image else "",
             gated=tuple(self.plan.tests[wanted.test].gates),
             is_base=self.found.role == "base",
+            root=image.root,
             shared=image.shared,
             has_xcom_backend=SETTING in image.env,
             execute=self._execute,

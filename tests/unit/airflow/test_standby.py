@@ -82,6 +82,7 @@ class TestFitting:
         [
             replace(WANTED, template="template_1"),
             replace(WANTED, dags_folder="pipelines"),
+            replace(WANTED, root="/usr/local/airflow"),
             replace(WANTED, ca_bundle="PEM"),
             replace(WANTED, base_url="http://churn-00000000.localhost:2"),
             replace(WANTED, project="other"),
@@ -218,6 +219,7 @@ class TestHandingOver:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
     ) -> dict[str, tuple[str, int]]:
         monkeypatch.setattr(sys, "argv", ["hand_over.py", str(tmp_path)])
+        monkeypatch.setenv("AIRFLOW_HOME", "/opt/airflow")
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         (tmp_path / "run/harness").mkdir(parents=True)
         runpy.run_path(str(chart("airflow") / "files" / "hand_over.py"))

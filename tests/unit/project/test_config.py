@@ -134,7 +134,34 @@ class TestRefused:
             ('[image]\ncode = ["--upload-pack=x"]', "image.code.0"),
             ('[image]\ncode = ["a\\u0000b"]', "image.code.0"),
             ('[image]\nrequirements = ""', "image.requirements"),
-            ('[image]\nshared = ["elsewhere"]', "image.shared"),
+            ('[image]\nshared = ["."]', "image.shared: the root as a whole can't be shared"),
+            (
+                '[image]\nshared = ["artifacts"]',
+                "image.shared: 'artifacts': a version keeps files of its own",
+            ),
+            (
+                '[image]\nshared = ["data", "logs/x"]',
+                "image.shared: 'logs/x': a version keeps files of its own",
+            ),
+            ('[image]\ncode = ["dags", "logs"]', "image.code: 'logs': a version keeps files of its own"),
+            ('[image]\npython_path = ["../src"]', "image.python_path.0"),
+            ('[image]\npython_path = "src"', "image.python_path"),
+            ('[image]\nroot = "airflow"', "image.root: expected an absolute path"),
+            ('[image]\nroot = "/opt/../etc"', "image.root: expected an absolute path"),
+            ('[image]\nroot = "/usr"', "image.root: the system has files of its own there"),
+            ('[image]\nroot = "/tmp/airflow"', "image.root: the system has files of its own there"),
+            ('[image.links]\nlogs = "dags"', "image.links: 'logs' is a place of harness's own"),
+            (
+                '[image.links]\n"dags/x" = "dags"',
+                "image.links: 'dags/x' is where `code` or `shared` puts something",
+            ),
+            ('[image.links]\nx = "other"', "image.links: 'x' leads to 'other', which neither `code` nor"),
+            ('[image.links]\nx = "dags"\n"x/y" = "dags"', "image.links: 'x/y' lies behind another link"),
+            ('[image.links]\nx = "/etc"', "image.links.x"),
+            (
+                '[image.env]\nPYTHONPATH = "src"',
+                "image.env.PYTHONPATH: name folders of the repository in `python_path`",
+            ),
             ("[image.env]\nMODE = 1", "image.env.MODE"),
             ('[image.env]\n"a b" = "1"', "image.env"),
             ('[image.env]\nPATH = "/bin"', "image.env"),
@@ -271,9 +298,20 @@ class TestRefused:
             ("image.env.c d", "'c d' is no name of an environment variable: use letters, digits and '_'"),
         ]
 
-    def test_every_folder_that_is_no_code_is_told(self):
-        (found,) = violations('[image]\nshared = ["x", "dags/a", "y"]')
-        assert "'x', 'y'" in found
+    def test_every_folder_that_a_mount_would_hide_is_told(self):
+        (found,) = violations('[image]\nshared = ["logs", "dags/a", "artifacts/y"]')
+        assert "'logs', 'artifacts/y'" in found
+
+    def test_shared_folders_need_not_be_code(self):
+        assert accepted('[image]\nshared = ["models", "dags/data"]').image.shared == ("models", "dags/data")
+
+    def test_a_layout_of_ones_own(self):
+        image = accepted(
+            '[image]\ncode = ["team/dags", "src"]\nroot = "/usr/local/airflow"\npython_path = ["src"]\n'
+            'shared = ["team/data"]\n[image.links]\ndags = "team/dags"\ndata = "team/data"\n'
+        ).image
+        assert (image.root, image.python_path) == ("/usr/local/airflow", ("src",))
+        assert image.links == {"dags": "team/dags", "data": "team/data"}
 
     def test_the_first_fifty_of_very_many(self):
         found = violations("".join(f"k{number} = 1\n" for number in range(3000)))

@@ -1,0 +1,67 @@
+"""Where things lie in a version: its root, what harness keeps below it, and what the repository may put there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+
+AIRFLOW_ROOT = "/opt/airflow"  # as in Airflow's own images
+RESERVED = ("artifacts", "logs")  # folders below the root that are on the version's volume
+_ROOT = re.compile(r"/[A-Za-z0-9_./-]{1,100}")
+_SYSTEM = (
+    *("/bin", "/boot", "/dev", "/etc", "/home/airflow", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys"),
+    *("/tmp", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/var"),  # noqa: S108
+)
+
+
+def airflow_root(value: str) -> str:
+    """The folder that holds the code, Airflow's home. Raises ValueError for one that the system or harness needs."""
+    path = PurePosixPath(value)
+    if not _ROOT.fullmatch(value) or str(path) != value or ".." in path.parts:
+        raise ValueError('expected an absolute path, such as "/usr/local/airflow"')
+    taken = [PurePosixPath(each) for each in _SYSTEM]
+    if any(path.is_relative_to(each) or each.is_relative_to(path) for each in taken):
+        raise ValueError("the system has files of its own there: take a folder such as /usr/local/airflow")
+    return value
+
+
+def volume_folders(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Folders for the version's volume; raises ValueError where something else is mounted."""
+    if "." in value:
+        raise ValueError("the root as a whole can't be shared: name the folders that tasks write to")
+    _refuse_reserved(value)
+    return value
+
+
+def not_hidden(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths of code; raises ValueError for what a mount would hide."""
+    _refuse_reserved(value)
+    return value
+
+
+def link_contradictions(links: Mapping[str, str], places: Iterable[str]) -> Iterator[str]:
+    """What is wrong with [image.links], where `places` are the paths of `code` and `shared`."""
+    names = [PurePosixPath(name) for name in links]
+    known = [PurePosixPath(place) for place in places]
+    for name, target in links.items():
+        link, end = PurePosixPath(name), PurePosixPath(target)
+        if link.parts[:1] in {(), *((each,) for each in RESERVED)}:
+            yield f"{name!r} is a place of harness's own: give the link another name"
+        elif any(
+            place.parts and (link.is_relative_to(place) or place.is_relative_to(link)) for place in known
+        ):
+            yield f"{name!r} is where `code` or `shared` puts something already"
+        elif any(link != other and link.is_relative_to(other) for other in names):
+            yield f"{name!r} lies behind another link"
+        elif known and not any(end.is_relative_to(place) or place.is_relative_to(end) for place in known):
+            yield f"{name!r} leads to {target!r}, which neither `code` nor `shared` has"
+
+
+def _refuse_reserved(value: tuple[str, ...]) -> None:
+    taken = [path for path in value if PurePosixPath(path).parts[:1] in {(name,) for name in RESERVED}]
+    if taken:
+        raise ValueError(
+            f"{', '.join(map(repr, taken))}: a version keeps files of its own in {' and '.join(RESERVED)} below "
+            "its root, which would hide those of the repository; use another folder, or $HARNESS_ARTIFACTS_URL"
+        )
