@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from harness.cli.cluster import doctor, down, gc, status, up, version
-from harness.cli.project import lock, schema
+from harness.cli.project import init, lock, schema
 from harness.cli.run import run
 from harness.cli.testing import comment, diff, logs, noise, repro, test, ui
 
@@ -30,7 +30,8 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # Typer's own or c
 
 
 for each in (
-    *(doctor.doctor, lock.lock, up.up, test.test, diff.diff, noise.noise, repro.repro, comment.comment),
+    *(init.init, doctor.doctor, lock.lock, up.up, test.test, diff.diff, noise.noise, repro.repro),
+    comment.comment,
     *(status.status, logs.logs, ui.ui, version.version, gc.gc, down.down, schema.schema),
 ):
     app.command()(each)

@@ -41,6 +41,7 @@ LAYERS = (
     ("harness.airflow.run",),
     ("harness.airflow.release",),
     ("harness.isolation",),
+    ("harness.init",),
     ("harness.engine",),
     ("harness.report",),
     ("harness.cli", "harness.__main__"),

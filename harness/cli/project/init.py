@@ -1,0 +1,50 @@
+"""`harness init`: a repository's harness.toml, from what its code says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import AsJson, here
+from harness.cli.run import run
+
+if TYPE_CHECKING:
+    from harness.report.text.console import Console
+
+
+def init(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where there is a configuration already: it is written anew.")
+    ] = False,
+    json: AsJson = False,
+) -> int:
+    """Write this repository's harness.toml from what its code says; nothing of it is run."""
+
+    def command(console: Console) -> int:
+        from harness.init.files import CONFIGURATION, examine, write
+        from harness.report.text import init as renderer
+
+        with console.waiting("reading the repository"):
+            new = examine(here(), force=force)
+            if not dry_run:
+                write(new)
+        if json:
+            console.data(renderer.to_json(new.proposal, new.texts, written=not dry_run))
+        else:
+            console.show(renderer.render(new.proposal))
+            for name, text in new.texts.items():
+                if dry_run:
+                    console.data(f"==> {name} <==\n{text}")
+                else:
+                    console.note(f"{new.root / name} is written")
+            if new.proposal.can_run:
+                console.note("next: harness up && harness test")
+        if not new.proposal.can_run:
+            raise new.proposal.nothing_runs(CONFIGURATION)
+        return 0
+
+    return run(command)

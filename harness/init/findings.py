@@ -1,0 +1,97 @@
+"""What `harness init` says: what it found, what it decided, and what only a person can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.errors import CauseCode, HarnessError
+
+MOST_REASONS = 20
+Kind = Literal["found", "decided", "yours"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table. `place` is where it was seen, `add` the line that a person may add to harness.toml."""
+
+    kind: Kind
+    about: str
+    text: str
+    place: str = ""
+    add: str = ""
+
+
+@dataclass(frozen=True)
+class ProposedTest:
+    """A test of one DAG. `reasons` say why it can't run yet; `skip` are tasks that are left out."""
+
+    name: str
+    dag: str
+    place: str
+    schedule: str = ""
+    metrics_task: str = ""
+    metrics: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def can_run(self) -> bool:
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """[image] as it is proposed; what is empty stays at its default."""
+
+    requirements: str
+    airflow: str = ""
+    python: str = ""
+    code: tuple[str, ...] = ()
+    root: str = ""
+    python_path: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    shared_tmp: bool = False
+    system_packages: str | tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What would be written, and all that is said about it.
+
+    `project` is a name for the repository, empty where its directory's does; `extra` are further files by their path.
+    """
+
+    image: ImageTable
+    tests: tuple[ProposedTest, ...]
+    findings: tuple[Finding, ...]
+    project: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    env_file: str = ""
+    airflow_settings: str = ""
+    from_env: tuple[str, ...] = ()
+
+    @property
+    def can_run(self) -> bool:
+        """Whether one test at least can run."""
+        return any(test.can_run for test in self.tests)
+
+    def nothing_runs(self, file: str) -> HarnessError:
+        """Why none can, as the error that ends the command; `file` is what was written."""
+        reasons = dict.fromkeys(reason for test in self.tests for reason in test.reasons)
+        return HarnessError(
+            CauseCode.CONFIG_INVALID,
+            "no DAG of this repository can run in a version yet",
+            evidence=list(reasons)[:MOST_REASONS],
+            hint=f"mend what is named above, then harness init --force; or write [tests.NAME] into {file} yourself",
+        )
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """`a, b, c and 4 more`."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

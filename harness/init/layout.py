@@ -1,0 +1,203 @@
+"""What [image] must say of the code that DAGs need, found by following their imports and the paths that they name."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from harness.init.places import Places, below, places_of
+from harness.init.reading.constants import REPOSITORY, dotted, text_of
+from harness.init.reading.paths import mentioned
+from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.source import Imported, Module, imports, rebound
+from harness.init.reading.team_image import TeamImage
+
+_EDITS = frozenset({"sys.path.append", "sys.path.insert", "path.append", "path.insert"})
+IMPORT_STEPS = 3
+_TOP = ("src", "lib", "python")  # folders that are a root of imports by custom
+
+
+@dataclass(frozen=True)
+class PathEdit:
+    """A place where code puts a folder on its import path; `folder` is None where it is none of the repository's."""
+
+    place: Place
+    written: str
+    folder: str | None
+
+
+@dataclass
+class Layout:
+    """Where the code lies. `used` are the modules that DAG files need, `foreign` their other imports, by file."""
+
+    places: Places
+    dags_folder: str
+    code: set[str] = field(default_factory=set)
+    python_path: list[str] = field(default_factory=list)
+    edits: list[PathEdit] = field(default_factory=list)
+    used: dict[str, Module] = field(default_factory=dict)
+    foreign: list[tuple[Imported, str]] = field(default_factory=list)
+    roots: tuple[str, ...] = ()
+
+    def module_of(self, name: str, modules: Mapping[str, Module]) -> Module | None:
+        """The repository's own module that is imported as `name`."""
+        return next((modules[path] for _, path in _candidates(name, self) if path in modules), None)
+
+    def imported(self) -> set[str]:
+        """The repository's modules that others of its modules import."""
+        found = (
+            self.module_of(each.module, self.used)
+            for module in self.used.values()
+            for each in imports(module)
+        )
+        return {module.path for module in found if module is not None}
+
+    def links(self, paths: Iterable[str]) -> dict[str, str]:
+        """The links by which these paths are where the team's own image has them."""
+        found: dict[str, str] = {}
+        for path in sorted(paths):
+            wanted = self.places.in_image(path)
+            if wanted not in {path, "."} and not any(below(wanted, name) is not None for name in found):
+                found[wanted] = path
+        return found
+
+
+def read_layout(
+    files: RepositoryFiles, modules: Mapping[str, Module], image: TeamImage, dags_folder: str
+) -> Layout:
+    """The layout of the repository whose DAGs lie in `dags_folder`."""
+    places = places_of(files, image, dags_folder)
+    layout = Layout(places, dags_folder, {dags_folder or "."})
+    start = [path for path in modules if below(path, dags_folder) is not None]
+    layout.edits = [edit for path in start for edit in path_edits(modules[path], places)]
+    layout.roots = tuple(dict.fromkeys(_roots(layout, image)))
+    plugins = posixpath.join(places.home, "plugins")
+    waiting = [*start, *(path for path in modules if below(path, plugins) is not None)]
+    if any(path.endswith(".py") for path in files.below(plugins)):
+        layout.code.add(plugins)
+    while waiting:
+        path = waiting.pop()
+        if path not in layout.used:
+            layout.used[path] = modules[path]
+            for found in imports(modules[path]):
+                waiting += _follow(found, path, layout, modules)
+    _bind_imported(layout)
+    for module in layout.used.values():
+        _add_named_files(module, layout)
+    layout.code = set(_widest(layout.code))
+    return layout
+
+
+def path_edits(module: Module, places: Places) -> list[PathEdit]:
+    """The folders that a module puts on the import path."""
+    found = []
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and dotted(node.func) in _EDITS and node.args:
+            written = text_of(node.args[-1], module.constants)
+            folder = None if written is None else places.locate(written)
+            shown = (written or ast.unparse(node.args[-1])).removeprefix(f"{REPOSITORY}/")
+            found.append(PathEdit(module.place(node), shown, folder))
+    return found
+
+
+def _roots(layout: Layout, image: TeamImage) -> Iterator[str]:
+    """Where modules are looked for, in Airflow's order and then in the one that is likely."""
+    home = layout.places.home
+    yield from (layout.dags_folder, home, posixpath.join(home, "plugins"), posixpath.join(home, "config"))
+    said = image.environment.get("PYTHONPATH")
+    for each in (said.value if said else "").split(":"):
+        located = layout.places.locate(each) if each else None
+        if located is not None:
+            yield located
+    yield from (edit.folder for edit in layout.edits if edit.folder is not None)
+    yield ""
+    for folder in _TOP:
+        yield from (posixpath.join(home, folder), folder)
+
+
+def _candidates(name: str, layout: Layout) -> Iterator[tuple[str, str]]:
+    """The files that a module's name may stand for, each with the root that it is below."""
+    if not name.strip("."):
+        return
+    if name.startswith("/"):  # relative to a package: the path is known
+        path = name.removeprefix("/").replace(".", "/")
+        yield from (("", f"{path}.py"), ("", f"{path}/__init__.py"))
+        return
+    parts = name.split(".")
+    for root in layout.roots:
+        path = posixpath.join(root, *parts)
+        yield from ((root, f"{path}.py"), (root, f"{path}/__init__.py"))
+        mounted = layout.places.locate(posixpath.join(*parts)) if root == layout.places.home else None
+        if mounted is not None and mounted != path:
+            yield from ((root, f"{mounted}.py"), (root, f"{mounted}/__init__.py"))
+
+
+def _follow(found: Imported, path: str, layout: Layout, modules: Mapping[str, Module]) -> list[str]:
+    """The repository's own modules that an import leads to; the layout is told of what they need."""
+    parts = found.module.split(".")
+    names = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    names += [f"{found.module}.{found.name}"] if found.name else []
+    reached = []
+    for name in filter(None, names):
+        hit = next(((root, each) for root, each in _candidates(name, layout) if each in modules), None)
+        if hit is not None:
+            reached.append(hit[1])
+            if not name.startswith("/"):
+                _need(hit[0], name, layout)
+    if not reached and not found.module.startswith("/") and parts[0] not in sys.stdlib_module_names:
+        layout.foreign.append((found, path))
+    return reached
+
+
+def _need(root: str, name: str, layout: Layout) -> None:
+    """Put what an import of `name` from `root` needs into `code`, and its root on the import path."""
+    home, dags = layout.places.home, layout.dags_folder
+    if root in {dags, posixpath.join(home, "plugins")}:
+        return
+    first = name.partition(".")[0]
+    top = (layout.places.locate(first) or first) if root == home else posixpath.join(root, first)
+    if below(root, dags) is None or not dags:
+        package = layout.places.files.has(top)
+        layout.code.add(root if root not in {home, ""} else top if package else f"{top}.py")
+    by_itself = root == home or any(
+        edit.folder == root for edit in layout.edits
+    )  # links put home below the root
+    if root and not by_itself and root not in layout.python_path:
+        layout.python_path.append(root)
+
+
+def _bind_imported(layout: Layout) -> None:
+    """Give modules the values of the names that they import from each other, a few steps far."""
+    for _ in range(IMPORT_STEPS):
+        for path, module in layout.used.items():
+            values = {}
+            for found in imports(module):
+                source = layout.module_of(found.module, layout.used)
+                if source is not None and found.name in source.constants:
+                    values[found.alias] = source.constants[found.name]
+            if values:
+                layout.used[path] = rebound(module, values)
+
+
+def _add_named_files(module: Module, layout: Layout) -> None:
+    """Put what code names of the repository into `code`: data, SQL, configuration."""
+    files, places = layout.places.files, layout.places
+    for text, _ in mentioned(module):
+        path = places.locate(text)
+        if not path or not files.has(path) or any(below(path, known) is not None for known in layout.code):
+            continue
+        if files.is_file(path) and "." not in posixpath.basename(path):
+            continue
+        top = places.unit_of(path)
+        if top and not path.endswith(".py") and top not in {"tests", "docs", ".github"}:
+            layout.code.add(top)
+
+
+def _widest(paths: set[str]) -> Iterator[str]:
+    """Those that are in none of the others."""
+    for path in sorted(paths):
+        if not any(other != path and below(path, other) is not None for other in paths):
+            yield path

@@ -1,0 +1,153 @@
+"""The packages that a version needs: the repository's own list of them, and what only its image had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from harness.init.findings import Finding, listed
+from harness.init.layout import Layout
+from harness.init.places import fits
+from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.requirements import Dependencies, dependencies_of, normalized, package_of
+from harness.init.reading.team_image import TeamImage
+
+WRITTEN = "harness-requirements.in"
+_OF_THIS_MACHINE = re.compile(r"^\s*(?:(?:-e|--editable)\s|\.{1,2}(?:/|\s|$))", re.MULTILINE)
+_FULL = re.compile(r"3\.\d{1,3}(?:\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?)?")
+
+
+_NEWER = "versions run on Airflow 3.0 or later"
+
+
+@dataclass(frozen=True)
+class Packages:
+    """`path` for [image] requirements, files to write for it, and why what is asked for can't be had."""
+
+    path: str
+    airflow: str = ""
+    system: str | tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Packages:
+    """What is installed into a version's image."""
+    told = [said.value for said in image.requirements]
+    known = dependencies_of(files, layout.dags_folder, layout.places.home, told)
+    findings = [Finding("found", "packages", _shown(known), known.path)] if known.path else []
+    said = known.airflow or next(((each.value, each.place) for each in image.airflow), None)
+    reasons = []
+    airflow = ""
+    if said is not None:
+        findings.append(Finding("found", "Airflow", said[0], str(said[1])))
+        if not said[0].startswith("3"):
+            findings += [_older(said)]
+            reasons += [f"{said[1]} asks for Airflow {said[0]}: {_NEWER}"] if known.airflow else []
+        elif known.airflow is None and _FULL.fullmatch(said[0]):
+            airflow = said[0]
+    added = {} if known.locked else dict(_missing(known, layout, image))
+    findings += _unknown(known, layout)
+    text = files.read_text(known.path) or "" if known.path else ""
+    copied = bool(known.lines) and (
+        not known.path or known.path.endswith(".toml") or _OF_THIS_MACHINE.search(text)
+    )
+    system, system_findings = _system(image)
+    findings += system_findings
+    if known.path and not added and not (copied and not known.path.endswith(".toml")):
+        return Packages(known.path, airflow, system, {}, tuple(findings), tuple(reasons))
+    lines = ["# What versions run on; written by harness init, yours to change."]
+    if known.path and not copied:
+        lines.append(f"-r {known.path}")
+    else:
+        lines += [line for line in known.lines if not re.match(r"\s*(?:\.|/|file:|-)", line)]
+    lines += [f"{name}  # {place}" for name, place in added.items()]
+    if (
+        not known.lines
+        and not known.path
+        and not any(normalized(name).startswith("apache-airflow") for name in added)
+    ):
+        lines.append(
+            f"apache-airflow-core=={airflow}" if airflow.count(".") == 2 else "apache-airflow-core>=3"
+        )
+    findings.append(
+        Finding(
+            "decided", "packages", f"{WRITTEN} is written: {len(added)} that no file of yours names", WRITTEN
+        )
+    )
+    return Packages(
+        WRITTEN, airflow, system, {WRITTEN: "\n".join(lines) + "\n"}, tuple(findings), tuple(reasons)
+    )
+
+
+def _older(said: tuple[str, Place]) -> Finding:
+    text = f"your image has {said[0]}, and {_NEWER}: try what `ruff check --select AIR30` finds"
+    return Finding("yours", "Airflow", text, str(said[1]))
+
+
+def _shown(known: Dependencies) -> str:
+    kind = "a lock" if known.locked else "requirements"
+    return f"{known.path}, {kind} with {len(known.names)} packages"
+
+
+def _missing(known: Dependencies, layout: Layout, image: TeamImage) -> Iterator[tuple[str, Place]]:
+    """What the team's image installs besides, and what the code imports of well-known packages."""
+    seen = set(known.names)
+    for said in image.packages:
+        name = normalized(re.split(r"[\[<>=!~;@ ]", said.value, maxsplit=1)[0])
+        if name not in seen and name not in {
+            "apache-airflow",
+            "apache-airflow-core",
+            "pip",
+            "setuptools",
+            "wheel",
+        }:
+            seen.add(name)
+            yield said.value, said.place
+    for found, path in layout.foreign:
+        name, sure = package_of(found)
+        if name and sure and not found.guarded and not _has(name, seen):
+            seen.add(normalized(name))
+            yield name, Place(path, found.line)
+
+
+def _unknown(known: Dependencies, layout: Layout) -> Iterator[Finding]:
+    """Imports of packages that no file names, and whose package's name nobody can know."""
+    seen: set[str] = set()
+    for found, path in layout.foreign:
+        name, sure = package_of(found)
+        top = found.module.partition(".")[0]
+        if not name or found.guarded or top in seen or _has(name, known.names) or (sure and not known.locked):
+            continue
+        seen.add(top)
+        where = known.path or WRITTEN
+        text = f"{top} is imported, and {where} does not name its package"
+        yield Finding("yours", "a package", text, str(Place(path, found.line)), add=f"{name}  in {where}")
+
+
+def _has(name: str, names: object) -> bool:
+    """Whether a package or a variant of it, such as psycopg2 for psycopg2-binary, is among these names."""
+    known = set(names) if isinstance(names, set | frozenset) else set()
+    plain = normalized(name)
+    variants = {
+        plain,
+        plain.removesuffix("-binary"),
+        plain.removesuffix("-headless"),
+        plain.removesuffix("-cpu"),
+    }
+    return bool(variants & known) or any(each.startswith(f"{plain}-") for each in known)
+
+
+def _system(image: TeamImage) -> tuple[str | tuple[str, ...], list[Finding]]:
+    """Debian packages: the file that lists them, or those that a Dockerfile installs."""
+    if not image.system_packages:
+        return (), []
+    files_named = {said.place.path for said in image.system_packages}
+    first = image.system_packages[0].place
+    names = sorted({said.value for said in image.system_packages})
+    finding = Finding("found", "system packages", listed(names), str(first))
+    if len(files_named) == 1 and first.path.endswith("packages.txt") and fits(first.path):
+        return first.path, [finding]
+    return tuple(names), [finding]

@@ -1,0 +1,137 @@
+"""Which path of the repository a path in code or configuration means, and where its DAGs lie."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from harness.init.reading.constants import REPOSITORY
+from harness.init.reading.dags import is_dag
+from harness.init.reading.repository_files import RepositoryFiles
+from harness.init.reading.source import Module, imports
+from harness.init.reading.team_image import ASTRO_ROOT, ROOT, TeamImage
+from harness.project.places import RESERVED
+
+
+@dataclass(frozen=True)
+class Places:
+    """`home` is the folder of the repository that is Airflow's home in the team's image, `mounts` what is elsewhere."""
+
+    files: RepositoryFiles = field(repr=False)
+    root: str
+    home: str
+    mounts: Mapping[str, str]
+
+    def locate(self, written: str) -> str | None:
+        """The path in the repository, also of what is not there yet; None for what lies elsewhere."""
+        path = posixpath.normpath(written)
+        if path.startswith(f"{REPOSITORY}/") or path == str(REPOSITORY):
+            return inside(posixpath.relpath(path, REPOSITORY))
+        absolute = posixpath.normpath(posixpath.join(self.root, path))
+        for target in sorted(self.mounts, key=len, reverse=True):
+            if absolute == target or absolute.startswith(f"{target}/"):
+                return inside(posixpath.join(self.mounts[target], posixpath.relpath(absolute, target)))
+        for root in (self.root, ROOT, ASTRO_ROOT):
+            if absolute == root or absolute.startswith(f"{root}/"):
+                inner = posixpath.relpath(absolute, root)
+                at_home, plain = inside(posixpath.join(self.home, inner)), inside(inner)
+                known = at_home is not None and self.files.has(at_home)
+                return plain if not known and plain and self.files.has(plain) else at_home
+        return None
+
+    def unit_of(self, path: str) -> str:
+        """What to take into the image as a whole for a path: a mounted folder, or one at the top of home or all."""
+        mounted = [host for host in self.mounts.values() if below(path, host) is not None]
+        if mounted:
+            return max(mounted, key=len)
+        inner = below(path, self.home)
+        if inner == "." or path == ".":
+            return ""
+        return posixpath.join(self.home if inner else "", (inner or path).split("/")[0])
+
+    def in_image(self, path: str) -> str:
+        """Where the team's image has a path of the repository, from its root; the same path where nothing tells."""
+        for target, host in self.mounts.items():
+            inner = below(path, host)
+            if inner is not None and target.startswith(f"{self.root}/"):
+                return posixpath.normpath(posixpath.join(posixpath.relpath(target, self.root), inner))
+        inner = below(path, self.home)
+        return path if inner is None else posixpath.normpath(inner)
+
+
+def places_of(files: RepositoryFiles, image: TeamImage, dags_folder: str) -> Places:
+    """The repository's places, once it is known where its DAGs lie."""
+    mounts = {target: host for target, host in image.mounts.items() if host}
+    above = posixpath.dirname(dags_folder) if posixpath.basename(dags_folder) == "dags" else ""
+    home = posixpath.dirname(image.astro.path) if image.astro else above
+    if below(dags_folder, home) is None:  # another project's
+        home = above
+    return Places(files, image.root, home, mounts)
+
+
+def dags_folders(modules: Mapping[str, Module], image: TeamImage, within: str = "") -> list[str]:
+    """The folders that hold DAGs, the likeliest that Airflow reads them from first: those below `within` if any."""
+    holding = [path for path, module in modules.items() if defines_dags(module)]
+    said = image.environment.get("AIRFLOW__CORE__DAGS_FOLDER")
+    mounted = []
+    for target in (said.value if said else "", f"{image.root}/dags"):
+        host = image.mounts.get(target)
+        if host and any(below(path, host) is not None for path in holding):
+            mounted.append(host)
+    folders = Counter(_dags_folder(path) for path in holding)
+
+    def rank(folder: str) -> tuple[bool, bool, int, int, str]:
+        elsewhere = below(folder, within) is None
+        return elsewhere, folder not in mounted, -folders[folder], folder.count("/"), folder
+
+    return sorted({*folders, *mounted}, key=rank)
+
+
+def defines_dags(module: Module) -> bool:
+    """Whether a file may make DAGs: Airflow itself looks only at those that hold both words."""
+    text = module.text.lower()
+    if "airflow" not in text or "dag" not in text:
+        return False
+    makes = any("dag" in found.name.lower() and found.name.startswith("create") for found in imports(module))
+    return makes or "dagfactory" in text or any(is_dag(node) for node in ast.walk(module.tree))
+
+
+def below(path: str, folder: str) -> str | None:
+    """`path` from `folder`, `.` for itself; None where it is not in there. The empty folder is the repository's."""
+    if not folder or folder == ".":
+        return path or "."
+    if path == folder:
+        return "."
+    return path.removeprefix(f"{folder}/") if path.startswith(f"{folder}/") else None
+
+
+def fits(path: str) -> bool:
+    """Whether a path may stand in [image]: plain, and none that a version keeps files of its own at."""
+    plain = path.isprintable() and "\\" not in path and not path.startswith(("-", "/"))
+    return (
+        bool(path)
+        and plain
+        and path.split("/", maxsplit=1)[0] not in RESERVED
+        and ".." not in path.split("/")
+    )
+
+
+def inside(path: str) -> str | None:
+    """A path of the repository in its plain form, empty for the repository itself; None for what leads out."""
+    normal = posixpath.normpath(path)
+    if normal.startswith(("../", "/")) or normal == "..":
+        return None
+    return "" if normal == "." else normal
+
+
+def _dags_folder(path: str) -> str:
+    """The topmost folder called `dags` above a file, else the file's own."""
+    parts = PurePosixPath(path).parts[:-1]
+    for index, part in enumerate(parts):
+        if part == "dags":
+            return posixpath.join(*parts[: index + 1])
+    return posixpath.dirname(path)

@@ -1,0 +1,235 @@
+"""A repository -> what its harness.toml should be, and what is said about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from harness.errors import CauseCode, HarnessError
+from harness.image.base.debian import check_python
+from harness.init.findings import Finding, ImageTable, Proposal, ProposedTest, listed
+from harness.init.layout import Layout, read_layout
+from harness.init.packages import packages_of
+from harness.init.places import below, dags_folders, defines_dags, fits
+from harness.init.reading.dags import read_dags
+from harness.init.reading.given import Given, given, python_asked, python_bounds
+from harness.init.reading.purposes import best_metrics
+from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.source import Module, modules
+from harness.init.reading.team_image import ROOT, TeamImage, team_image
+from harness.init.runnable import (
+    Circumstances,
+    ReadDag,
+    asks_of,
+    duplicates,
+    is_plain,
+    reasons,
+    skipped,
+    uses_of,
+    widest,
+)
+from harness.init.table import decided, found, other_folders, yours
+from harness.project.configuration import Configuration, ImageSettings, TestSettings
+from harness.project.places import RESERVED, link_contradictions
+
+_TEST_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+_DAG_ID = re.compile(r"[\w.-]{1,250}")
+
+
+def propose(files: RepositoryFiles, within: str = "") -> Proposal:
+    """What `harness init` would write for these files; of several folders of DAGs, one below `within` counts.
+
+    Raises HarnessError(DAG_NOT_FOUND) where no DAG is defined.
+    """
+    known, broken = modules(files)
+    image = team_image(files)
+    folders = dags_folders(known, image, within)
+    if not folders:
+        raise _no_dags(broken)
+    unfit = [folder for folder in folders if folder and not fits(folder)]
+    folders = [folder for folder in folders if folder not in unfit]
+    if not folders:
+        raise HarnessError(
+            CauseCode.DAG_NOT_FOUND,
+            f"the DAGs lie in {unfit[0]!r}, which can't be a path of [image] code",
+            hint=f"move them to a folder such as `dags`; {' and '.join(RESERVED)} are a version's own",
+        )
+    dags_folder = folders[0]
+    layout = read_layout(files, known, image, dags_folder)
+    known = {**known, **layout.used}
+    gives = given(files, layout.places.home)
+    packages = packages_of(files, layout, image)
+    python, python_reasons, python_findings = _python(files, layout, image)
+    circumstances = Circumstances(
+        files,
+        layout,
+        image,
+        gives,
+        has_secrets="secrets" in Configuration.model_fields,
+        has_skip="skip" in TestSettings.model_fields,
+        has_shared_tmp="shared_tmp" in ImageSettings.model_fields,
+        general=(*packages.reasons, *python_reasons),
+    )
+    read = list(_dags(known, dags_folder, circumstances))
+    tests = tuple(_tests(read, circumstances))
+    shared = _shared(read)
+    code = _code(layout)
+    table = ImageTable(
+        requirements=packages.path,
+        airflow=packages.airflow if "airflow" in ImageSettings.model_fields else "",
+        python=python,
+        code=code,
+        root="" if image.root == ROOT else image.root,
+        python_path=tuple(path for path in layout.python_path if fits(path)),
+        shared=shared,
+        shared_tmp=circumstances.has_shared_tmp and any(each.uses.tmp for each in read),
+        system_packages=packages.system if "system_packages" in ImageSettings.model_fields else (),
+        links=_links(layout, code, shared),
+        env=_env(read, circumstances),
+    )
+    findings = (
+        *found(read, layout, image),
+        *other_folders(folders[1:], layout),
+        *packages.findings,
+        *python_findings,
+        *decided(table, tests),
+        *yours(read, tests, broken, layout),
+    )
+    return Proposal(
+        table,
+        tests,
+        findings,
+        extra=packages.extra,
+        env_file=_env_file(read, gives) if circumstances.has_secrets else "",
+        airflow_settings=gives.settings_file if circumstances.has_secrets else "",
+    )
+
+
+def _no_dags(broken: list[Place]) -> HarnessError:
+    return HarnessError(
+        CauseCode.DAG_NOT_FOUND,
+        "no Python file of the repository defines a DAG",
+        evidence=[f"{place}: this is no Python 3 that can be read" for place in broken[:10]],
+        hint="run harness init in the repository that holds the DAGs; git status tells what git ignores",
+    )
+
+
+def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances) -> Iterator[ReadDag]:
+    read = []
+    layout = circumstances.layout
+    helpers = layout.imported()
+    for path, module in known.items():
+        if below(path, folder) is not None and defines_dags(module):
+            file = read_dags(module, lambda name: layout.module_of(name, known))
+            read += [(dag, file, module) for dag in file.dags if dag.dag_id or path not in helpers]
+    twice = duplicates(dag for dag, _, _ in read)
+    for dag, file, module in read:
+        uses = uses_of(dag, file, module, circumstances)
+        why = reasons(dag, module, circumstances, uses)
+        if dag.dag_id in twice:
+            places = listed(str(each.place) for each in twice[dag.dag_id])
+            why.append(
+                f"DAG id {dag.dag_id} is defined more than once, and Airflow runs the last one parsed: {places}"
+            )
+        if dag.dag_id and not _DAG_ID.fullmatch(dag.dag_id):
+            why.append(f"{dag.place}: {dag.dag_id!r} is no id that Airflow takes")
+        yield ReadDag(dag, file, module, uses, asks_of(module, layout), why)
+
+
+def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[ProposedTest]:
+    names: set[str] = set()
+    for each in read:
+        if not each.dag.dag_id:
+            continue
+        plain = _TEST_NAME.sub("_", each.dag.dag_id).strip("_.-")[:60] or "dag"
+        name = next(n for n in (plain, *(f"{plain[:56]}-{i}" for i in range(2, 10_000))) if n not in names)
+        names.add(name)
+        best = best_metrics(each.dag.tasks, each.file.functions)
+        skip = tuple(task.task_id for task, _ in skipped(each.dag)) if circumstances.has_skip else ()
+        if best and best[0].task_id in skip:
+            best = None
+        yield ProposedTest(
+            name,
+            each.dag.dag_id,
+            str(each.dag.place),
+            each.dag.schedule,
+            best[0].task_id if best else "",
+            best[1] if best else (),
+            skip,
+            tuple(each.reasons),
+        )
+
+
+def _shared(read: list[ReadDag]) -> tuple[str, ...]:
+    folders = {folder for each in read for folder in each.uses.shared}
+    return widest(folder for folder in folders if fits(folder))
+
+
+def _code(layout: Layout) -> tuple[str, ...]:
+    """The folder of DAGs first, which is where Airflow reads them from; what a version hides is left out."""
+    first = layout.dags_folder or "."
+    others = sorted(path for path in layout.code if path != first and fits(path))
+    return (first, *others)
+
+
+def _links(layout: Layout, code: tuple[str, ...], shared: tuple[str, ...]) -> dict[str, str]:
+    found = layout.links((*code, *shared))
+    kept: dict[str, str] = {}
+    for name, target in found.items():
+        if (
+            fits(name)
+            and fits(target)
+            and not any(link_contradictions({**kept, name: target}, (*code, *shared)))
+        ):
+            kept[name] = target
+    return kept
+
+
+def _env(read: list[ReadDag], circumstances: Circumstances) -> dict[str, str]:
+    """What the team's own image or compose file gives that the code asks for, and is no secret."""
+    wanted = {ask.variable for each in read for ask in each.asks}
+    return {
+        name: said.value
+        for name, said in circumstances.image.environment.items()
+        if name in wanted and is_plain(name, said.value)
+    }
+
+
+def _env_file(read: list[ReadDag], gives: Given) -> str:
+    wanted = {ask.variable for each in read for ask in each.asks}
+    return gives.env_file if wanted & gives.variables else ""
+
+
+def _python(files: RepositoryFiles, layout: Layout, image: TeamImage) -> tuple[str, list[str], list[Finding]]:
+    """The Python of the image, why none fits, and what is said of it."""
+    default = str(ImageSettings.model_fields["python"].default)
+    asked = [*python_asked(files, layout.places.home), *image.python]
+    bounds = python_bounds(files, layout.places.home)
+    wanted = asked[0].value if asked else default
+    findings = []
+    try:
+        check_python(wanted)
+    except HarnessError:
+        place = str(asked[0].place)
+        text = f"{default}, in place of {wanted}: the nearest that is built"
+        findings.append(Finding("decided", "Python", text, place))
+        wanted = default
+    if bounds is not None and not _allowed(wanted, bounds.value):
+        return "", [f"{bounds.place} asks for Python {bounds.value}, and versions have {wanted}"], findings
+    if wanted != default:
+        findings.append(Finding("found", "Python", wanted, str(asked[0].place)))
+    return ("" if wanted == default else wanted), [], findings
+
+
+def _allowed(python: str, bounds: str) -> bool:
+    """Whether `requires-python` lets a minor version be; what can't be read lets all."""
+    minor = int(python.split(".")[1])
+    for how, number in re.findall(r"(>=|>|<=|<|==|~=)\s*3\.(\d+)", bounds):
+        asked = int(number)
+        wrong = {
+            ">=": minor < asked, "~=": minor < asked, ">": minor < asked,
+            "<": minor >= asked, "<=": minor > asked, "==": minor != asked,
+        }  # fmt: skip
+        if wrong[how]:
+            return False
+    return True

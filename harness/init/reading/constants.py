@@ -1,0 +1,211 @@
+"""What an expression of Python comes to, as far as its source tells: it is read, and never run."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+REPOSITORY = PurePosixPath("/(repository)")  # stands before the paths that are made from a module's __file__
+MOST_ITEMS = 500
+MOST_TEXT = 10_000
+MOST_DEPTH = 60
+
+
+class _Unknown:
+    """The value of what can't be known from the source alone."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNKNOWN: Final = _Unknown()
+Names = Mapping[str, Any]
+_TEXT_METHODS = frozenset(
+    {"capitalize", "lower", "lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip", "title", "upper"}
+)  # fmt: skip
+_PATH_ATTRIBUTES = frozenset({"name", "parent", "parents", "stem", "suffix"})
+_ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv", "Variable.get"})
+_PLAIN_FORMAT = re.compile(r"(?:[^%]|%[sdr%])*")  # no widths, which may be any
+_SAME = frozenset({"os.path.abspath", "os.path.realpath", "os.fspath", "os.path.normpath"})
+
+
+def value_of(node: ast.expr | None, names: Names, depth: int = 0) -> Any:  # noqa: ANN401  any literal
+    """The value of an expression where `names` have theirs; UNKNOWN where the source does not tell."""
+    if node is None or depth > MOST_DEPTH:
+        return UNKNOWN
+    reader = _READERS.get(type(node))
+    try:
+        found = reader(node, names, depth + 1) if reader else UNKNOWN
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return UNKNOWN
+    too_much = isinstance(found, str | bytes) and len(found) > MOST_TEXT
+    return UNKNOWN if too_much else found
+
+
+def text_of(node: ast.expr | None, names: Names) -> str | None:
+    """The text that an expression comes to, that of a path included; None where it is none or unknown."""
+    value = value_of(node, names)
+    return str(value) if isinstance(value, str | PurePosixPath) else None
+
+
+def dotted(node: ast.AST) -> str:
+    """`os.path.join` of such an expression; empty for what is no chain of names."""
+    if isinstance(node, ast.Attribute):
+        owner = dotted(node.value)
+        return f"{owner}.{node.attr}" if owner else ""
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _name(node: ast.Name, names: Names, _: int) -> Any:  # noqa: ANN401
+    return names.get(node.id, UNKNOWN)
+
+
+def _constant(node: ast.Constant, _: Names, __: int) -> Any:  # noqa: ANN401
+    return node.value
+
+
+def _sequence(node: ast.List | ast.Tuple | ast.Set, names: Names, depth: int) -> Any:  # noqa: ANN401
+    return [value_of(item, names, depth) for item in node.elts[:MOST_ITEMS]]
+
+
+def _dict(node: ast.Dict, names: Names, depth: int) -> Any:  # noqa: ANN401
+    pairs = list(zip(node.keys, node.values, strict=True))[:MOST_ITEMS]
+    known = ((value_of(key, names, depth), value_of(value, names, depth)) for key, value in pairs)
+    return {key: value for key, value in known if isinstance(key, str | int | float)}
+
+
+def _joined(node: ast.JoinedStr, names: Names, depth: int) -> Any:  # noqa: ANN401
+    parts = []
+    for part in node.values:
+        inner = part.value if isinstance(part, ast.FormattedValue) else part
+        plain = not isinstance(part, ast.FormattedValue) or (part.format_spec is None and part.conversion < 0)
+        value = value_of(inner, names, depth)
+        if value is UNKNOWN or not plain or not isinstance(value, str | int | float | PurePosixPath):
+            return UNKNOWN
+        parts.append(str(value))
+    return "".join(parts)
+
+
+def _operation(node: ast.BinOp, names: Names, depth: int) -> Any:  # noqa: ANN401
+    left, right = value_of(node.left, names, depth), value_of(node.right, names, depth)
+    if (
+        isinstance(node.op, ast.Div)
+        and isinstance(left, PurePosixPath)
+        and isinstance(right, str | PurePosixPath)
+    ):
+        return left / right
+    if isinstance(node.op, ast.Add) and type(left) is type(right) and isinstance(left, str | list | int):
+        return left + right if not isinstance(left, list) else [*left, *right][:MOST_ITEMS]
+    if isinstance(node.op, ast.Mod) and isinstance(left, str) and _PLAIN_FORMAT.fullmatch(left):
+        values = tuple(right) if isinstance(right, list) else (right,)
+        return UNKNOWN if UNKNOWN in values else left % values
+    return UNKNOWN
+
+
+def _subscript(node: ast.Subscript, names: Names, depth: int) -> Any:  # noqa: ANN401
+    owner, key = value_of(node.value, names, depth), value_of(node.slice, names, depth)
+    return UNKNOWN if UNKNOWN in (owner, key) else owner[key]
+
+
+def _attribute(node: ast.Attribute, names: Names, depth: int) -> Any:  # noqa: ANN401
+    owner = value_of(node.value, names, depth)
+    if isinstance(owner, PurePosixPath) and node.attr in _PATH_ATTRIBUTES:
+        found = getattr(owner, node.attr)
+        return list(found) if node.attr == "parents" else found
+    return UNKNOWN
+
+
+def _choice(node: ast.BoolOp, names: Names, depth: int) -> Any:  # noqa: ANN401
+    """`os.getenv("X") or "default"`: the first of the values that is known."""
+    values = [value_of(each, names, depth) for each in node.values]
+    return next((value for value in values if value is not UNKNOWN and value), UNKNOWN)
+
+
+def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
+    arguments = [value_of(argument, names, depth) for argument in node.args]
+    name = dotted(node.func)
+    if name in _ENVIRONMENT:
+        given = next((each.value for each in node.keywords if each.arg in {"default", "default_var"}), None)
+        return value_of(given, names, depth) if given else (*arguments, UNKNOWN, UNKNOWN)[1]
+    if isinstance(node.func, ast.Attribute) and name not in _FUNCTIONS:
+        owner = value_of(node.func.value, names, depth)
+        if owner is not UNKNOWN:
+            return _method(owner, node.func.attr, arguments)
+    function = _FUNCTIONS.get(name)
+    if function is None or UNKNOWN in arguments:
+        return UNKNOWN
+    return function(arguments)
+
+
+def _method(owner: object, method: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401, PLR0911
+    if any(each is UNKNOWN for each in arguments):
+        return UNKNOWN
+    if isinstance(owner, str) and method in _TEXT_METHODS:
+        return getattr(owner, method)(*arguments)
+    if isinstance(owner, str) and method == "join" and isinstance(arguments[0], list):
+        return owner.join(arguments[0])
+    if isinstance(owner, str) and method == "split":
+        return owner.split(*arguments)
+    if isinstance(owner, str) and method == "format" and ":" not in owner:
+        return owner.format(*arguments)
+    if isinstance(owner, dict) and method in {"items", "keys", "values"}:
+        return [list(each) if method == "items" else each for each in getattr(owner, method)()]
+    if isinstance(owner, dict) and method == "get":
+        return owner.get(*arguments)
+    return _path_method(owner, method, arguments)
+
+
+def _path_method(owner: object, method: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401
+    if not isinstance(owner, PurePosixPath):
+        return UNKNOWN
+    if method in {"absolute", "as_posix", "expanduser", "resolve"}:
+        return owner
+    if method in {"joinpath", "with_name", "with_suffix"}:
+        return getattr(owner, method)(*arguments)
+    return UNKNOWN
+
+
+def _range(arguments: Sequence[Any]) -> list[int]:
+    return list(itertools.islice(range(*arguments), MOST_ITEMS))
+
+
+_FUNCTIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "Path": lambda given: PurePosixPath(*given),
+    "pathlib.Path": lambda given: PurePosixPath(*given),
+    "PurePath": lambda given: PurePosixPath(*given),
+    "Path.cwd": lambda _: PurePosixPath("."),
+    "os.getcwd": lambda _: PurePosixPath("."),
+    "str": lambda given: str(given[0]),
+    "list": lambda given: list(given[0]),
+    "tuple": lambda given: list(given[0]),
+    "sorted": lambda given: sorted(given[0]),
+    "dict": lambda given: dict(given[0]) if given else {},
+    "range": _range,
+    "enumerate": lambda given: [list(pair) for pair in enumerate(given[0])],
+    "zip": lambda given: [list(pair) for pair in zip(*given, strict=False)],
+    "os.path.join": lambda given: PurePosixPath(*given),
+    "os.path.dirname": lambda given: PurePosixPath(given[0]).parent,
+    "os.path.basename": lambda given: PurePosixPath(given[0]).name,
+    **{name: lambda given: PurePosixPath(given[0]) for name in _SAME},
+}
+_READERS: dict[type[ast.AST], Callable[[Any, Names, int], Any]] = {
+    ast.Attribute: _attribute,
+    ast.BinOp: _operation,
+    ast.BoolOp: _choice,
+    ast.Call: _call,
+    ast.Constant: _constant,
+    ast.Dict: _dict,
+    ast.JoinedStr: _joined,
+    ast.List: _sequence,
+    ast.Name: _name,
+    ast.Set: _sequence,
+    ast.Subscript: _subscript,
+    ast.Tuple: _sequence,
+}

@@ -1,0 +1,229 @@
+"""The DAGs that a repository's Python defines, found by reading it: their ids, schedules and tasks."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.init.reading.constants import UNKNOWN, dotted, text_of, value_of
+from harness.init.reading.repository_files import Place
+from harness.init.reading.source import Function, Module, bind, bind_target, called, imports, keyword
+from harness.init.reading.tasks import Functions, Task, decorated, tasks_in
+
+MOST_STEPS = 5_000  # of a file's statements, each loop's counted once per item
+MOST_DEPTH = 5
+Resolve = Callable[[str], Module | None]
+
+
+@dataclass(frozen=True)
+class Dag:
+    """One DAG. `dag_id` is empty where only running the code would tell it; `required` are params without default."""
+
+    dag_id: str
+    place: Place
+    schedule: str = ""
+    tasks: tuple[Task, ...] = ()
+    required: tuple[str, ...] = ()
+
+
+@dataclass
+class _Reader:
+    """Follows what a module does when it is imported: each loop's items, each local function's arguments."""
+
+    module: Module
+    functions: Functions
+    helpers: Functions  # also those that the imported modules call
+    found: dict[tuple[str, Place], Dag] = field(default_factory=dict)
+    steps: int = 0
+
+    def statements(self, body: Sequence[ast.stmt], names: dict[str, Any], depth: int) -> None:
+        for statement in body:
+            self.steps += 1
+            if self.steps > MOST_STEPS or depth > MOST_DEPTH:
+                return
+            self._statement(statement, names, depth)
+
+    def _statement(self, statement: ast.stmt, names: dict[str, Any], depth: int) -> None:
+        if isinstance(statement, ast.With):
+            for manager in statement.items:
+                self._expression(manager.context_expr, names, depth, statement.body)
+            self.statements(statement.body, names, depth)
+        elif isinstance(statement, ast.For):
+            items = value_of(statement.iter, names)
+            for item in list(items) if isinstance(items, list | dict) else [UNKNOWN]:
+                bind_target(statement.target, item, names)
+                self.statements(statement.body, names, depth)
+        elif isinstance(statement, ast.If | ast.Try):
+            if isinstance(statement, ast.If) and _is_script(statement):
+                return
+            for body in (statement.body, statement.orelse, getattr(statement, "finalbody", [])):
+                self.statements(body, names, depth)
+        elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return):
+            if statement.value is not None:
+                self._expression(statement.value, names, depth)
+            bind(statement, names)
+
+    def _expression(
+        self, expression: ast.expr, names: dict[str, Any], depth: int, body: Sequence[ast.stmt] = ()
+    ) -> None:
+        for call in ast.walk(expression):
+            if not isinstance(call, ast.Call):
+                continue
+            known = self.functions.get(dotted(call.func))
+            if known is not None:
+                self._called(*known, call, names, depth)
+            elif is_dag(call):
+                self._add(call, call, names, body or self.module.tree.body)
+
+    def _called(
+        self, function: Function, module: Module, call: ast.Call, names: dict[str, Any], depth: int
+    ) -> None:
+        """What a call of the repository's own function makes: the DAG that it is, or those in its body."""
+        decorator = decorated(function, "dag")
+        if decorator is not None:
+            self._add(decorator, function, {**module.constants, **names}, function.body, function.name)
+        elif any(is_dag(node) for node in ast.walk(function)):
+            local = {each.name: (each, module) for each in function.body if isinstance(each, Function)}
+            inner = _Reader(
+                self.module, {**self.functions, **local}, {**self.helpers, **local}, self.found, self.steps
+            )
+            inner.statements(function.body, called(function, module.constants, call, names), depth + 1)
+            self.steps = inner.steps
+
+    def _add(
+        self,
+        definition: ast.expr,
+        node: ast.AST,
+        names: dict[str, Any],
+        body: Sequence[ast.stmt],
+        name: str = "",
+    ) -> None:
+        call = definition if isinstance(definition, ast.Call) else None
+        given = (keyword(call, "dag_id") or next(iter(call.args), None)) if call else None
+        dag_id = (text_of(given, names) or "") if given is not None else name
+        schedule = keyword(call, "schedule", "schedule_interval", "timetable") if call else None
+        timed = value_of(schedule, names)
+        shown = ast.unparse(schedule) if schedule is not None and not isinstance(timed, str) else str(timed)
+        place = self.module.place(node)
+        self.found.setdefault(
+            (dag_id, place),
+            Dag(
+                dag_id,
+                place,
+                "" if schedule is None or timed is None else shown,
+                tasks_in(body, self.module, self.helpers),
+                _required(keyword(call, "params") if call else None),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class DagFile:
+    """What one file defines: DAGs, functions with @dag that nothing calls, and all functions that it can call."""
+
+    dags: tuple[Dag, ...]
+    uncalled: tuple[Place, ...]
+    functions: Functions = field(repr=False)
+
+
+def read_dags(module: Module, resolve: Resolve) -> DagFile:
+    """What a file defines; `resolve` gives the repository's own module of a name that is imported."""
+    functions: dict[str, tuple[Function, Module]] = {
+        name: (function, module) for name, function in module.functions.items()
+    }
+    names: dict[str, Any] = {
+        name: module.constants[name] for name in ("__file__", "__name__") if name in module.constants
+    }
+    for alias, own, source in _own_names(module, resolve):
+        if own in source.functions:
+            functions[alias] = (source.functions[own], source)
+        elif own in source.constants:
+            names[alias] = source.constants[own]
+    helpers = dict(functions)
+    for source in _sources(module, resolve):
+        for name, function in source.functions.items():
+            helpers.setdefault(name, (function, source))
+    reader = _Reader(module, functions, helpers)
+    try:
+        reader.statements(module.tree.body, names, 0)
+    except RecursionError:  # expressions that nobody writes by hand
+        return DagFile(tuple(reader.found.values()), (), helpers)
+    dags = _complete(module, list(reader.found.values()))
+    mentioned = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+    uncalled = [
+        module.place(function)
+        for name, function in module.functions.items()
+        if decorated(function, "dag") and name not in mentioned
+    ]
+    return DagFile(tuple(dags), tuple(uncalled), helpers)
+
+
+def is_dag(node: ast.AST) -> bool:
+    """Whether it is `DAG(…)`, `@dag` or `@dag(…)`, also as airflow.sdk's."""
+    if isinstance(node, Function):
+        return decorated(node, "dag") is not None
+    return isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "DAG"
+
+
+def _own_names(module: Module, resolve: Resolve) -> Iterator[tuple[str, str, Module]]:
+    """What a module calls the things that it imports from the repository's own: alias, name there, where."""
+    for found in imports(module):
+        source = resolve(found.module)
+        if found.name and source is not None:
+            yield found.alias, found.name, source
+        inner = resolve(f"{found.module}.{found.name}") if found.name else source
+        if inner is not None:
+            yield from (
+                (f"{found.alias}.{name}", name, inner) for name in (*inner.functions, *inner.constants)
+            )
+
+
+def _sources(module: Module, resolve: Resolve) -> list[Module]:
+    """The repository's own modules that a module imports, directly or not, the nearest first."""
+    found: dict[str, Module] = {}
+    waiting = [module]
+    while waiting:
+        current = waiting.pop(0)
+        for each in imports(current):
+            for name in (each.module, f"{each.module}.{each.name}" if each.name else ""):
+                source = resolve(name) if name else None
+                if source is not None and source.path not in found and source is not module:
+                    found[source.path] = source
+                    waiting.append(source)
+    return list(found.values())
+
+
+def _complete(module: Module, found: list[Dag]) -> list[Dag]:
+    """With a DAG of unknown id where something makes one that was not followed, in a class for instance."""
+    scripts = {
+        id(inner)
+        for statement in module.tree.body
+        if isinstance(statement, ast.If) and _is_script(statement)
+        for inner in ast.walk(statement)
+    }
+    made = (node for node in ast.walk(module.tree) if isinstance(node, ast.Call) and is_dag(node))
+    first = next((node for node in made if id(node) not in scripts), None)
+    return found if found or first is None else [Dag("", module.place(first))]
+
+
+def _is_script(statement: ast.If) -> bool:
+    """Whether it is `if __name__ == "__main__"`."""
+    return "__main__" in ast.dump(statement.test)
+
+
+def _required(params: ast.expr | None) -> tuple[str, ...]:
+    """The params that a run must give: Param with neither a default nor null among its types."""
+    if not isinstance(params, ast.Dict):
+        return ()
+    return tuple(
+        str(key.value)
+        for key, value in zip(params.keys, params.values, strict=True)
+        if isinstance(key, ast.Constant)
+        and isinstance(value, ast.Call)
+        and dotted(value.func).rpartition(".")[2] == "Param"
+        and not value.args
+        and keyword(value, "default") is None
+        and "null" not in ast.dump(value)
+    )

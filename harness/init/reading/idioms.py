@@ -1,0 +1,174 @@
+"""What Airflow 3 no longer has, where a repository's code still uses it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.init.reading.constants import dotted
+from harness.init.reading.dags import is_dag
+from harness.init.reading.repository_files import Place
+from harness.init.reading.source import Imported, Module, imports
+from harness.init.reading.tasks import decorated
+
+# Modules that are gone, and what took their place; those below them count too. Tried with Airflow 3.3.
+GONE_MODULES = {
+    "airflow.contrib": "the provider's package",
+    "airflow.executors.celery_executor": "airflow.providers.celery",
+    "airflow.hooks.S3_hook": "airflow.providers.amazon.aws.hooks.s3",
+    "airflow.hooks.base_hook": "airflow.sdk.BaseHook",
+    "airflow.hooks.dbapi": "airflow.providers.common.sql.hooks.sql",
+    "airflow.hooks.postgres_hook": "airflow.providers.postgres.hooks.postgres",
+    "airflow.kubernetes": "airflow.providers.cncf.kubernetes",
+    "airflow.lineage.entities": "assets",
+    "airflow.operators.bash_operator": "airflow.providers.standard.operators.bash",
+    "airflow.operators.dagrun_operator": "airflow.providers.standard.operators.trigger_dagrun",
+    "airflow.operators.dummy": "airflow.providers.standard.operators.empty.EmptyOperator",
+    "airflow.operators.dummy_operator": "airflow.providers.standard.operators.empty.EmptyOperator",
+    "airflow.operators.email_operator": "airflow.providers.smtp.operators.smtp",
+    "airflow.operators.http_operator": "airflow.providers.http.operators.http",
+    "airflow.operators.python_operator": "airflow.providers.standard.operators.python",
+    "airflow.operators.sql": "airflow.providers.common.sql.operators.sql",
+    "airflow.operators.subdag": "airflow.sdk.TaskGroup",
+    "airflow.operators.subdag_operator": "airflow.sdk.TaskGroup",
+    "airflow.sensors.base_sensor_operator": "airflow.sdk.BaseSensorOperator",
+    "airflow.sensors.external_task_sensor": "airflow.providers.standard.sensors.external_task",
+    "airflow.sensors.s3_key_sensor": "airflow.providers.amazon.aws.sensors.s3",
+    "airflow.sensors.sql": "airflow.providers.common.sql.sensors.sql",
+    "airflow.www": "nothing: the web server is another",
+}
+GONE_NAMES = {
+    "airflow.models.SubDagOperator": "airflow.sdk.TaskGroup",
+    "airflow.utils.dates.days_ago": "a fixed start_date",
+    "airflow.utils.decorators.apply_defaults": "nothing: it does so by itself",
+    "airflow.utils.helpers.chain": "airflow.sdk.chain",
+    "airflow.utils.helpers.cross_downstream": "airflow.sdk.cross_downstream",
+}
+GONE_DAG_ARGUMENTS = {
+    "concurrency": "max_active_tasks",
+    "default_view": "nothing",
+    "fail_stop": "fail_fast",
+    "full_filepath": "nothing",
+    "orientation": "nothing",
+    "schedule_interval": "schedule",
+    "timetable": "schedule",
+}
+GONE_TASK_ARGUMENTS = {
+    "provide_context": "nothing: it is always given",
+    "task_concurrency": "max_active_tis_per_dag",
+}
+GONE_CONTEXT = {
+    "execution_date": "logical_date",
+    "next_ds": "data_interval_end | ds",
+    "next_ds_nodash": "data_interval_end | ds_nodash",
+    "next_execution_date": "data_interval_end",
+    "prev_ds": "prev_data_interval_start_success | ds",
+    "prev_ds_nodash": "prev_data_interval_start_success | ds_nodash",
+    "prev_execution_date": "prev_data_interval_start_success",
+    "tomorrow_ds": "macros.ds_add(ds, 1)",
+    "tomorrow_ds_nodash": "macros.ds_add(ds, 1)",
+    "yesterday_ds": "macros.ds_add(ds, -1)",
+    "yesterday_ds_nodash": "macros.ds_add(ds, -1)",
+}
+_CONTEXTS = frozenset({"context", "kwargs", "ti_context", "ctx"})
+
+
+@dataclass(frozen=True, order=True)
+class Idiom:
+    """Something of Airflow 2: `what` is gone, `instead` what Airflow 3 has."""
+
+    place: Place
+    what: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: Airflow 3 has no {self.what}" + (
+            "" if self.instead.startswith("nothing") else f": use {self.instead}"
+        )
+
+
+def idioms(module: Module) -> list[Idiom]:
+    """What a module uses that is gone, in order of its lines, once per line and thing."""
+    found = [
+        *_imports(module),
+        *_arguments(module),
+        *_context(module),
+        *_templates(module),
+    ]
+    return sorted(set(found))
+
+
+def _imports(module: Module) -> Iterator[Idiom]:
+    for found in imports(module):
+        gone = None if found.guarded else _gone(found)
+        if gone:
+            yield Idiom(Place(module.path, found.line), *gone)
+
+
+def _gone(found: Imported) -> tuple[str, str] | None:
+    """The name that is gone, and what took its place."""
+    whole = f"{found.module}.{found.name}" if found.name else found.module
+    if whole in GONE_NAMES:
+        return whole, GONE_NAMES[whole]
+    for name in (whole, found.module):
+        parts = name.split(".")
+        for length in range(len(parts), 1, -1):
+            owner = ".".join(parts[:length])
+            if owner in GONE_MODULES:
+                return owner, GONE_MODULES[owner]
+    return None
+
+
+def _arguments(module: Module) -> Iterator[Idiom]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            decorator = decorated(node, "dag")
+            calls = [decorator] if isinstance(decorator, ast.Call) else []
+            gone, kind = GONE_DAG_ARGUMENTS, "DAG"
+        elif isinstance(node, ast.Call):
+            calls, gone, kind = [node], GONE_TASK_ARGUMENTS, dotted(node.func).rpartition(".")[2]
+            if is_dag(node):
+                gone, kind = GONE_DAG_ARGUMENTS, "DAG"
+            elif not any(each.arg == "task_id" for each in node.keywords):
+                continue
+        else:
+            continue
+        for call in calls:
+            for given in call.keywords:
+                if given.arg in gone:
+                    place = Place(module.path, given.value.lineno)
+                    yield Idiom(place, f"argument {given.arg} of {kind}", gone[given.arg])
+
+
+def _context(module: Module) -> Iterator[Idiom]:
+    """`context["execution_date"]` and the parameter of a task's function."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            key = node.slice.value
+            if isinstance(key, str) and key in GONE_CONTEXT and dotted(node.value) in _CONTEXTS:
+                yield Idiom(module.place(node), f"{key} in a task's context", GONE_CONTEXT[key])
+        elif isinstance(node, ast.FunctionDef) and decorated(node, "task"):
+            for parameter in (*node.args.args, *node.args.kwonlyargs):
+                if parameter.arg in GONE_CONTEXT and parameter.arg not in _with_default(node):
+                    yield Idiom(
+                        Place(module.path, parameter.lineno),
+                        f"{parameter.arg} in a task's context",
+                        GONE_CONTEXT[parameter.arg],
+                    )
+
+
+def _with_default(function: ast.FunctionDef) -> set[str]:
+    """The parameters that a caller may leave out."""
+    count = len(function.args.defaults)
+    return {each.arg for each in function.args.args[len(function.args.args) - count :]} if count else set()
+
+
+def _templates(module: Module) -> Iterator[Idiom]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" in node.value:
+            for template in re.findall(r"\{\{.*?\}\}|\{%.*?%\}", node.value[:20_000], re.DOTALL):
+                for name in re.findall(r"(?<![\w.'\"\[])[A-Za-z_]\w*", template):
+                    if name in GONE_CONTEXT:
+                        yield Idiom(module.place(node), f"{name} in templates", GONE_CONTEXT[name])

@@ -1,0 +1,152 @@
+"""The files and folders that tasks read and write, by the paths in their code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.init.reading.constants import dotted, text_of, value_of
+from harness.init.reading.repository_files import Place
+from harness.init.reading.source import Function, Module, bind, called, keyword
+from harness.init.reading.tasks import Functions, Task
+
+MOST_DEPTH = 4
+_READS_FIRST = frozenset(
+    {
+        "genfromtxt",
+        "listdir",
+        "load",
+        "load_model",
+        "loadtxt",
+        "read_csv",
+        "read_excel",
+        "read_feather",
+        "read_json",
+    }
+    | {"read_parquet", "read_pickle", "read_table", "scandir"}
+)
+_WRITES_FIRST = frozenset(
+    {
+        "makedirs",
+        "mkdir",
+        "save",
+        "save_model",
+        "savefig",
+        "savetxt",
+        "savez",
+        "to_csv",
+        "to_excel",
+        "to_feather",
+    }
+    | {"to_json", "to_parquet", "to_pickle", "urlretrieve", "write_csv", "write_parquet"}
+)
+_FOLDERS = frozenset({"makedirs", "mkdir", "listdir", "scandir"})
+_SECOND_WRITES = frozenset(
+    {"joblib.dump", "torch.save", "shutil.copy", "shutil.copyfile", "shutil.move", "urlretrieve"}
+)
+_FIRST_READS = frozenset({"shutil.copy", "shutil.copyfile", "shutil.move"})
+_OF_PATHS = {
+    "mkdir": "write",
+    "read_bytes": "read",
+    "read_text": "read",
+    "write_bytes": "write",
+    "write_text": "write",
+}
+_LOADERS = frozenset({"joblib", "np", "numpy", "torch", "pd", "pandas", "pl", "polars", "os"})
+_PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fname", "io", "file")
+
+
+@dataclass(frozen=True, order=True)
+class FileUse:
+    """A path that code uses, as it is written there; `folder` where it is no file's."""
+
+    path: str
+    how: Literal["read", "write"]
+    place: Place
+    folder: bool = False
+
+
+def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
+    """What a task reads and writes, as far as its code and its arguments tell."""
+    if not task.functions:
+        return []
+    function, module = task.functions[0]
+    names = dict(module.constants)
+    if task.call is not None:
+        if task.operator == "@task":
+            names = called(function, module.constants, task.call, caller.constants)
+        else:
+            names = called(function, module.constants, ast.Call(task.call.func, [], []), {})
+            given = value_of(keyword(task.call, "op_kwargs"), caller.constants)
+            names |= given if isinstance(given, dict) else {}
+    return sorted(set(_uses(function, module, functions, names, 0)))
+
+
+def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
+    """Every text in a module that may be a path of the repository."""
+    for node in ast.walk(module.tree):
+        text = None
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):
+            text = text_of(node, module.constants)
+        if (
+            text
+            and len(text) < 300
+            and ("/" in text or "." in text)
+            and text.isprintable()
+            and "://" not in text
+        ):
+            yield text, module.place(node)
+
+
+def _uses(
+    function: Function, module: Module, functions: Functions, names: dict[str, Any], depth: int
+) -> Iterator[FileUse]:
+    names = dict(names)
+    for node in _in_order(function):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            bind(node, names)
+        elif isinstance(node, ast.Call):
+            yield from _call(node, module, names)
+            inner = functions.get(dotted(node.func))
+            if inner is not None and depth < MOST_DEPTH and inner[0] is not function:
+                inside = called(inner[0], inner[1].constants, node, names)
+                yield from _uses(*inner, functions, inside, depth + 1)
+
+
+def _in_order(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function, as they stand in its text."""
+    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Assign | ast.AnnAssign | ast.Call)]
+    return iter(sorted(nodes, key=lambda node: (node.lineno, isinstance(node, ast.Assign | ast.AnnAssign))))
+
+
+def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
+    name, place = dotted(call.func), module.place(call)
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else name
+    given = call.args[0] if call.args else keyword(call, *_PATH_KEYWORDS)
+    first = text_of(given, names)
+    if name == "open" and first:
+        mode = text_of(call.args[1] if len(call.args) > 1 else keyword(call, "mode"), names) or "r"
+        yield FileUse(first, "write" if set(mode) & set("wax") else "read", place)
+        return
+    if isinstance(call.func, ast.Attribute) and method in {*_OF_PATHS, "open"}:
+        owner = text_of(call.func.value, names)
+        if owner:
+            how: Literal["read", "write"] = "write" if _OF_PATHS.get(method, "read") == "write" else "read"
+            mode = (first or "r") if method == "open" else "r"
+            how = "write" if set(mode) & set("wax") else how
+            yield FileUse(owner, how, place, folder=method == "mkdir")
+            return
+    second = text_of(call.args[1] if len(call.args) > 1 else keyword(call, "dst", "f", "filename"), names)
+    if name in _SECOND_WRITES:
+        if second:
+            yield FileUse(second, "write", place)
+        if first and name in _FIRST_READS:
+            yield FileUse(first, "read", place)
+    elif first and method in _WRITES_FIRST:
+        yield FileUse(first, "write", place, folder=method in _FOLDERS)
+    elif first and method in _READS_FIRST and (name.split(".")[0] in _LOADERS or method.startswith("read_")):
+        yield FileUse(first, "read", place, folder=method in _FOLDERS)

@@ -1,0 +1,138 @@
+"""What a task is for, as far as its code tells: it returns numbers, or it touches the world outside."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+
+from harness.init.reading.constants import dotted, text_of
+from harness.init.reading.source import Function, Module, imports
+from harness.init.reading.tasks import Functions, Task
+
+METRIC = re.compile(
+    r"(?:^|_)(?:acc|accuracy|auc|auroc|ap|bleu|brier|calibration_error|error|f1|f1score|fbeta|gini|kappa|logloss|loss"
+    r"|mae|mape|mcc|mse|ndcg|perplexity|precision|r2|recall|rmse|rmsle|roc|rouge|score|sensitivity|silhouette"
+    r"|smape|specificity|wape|wmape)(?:_|$|\d)",
+    re.IGNORECASE,
+)
+LOWER_IS_BETTER = re.compile(
+    r"(?:^|_)(?:brier|error|logloss|loss|mae|mape|mse|perplexity|rmse|rmsle|smape|wape|wmape)(?:_|$|\d)",
+    re.IGNORECASE,
+)
+_EVALUATES = re.compile(r"eval|metric|score|valid|test|report", re.IGNORECASE)
+_WORLD = re.compile(
+    r"(?:^|_)(?:alert|announce|deploy|deployment|email|mail|notification|notify|page|promote|publish|rollout|slack|sms"
+    r"|teams|telegram|tweet|webhook)(?:_|$)"
+)
+_WORLD_OPERATORS = re.compile(
+    r"^(?:Email|Slack|Discord|Telegram|PagerDuty|Opsgenie|Sns|MSTeams)\w*|Notif\w*Operator$"
+)
+_WORLD_MODULES = frozenset(
+    {"slack", "slack_sdk", "smtplib", "telegram", "tweepy", "twilio", "sendgrid", "pymsteams"}
+)
+_WORLD_CALLS = frozenset(
+    {f"{owner}.{verb}" for owner in ("requests", "httpx") for verb in ("post", "put", "patch", "delete")}
+    | {"send_email", "send_slack_message", "smtplib.SMTP", "smtplib.SMTP_SSL", "WebClient"}
+)
+
+
+def metrics_of(task: Task, functions: Functions) -> tuple[str, ...]:
+    """The names of the numbers in the dict that a task returns; empty where it returns none that look like it."""
+    if task.mapped or not task.functions:
+        return ()
+    function, module = task.functions[0]
+    names = [name for name in _returned(function, module, functions, 0) if METRIC.search(name)]
+    return tuple(dict.fromkeys(names))
+
+
+def best_metrics(tasks: Iterable[Task], functions: Functions) -> tuple[Task, tuple[str, ...]] | None:
+    """The task that most looks like the one that judges the model, and its numbers."""
+    found = [(task, names) for task in tasks if (names := metrics_of(task, functions))]
+    return max(found, key=lambda each: (bool(_EVALUATES.search(each[0].task_id)), len(each[1])), default=None)
+
+
+def touches_world(task: Task) -> str:
+    """What a task does outside of the version, in a few words; empty for nothing that shows."""
+    if _WORLD_OPERATORS.search(task.operator):
+        return f"it is a {task.operator}"
+    for function, module in task.functions:
+        used = {found.module.split(".")[0] for found in imports(module)} & _WORLD_MODULES
+        for node in ast.walk(function):
+            name = dotted(node.func) if isinstance(node, ast.Call) else ""
+            if name in _WORLD_CALLS or (name.split(".")[0] in used):
+                return f"it calls {name}"
+    return "of its name" if _WORLD.search(task.task_id.rpartition(".")[2].lower()) else ""
+
+
+def only_by_name(effect: str) -> bool:
+    """Whether nothing but the task's name says so."""
+    return effect == "of its name"
+
+
+def logs_to_mlflow(functions: Iterable[tuple[Function, Module]]) -> bool:
+    """Whether a number is logged to MLflow in one of these functions."""
+    wanted = {
+        "mlflow.log_metric",
+        "mlflow.log_metrics",
+        "mlflow.evaluate",
+        "mlflow.sklearn.autolog",
+        "mlflow.autolog",
+    }
+    return any(
+        isinstance(node, ast.Call) and dotted(node.func) in wanted
+        for function, _ in functions
+        for node in ast.walk(function)
+    )
+
+
+def _returned(function: Function, module: Module, functions: Functions, depth: int) -> Iterator[str]:
+    """The keys of the dicts that a function returns, also by way of another function."""
+    made: dict[str, ast.expr] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            made |= {target.id: node.value for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            made[node.target.id] = node.value
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return) and node.value is not None:
+            value = made.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
+            yield from _keys(value, module, functions, depth)
+            if isinstance(node.value, ast.Name):
+                yield from _later_keys(function, node.value.id, module)
+
+
+def _keys(value: ast.expr, module: Module, functions: Functions, depth: int) -> Iterator[str]:
+    if isinstance(value, ast.Dict):
+        for key, item in zip(value.keys, value.values, strict=True):
+            name = text_of(key, module.constants)
+            if key is None and depth < 3:
+                yield from _keys(item, module, functions, depth + 1)
+            elif name and _may_be_number(item):
+                yield name
+    elif isinstance(value, ast.Call):
+        known = functions.get(dotted(value.func))
+        if known is not None and depth < 3:
+            yield from _returned(*known, functions, depth + 1)
+        elif dotted(value.func) == "dict":
+            yield from (each.arg for each in value.keywords if each.arg and _may_be_number(each.value))
+
+
+def _later_keys(function: Function, name: str, module: Module) -> Iterator[str]:
+    """The keys that are given to a dict after it was made."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Subscript) and dotted(target.value) == name:
+                    key = text_of(target.slice, module.constants)
+                    if key and _may_be_number(node.value):
+                        yield key
+
+
+def _may_be_number(value: ast.expr) -> bool:
+    """Whether nothing speaks against it: text, lists and dicts are no metrics."""
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, int | float)
+    return not isinstance(
+        value, ast.List | ast.Dict | ast.Set | ast.Tuple | ast.JoinedStr | ast.ListComp | ast.DictComp
+    )

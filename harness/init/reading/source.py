@@ -1,0 +1,169 @@
+"""A repository's own Python modules: their syntax, what their names stand for, and what they import."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from harness.init.reading.constants import REPOSITORY, UNKNOWN, Names, value_of
+from harness.init.reading.repository_files import Place, RepositoryFiles
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+MOST_MODULES = 400
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file of Python. `constants` are the values that its top-level names have, as far as it tells."""
+
+    path: str
+    text: str = field(repr=False)
+    tree: ast.Module = field(repr=False)
+    constants: Mapping[str, Any] = field(repr=False)
+    functions: Mapping[str, Function] = field(repr=False)
+
+    def place(self, node: ast.AST) -> Place:
+        return Place(self.path, getattr(node, "lineno", 0))
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A name that a module imports: `module` with its dots, the `name` of it or nothing, and as what."""
+
+    module: str
+    name: str
+    alias: str
+    line: int
+    guarded: bool = False
+
+
+def parsed(path: str, text: str) -> Module | Place:
+    """The module, or the line that is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in other people's texts
+            tree = ast.parse(text)
+    except SyntaxError as error:
+        return Place(path, error.lineno or 1)
+    except (ValueError, RecursionError, MemoryError):  # a NUL, or nesting that nobody would write
+        return Place(path, 1)
+    functions = {each.name: each for each in _top(tree.body) if isinstance(each, Function)}
+    return rebound(Module(path, text, tree, {}, functions), {})
+
+
+def rebound(module: Module, imported: Names) -> Module:
+    """The module with the values that its names have where those that it imports have these."""
+    path = PurePosixPath(module.path)
+    names: dict[str, Any] = {"__file__": str(REPOSITORY / path), "__name__": path.stem, **imported}
+    for statement in _top(module.tree.body):
+        bind(statement, names)
+    return replace(module, constants=names)
+
+
+def bind(statement: ast.stmt, names: dict[str, Any]) -> None:
+    """Give `names` what an assignment gives them."""
+    if isinstance(statement, ast.Assign):
+        targets: Sequence[ast.expr] = statement.targets
+    elif isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    else:
+        return
+    value = value_of(statement.value, names)
+    for target in targets:
+        bind_target(target, value, names)
+
+
+def bind_target(target: ast.expr, value: object, names: dict[str, Any]) -> None:
+    """Give the names of `target`, several in a tuple, what they have of `value`."""
+    if isinstance(target, ast.Name):
+        names[target.id] = value
+    elif isinstance(target, ast.Tuple | ast.List):
+        parts = value if isinstance(value, list) and len(value) == len(target.elts) else None
+        for index, each in enumerate(target.elts):
+            bind_target(each, parts[index] if parts else UNKNOWN, names)
+
+
+def imports(module: Module) -> Iterator[Imported]:
+    """All imports of a module, also those inside functions; `guarded` where it goes on without."""
+    guarded = {
+        id(inner)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Try) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Imported(alias.name, "", alias.asname or alias.name, node.lineno, id(node) in guarded)
+        elif isinstance(node, ast.ImportFrom):
+            owner = _absolute(node, module.path)
+            for alias in node.names:
+                yield Imported(
+                    owner, alias.name, alias.asname or alias.name, node.lineno, id(node) in guarded
+                )
+
+
+def keyword(call: ast.Call, *names: str) -> ast.expr | None:
+    """The argument of the first of these names that a call has."""
+    return next((each.value for name in names for each in call.keywords if each.arg == name), None)
+
+
+def called(function: Function, names: Names, call: ast.Call, seen: Names) -> dict[str, Any]:
+    """What a function's parameters are for a call: `names` are those of its module, `seen` the caller's."""
+    inside = dict(names)
+    parameters = [*function.args.posonlyargs, *function.args.args]
+    defaults = function.args.defaults
+    for parameter, default in zip(parameters[len(parameters) - len(defaults) :], defaults, strict=False):
+        inside[parameter.arg] = value_of(default, names)
+    for parameter, optional in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=False):
+        inside[parameter.arg] = value_of(optional, names)
+    for parameter, argument in zip(parameters, call.args, strict=False):
+        inside[parameter.arg] = value_of(argument, seen)
+    for given in call.keywords:
+        if given.arg:
+            inside[given.arg] = value_of(given.value, seen)
+        else:
+            unpacked = value_of(given.value, seen)
+            inside |= unpacked if isinstance(unpacked, dict) else {}
+    return inside
+
+
+def modules(files: RepositoryFiles) -> tuple[dict[str, Module], list[Place]]:
+    """The repository's Python by path, and the lines that are no Python of today."""
+    found: dict[str, Module] = {}
+    broken: list[Place] = []
+    for path in list(files.python())[:MOST_MODULES]:
+        text = files.read_text(path)
+        if text is None:
+            continue
+        module = parsed(path, text)
+        if isinstance(module, Place):
+            broken.append(module)
+        else:
+            found[path] = module
+    return found, broken
+
+
+def _top(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that run when a module is imported, in order; of both branches."""
+    for statement in statements:
+        yield statement
+        if isinstance(statement, ast.If | ast.Try | ast.With):
+            yield from _top(statement.body)
+            yield from _top(getattr(statement, "orelse", []))
+
+
+def _absolute(node: ast.ImportFrom, path: str) -> str:
+    """The module that `from … import` names; a relative one begins with a slash, as a path of the repository."""
+    if not node.level:
+        return node.module or ""
+    folder = PurePosixPath(path).parent
+    for _ in range(node.level - 1):
+        folder = folder.parent
+    inside = (node.module or "").replace(".", "/")
+    return f"/{folder / inside}" if inside else f"/{folder}"

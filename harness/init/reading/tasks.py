@@ -1,0 +1,135 @@
+"""The tasks of a DAG as its source has them: operators, functions with @task, and the groups they are in."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.init.reading.constants import dotted, text_of
+from harness.init.reading.repository_files import Place
+from harness.init.reading.source import Function, Module, keyword
+
+Functions = Mapping[str, tuple[Function, Module]]
+MOST_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task. `operator` is its class or `@task`; `functions` are what it runs of the repository's own code."""
+
+    task_id: str
+    place: Place
+    operator: str
+    mapped: bool = False
+    functions: tuple[tuple[Function, Module], ...] = field(default=(), repr=False, compare=False)
+    call: ast.Call | None = field(default=None, repr=False, compare=False)
+
+
+def tasks_in(body: Sequence[ast.stmt], module: Module, functions: Functions) -> tuple[Task, ...]:
+    """The tasks that these statements make, once each."""
+    found = list(_statements(body, module, functions, "", 0))
+    return tuple({task.task_id: task for task in reversed(found)}.values())[::-1]
+
+
+def decorated(function: Function, name: str) -> ast.expr | None:
+    """The decorator of this name that a function has, such as `@task`, `@task.branch` or `@task(…)`."""
+    for each in function.decorator_list:
+        called = dotted(each.func if isinstance(each, ast.Call) else each)
+        if name in called.split("."):
+            return each
+    return None
+
+
+def reachable(function: Function, functions: Functions, depth: int = 0) -> Iterator[Function]:
+    """A function and those of the repository's own that it calls by their names."""
+    yield function
+    if depth >= MOST_DEPTH:
+        return
+    for name in dict.fromkeys(dotted(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)):
+        inner = functions.get(name)
+        if inner is not None and inner[0] is not function:
+            yield from reachable(inner[0], functions, depth + 1)
+
+
+def _statements(
+    body: Sequence[ast.stmt], module: Module, functions: Functions, prefix: str, depth: int
+) -> Iterator[Task]:
+    local = {each.name: (each, module) for each in body if isinstance(each, Function)}
+    known = {**functions, **local}
+    for statement in body if depth <= MOST_DEPTH else ():
+        if isinstance(statement, Function | ast.ClassDef):
+            continue
+        if isinstance(statement, ast.With):
+            group = next((_group(item.context_expr, module) for item in statement.items), "")
+            yield from _statements(statement.body, module, known, prefix + group, depth + 1)
+        elif isinstance(statement, ast.If | ast.For | ast.Try):
+            for inner in (statement.body, statement.orelse):
+                yield from _statements(inner, module, known, prefix, depth + 1)
+        else:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Call):
+                    yield from _call(node, module, known, prefix, depth)
+
+
+def _group(expression: ast.expr, module: Module) -> str:
+    """`name.` of a TaskGroup, which begins its tasks' ids."""
+    if not isinstance(expression, ast.Call) or dotted(expression.func).rpartition(".")[2] != "TaskGroup":
+        return ""
+    given = keyword(expression, "group_id") or next(iter(expression.args), None)
+    plain = keyword(expression, "prefix_group_id")
+    name = text_of(given, module.constants)
+    return "" if not name or (isinstance(plain, ast.Constant) and plain.value is False) else f"{name}."
+
+
+def _call(call: ast.Call, module: Module, functions: Functions, prefix: str, depth: int) -> Iterator[Task]:
+    name, mapped, override = _callee(call)
+    known = functions.get(name)
+    if (
+        known is not None
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"override", "partial"}
+    ):
+        return  # called, or expanded, by what is around it
+    if known is not None and (group := decorated(known[0], "task_group")):
+        given = text_of(keyword(group, "group_id"), module.constants) if isinstance(group, ast.Call) else None
+        inside = f"{prefix}{given or known[0].name}."
+        yield from _statements(known[0].body, known[1], functions, inside, depth + 1)
+    elif known is not None and (decorator := decorated(known[0], "task")):
+        settings = [each for each in (override, decorator) if isinstance(each, ast.Call)]
+        given = next((found for each in settings if (found := _task_id(each, module))), None)
+        runs = tuple((each, known[1]) for each in dict.fromkeys(reachable(known[0], functions)))
+        yield Task(f"{prefix}{given or known[0].name}", known[1].place(known[0]), "@task", mapped, runs, call)
+    elif (task_id := _task_id(call, module)) and known is None:
+        function = functions.get(dotted(keyword(call, "python_callable") or ast.Constant(0)))
+        runs = ()
+        if function is not None:
+            runs = tuple((each, function[1]) for each in dict.fromkeys(reachable(function[0], functions)))
+        operator = dotted(call.func).removesuffix(".partial").rpartition(".")[2]
+        partial = isinstance(call.func, ast.Attribute) and call.func.attr == "partial"
+        yield Task(f"{prefix}{task_id}", module.place(call), operator, partial, runs, call)
+
+
+def _task_id(call: ast.Call, module: Module) -> str | None:
+    return text_of(keyword(call, "task_id"), module.constants)
+
+
+def _callee(call: ast.Call) -> tuple[str, bool, ast.Call | None]:
+    """Whose name a call has: `train` of `train(…)`, `train.expand(…)` and `train.override(…)(…)`."""
+    function, mapped, override = call.func, False, None
+    for _ in range(MOST_DEPTH):
+        if isinstance(function, ast.Call):
+            if isinstance(function.func, ast.Attribute) and function.func.attr == "override":
+                override = function
+            function = function.func
+        elif isinstance(function, ast.Attribute) and function.attr in {
+            "expand",
+            "expand_kwargs",
+            "override",
+            "partial",
+        }:
+            mapped = mapped or function.attr.startswith("expand")
+            function = function.value
+        else:
+            break
+    return dotted(function), mapped, override

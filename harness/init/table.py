@@ -1,0 +1,100 @@
+"""The lines of the table that `harness init` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.init.findings import Finding, ImageTable, ProposedTest, listed
+from harness.init.layout import Layout
+from harness.init.places import below
+from harness.init.reading.asks import Ask
+from harness.init.reading.purposes import LOWER_IS_BETTER
+from harness.init.reading.repository_files import Place
+from harness.init.reading.team_image import TeamImage
+from harness.init.runnable import ReadDag
+
+
+def found(read: Sequence[ReadDag], layout: Layout, image: TeamImage) -> Iterator[Finding]:
+    ids = [each.dag.dag_id for each in read if each.dag.dag_id]
+    yield Finding(
+        "found",
+        "DAGs",
+        f"{len(ids)}: {listed(ids)}" if ids else "none whose id the code tells",
+        layout.dags_folder or ".",
+    )
+    if image.astro:
+        yield Finding("found", "Astro project", f"its code is at {image.root}", str(image.astro))
+    for edit in layout.edits:
+        yield Finding("found", "import path", f"the code adds {edit.written}", str(edit.place))
+    wanted: dict[tuple[str, str], Ask] = {}
+    for each in read:
+        for ask in each.asks:
+            wanted.setdefault((ask.kind, ask.name), ask)
+    for ask in wanted.values():
+        yield Finding("found", ask.kind, ask.name + (" (optional)" if ask.optional else ""), str(ask.place))
+
+
+def other_folders(folders: Sequence[str], layout: Layout) -> Iterator[Finding]:
+    """The folders of DAGs that are left out: a version's Airflow reads one."""
+    for folder in folders:
+        if below(folder, layout.dags_folder) is None:
+            text = f"{folder or '.'} is left out: run harness init in there to take it in place of {layout.dags_folder}"
+            yield Finding("found", "more DAGs", text, folder or ".")
+
+
+def decided(table: ImageTable, tests: Sequence[ProposedTest]) -> Iterator[Finding]:
+    yield Finding("decided", "code", listed(table.code, 8))
+    if table.python_path:
+        yield Finding("decided", "import path", listed(table.python_path))
+    if table.shared:
+        yield Finding("decided", "shared folders", f"{listed(table.shared)}: tasks write there")
+    if table.shared_tmp:
+        yield Finding("decided", "folder /tmp", "one for all tasks of a run: they hand files through it")
+    if table.links:
+        yield Finding("decided", "links", listed(f"{name} -> {table.links[name]}" for name in table.links))
+    for test in tests:
+        if test.can_run:
+            metrics = (
+                f", metrics from {test.metrics_task}: {listed(test.metrics)}" if test.metrics_task else ""
+            )
+            skip = f", without {listed(test.skip)}" if test.skip else ""
+            yield Finding("decided", f"test {test.name}", f"runs DAG {test.dag}{metrics}{skip}", test.place)
+
+
+def yours(
+    read: Sequence[ReadDag], tests: Sequence[ProposedTest], broken: Sequence[Place], layout: Layout
+) -> Iterator[Finding]:
+    for place in broken:
+        yield Finding("yours", "not Python 3", "this line can't be read", str(place))
+    for each in read:
+        if not each.dag.dag_id:
+            yield Finding(
+                "yours",
+                "a DAG's id",
+                "only running the code tells it: name the DAG in a test",
+                str(each.dag.place),
+                add='[tests.NAME]\ndag = "THE_ID"',
+            )
+        for place in each.file.uncalled:
+            yield Finding("yours", "@dag", "nothing calls this function, so it makes no DAG", str(place))
+        for use in each.uses.loose:
+            text = f"{use.path} lies beside the code, where no other task sees it: write it into a folder"
+            yield Finding("yours", "file of a task", text, str(use.place), add='shared = ["FOLDER"]')
+    for test in tests:
+        for reason in test.reasons:
+            yield Finding("yours", f"DAG {test.dag}", reason, test.place)
+        if test.can_run and test.metrics_task:
+            bound = "max" if LOWER_IS_BETTER.search(test.metrics[0]) else "min"
+            gate = f"[tests.{test.name}.gates.{test.metrics[0]}]\n{bound} = …"
+            yield Finding(
+                "yours", f"gates of {test.name}", "what its numbers must satisfy", test.place, add=gate
+            )
+        elif test.can_run:
+            text = "no task returns a dict of numbers: the DAG must only succeed"
+            yield Finding(
+                "yours", f"metrics of {test.name}", text, test.place, add='metrics = { task = "TASK" }'
+            )
+    for edit in layout.edits:
+        if edit.folder is None:
+            text = f"{edit.written} is no folder of the repository: what is imported from it will be missing"
+            yield Finding("yours", "import path", text, str(edit.place))

@@ -1,0 +1,129 @@
+"""The text of harness.toml for a proposal, commented for whoever reads it next."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from harness.init.findings import ImageTable, Proposal, ProposedTest
+from harness.init.reading.purposes import LOWER_IS_BETTER
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+WIDTH = 100
+SHOWN_REASONS = 6
+
+
+def text_of(proposal: Proposal) -> str:
+    """The whole file, which the configuration's own parser accepts."""
+    return (
+        "\n".join([*_head(proposal), *_image(proposal.image), *_secrets(proposal), *_tests(proposal)]) + "\n"
+    )
+
+
+def _head(proposal: Proposal) -> Iterator[str]:
+    yield "# Written by `harness init`: yours to change. `harness test` runs each DAG below in an Airflow of its own;"
+    yield "# every key: docs/configuration.md of airflow-harness."
+    if proposal.project:
+        yield f"project = {_text(proposal.project)}"
+    yield ""
+
+
+def _image(image: ImageTable) -> Iterator[str]:
+    yield "[image]"
+    yield from _key(
+        "requirements", image.requirements, "what is installed; `harness lock` fixes its versions"
+    )
+    yield from _key("airflow", image.airflow, "")
+    yield from _key("python", image.python, "")
+    yield from _key("system_packages", image.system_packages, "Debian packages of the image")
+    yield from _key("code", image.code, "put into the image, below its root at the same paths")
+    yield from _key("root", image.root, "where your own image has the code")
+    yield from _key("python_path", image.python_path, "on the import path besides the root")
+    yield from _key("shared", image.shared, "folders that tasks hand files through")
+    yield from _key("shared_tmp", image.shared_tmp, "the tasks of a run see one /tmp")
+    if image.links:
+        yield ""
+        yield "[image.links]  # where your own image has a folder = where the repository has it"
+        yield from (f"{_name(name)} = {_text(image.links[name])}" for name in sorted(image.links))
+    if image.env:
+        yield ""
+        yield "[image.env]  # no place for passwords: it is part of the image"
+        yield from (f"{_name(name)} = {_text(image.env[name])}" for name in sorted(image.env))
+
+
+def _secrets(proposal: Proposal) -> Iterator[str]:
+    given = {
+        "from_env": proposal.from_env,
+        "env_file": proposal.env_file,
+        "airflow_settings": proposal.airflow_settings,
+    }
+    if any(given.values()):
+        yield ""
+        yield "[secrets]  # read where `harness test` is called, never part of an image"
+        for name, value in given.items():
+            yield from _key(name, value, "")
+
+
+def _tests(proposal: Proposal) -> Iterator[str]:
+    for test in proposal.tests:
+        yield ""
+        yield from _test(test) if test.can_run else _not_yet(test)
+
+
+def _test(test: ProposedTest) -> Iterator[str]:
+    about = f"  # {_plain(test.place)}" + (f", schedule {_plain(test.schedule)}" if test.schedule else "")
+    yield f"[tests.{_name(test.name)}]{about}"
+    yield f"dag = {_text(test.dag)}"
+    if test.skip:
+        yield from _key("skip", test.skip, "marked as done without a pod")
+    if test.metrics_task:
+        yield f"metrics = {{ task = {_text(test.metrics_task)} }}  # what it returns: {_plain(', '.join(test.metrics))}"
+        yield "# What must hold of them, which only you can say; `max_regression` is judged by `harness diff`:"
+        for name in test.metrics[:3]:
+            better = "lower" if LOWER_IS_BETTER.search(name) else "higher"
+            yield f"# [tests.{_name(test.name)}.gates.{_name(name)}]"
+            yield "# max = 0.5" if better == "lower" else "# min = 0.9"
+            yield f'# better = "{better}"'
+            yield "# max_regression = 0.01"
+
+
+def _not_yet(test: ProposedTest) -> Iterator[str]:
+    yield f"# {_plain(test.dag or test.name)} ({_plain(test.place)}) can't run yet:"
+    for reason in test.reasons[:SHOWN_REASONS]:
+        yield from (f"#   {line}" for line in textwrap.wrap(_plain(reason), WIDTH))
+    if len(test.reasons) > SHOWN_REASONS:
+        yield f"#   and {len(test.reasons) - SHOWN_REASONS} more"
+    if test.dag:
+        yield f"# [tests.{_name(test.name)}]"
+        yield f"# dag = {_text(test.dag)}"
+        if test.metrics_task:
+            yield f"# metrics = {{ task = {_text(test.metrics_task)} }}"
+
+
+def _key(name: str, value: str | bool | Sequence[str], comment: str) -> Iterator[str]:
+    """A line of a table; none for a value that is empty."""
+    if not value:
+        return
+    if isinstance(value, bool):
+        shown = "true"
+    elif isinstance(value, str):
+        shown = _text(value)
+    else:
+        shown = f"[{', '.join(map(_text, value))}]"
+    yield f"{name} = {shown}" + (f"  # {comment}" if comment else "")
+
+
+def _name(name: str) -> str:
+    return name if _BARE.fullmatch(name, 0) and name.isascii() else _text(name)
+
+
+def _text(value: str) -> str:
+    """A basic string of TOML: JSON's, but for the one control character that JSON lets be."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _plain(text: str) -> str:
+    """Text for a comment: on one line, without what no comment may hold."""
+    return "".join(char if char.isprintable() else " " for char in text)[:300]

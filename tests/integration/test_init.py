@@ -1,0 +1,108 @@
+"""`harness init` in real repositories: what it writes, what it never touches, and that it is accepted."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from git_repository import git, isolate, make, write
+
+from harness.host import process
+from harness.project import project
+
+DAG = """from airflow.sdk import dag, task
+
+from churn.model import score
+
+
+@dag(schedule=None)
+def churn():
+    @task
+    def evaluate():
+        return {"accuracy": score()}
+
+    evaluate()
+
+
+churn()
+"""
+FILES: dict[str, str | bytes] = {
+    "dags/churn.py": DAG,
+    "src/churn/__init__.py": "",
+    "src/churn/model.py": "def score():\n    return 0.9\n",
+    "requirements.txt": "pandas\n",
+    ".gitignore": ".env\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in isolate(tmp_path / "gitconfig").items():
+        monkeypatch.setenv(name, value)
+    return make(tmp_path / "churn", FILES)
+
+
+def init(folder: Path, *options: str) -> process.Completed:
+    argv = [sys.executable, "-m", "harness", "init", *options]
+    return process.run(argv, check=False, cwd=folder, env={**os.environ, "NO_COLOR": "1"})
+
+
+def test_it_writes_what_the_product_reads_and_nothing_else(root: Path) -> None:
+    shown = init(root, "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert git(root, "status", "--porcelain") == ""
+    done = init(root)
+    assert done.returncode == 0, done.stderr
+    assert git(root, "status", "--porcelain") == "?? harness.toml"
+    assert (root / "harness.toml").read_text() in shown.stdout
+    assert "next: harness up && harness test" in done.stderr
+    image = project.load(root).configuration.image
+    assert (image.code, image.python_path) == (("dags", "src"), ("src",))
+    again = init(root / "dags")
+    assert again.returncode == 2
+    assert "is there already, and stays as it is" in again.stderr
+    assert "hint: harness init --dry-run --force" in again.stderr
+    (root / "harness.toml").write_text("[tests]\n")
+    assert init(root, "--force").returncode == 0
+    assert "churn" in project.load(root).configuration.tests
+
+
+def test_a_configuration_in_pyproject_is_told(root: Path) -> None:
+    write(root, {"pyproject.toml": '[tool.harness.tests.churn]\ndag = "churn"\n'})
+    done = init(root)
+    assert done.returncode == 2
+    assert "pyproject.toml has [tool.harness] already" in done.stderr
+    assert not (root / "harness.toml").exists()
+
+
+def test_a_repository_that_can_not_work_yet_is_told_why(root: Path) -> None:
+    write(root, {"dags/churn.py": DAG.replace("schedule=None", 'schedule_interval="@daily"')})
+    done = init(root, "--json")
+    assert done.returncode == 2
+    reason = "dags/churn.py:6: Airflow 3 has no argument schedule_interval of DAG: use schedule"
+    assert reason in done.stderr
+    said = json.loads(done.stdout)
+    assert said["written"]
+    assert said["tests"][0]["reasons"] == [reason]
+    assert project.load(root).configuration.tests == {}
+
+
+def test_secrets_are_never_written(root: Path) -> None:
+    write(root, {".env": "TOKEN=hunter2\n", "dags/churn.py": f"import os\n\nT = os.environ['TOKEN']\n{DAG}"})
+    done = init(root, "--json")
+    assert "TOKEN" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr + (root / "harness.toml").read_text()
+
+
+def test_outside_of_a_repository_and_without_dags(tmp_path: Path, root: Path) -> None:
+    outside = tmp_path / "nowhere"
+    outside.mkdir()
+    assert init(outside).returncode == 2
+    (root / "dags/churn.py").write_text("x = 1\n")
+    done = init(root)
+    assert done.returncode == 2
+    assert "no Python file of the repository defines a DAG" in done.stderr
+    assert "hint: " in done.stderr
