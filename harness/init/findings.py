@@ -25,13 +25,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class ProposedTest:
-    """A test of one DAG. `reasons` say why it can't run yet; `skip` are tasks that are left out."""
+    """A test of one DAG. `reasons` say why it can't run yet; `skip` are tasks that are left out.
+
+    Its metrics are what `metrics_task` returns, what lies in `metrics_file`, or what goes to MLflow; `metrics` are
+    their names, where the code tells.
+    """
 
     name: str
     dag: str
     place: str
     schedule: str = ""
     metrics_task: str = ""
+    metrics_file: str = ""
+    mlflow: bool = False
     metrics: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()

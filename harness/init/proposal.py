@@ -13,7 +13,7 @@ from harness.init.packages import packages_of
 from harness.init.places import below, dags_folders, defines_dags, fits
 from harness.init.reading.dags import read_dags
 from harness.init.reading.given import Given, given, python_asked, python_bounds
-from harness.init.reading.purposes import best_metrics
+from harness.init.reading.purposes import best_metrics, logs_to_mlflow
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.source import Module, modules
 from harness.init.reading.team_image import ROOT, TeamImage, team_image
@@ -29,11 +29,11 @@ from harness.init.runnable import (
     widest,
 )
 from harness.init.table import decided, found, other_folders, yours
-from harness.project.configuration import Configuration, ImageSettings, TestSettings
+from harness.project.configuration import ImageSettings, TestSettings
 from harness.project.places import RESERVED, link_contradictions
 
+_METRICS_FILE = re.compile(r"(?:metric|score|evaluation|report)\w*\.json$", re.IGNORECASE)
 _TEST_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
-_DAG_ID = re.compile(r"[\w.-]{1,250}")
 
 
 def propose(files: RepositoryFiles, within: str = "") -> Proposal:
@@ -65,9 +65,6 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         layout,
         image,
         gives,
-        has_secrets="secrets" in Configuration.model_fields,
-        has_skip="skip" in TestSettings.model_fields,
-        has_shared_tmp="shared_tmp" in ImageSettings.model_fields,
         general=(*packages.reasons, *python_reasons),
     )
     read = list(_dags(known, dags_folder, circumstances))
@@ -82,7 +79,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         root="" if image.root == ROOT else image.root,
         python_path=tuple(path for path in layout.python_path if fits(path)),
         shared=shared,
-        shared_tmp=circumstances.has_shared_tmp and any(each.uses.tmp for each in read),
+        shared_tmp=any(each.uses.tmp for each in read),
         system_packages=packages.system if "system_packages" in ImageSettings.model_fields else (),
         links=_links(layout, code, shared),
         env=_env(read, circumstances),
@@ -100,8 +97,8 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         tests,
         findings,
         extra=packages.extra,
-        env_file=_env_file(read, gives) if circumstances.has_secrets else "",
-        airflow_settings=gives.settings_file if circumstances.has_secrets else "",
+        env_file=_env_file(read, gives, table.env),
+        airflow_settings=_airflow_settings(read, gives),
     )
 
 
@@ -131,9 +128,18 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             why.append(
                 f"DAG id {dag.dag_id} is defined more than once, and Airflow runs the last one parsed: {places}"
             )
-        if dag.dag_id and not _DAG_ID.fullmatch(dag.dag_id):
+        if dag.dag_id and not _is_taken(dag.dag_id):
             why.append(f"{dag.place}: {dag.dag_id!r} is no id that Airflow takes")
         yield ReadDag(dag, file, module, uses, asks_of(module, layout), why)
+
+
+def _is_taken(dag_id: str) -> bool:
+    """Whether the configuration takes such an id, as Airflow does."""
+    try:
+        TestSettings.model_validate({"dag": dag_id})
+    except ValueError:
+        return False
+    return True
 
 
 def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[ProposedTest]:
@@ -145,7 +151,7 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
         name = next(n for n in (plain, *(f"{plain[:56]}-{i}" for i in range(2, 10_000))) if n not in names)
         names.add(name)
         best = best_metrics(each.dag.tasks, each.file.functions)
-        skip = tuple(task.task_id for task, _ in skipped(each.dag)) if circumstances.has_skip else ()
+        skip = tuple(task.task_id for task, _ in skipped(each.dag))
         if best and best[0].task_id in skip:
             best = None
         yield ProposedTest(
@@ -153,11 +159,27 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
             each.dag.dag_id,
             str(each.dag.place),
             each.dag.schedule,
-            best[0].task_id if best else "",
-            best[1] if best else (),
-            skip,
-            tuple(each.reasons),
+            metrics_task=best[0].task_id if best else "",
+            metrics_file="" if best else _metrics_file(each, circumstances),
+            mlflow=not best and not _metrics_file(each, circumstances) and _logs_to_mlflow(each),
+            metrics=best[1] if best else (),
+            skip=skip,
+            reasons=tuple(each.reasons),
         )
+
+
+def _metrics_file(read: ReadDag, circumstances: Circumstances) -> str:
+    """The JSON file of numbers that a task writes into a folder which is shared."""
+    for use in read.uses.written:
+        path = circumstances.layout.places.locate(use.path)
+        shared = path and any(below(path, folder) is not None for folder in read.uses.shared)
+        if path and shared and _METRICS_FILE.search(path.rpartition("/")[2]) and fits(path):
+            return path
+    return ""
+
+
+def _logs_to_mlflow(read: ReadDag) -> bool:
+    return logs_to_mlflow(each for task in read.dag.tasks for each in task.functions)
 
 
 def _shared(read: list[ReadDag]) -> tuple[str, ...]:
@@ -195,9 +217,15 @@ def _env(read: list[ReadDag], circumstances: Circumstances) -> dict[str, str]:
     }
 
 
-def _env_file(read: list[ReadDag], gives: Given) -> str:
-    wanted = {ask.variable for each in read for ask in each.asks}
-    return gives.env_file if wanted & gives.variables else ""
+def _env_file(read: list[ReadDag], gives: Given, env: Mapping[str, str]) -> str:
+    """The untracked file of variables, where it gives something that the code asks for."""
+    wanted = {ask.variable for each in read for ask in each.asks} - set(env)
+    return gives.env_file if wanted & gives.variables and fits(gives.env_file) else ""
+
+
+def _airflow_settings(read: list[ReadDag], gives: Given) -> str:
+    wanted = {(ask.kind, ask.name) for each in read for ask in each.asks}
+    return gives.settings_file if wanted & gives.settings and fits(gives.settings_file) else ""
 
 
 def _python(files: RepositoryFiles, layout: Layout, image: TeamImage) -> tuple[str, list[str], list[Finding]]:

@@ -41,9 +41,6 @@ class Circumstances:
     layout: Layout
     image: TeamImage
     given: Given
-    has_secrets: bool
-    has_skip: bool
-    has_shared_tmp: bool
     general: tuple[str, ...] = ()  # why none can run
 
 
@@ -52,6 +49,7 @@ class Uses:
     """The files of a DAG's tasks: folders to share, what can't be, and whether /tmp is handed through."""
 
     shared: set[str] = field(default_factory=set)
+    written: list[FileUse] = field(default_factory=list)
     loose: list[FileUse] = field(default_factory=list)
     tmp: list[FileUse] = field(default_factory=list)
     missing: list[FileUse] = field(default_factory=list)
@@ -75,20 +73,14 @@ def reasons(dag: Dag, module: Module, circumstances: Circumstances, uses: Uses) 
     found += [str(each) for each in idioms_of(module, circumstances.layout)]
     found += [f"{dag.place}: a run must give {name!r}: add conf = {{ {name} = … }}" for name in dag.required]
     found += [str_of_ask(each) for each in missing_asks(module, circumstances)]
-    for task in dag.tasks:
-        needed = _NEEDS.get(task.operator)
-        if needed and not circumstances.has_skip:
-            found.append(f"{task.place}: task {task.task_id} is a {task.operator}: {needed}")
-        effect = touches_world(task)
-        if effect and not only_by_name(effect) and not circumstances.has_skip:
-            found.append(f"{task.place}: task {task.task_id} touches the world: {effect}")
-    found += [f"{use.place}: it reads {use.path}, which is not in the repository" for use in uses.missing]
-    if uses.tmp and not circumstances.has_shared_tmp:
-        found += [
-            f"{use.place}: {use.path} is handed on, and each task has a /tmp of its own"
-            for use in uses.tmp[:1]
-        ]
+    found += [_not_there(use, circumstances) for use in uses.missing]
     return list(dict.fromkeys(found))
+
+
+def _not_there(use: FileUse, circumstances: Circumstances) -> str:
+    path = circumstances.layout.places.locate(use.path)
+    why = ": git ignores it" if path and circumstances.files.ignored(path) else ""
+    return f"{use.place}: it reads {use.path}, which is not in the repository{why}"
 
 
 def skipped(dag: Dag) -> list[tuple[Task, str]]:
@@ -158,21 +150,20 @@ def is_given(ask: Ask, circumstances: Circumstances) -> bool:
     said = image.environment.get(ask.variable)
     if said is not None and is_plain(ask.variable, said.value):
         return True
-    if not circumstances.has_secrets:
-        return False
     return ask.variable in known.variables or (ask.kind, ask.name) in known.settings
 
 
 def str_of_ask(ask: Ask) -> str:
     """The reason that an ask nobody answers is."""
-    return f"{ask.place}: it asks for {ask.kind} {ask.name}, which nothing here gives ({ask.variable})"
+    what = f"{ask.place}: it asks for {ask.kind} {ask.name}, which nothing here gives"
+    return f"{what}: give it as {ask.variable}, named by `from_env` below [secrets]"
 
 
 def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstances) -> Uses:
     """Where the DAG's tasks read and write."""
     by_task = {task.task_id: files_of(task, file.functions, module) for task in dag.tasks}
-    uses = Uses()
     written = [use for each in by_task.values() for use in each if use.how == "write"]
+    uses = Uses(written=written)
     for use in written:
         _written(use, circumstances, uses)
     for task_id, each in by_task.items():

@@ -83,13 +83,13 @@ def yours(
     for test in tests:
         for reason in test.reasons:
             yield Finding("yours", f"DAG {test.dag}", reason, test.place)
-        if test.can_run and test.metrics_task:
+        if test.can_run and test.metrics:
             bound = "max" if LOWER_IS_BETTER.search(test.metrics[0]) else "min"
             gate = f"[tests.{test.name}.gates.{test.metrics[0]}]\n{bound} = …"
             yield Finding(
                 "yours", f"gates of {test.name}", "what its numbers must satisfy", test.place, add=gate
             )
-        elif test.can_run:
+        elif test.can_run and not (test.metrics_file or test.mlflow):
             text = "no task returns a dict of numbers: the DAG must only succeed"
             yield Finding(
                 "yours", f"metrics of {test.name}", text, test.place, add='metrics = { task = "TASK" }'

@@ -78,8 +78,9 @@ def _test(test: ProposedTest) -> Iterator[str]:
     yield f"dag = {_text(test.dag)}"
     if test.skip:
         yield from _key("skip", test.skip, "marked as done without a pod")
-    if test.metrics_task:
-        yield f"metrics = {{ task = {_text(test.metrics_task)} }}  # what it returns: {_plain(', '.join(test.metrics))}"
+    if source := _metrics(test):
+        yield source + (f"  # {_plain(', '.join(test.metrics))}" if test.metrics else "")
+    if test.metrics:
         yield "# What must hold of them, which only you can say; `max_regression` is judged by `harness diff`:"
         for name in test.metrics[:3]:
             better = "lower" if LOWER_IS_BETTER.search(name) else "higher"
@@ -98,8 +99,17 @@ def _not_yet(test: ProposedTest) -> Iterator[str]:
     if test.dag:
         yield f"# [tests.{_name(test.name)}]"
         yield f"# dag = {_text(test.dag)}"
-        if test.metrics_task:
-            yield f"# metrics = {{ task = {_text(test.metrics_task)} }}"
+        if source := _metrics(test):
+            yield f"# {source}"
+
+
+def _metrics(test: ProposedTest) -> str:
+    """The line that says where the numbers are; empty where nothing tells."""
+    if test.metrics_task:
+        return f"metrics = {{ task = {_text(test.metrics_task)} }}"
+    if test.metrics_file:
+        return f"metrics = {{ file = {_text(test.metrics_file)} }}"
+    return "metrics = { mlflow = true }" if test.mlflow else ""
 
 
 def _key(name: str, value: str | bool | Sequence[str], comment: str) -> Iterator[str]:

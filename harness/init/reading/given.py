@@ -31,7 +31,7 @@ def given(files: RepositoryFiles, home: str) -> Given:
     for folder in dict.fromkeys((home, "")):
         prefix = f"{folder}/" if folder else ""
         text = files.read_text(f"{prefix}.env")
-        if text is not None and not found.env_file:
+        if text is not None and not found.env_file and not files.tracked(f"{prefix}.env"):
             found.env_file = f"{prefix}.env"
             names = (_ASSIGNMENT.match(line) for line in text.splitlines())
             found.variables = frozenset(match[1] for match in names if match)

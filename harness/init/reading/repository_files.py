@@ -19,24 +19,28 @@ _NEVER_READ = frozenset(
 class RepositoryFiles:
     """The names of a repository's files, from its root, sorted; and what reads one.
 
-    `ignored` says whether a path is on this machine and git leaves it out.
+    `ignored` says whether a path is on this machine and git leaves it out, `tracked` whether a file is in git.
     """
 
     names: tuple[str, ...]
     read_text: Callable[[str], str | None] = field(repr=False)
     ignored: Callable[[str], bool] = field(default=lambda _: False, repr=False)
+    tracked: Callable[[str], bool] = field(default=lambda _: False, repr=False)
 
     @classmethod
     def of(cls, root: Path) -> RepositoryFiles:
         """Those of the repository at `root`, with the untracked ones that git does not ignore."""
-        listing = Git(root).output("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        names = sorted({os.fsdecode(name) for name in listing.split(b"\0") if name})
+        git = Git(root)
+        tracked = {os.fsdecode(name) for name in git.output("ls-files", "-z").split(b"\0") if name}
+        others = git.output("ls-files", "-z", "--others", "--exclude-standard")
+        names = sorted(tracked | {os.fsdecode(name) for name in others.split(b"\0") if name})
         present = tuple(name for name in names if os.path.lexists(root / name))
         known = set(present) | set(_folders(present))
         return cls(
             present,
             lambda name: _text(root / name),
             lambda path: path not in known and (root / path).exists(),
+            tracked.__contains__,
         )
 
     @classmethod
