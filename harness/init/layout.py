@@ -120,7 +120,9 @@ def _roots(layout: Layout, image: TeamImage) -> Iterator[str]:
 
 def _candidates(name: str, layout: Layout) -> Iterator[tuple[str, str]]:
     """The files that a module's name may stand for, each with the root that it is below."""
-    if not name.strip("."):
+    if (
+        not name.strip(".") or name.partition(".")[0] == "airflow"
+    ):  # the package comes before a file of its name
         return
     if name.startswith("/"):  # relative to a package: the path is known
         path = name.removeprefix("/").replace(".", "/")

@@ -15,7 +15,14 @@ from harness.init.reading.team_image import TeamImage
 
 WRITTEN = "harness-requirements.in"
 _OF_THIS_MACHINE = re.compile(r"^\s*(?:(?:-e|--editable)\s|\.{1,2}(?:/|\s|$))", re.MULTILINE)
-_FULL = re.compile(r"3\.\d{1,3}(?:\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?)?")
+_FULL = re.compile(r"3\.\d{1,3}\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?")
+_DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}")
+LAST_RELEASES = {
+    "3.0": "3.0.6",
+    "3.1": "3.1.8",
+    "3.2": "3.2.2",
+    "3.3": "3.3.2",
+}  # Astro's runtimes name the minor
 
 
 _NEWER = "versions run on Airflow 3.0 or later"
@@ -46,8 +53,12 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
         if not said[0].startswith("3"):
             findings += [_older(said)]
             reasons += [f"{said[1]} asks for Airflow {said[0]}: {_NEWER}"] if known.airflow else []
-        elif known.airflow is None and _FULL.fullmatch(said[0]):
-            airflow = said[0]
+        elif known.airflow is None:
+            airflow = said[0] if _FULL.fullmatch(said[0]) else LAST_RELEASES.get(said[0], "")
+            if airflow and airflow != said[0]:
+                findings.append(
+                    Finding("decided", "Airflow", f"{airflow}, the last {said[0]} that was tried")
+                )
     added = {} if known.locked else dict(_missing(known, layout, image))
     findings += _unknown(known, layout)
     text = files.read_text(known.path) or "" if known.path else ""
@@ -69,9 +80,7 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
         and not known.path
         and not any(normalized(name).startswith("apache-airflow") for name in added)
     ):
-        lines.append(
-            f"apache-airflow-core=={airflow}" if airflow.count(".") == 2 else "apache-airflow-core>=3"
-        )
+        lines.append("apache-airflow-core>=3")
     findings.append(
         Finding(
             "decided", "packages", f"{WRITTEN} is written: {len(added)} that no file of yours names", WRITTEN
@@ -146,7 +155,7 @@ def _system(image: TeamImage) -> tuple[str | tuple[str, ...], list[Finding]]:
         return (), []
     files_named = {said.place.path for said in image.system_packages}
     first = image.system_packages[0].place
-    names = sorted({said.value for said in image.system_packages})
+    names = sorted({said.value for said in image.system_packages if _DEBIAN_PACKAGE.fullmatch(said.value)})
     finding = Finding("found", "system packages", listed(names), str(first))
     if len(files_named) == 1 and first.path.endswith("packages.txt") and fits(first.path):
         return first.path, [finding]

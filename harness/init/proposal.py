@@ -73,14 +73,14 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
     code = _code(layout)
     table = ImageTable(
         requirements=packages.path,
-        airflow=packages.airflow if "airflow" in ImageSettings.model_fields else "",
+        airflow=packages.airflow,
         python=python,
         code=code,
         root="" if image.root == ROOT else image.root,
         python_path=tuple(path for path in layout.python_path if fits(path)),
         shared=shared,
         shared_tmp=any(each.uses.tmp for each in read),
-        system_packages=packages.system if "system_packages" in ImageSettings.model_fields else (),
+        system_packages=packages.system,
         links=_links(layout, code, shared),
         env=_env(read, circumstances),
     )

@@ -80,7 +80,8 @@ def reasons(dag: Dag, module: Module, circumstances: Circumstances, uses: Uses) 
 def _not_there(use: FileUse, circumstances: Circumstances) -> str:
     path = circumstances.layout.places.locate(use.path)
     why = ": git ignores it" if path and circumstances.files.ignored(path) else ""
-    return f"{use.place}: it reads {use.path}, which is not in the repository{why}"
+    why = ": DVC keeps it elsewhere" if path and circumstances.files.is_file(f"{path}.dvc") else why
+    return f"{use.place}: it reads {use.shown}, which is not in the repository{why}"
 
 
 def skipped(dag: Dag) -> list[tuple[Task, str]]:

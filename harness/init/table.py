@@ -78,7 +78,7 @@ def yours(
         for place in each.file.uncalled:
             yield Finding("yours", "@dag", "nothing calls this function, so it makes no DAG", str(place))
         for use in each.uses.loose:
-            text = f"{use.path} lies beside the code, where no other task sees it: write it into a folder"
+            text = f"{use.shown} lies beside the code, where no other task sees it: write it into a folder"
             yield Finding("yours", "file of a task", text, str(use.place), add='shared = ["FOLDER"]')
     for test in tests:
         for reason in test.reasons:

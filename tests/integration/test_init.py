@@ -11,6 +11,7 @@ import pytest
 from git_repository import git, isolate, make, write
 
 from harness.host import process
+from harness.init.reading.idioms import GONE_MODULES, GONE_NAMES
 from harness.project import project
 
 DAG = """from airflow.sdk import dag, task
@@ -95,6 +96,27 @@ def test_secrets_are_never_written(root: Path) -> None:
     done = init(root, "--json")
     assert "TOKEN" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr + (root / "harness.toml").read_text()
+
+
+def test_what_is_said_to_be_gone_from_airflow_is(tmp_path: Path) -> None:
+    looks = """
+import importlib, json, sys
+gone = []
+for name in json.loads(sys.argv[1]):
+    owner, _, attribute = name.rpartition(".")
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        try:
+            getattr(importlib.import_module(owner), attribute)
+        except (ImportError, AttributeError):
+            gone.append(name)
+print(json.dumps(gone))
+"""
+    names = [*GONE_MODULES, *GONE_NAMES]
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    done = process.run([sys.executable, "-c", looks, json.dumps(names)], env=env)
+    assert json.loads(done.stdout.splitlines()[-1]) == names
 
 
 def test_outside_of_a_repository_and_without_dags(tmp_path: Path, root: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.init.reading.constants import dotted, text_of, value_of
+from harness.init.reading.constants import REPOSITORY, dotted, text_of, value_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, called, keyword
 from harness.init.reading.tasks import Functions, Task
@@ -66,6 +67,12 @@ class FileUse:
     how: Literal["read", "write"]
     place: Place
     folder: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The path for a person: from the repository's root where it is made from a module's own place."""
+        inside = self.path.removeprefix(f"{REPOSITORY}/")
+        return self.path if inside == self.path else posixpath.normpath(inside)
 
 
 def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:

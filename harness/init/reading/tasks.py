@@ -29,7 +29,9 @@ class Task:
 def tasks_in(body: Sequence[ast.stmt], module: Module, functions: Functions) -> tuple[Task, ...]:
     """The tasks that these statements make, once each."""
     found = list(_statements(body, module, functions, "", 0))
-    return tuple({task.task_id: task for task in reversed(found)}.values())[::-1]
+    return tuple(
+        sorted({task.task_id: task for task in reversed(found)}.values(), key=lambda task: task.place)
+    )
 
 
 def decorated(function: Function, name: str) -> ast.expr | None:

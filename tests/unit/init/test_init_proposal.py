@@ -209,6 +209,79 @@ def test_missing_data_is_told():
     assert reasons(proposal({"dags/churn.py": source, "data/train.csv": "a\n"})) == []
 
 
+def test_a_file_called_airflow_is_not_airflow():
+    files = {
+        "dags/churn.py": DAG,
+        "dags/airflow.py": "from airflow.sdk import DAG\nDAG('old', schedule_interval=None)\n",
+    }
+    found = {test.dag: test.can_run for test in proposal(files).tests}
+    assert found == {"churn": True, "old": False}
+
+
+def test_paths_from_a_module_s_own_place_are_told_from_the_root():
+    source = """
+        import os
+        import pandas as pd
+        from airflow.sdk import DAG
+        def read():
+            pd.read_csv(os.path.join(os.path.dirname(__file__), "../data/x.csv"))
+        with DAG("a"):
+            PythonOperator(task_id="r", python_callable=read)
+    """
+    (reason,) = reasons(proposal({"team/dags/a.py": source}))
+    assert reason == "team/dags/a.py:6: it reads team/data/x.csv, which is not in the repository"
+    (reason,) = reasons(proposal({"team/dags/a.py": source, "team/data/x.csv.dvc": ""}))
+    assert reason.endswith(": DVC keeps it elsewhere")
+
+
+def test_metrics_from_a_file_and_from_mlflow():
+    source = """
+        import json
+        import mlflow
+        from airflow.sdk import dag, task
+        @dag
+        def churn():
+            @task
+            def evaluate():
+                {body}
+            evaluate()
+        churn()
+    """
+    written = source.replace("{body}", "json.dump({'auc': 1.0}, open('reports/metrics.json', 'w'))")
+    made = configured(proposal({"dags/churn.py": written}))
+    assert (made.tests["churn"].metrics.file, made.image.shared) == ("reports/metrics.json", ("reports",))
+    logged = source.replace("{body}", "mlflow.log_metric('auc', 1.0)")
+    assert configured(proposal({"dags/churn.py": logged})).tests["churn"].metrics.mlflow
+
+
+def test_tasks_that_touch_the_world_are_left_out():
+    source = """
+        import requests
+        from airflow.sdk import dag, task
+        @dag
+        def churn():
+            @task
+            def deploy_model(): ...
+            @task
+            def tell(): requests.post("https://example.com")
+            @task
+            def train(): ...
+            train() >> deploy_model() >> tell()
+        churn()
+    """
+    assert configured(proposal({"dags/churn.py": source})).tests["churn"].skip == ("deploy_model", "tell")
+
+
+def test_what_an_untracked_file_gives_is_no_reason():
+    files = {
+        "dags/churn.py": "import os\nT = os.environ['TOKEN']\n" + textwrap.dedent(DAG),
+        ".env": "TOKEN=x\n",
+    }
+    found = proposal(files)
+    assert configured(found).secrets.env_file == ".env"
+    assert found.can_run
+
+
 def test_an_id_that_two_files_define():
     found = proposal({"dags/a.py": DAG, "dags/b.py": DAG})
     assert all("more than once" in test.reasons[0] for test in found.tests)
