@@ -39,7 +39,6 @@ def written(
     file: str,
     shared: Iterable[str],
     run: DagRun,
-    *,
     root: str = AIRFLOW_ROOT,
 ) -> Reported:
     """What the run wrote into `file`: below one of the `shared` folders, else below the artifacts.

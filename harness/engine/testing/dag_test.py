@@ -221,10 +221,8 @@ def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> 
     """The run's numbers, from where the test takes them; raises HarnessError(METRICS_MISSING, METRICS_INVALID)."""
     if source.mlflow:
         return mlflow_run.last(dag_test.execute, outcome.run)
-    if source.file is not None:
-        return metrics_file.written(
-            dag_test.execute, source.file, dag_test.shared, outcome.run, root=dag_test.root
-        )
+    if (file := source.file) is not None:
+        return metrics_file.written(dag_test.execute, file, dag_test.shared, outcome.run, dag_test.root)
     execute = dag_test.execute if dag_test.has_xcom_backend else None
     return Reported(metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome, execute))
 
