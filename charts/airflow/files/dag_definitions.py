@@ -25,7 +25,8 @@ def watch(dags_folder: str, report: int) -> None:
     from airflow.sdk import DAG
 
     root = pathlib.PurePosixPath(dags_folder)
-    code = root.parents[-3] if len(root.parents) > 2 else root  # /opt/airflow
+    home = pathlib.PurePosixPath(os.environ.get("AIRFLOW_HOME", "/"))
+    code = home if home in root.parents and home.name else root
     made: dict[int, tuple[object, str, int, str]] = {}
     make, bag = DAG.__init__, DagBag.bag_dag
 
