@@ -187,7 +187,7 @@ def _start_triggerer(dag_test: DagTest, progress: Progress) -> None:
 
 
 def _diagnosis(dag_test: DagTest) -> Diagnosis:
-    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings)
+    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings, dag_test.root)
 
 
 def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], step: Step) -> TestResult:
