@@ -86,6 +86,11 @@ class ImageSettings(Settings):
         return links
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """All that lies below the root: paths of code, and links."""
+        return (*self.code, *self.links)
+
+    @property
     def dags_folder(self) -> str:
         """The folder Airflow reads DAGs from: the one named `dags`, else the first of `code`."""
         return next((path for path in self.code if PurePosixPath(path).name == "dags"), self.code[0])

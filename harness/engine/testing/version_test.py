@@ -219,10 +219,9 @@ class VersionTest:
             secrets=self.plan.secrets.environment, mlflow=self.plan.uses_mlflow,
         )  # fmt: skip
         following = release.new_namespace(project.name)
-        places = (*settings.code, *settings.links)
-        self._successor = Successor(wanted, foundation, places, following)
+        self._successor = Successor(wanted, foundation, settings.places, following)
         self._enter(image)
-        self._airflow = self.deployment.run(wanted, foundation, image, places, executor)
+        self._airflow = self.deployment.run(wanted, foundation, image, settings.places, executor)
         mark(self.running, self.namespace, "running")
         if self._ticket is not None:
             self._ticket.started()

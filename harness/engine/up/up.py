@@ -99,7 +99,7 @@ def _with_dependencies(
         _template(running, wanted.template, foundation.image, progress)
         sending[0].result()
     with progress.step("an Airflow that stands by") as step:
-        stand_by(running, wanted, foundation, (*asked.settings.code, *asked.settings.links))
+        stand_by(running, wanted, foundation, asked.settings.places)
         step.done("for the next test")
     keep_limits(running, progress)
     return running
