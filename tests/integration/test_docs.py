@@ -224,7 +224,7 @@ def test_every_key_is_documented_with_its_default() -> None:
             assert default in (None, {}) or isinstance(default, config.Settings), f"{key}: default not shown"
             continue
         value: Any = tomllib.loads(f"default = {shown.strip('`')}")["default"]
-        if key.endswith(".timeout"):
+        if key.endswith((".timeout", "_time")):
             value = config_values.parse_duration_s(value)
         default = field.get_default(call_default_factory=True)
         assert value == (list(default) if isinstance(default, tuple) else default), key
