@@ -324,7 +324,7 @@ def test_what_the_chart_sets_itself_is_nobody_elses(objects: list[Manifest]) -> 
     for container in (control_plane, *worker(objects)["spec"]["containers"]):
         known = variables(objects, container)
         own = set(known["HARNESS_VARIABLES"].split(","))
-        assert own >= set(known) - {"HARNESS_VARIABLES", "STAGE"}
+        assert own >= set(known) - {"HARNESS_VARIABLES", *FULL["environment"]}
         assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in own
 
 
