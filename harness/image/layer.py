@@ -250,7 +250,7 @@ def _raise(error: OSError, store: Path) -> NoReturn:
         raise HarnessError(
             CauseCode.DISK_FULL,
             f"no space left for image layers in {store}",
-            hint="harness status --disk; harness gc",
+            hint=f"df -h {store}; harness status --disk; harness gc",
         ) from error
     if (refused := disk.refused(error)) is not None:
         raise refused from error

@@ -21,7 +21,11 @@ def configuration_schema() -> dict[str, Any]:
 
 def result_schema() -> dict[str, Any]:
     """The schema of what `harness test --json` writes: schema 1, which only grows."""
-    return {"$schema": DIALECT, **Result.model_json_schema(mode="serialization"), "title": "harness result"}
+    return {
+        "$schema": DIALECT,
+        **Result.model_json_schema(mode="serialization"),
+        "title": "Result of harness test",
+    }
 
 
 def _closed(value: object) -> object:

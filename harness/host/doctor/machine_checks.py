@@ -110,7 +110,7 @@ def disk(name: str, folder: Path, free_bytes: int, *, hint: str, held_bytes: int
     """Room for node image, base image, dependencies and volumes; `held_bytes`: what harness keeps there."""
     found = f"{free_bytes / GIB:.1f} GiB free at {folder}"
     if held_bytes:
-        found += f", harness keeps {held_bytes / GIB:.1f} GiB there (harness status --disk)"
+        found += f"; {held_bytes / GIB:.1f} GiB there are its own cache (harness status --disk)"
     needed = f"{DISK_BYTES // GIB} GiB for images and what is built"
     if free_bytes >= DISK_BYTES:
         return Check(name, "ok", found, needed)

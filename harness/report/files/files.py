@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from harness.report.text.console import Console
 
 STDOUT = "-"
+_NAMES_OF_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Where to write which form of the result; `json` may be '-' for stdout."""
+    """Where to write which form of the result; `json` may be '-', or another name of it, for stdout."""
 
     json: str | None = None
     junit: Path | None = None
     markdown: Path | None = None
     html: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.json in _NAMES_OF_STDOUT:
+            object.__setattr__(self, "json", STDOUT)
 
     @property
     def paths(self) -> dict[str, Path]:
