@@ -136,7 +136,6 @@ def ran(environment, settings, tmp_path_factory) -> dict[str, Any]:
     "package",
     [
         "apache-airflow-core",
-        "apache-airflow-providers-cncf-kubernetes",
         "apache-airflow-providers-standard",
         "apache-airflow-task-sdk",
         "pandas",
