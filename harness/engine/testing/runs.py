@@ -70,7 +70,14 @@ class Runs:
             self.made,
         )
         runs.measure(wanted, wishes)
+        self._let_run_again()
         return runs.apart(wanted, wishes)
+
+    def _let_run_again(self) -> None:
+        """Leave the tested DAGs so that whoever looks at a version that is kept can run them."""
+        for dag_id in dict.fromkeys(test.dag for test in self.plan.tests.values()):
+            with suppress(HarnessError):
+                self.airflow.pause(dag_id, paused=False, deadline_s=DETAILS_S)
 
     def _redacted(self, found: TestResult) -> TestResult:
         parameters = {name: self.redact(value) for name, value in found.parameters.items()}
