@@ -44,7 +44,7 @@ LAYERS = (
     ("harness.init",),
     ("harness.engine",),
     ("harness.report",),
-    ("harness.cli", "harness.__main__"),
+    ("harness.cli", "harness.pytest_plugin", "harness.__main__"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 

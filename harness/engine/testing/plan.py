@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.engine import lock
+from harness.engine.asking import NOBODY, Asking
 from harness.errors import CauseCode, HarnessError
 from harness.host import disk
 from harness.image.build import check
@@ -38,6 +39,7 @@ class Request:
     times at most. `reuse`: a base that was measured before is not run again; `reuse_head`:
     nor is the other side. `kept_s`: how long a version lives that stays; None is the usual time. `bundle`: the
     folder for bundles of what failed; `project`: what to test instead of what is configured around the start.
+    `asking`: who asks for runs in place of the configured tests.
     `stand_by`: an Airflow is started for the next test, also when none stood by for this one; a CI job has no next.
     """
 
@@ -53,6 +55,7 @@ class Request:
     kept_s: float | None = None
     bundle: Path | None = None
     project: Project | None = None
+    asking: Asking = NOBODY
     stand_by: bool = field(default_factory=lambda: not os.environ.get("CI"))
 
 
@@ -96,7 +99,7 @@ def plans(
     TEST_NOT_FOUND, REF_NOT_FOUND for a base that is not there.
     """
     project = request.project or load(start)
-    if request.base is None:
+    if request.base is None and not request.asking.asks:
         project.tests(request.names)
     secrets = read(project)
     if secrets.passed_over:
@@ -119,7 +122,7 @@ def plans(
             except HarnessError as error:
                 refused.append(found.model_copy(update={"cause": Cause.of(error)}))
                 continue
-        tests = asking.tests(request.names)
+        tests = {} if request.asking.asks else asking.tests(request.names)
         if request.base is None:
             counts = dict.fromkeys(tests, request.repeat or 1)
             dates = run_dates(tests, commit.date, counts)

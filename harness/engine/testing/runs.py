@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.pods.watch import ClusterPods
@@ -13,6 +15,7 @@ from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.xcom_backend import SETTING
 from harness.airflow.run import pools
 from harness.cluster.running_cluster import RunningCluster
+from harness.engine.asking import NOBODY, Asking
 from harness.engine.testing import dag_test
 from harness.engine.testing.measured import Wanted
 from harness.engine.testing.pairs.pairs import Wishes
@@ -23,6 +26,7 @@ from harness.image.lock.of_commit import edited
 from harness.isolation import written
 from harness.progress import Progress
 from harness.project.commit import Commit
+from harness.project.configuration import TestSettings
 from harness.report.model import TestResult, VersionResult
 
 MLFLOW_DEADLINE_S = 180.0
@@ -50,7 +54,11 @@ class Runs:
     made: dict[str, TestResult]
 
     def measured(
-        self, wanted: Sequence[Wanted], wishes: Mapping[str, Wishes], progress: Progress
+        self,
+        wanted: Sequence[Wanted],
+        wishes: Mapping[str, Wishes],
+        progress: Progress,
+        asking: Asking = NOBODY,
     ) -> dict[str, TestResult]:
         """Their results by their keys, of as many as are wanted; after a test's first failure no more of it is run.
 
@@ -70,6 +78,8 @@ class Runs:
             self.made,
         )
         runs.measure(wanted, wishes)
+        if asking.asks:
+            asking.serve(partial(self._asked, progress), self.airflow, self.pause)
         self._let_run_again()
         return runs.apart(wanted, wishes)
 
@@ -78,6 +88,11 @@ class Runs:
         for dag_id in dict.fromkeys(test.dag for test in self.plan.tests.values()):
             with suppress(HarnessError):
                 self.airflow.pause(dag_id, paused=False, deadline_s=DETAILS_S)
+
+    def _asked(self, progress: Progress, name: str, settings: TestSettings) -> TestResult:
+        """One run that somebody asks for. Without a logical date it is that of the moment."""
+        wanted = Wanted("", name, 0, settings, settings.logical_date or datetime.now(UTC))
+        return self._redacted(dag_test.run(self._dag_test(wanted, progress, self.pause, False), progress))
 
     def _redacted(self, found: TestResult) -> TestResult:
         parameters = {name: self.redact(value) for name, value in found.parameters.items()}
@@ -131,7 +146,11 @@ class Runs:
             keeper=self.keeper,
             before_run=lambda: self._ready(progress),
             image=self.found.image.name if self.found.image else "",
-            gated=tuple(self.plan.tests[wanted.test].gates),
+            gated=tuple(
+                wanted.settings.gates
+                if wanted.test not in self.plan.tests
+                else self.plan.tests[wanted.test].gates
+            ),
             is_base=self.found.role == "base",
             root=image.root,
             shared=image.shared,

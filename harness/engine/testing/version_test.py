@@ -124,7 +124,7 @@ class VersionTest:
             sides = {base.plan.commit.tag: base_runs} if base is not None else {}
             self._samples = noise.learnt_of(self.plan.tests, sides | {self.plan.commit.tag: measured_runs})
         self._check_stopped()
-        found = self.found.model_copy(update={"tests": judged})
+        found = self.found.model_copy(update={"tests": (*judged, *self.request.asking.made)})
         return self._with_evidence(found.with_causes(lambda cause: cause.told(self.redact.known)))
 
     def stop(self) -> None:
@@ -163,7 +163,7 @@ class VersionTest:
                 kept = measured.kept(self.running.server, wanted)
         tell_kept(self.wishes, wanted, kept)
         made = self._made
-        if needs_runs(self.wishes.values(), self.pause, self.progress):
+        if self.request.asking.asks or needs_runs(self.wishes.values(), self.pause, self.progress):
             with process.threads(3) as executor, self._deployed(foundation, image, executor) as airflow:
                 planting = executor.submit(Canaries.plant, self.running, airflow, self.namespace or "")
                 keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
@@ -171,7 +171,7 @@ class VersionTest:
                     self.running, airflow, self._pods, self.plan, self.found, keeper,
                     self.deployment.settled, self.pause, self.redact.known, self.side_by_side, self._made,
                 )  # fmt: skip
-                made = runs.measured(wanted, self.wishes, self.progress)
+                made = runs.measured(wanted, self.wishes, self.progress, self.request.asking)
                 try:
                     if not any(run.cause and run.cause.code in UNREACHABLE for run in made.values()):
                         self._check_isolation(planting, list(made.values()))

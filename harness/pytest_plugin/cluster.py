@@ -1,0 +1,81 @@
+"""The session's cluster: one that was there survives, one that had to be made goes with the session."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.pytest_plugin.settings import cluster_name
+
+if TYPE_CHECKING:
+    from harness.cluster.running_cluster import RunningCluster
+
+
+SESSION = pytest.StashKey[str]()
+
+
+def session_id(config: pytest.Config) -> str:
+    """One name for the session, the same in each of pytest-xdist's workers."""
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput is not None:
+        return str(workerinput["harness_session"])
+    return config.stash.setdefault(SESSION, secrets.token_hex(8))
+
+
+def obtain(config: pytest.Config) -> RunningCluster:
+    """The running cluster, made where there is none: of several workers one makes it, the others wait.
+
+    Raises HarnessError as `harness up` does.
+    """
+    from harness.cluster import running_cluster
+    from harness.engine.up.up import up
+    from harness.errors import CauseCode, HarnessError
+    from harness.progress import Silent
+
+    name = cluster_name(config)
+    try:
+        return running_cluster.attach(name)
+    except HarnessError as error:
+        if error.cause is not CauseCode.CLUSTER_MISSING:
+            raise
+    was_there = running_cluster.find(name) is not None
+    if not was_there:
+        _made_by(config).write_text(name, encoding="utf-8")
+    return up(name, Path(str(config.rootpath)), Silent())
+
+
+def remove_made(config: pytest.Config) -> None:
+    """Remove the cluster that this session made, if it made one."""
+    marker = _made_by(config)
+    if not marker.exists():
+        return
+    from harness.engine.down import down
+    from harness.progress import Silent
+
+    name = marker.read_text(encoding="utf-8")
+    marker.unlink()
+    down(name, Silent(), force=True)
+
+
+def kind_cluster(running: RunningCluster) -> object:
+    """The cluster as pytest-kind's KindCluster, where that is installed; else as the engine has it."""
+    try:
+        from pytest_kind import KindCluster
+    except ImportError:
+        return running
+    # Never its own kind and kubectl, which it would download, and never its kubeconfig.
+    return KindCluster(
+        running.cluster.name,
+        running.cluster.kubeconfig,
+        kind_path=running.server.kubectl.with_name("kind"),
+        kubectl_path=running.server.kubectl,
+    )
+
+
+def _made_by(config: pytest.Config) -> Path:
+    """The file by which the workers of one session tell the first process that they made the cluster."""
+    return Path(tempfile.gettempdir()) / f"harness-cluster-of-{session_id(config)}"
