@@ -268,8 +268,8 @@ TASKS = (
             "write() >> read()",
         ),
         "task_failed",
-        ("task write failed", "/opt/airflow/dags/data.csv"),
-        hint='shared = ["dags"]',
+        ("task read failed", "data.csv", "file system of its own"),
+        hint="[image] shared",
     ),
     Broken(
         "file_in_tmp",

@@ -101,7 +101,10 @@ def test_what_does_not_fit_together_is_told_by_its_name(
     assert not (repository / "harness.lock").exists()
 
 
-def test_a_commit_without_a_lock_is_locked_as_of_its_date(tmp_path: Path) -> None:
+def test_a_commit_without_a_lock_is_locked_as_of_its_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))  # where no run before has made it
     root = make(
         tmp_path / "old",
         {"harness.toml": TOML, "requirements.txt": "apache-airflow-core~=3.0.0\n", "dags/x.py": ""},
