@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, help_text in (
         ("ref", "the version to test, by git ref; the working tree by default"),
         ("base", "the ref that harness_compare and --harness compare with"),
-        ("cluster", "which cluster; harness by default"),
+        ("cluster", "which cluster; that of HARNESS_CLUSTER, else its usual one"),
         ("keep", "whether versions stay: never, on-failure or always; never by default"),
     ):
         group.addoption(f"--harness-{name}", metavar=name.upper(), default=None, help=help_text)
