@@ -53,9 +53,9 @@ def broken_component(log: str) -> HarnessError | None:
             said.setdefault(found["component"], []).append(found["text"])
         elif (ended := _ENDED.match(found["text"])) is not None:
             component = ended["component"]
-            lines = said.pop(component, [])
-            error = incompatible(f"Airflow's {component}", lines)
-            ends[component] = ends.get(component, 0) + 1 if error is not None else 0
+            ends[component] = ends.get(component, 0) + 1
+            # The supervisor's own lines may come after those of several ends.
+            error = incompatible(f"Airflow's {component}", said.get(component, []))
             if error is not None and ends[component] >= ENDS:
                 return error
     return None

@@ -43,6 +43,12 @@ def test_the_second_end_is_told_with_the_exception_and_the_package() -> None:
     assert found.hint.startswith("make the lock again")
 
 
+def test_the_supervisors_lines_may_come_after_those_of_several_ends() -> None:
+    *said, ended = PYDANTIC.splitlines(keepends=True)
+    found = broken_component("".join(said) * 2 + ended * 2)
+    assert found is not None and found.cause is CauseCode.DEPENDENCIES_INCOMPATIBLE
+
+
 @pytest.mark.parametrize("log", [PLUGIN, DATABASE, KILLED])
 def test_what_is_not_of_the_packages_is_not_the_locks_fault(log: str) -> None:
     assert broken_component(log * 4) is None
