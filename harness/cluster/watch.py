@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from harness.cluster.api import KubernetesApi, Manifest
 from harness.errors import CauseCode, HarnessError
@@ -39,14 +37,6 @@ class WatchedItems:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._hold, name=f"watch {path}", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Follow no more changes; what is on the way is waited for by nobody."""

@@ -6,6 +6,7 @@ import json
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def test_a_watch_over_connections_that_end_in_every_way(
     server.tokens = {"abc"}
     too_old = {"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}
     server.watches = [[added("b", 11)], None, [added("c", 12), too_old], [added("d", 13)]]
-    with WatchedItems(KubernetesApi(kubeconfig({"token": "abc"})), NODES) as watched:
+    with closing(WatchedItems(KubernetesApi(kubeconfig({"token": "abc"})), NODES)) as watched:
         until = time.monotonic() + 30
         while "d" not in {item["metadata"]["name"] for item in watched.items()}:
             assert time.monotonic() < until

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 from harness.airflow.pods import nodes
@@ -28,7 +28,7 @@ class ClusterPods:
     @contextmanager
     def watched(self) -> Iterator[ClusterPods]:
         """The same, that is told of changes in the meantime: `known_pods` asks nobody."""
-        with WatchedItems(self.api, self._path("pods"), labelSelector=TASK_PODS) as items:
+        with closing(WatchedItems(self.api, self._path("pods"), labelSelector=TASK_PODS)) as items:
             yield replace(self, _watched=items)
 
     def pods(self) -> tuple[Pod, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def seen(server: Server) -> dict[str, Any]:
     """What is known once all that the server tells has been taken in."""
-    with WatchedItems(server, PATH, labelSelector="a=b") as watched:
+    with closing(WatchedItems(server, PATH, labelSelector="a=b")) as watched:
         assert server.idle.wait(30)
         found = {each["metadata"]["uid"]: each.get("state") for each in watched.items()}
     server.over.set()
@@ -98,7 +99,7 @@ def test_after_anything_else_the_list_is_asked_for_again(end: list[str | Excepti
 
 def test_nobody_is_told_what_was_true_before_the_cluster_was_lost() -> None:
     server = Server([listed(10, item("a", 1)), DROPPED], [DROPPED])
-    with WatchedItems(server, PATH, labelSelector="a=b") as watched:
+    with closing(WatchedItems(server, PATH, labelSelector="a=b")) as watched:
         with pytest.raises(HarnessError, match="dropped"):
             while True:
                 watched.items()
