@@ -60,19 +60,13 @@ def open_version(start: Path, request: Request, progress: Progress) -> Iterator[
         thread.join()
     causes = [version.cause for result in results for version in result.versions if version.cause]
     if causes:
-        raise error_of(causes[0])
+        raise causes[0].error()
 
 
 def raised(result: Result) -> HarnessError:
     """What a result failed of, as an error."""
     nothing = Cause(code=CauseCode.INTERNAL.code, message="nothing was tested")
-    return error_of(next(iter(result.causes), nothing))
-
-
-def error_of(cause: Cause) -> HarnessError:
-    """A cause as the error that it was."""
-    code = CauseCode.of(cause.code)
-    return HarnessError(code, cause.message, hint=cause.hint, evidence=cause.evidence, task_id=cause.task_id)
+    return next(iter(result.causes), nothing).error()
 
 
 def settings_of(

@@ -71,6 +71,11 @@ class Cause(Model):
             }
         )
 
+    def error(self) -> HarnessError:
+        """The error that it was."""
+        code, task = CauseCode.of(self.code), self.task_id
+        return HarnessError(code, self.message, hint=self.hint, evidence=self.evidence, task_id=task)
+
     @property
     def exit_code(self) -> int:
         return CauseCode.of(self.code).exit_code

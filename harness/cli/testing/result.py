@@ -29,7 +29,7 @@ def told(run: Callable[[Callable[[Result], None]], Result], targets: Targets, co
 
     `run` gives the result once no version is left that should go. Files that can't be written count too.
     """
-    from harness.errors import CauseCode, HarnessError, combined_exit_code
+    from harness.errors import combined_exit_code
     from harness.report.files import annotations, files
 
     shown: list[Cause] = []
@@ -43,8 +43,7 @@ def told(run: Callable[[Callable[[Result], None]], Result], targets: Targets, co
     later = [cause for cause in result.causes if cause not in shown]
     failures = files.write(targets, result, console)
     for cause in later:
-        code = CauseCode.of(cause.code)
-        console.error(HarnessError(code, cause.message, hint=cause.hint, evidence=cause.evidence))
+        console.error(cause.error())
     for failure in failures:
         console.error(failure)
     return combined_exit_code([result.exit_code, *(failure.exit_code for failure in failures)])
