@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from harness.cli.cluster import doctor, down, gc, status, up, version
+from harness.cli.groups import ungrouped
 from harness.cli.project import init, lock, schema
 from harness.cli.run import run
 from harness.cli.testing import comment, diff, logs, noise, repro, test, ui
@@ -34,7 +35,7 @@ for each in (
     comment.comment,
     *(status.status, logs.logs, ui.ui, version.version, gc.gc, down.down, schema.schema),
 ):
-    app.command()(each)
+    app.command()(ungrouped(each))
 
 
 @app.callback(invoke_without_command=True)

@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from harness.report.text.console import Console
 
 
-def doctor(
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Install and start what is missing, where that is safe.")
-    ] = False,
-    json: AsJson = False,
-) -> int:
+Fix = Annotated[bool, typer.Option("--fix", help="Install and start what is missing, where that is safe.")]
+
+
+def doctor(fix: Fix = False, json: AsJson = False) -> int:
     """Look at what this machine can do and what it lacks."""
     from harness.host.doctor import examination as doctors
     from harness.host.doctor import fixes

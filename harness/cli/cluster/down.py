@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import completion
-from harness.cli.options import ClusterName, ContextName, chosen
+from harness.cli.options import ClusterOptions
 from harness.cli.run import run
 
 if TYPE_CHECKING:
@@ -24,20 +24,19 @@ def down(
     force: Annotated[
         bool, typer.Option("--force", help="Also when other people's versions live on it.")
     ] = False,
-    name: ClusterName = "harness",
-    context: ContextName = None,
+    *,
+    cluster: ClusterOptions,
 ) -> int:
     """Remove the cluster whole, or one version of it."""
-    name = chosen(name, context)
 
     def command(console: Console) -> int:
         from harness.engine import down as downs
 
         if version:
-            gone = downs.down_version(name, version, console)
+            gone = downs.down_version(cluster.chosen, version, console)
             console.note(f"{gone.namespace} ({gone.ref}) is gone")
         else:
-            downs.down(name, console, force=force)
+            downs.down(cluster.chosen, console, force=force)
         return 0
 
-    return run(command, name)
+    return run(command, cluster.chosen)

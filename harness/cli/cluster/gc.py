@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import ClusterName, ContextName, chosen, seconds_of
+from harness.cli.options import ClusterOptions, seconds_of
 from harness.cli.run import run
 
 if TYPE_CHECKING:
@@ -27,18 +27,17 @@ def gc(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    name: ClusterName = "harness",
-    context: ContextName = None,
+    *,
+    cluster: ClusterOptions,
 ) -> int:
     """Remove what nobody uses: versions, and what the cache and the node keep of earlier ones."""
-    name = chosen(name, context)
 
     def command(console: Console) -> int:
         from harness.engine.collection import collect
         from harness.report.text.disk import render_rubbish
 
         gone = collect(
-            name,
+            cluster.chosen,
             console,
             older_than_s=seconds_of("--older-than", older_than),
             unused_s=seconds_of("--unused-for", unused_for),
@@ -53,4 +52,4 @@ def gc(
             console.note("this was removed" if told else "nothing to remove")
         return 0
 
-    return run(command, name)
+    return run(command, cluster.chosen)

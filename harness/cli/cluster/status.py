@@ -6,23 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import AsJson, ClusterName, ContextName, chosen
+from harness.cli.options import AsJson, ClusterOptions
 from harness.cli.run import run
 
 if TYPE_CHECKING:
     from harness.report.text.console import Console
 
 
-def status(
-    disk: Annotated[
-        bool, typer.Option("--disk", help="Show what is kept on the disk instead: cache, node, images.")
-    ] = False,
-    name: ClusterName = "harness",
-    context: ContextName = None,
-    json: AsJson = False,
-) -> int:
+OnDisk = Annotated[
+    bool, typer.Option("--disk", help="Show what is kept on the disk instead: cache, node, images.")
+]
+
+
+def status(disk: OnDisk = False, json: AsJson = False, *, cluster: ClusterOptions) -> int:
     """Show the versions on the cluster, and what they use."""
-    name = chosen(name, context)
 
     def on_disk(console: Console) -> int:
         from harness.cluster.running_cluster import find
@@ -30,7 +27,7 @@ def status(
         from harness.report.text import disk as renderer
 
         with console.waiting("measuring the cache and the node"):
-            found = use(find(name))
+            found = use(find(cluster.chosen))
         console.data(renderer.to_json(found) if json else renderer.render(found))
         return 0
 
@@ -40,10 +37,10 @@ def status(
         from harness.engine.status import usage
         from harness.report.text import status as renderer
 
-        with console.waiting(f"asking cluster {name}"):
-            running = attach(name)
+        with console.waiting(f"asking cluster {cluster.chosen}"):
+            running = attach(cluster.chosen)
             found, used = versions(running), usage(running.api)
         console.data(renderer.to_json(found, used) if json else renderer.render(found, used))
         return 0
 
-    return run(on_disk if disk else command, name)
+    return run(on_disk if disk else command, cluster.chosen)

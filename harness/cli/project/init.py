@@ -13,15 +13,13 @@ if TYPE_CHECKING:
     from harness.report.text.console import Console
 
 
-def init(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also where there is a configuration already: it is written anew.")
-    ] = False,
-    json: AsJson = False,
-) -> int:
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Also where there is a configuration already: it is written anew.")
+]
+
+
+def init(dry_run: DryRun = False, force: Force = False, json: AsJson = False) -> int:
     """Write this repository's harness.toml from what its code says; nothing of it is run."""
 
     def command(console: Console) -> int:

@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from harness.report.text.console import Console
 
 
-def lock(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE]",
-            help="What to lock: requirements.txt or .in, pyproject.toml, uv.lock, poetry.lock, pdm.lock or "
-            "pylock.toml; by default what harness.toml names.",
-        ),
-    ] = None,
-    upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Lock anew though nothing changed: newer commits of Git URLs.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 2 when the lock is missing or old.")
-    ] = False,
-    json: AsJson = False,
-) -> int:
+Locked = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]",
+        help="What to lock: requirements.txt or .in, pyproject.toml, uv.lock, poetry.lock, pdm.lock or "
+        "pylock.toml; by default what harness.toml names.",
+    ),
+]
+Upgrade = Annotated[
+    bool, typer.Option("--upgrade", help="Lock anew though nothing changed: newer commits of Git URLs.")
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Write nothing; exit code 2 when the lock is missing or old.")
+]
+
+
+def lock(file: Locked = None, upgrade: Upgrade = False, check: Check = False, json: AsJson = False) -> int:
     """Fix every package of the image at one version, by hash, in a file to commit."""
 
     def command(console: Console) -> int:

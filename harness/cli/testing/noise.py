@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import completion
-from harness.cli.options import MOST_REPEAT, AsJson, ClusterName, ContextName, chosen, here
+from harness.cli.options import MOST_REPEAT, AsJson, ClusterOptions, here
 from harness.cli.run import run
 
 if TYPE_CHECKING:
@@ -45,18 +45,17 @@ def noise(
     import_: Annotated[
         Path | None, typer.Option("--import", metavar="FILE", help="Learn what another cluster wrote.")
     ] = None,
-    name: ClusterName = "harness",
-    context: ContextName = None,
     json: AsJson = False,
+    *,
+    cluster: ClusterOptions,
 ) -> int:
     """Show how much each metric varies by chance, and what max_regression that allows."""
-    name = chosen(name, context)
 
     def command(console: Console) -> int:
         from harness.engine.noise import command as noise_command
         from harness.report.text import noise as renderer
 
-        asked = noise_command.Asked((test,) if test else (), name, measure, ref, export, import_)
+        asked = noise_command.Asked((test,) if test else (), cluster.chosen, measure, ref, export, import_)
         found = noise_command.run(here(), asked, console)
         if json:
             console.json(renderer.to_json(found))
@@ -64,4 +63,4 @@ def noise(
             console.data(renderer.render(found))
         return 0
 
-    return run(command, name)
+    return run(command, cluster.chosen)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import ClusterName, ContextName, JsonFile, Keep, KeepWhen, chosen, here
+from harness.cli.options import ClusterOptions, JsonFile, Keep, KeepWhen, here
 from harness.cli.run import run
 from harness.cli.testing.result import told
 
@@ -19,11 +19,10 @@ def repro(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The .tar.gz of a version that failed.")],
     keep: KeepWhen = Keep.ON_FAILURE,
     json: JsonFile = None,
-    name: ClusterName = "harness",
-    context: ContextName = None,
+    *,
+    cluster: ClusterOptions,
 ) -> int:
     """Run what a bundle was made of again: the same commit with the same configuration, here."""
-    name = chosen(name, context)
 
     def command(console: Console) -> int:
         from harness.engine.repro import reproduce
@@ -32,9 +31,9 @@ def repro(
         targets = files.Targets(json=json)
         files.check(targets, here(), console)
         return told(
-            lambda show: reproduce(bundle, here(), name, keep.value, console, on_verdict=show),
+            lambda show: reproduce(bundle, here(), cluster.chosen, keep.value, console, on_verdict=show),
             targets,
             console,
         )
 
-    return run(command, name)
+    return run(command, cluster.chosen)

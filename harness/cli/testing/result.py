@@ -1,33 +1,62 @@
-"""What `test`, `diff` and `repro` do with a result: written, shown, and its exit code."""
+"""What `test`, `diff` and `repro` have in common: versions are tested, the result is shown and written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from harness.cli.options import here
+from harness.cli.options import ClusterOptions, here, seconds_of
+from harness.cli.run import run
+from harness.cli.testing.run_options import RunOptions, repeat_of
 
 if TYPE_CHECKING:
-    from harness.engine.testing.plan import Request
     from harness.report.files.files import Targets
     from harness.report.model import Cause, Result
     from harness.report.text.console import Console
 
 
-def tested(request: Request, targets: Targets, console: Console) -> int:
-    from harness.engine.testing.testing import test
-    from harness.report.files import files
+def tested(
+    options: RunOptions,
+    cluster: ClusterOptions,
+    *,
+    names: Iterable[str] | None,
+    refs: Iterable[str] | None,
+    base: str | None,
+    reuse_head: bool = False,
+) -> int:
+    """Run what is asked for, and do with the result as the options say; its exit code."""
 
-    files.check(targets, here(), console)
-    if request.bundle is not None:
-        files.check_folder("--bundle", request.bundle)
-    return told(lambda show: test(here(), request, console, on_verdict=show), targets, console)
+    def command(console: Console) -> int:
+        from harness.engine.testing.plan import Request
+        from harness.engine.testing.testing import test
+        from harness.report.files import files
+
+        request = Request(
+            names=tuple(names or ()),
+            refs=tuple(refs or ()),
+            keep=options.keep.value,
+            cluster=cluster.chosen,
+            base=base,
+            repeat=repeat_of(options.repeat),
+            most=options.max_repeat,
+            reuse=not options.no_cache,
+            reuse_head=reuse_head,
+            kept_s=seconds_of("--ttl", options.ttl),
+            bundle=options.bundle,
+        )
+        targets = files.Targets(options.json, options.junit, options.markdown, options.html)
+        files.check(targets, here(), console)
+        if request.bundle is not None:
+            files.check_folder("--bundle", request.bundle)
+        return told(lambda show: test(here(), request, console, on_verdict=show), targets, console)
+
+    return run(command, cluster.chosen)
 
 
-def told(run: Callable[[Callable[[Result], None]], Result], targets: Targets, console: Console) -> int:
-    """Show the result as soon as `run` knows it, then what failed after that, and write it; its exit code.
+def told(make: Callable[[Callable[[Result], None]], Result], targets: Targets, console: Console) -> int:
+    """Show the result as soon as `make` knows it, then what failed after that, and write it; its exit code.
 
-    `run` gives the result once no version is left that should go. Files that can't be written count too.
+    `make` gives the result once no version is left that should go. Files that can't be written count too.
     """
     from harness.errors import combined_exit_code
     from harness.report.files import annotations, files
@@ -38,7 +67,7 @@ def told(run: Callable[[Callable[[Result], None]], Result], targets: Targets, co
         shown.extend(result.causes)
         console.result(result, to_stderr=targets.json == files.STDOUT)
 
-    result = run(show)
+    result = make(show)
     console.annotate(annotations.render(result, *annotations.places(here())))
     later = [cause for cause in result.causes if cause not in shown]
     failures = files.write(targets, result, console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.cli.options import AsJson, ClusterName, ContextName, VersionName, chosen
+from harness.cli.options import AsJson, ClusterOptions, VersionName
 from harness.cli.run import run
 
 if TYPE_CHECKING:
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 def ui(
     version: VersionName = "",
-    name: ClusterName = "harness",
-    context: ContextName = None,
     json: AsJson = False,
+    *,
+    cluster: ClusterOptions,
 ) -> int:
     """Say where a version's Airflow is, and its login."""
-    name = chosen(name, context)
 
-    return run(lambda console: _shown(name, version, json, console), name)
+    return run(lambda console: _shown(cluster.chosen, version, json, console), cluster.chosen)
 
 
 def _shown(name: str, version: str, json: bool, console: Console) -> int:

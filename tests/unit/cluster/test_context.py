@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_kubeconfig import SERVER, document
 
 from harness import hints
-from harness.cli.options import chosen
+from harness.cli.options import ClusterOptions
 from harness.cluster import place
 from harness.cluster.existing import allow_list, existing, kubeconfig
 from harness.cluster.kind.configuration import KIND_LABEL
@@ -58,11 +58,11 @@ class TestNames:
 
     def test_the_option_stands_for_the_marked_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(hints.VARIABLE, "mine")
-        assert chosen("harness", None) == "harness"
-        assert chosen("harness", "team") == "@team"
-        assert chosen("mine", "team") == "@team"  # the variable gives way to an option
+        assert ClusterOptions().chosen == "harness"
+        assert ClusterOptions("harness", "team").chosen == "@team"
+        assert ClusterOptions("mine", "team").chosen == "@team"  # the variable gives way to an option
         with pytest.raises(typer.BadParameter):
-            chosen("another", "team")
+            _ = ClusterOptions("another", "team").chosen
 
     def test_hints_name_the_context(self) -> None:
         assert hints.for_cluster("harness up", "@kind-team") == "harness up --context kind-team"
