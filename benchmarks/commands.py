@@ -6,7 +6,7 @@ import os
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ REMOVAL_DEADLINE_S = 300.0
 
 @dataclass(frozen=True)
 class Tested:
-    """A `harness test`: its wall time, its exit code and its result."""
+    """A `harness test` or `harness diff`: its wall time, its exit code and its result."""
 
     seconds: float
     exit_code: int
@@ -66,13 +66,21 @@ class Harness:
 
     def test(self, root: Path, *refs: str, keep: Literal["never", "always"] = "never") -> Tested:
         """Test these refs at once; without any, the working tree."""
+        argv = ["test", "--keep", keep]
+        for ref in refs:
+            argv += ["--ref", ref]
+        return self._tested(root, argv)
+
+    def diff(self, root: Path, base: str, head: str, *options: str) -> Tested:
+        """Compare two refs."""
+        return self._tested(root, ["diff", base, head, "--keep", "never", *options])
+
+    def _tested(self, root: Path, argv: Sequence[str]) -> Tested:
         with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as folder:
             file = Path(folder) / "result.json"
-            argv: list[str | Path] = [PROGRAM, "test", "--name", self.cluster, "--keep", keep, "--json", file]
-            for ref in refs:
-                argv += ["--ref", ref]
+            called = [PROGRAM, *argv, "--name", self.cluster, "--json", file]
             started_s = time.monotonic()
-            done = process.run(argv, cwd=root, env=ENVIRONMENT, check=False, timeout_s=TEST_DEADLINE_S)
+            done = process.run(called, cwd=root, env=ENVIRONMENT, check=False, timeout_s=TEST_DEADLINE_S)
             seconds = time.monotonic() - started_s
             if not file.exists():
                 raise process.ProgramError(done, CauseCode.INTERNAL)

@@ -53,8 +53,11 @@ def noise(
 
     def command(console: Console) -> int:
         from harness.engine.noise import command as noise_command
+        from harness.report.files import files
         from harness.report.text import noise as renderer
 
+        if export is not None:
+            files.check_file(export)
         asked = noise_command.Asked((test,) if test else (), cluster.chosen, measure, ref, export, import_)
         found = noise_command.run(here(), asked, console)
         if json:

@@ -16,7 +16,7 @@ from harness.progress import Progress
 from harness.project.configuration import TestSettings
 from harness.project.project import load
 from harness.verdict import learnt
-from harness.verdict.comparison import is_compared
+from harness.verdict.comparison import is_compared, seeds
 from harness.verdict.learnt import Noise
 
 
@@ -59,7 +59,7 @@ def run(start: Path, asked: Asked, progress: Progress) -> list[TestNoise]:
     project = load(start)
     tests = project.tests(asked.names)
     if asked.measure is not None:
-        _measure(start, asked, tests, progress)
+        _measure(start, asked, tests if asked.names else measurable(tests, progress), progress)
     with progress.waiting(f"asking cluster {asked.cluster}"):
         running = attach(asked.cluster)
     with port_forward.held(running.cluster, running.server.kubectl):
@@ -74,6 +74,14 @@ def run(start: Path, asked: Asked, progress: Progress) -> list[TestNoise]:
             f"{asked.export}: {len(found)} samples; on the other cluster: harness noise --import FILE"
         )
     return [TestNoise(name, tests[name], learnt.noise(each)) for name, each in samples.items()]
+
+
+def measurable(tests: dict[str, TestSettings], progress: Progress) -> dict[str, TestSettings]:
+    """Those with a seed where there are any: nobody asked for the others by their names."""
+    found = {name: settings for name, settings in tests.items() if seeds(settings, 1) is not None}
+    if found and (others := [name for name in tests if name not in found]):
+        progress.note(f"without a seed in conf, not measured: {', '.join(others)}")
+    return found or tests
 
 
 def _measure(start: Path, asked: Asked, tests: dict[str, TestSettings], progress: Progress) -> None:

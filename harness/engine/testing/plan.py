@@ -224,7 +224,7 @@ def _seeded(tests: Mapping[str, TestSettings], repeat: int) -> dict[str, TestSet
         if repeat > 1 and seeds(settings, repeat) is None:
             raise HarnessError(
                 CauseCode.CONFIG_INVALID,
-                f"--repeat gives each run a seed of its own, and test {name} has no whole number "
+                f"each of several runs gets a seed of its own, and test {name} has no whole number "
                 f"`{settings.seed}` in its conf",
                 hint=f"[tests.{name}] conf = {{ {settings.seed} = 7 }}, and a DAG that heeds it",
             )

@@ -80,10 +80,7 @@ def check(targets: Targets, start: Path, console: Console) -> None:
             raise _refused(f"{option} {path} would overwrite the configuration", option)
         if place in taken:
             raise _refused(f"{option} and {taken[place]} name one file, {path}", option)
-        try:
-            _try(path)
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        check_file(path)
         if path.is_file() or not path.exists():  # a pipe or a device takes any number
             taken[place] = option
     if summary := os.environ.get(SUMMARY):
@@ -91,6 +88,14 @@ def check(targets: Targets, start: Path, console: Console) -> None:
             _try(Path(summary))
         except OSError as error:
             _note_summary(summary, error, console)
+
+
+def check_file(path: Path) -> None:
+    """Raises HarnessError(USAGE) for a file that can't be written, and leaves no trace of it."""
+    try:
+        _try(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def check_folder(option: str, path: Path) -> None:

@@ -6,10 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from harness.engine.noise import command
 from harness.engine.noise import known as noise
 from harness.errors import CauseCode, HarnessError
+from harness.progress import Silent
 from harness.project.configuration import MetricsSource, TestSettings
 from harness.report.model import MetricResult, TestResult
+
+
+class Said(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def settings(**changes: object) -> TestSettings:
@@ -69,3 +79,11 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
     with pytest.raises(HarnessError, match="--import") as caught:
         noise.read(path)
     assert caught.value.cause is CauseCode.USAGE
+
+
+def test_tests_without_a_seed_are_measured_only_where_there_is_no_other() -> None:
+    said = Said()
+    seeded, other = settings(), settings(conf={})
+    assert command.measurable({"a": seeded, "b": other}, said) == {"a": seeded}
+    assert said.notes == ["without a seed in conf, not measured: b"]
+    assert command.measurable({"b": other}, said) == {"b": other}  # which is refused, with a hint
