@@ -119,3 +119,17 @@ class HarnessError(Exception):
     @property
     def exit_code(self) -> int:
         return self.cause.exit_code
+
+
+def refusal(
+    cause: CauseCode, what: str, said: str | Iterable[str], *, hint: str, hint_when_full: str = ""
+) -> HarnessError:
+    """The error for a program that did not do what it was asked to: `what` that was, and what the program `said`.
+
+    Its last line is the reason. With `hint_when_full` it is DISK_FULL where there was no space left.
+    """
+    lines = [line for line in (said.splitlines() if isinstance(said, str) else said) if line.strip()]
+    reason = lines[-1].strip() if lines else "no reason given"
+    if hint_when_full and any("no space left" in line.lower() for line in lines):
+        cause, hint = CauseCode.DISK_FULL, hint_when_full
+    return HarnessError(cause, f"{what}: {reason}", evidence=lines[-10:], hint=hint)

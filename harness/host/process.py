@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
@@ -24,15 +24,26 @@ from harness.host import background
 TAIL_LINES = 20
 
 
+Output = TypeVar("Output", str, bytes)
+
+
 @dataclass(frozen=True)
-class Completed:
-    """A program that ended, or was ended for taking too long: its argv, exit status and output as text."""
+class Ended(Generic[Output]):
+    """A program that ended, or was ended for taking too long: its argv, exit status and output."""
 
     argv: tuple[str, ...]
     returncode: int
-    stdout: str
+    stdout: Output
     stderr: str
     timed_out: bool = False
+
+
+class Completed(Ended[str]):
+    """One whose output is text."""
+
+
+class CompletedBytes(Ended[bytes]):
+    """One whose output may be anything."""
 
 
 class ProgramError(HarnessError):
@@ -81,17 +92,6 @@ def run(
     if check and (completed.returncode != 0 or completed.timed_out):
         raise ProgramError(completed, cause, hint=hint)
     return completed
-
-
-@dataclass(frozen=True)
-class CompletedBytes:
-    """Like Completed, with stdout as bytes."""
-
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: bytes
-    stderr: str
-    timed_out: bool = False
 
 
 def run_bytes(

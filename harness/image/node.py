@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from harness.errors import CauseCode, HarnessError
+from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import cache, process
 from harness.image.layer import Layer
 from harness.image.oci import Image, archive_bytes, archive_parts, streamed
@@ -111,13 +111,12 @@ def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[
         timeout_s=DEADLINE_S,
     )
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        full = any("no space left" in line.lower() for line in lines)
-        raise HarnessError(
-            CauseCode.DISK_FULL if full else CauseCode.IMAGE_LOAD_FAILED,
-            f"the node {node} did not take the image {image.reference}: {lines[-1] if lines else 'no reason given'}",
-            evidence=lines[-5:],
-            hint="harness status --disk; harness gc" if full else f"docker logs --tail 20 {node}",
+        raise refusal(
+            CauseCode.IMAGE_LOAD_FAILED,
+            f"the node {node} did not take the image {image.reference}",
+            done.stderr,
+            hint=f"docker logs --tail 20 {node}",
+            hint_when_full="harness status --disk; harness gc",
         )
     return Loaded(lacking_bytes)
 

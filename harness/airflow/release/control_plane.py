@@ -10,7 +10,7 @@ from harness.airflow.pods.pods import will_be_tried_again
 from harness.cluster.api import KubernetesApi, Manifest
 from harness.cluster.services.database import Server
 from harness.cluster.services.incompatible_packages import incompatible
-from harness.errors import CauseCode, HarnessError
+from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import background, process
 
 _WAITING_FOR_GOOD = {
@@ -71,13 +71,20 @@ def wait_ready(
             seen.add(found)
             until = time.monotonic() + deadline_s
         if time.monotonic() > until:
-            raise HarnessError(
-                CauseCode.DEPLOY_TIMEOUT,
-                f"Airflow in {namespace} made no progress for {deadline_s:.0f} s: {found}",
-                evidence=events(api, namespace),
-                hint=f"harness logs {namespace}",
+            raise too_late(
+                api, namespace, f"Airflow in {namespace} made no progress for {deadline_s:.0f} s: {found}"
             )
         time.sleep(0.2)
+
+
+def too_late(api: KubernetesApi, namespace: str, message: str) -> HarnessError:
+    """The error for what was not ready within its time, with the namespace's warnings."""
+    return HarnessError(
+        CauseCode.DEPLOY_TIMEOUT,
+        message,
+        evidence=events(api, namespace),
+        hint=f"harness logs {namespace}",
+    )
 
 
 def raise_if_hopeless(api: KubernetesApi, namespace: str, pod: Manifest) -> None:
@@ -143,13 +150,8 @@ def _run(server: Server, namespace: str, pod: str, argv: Sequence[str], stdin: I
     ]  # fmt: skip
     done = process.run_bytes(words, stdin=stdin, timeout_s=300)
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        raise HarnessError(
-            CauseCode.DEPLOY_FAILED,
-            f"the control plane in {namespace} refused `{argv[0]}`: {lines[-1] if lines else 'no reason given'}",
-            evidence=lines[-8:],
-            hint="harness test",
-        )
+        refused = f"the control plane in {namespace} refused `{argv[0]}`"
+        raise refusal(CauseCode.DEPLOY_FAILED, refused, done.stderr, hint="harness test")
     return done.stdout
 
 

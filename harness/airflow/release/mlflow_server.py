@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from harness.airflow.release import control_plane
 from harness.cluster.api import KubernetesApi
-from harness.errors import CauseCode, HarnessError
+from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import background
 
 _NO_MODULE = re.compile(r"No module named '?(?P<name>[\w.]+)")
@@ -41,12 +41,8 @@ def wait_ready(
             log = api.text(f"{path}/{name}/log", container="mlflow", tailLines="15", previous="true") or ""
             raise _ended(namespace, log.splitlines())
         if time.monotonic() > until:
-            raise HarnessError(
-                CauseCode.DEPLOY_TIMEOUT,
-                f"MLflow in {namespace} was not ready within {deadline_s:.0f} s: {found}",
-                evidence=control_plane.events(api, namespace),
-                hint=f"harness logs {namespace}",
-            )
+            message = f"MLflow in {namespace} was not ready within {deadline_s:.0f} s: {found}"
+            raise control_plane.too_late(api, namespace, message)
         on_change(found)
         time.sleep(0.3)
 
@@ -60,9 +56,5 @@ def _ended(namespace: str, lines: list[str]) -> HarnessError:
             hint="add mlflow to the requirements (mlflow-skinny has no server), make the lock again, then harness up",
             evidence=lines,
         )
-    return HarnessError(
-        CauseCode.DEPLOY_FAILED,
-        f"MLflow in {namespace} does not start: {lines[-1].strip() if lines else 'no reason given'}",
-        evidence=lines,
-        hint=f"harness logs {namespace}",
-    )
+    what = f"MLflow in {namespace} does not start"
+    return refusal(CauseCode.DEPLOY_FAILED, what, lines, hint=f"harness logs {namespace}")

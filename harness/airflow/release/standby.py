@@ -23,7 +23,6 @@ from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 from harness.cluster.services.database import Server
 from harness.cluster.services.helm import Helm, chart, fingerprint
-from harness.errors import CauseCode, HarnessError
 from harness.host import background
 from harness.image import tar
 from harness.image.layer import CHUNK_BYTES, Layer
@@ -203,12 +202,8 @@ def _running_pod(
             if statuses and statuses[0]["state"].get("running"):
                 return str(pod["metadata"]["name"])
         if time.monotonic() > until:
-            raise HarnessError(
-                CauseCode.DEPLOY_TIMEOUT,
-                f"the control plane in {namespace} did not start within {deadline_s:.0f} s: {found}",
-                evidence=control_plane.events(api, namespace),
-                hint=f"harness logs {namespace}",
-            )
+            message = f"the control plane in {namespace} did not start within {deadline_s:.0f} s: {found}"
+            raise control_plane.too_late(api, namespace, message)
         on_change(found)
         time.sleep(0.2)
 

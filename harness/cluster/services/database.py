@@ -173,12 +173,9 @@ class Server:
                 if line.strip() and "PASSWORD" not in line and not line.startswith(_KUBECTL_ENDS)
             ]
             kind = TemplateMissingError if "template database" in done.stderr else HarnessError
-            raise kind(
-                CauseCode.DATABASE_FAILED,
-                f"PostgreSQL on the cluster refused: {lines[-1].strip() if lines else 'no reason given'}",
-                evidence=lines[-5:],
-                hint="harness up",
-            )
+            reason = lines[-1].strip() if lines else "no reason given"
+            message = f"PostgreSQL on the cluster refused: {reason}"
+            raise kind(CauseCode.DATABASE_FAILED, message, evidence=lines[-5:], hint="harness up")
         return done.stdout
 
 

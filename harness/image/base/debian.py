@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import versions
-from harness.errors import CauseCode, HarnessError
+from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import process
 from harness.host.process import ProgramError
 from harness.host.sources.debian import RootfsRecipe, built, rootfs
@@ -149,11 +149,11 @@ def in_docker(base: BaseImage) -> str:
     )
     loaded = process.run_bytes(["docker", "load", "--quiet"], stdin=docker_archive(image))
     if loaded.returncode != 0:
-        lines = loaded.stderr.splitlines()
-        raise HarnessError(
+        raise refusal(
             CauseCode.BUILD_FAILED,
-            f"Docker did not take the base image: {lines[-1] if lines else 'no reason given'}",
-            evidence=lines[-5:],
-            hint="docker info; docker system df",
+            "Docker did not take the base image",
+            loaded.stderr,
+            hint="docker info",
+            hint_when_full="docker system df",
         )
     return name

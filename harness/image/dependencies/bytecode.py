@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import CauseCode, HarnessError
+from harness.errors import CauseCode, refusal
 from harness.host import process
 from harness.image import tar
 from harness.image.base import debian as base_image
@@ -61,12 +61,12 @@ def compile_packages(packages: Path, base: BaseImage, log: Path) -> None:
     finally:
         compiled.unlink(missing_ok=True)
     if not any(packages.glob("airflow/__pycache__/*.pyc")):
-        full = any("no space left" in line.lower() for line in lines)
-        raise HarnessError(
-            CauseCode.DISK_FULL if full else CauseCode.BUILD_FAILED,
-            f"the packages can't be compiled in the base image: {lines[-1] if lines else 'no reason given'}",
-            evidence=lines[-10:],
-            hint="docker system df" if full else f"less {shlex.quote(str(log))}",
+        raise refusal(
+            CauseCode.BUILD_FAILED,
+            "the packages can't be compiled in the base image",
+            lines,
+            hint=f"less {shlex.quote(str(log))}",
+            hint_when_full="docker system df",
         )
 
 

@@ -6,20 +6,18 @@ import csv
 import hashlib
 import io
 import json
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import CauseCode, HarnessError
+from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import cache, process
 from harness.image.dependencies import source
 from harness.image.dependencies.bytecode import compile_packages
 from harness.image.dependencies.lock_file import HINT, check_lock
 from harness.image.layer import Layer, layer_from_directory, recall, remember
-from harness.image.lock import lock_text
-from harness.image.lock.resolve import environment
+from harness.image.lock import lock_text, uv_program
 from harness.image.oci import BaseImage
 
 FORMAT = 3  # raise when what _install() does changes
@@ -27,9 +25,6 @@ PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"
 MIGRATIONS = "migrations"
 SCRIPTS = "bin"  # where `uv pip install --target` puts them, below the target
 PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
-_UNREACHABLE = re.compile(
-    r"error sending request|dns error|tcp connect error|timed out|certificate|connectivity is disabled", re.I
-)
 
 
 @dataclass(frozen=True)
@@ -129,13 +124,8 @@ def _add(built: Sequence[Path], target: Path, python: str, architecture: str, lo
     """Put wheels that were built from source beside the others."""
     done = _uv_install([str(wheel) for wheel in built], target, python, architecture, log)
     if done.returncode != 0:
-        lines = done.stderr.splitlines()
-        raise HarnessError(
-            CauseCode.BUILD_FAILED,
-            f"what was built from source can't be installed: {lines[-1] if lines else 'uv gave no reason'}",
-            evidence=lines[-10:],
-            hint=f"less {log}",
-        )
+        what = "what was built from source can't be installed"
+        raise refusal(CauseCode.BUILD_FAILED, what, done.stderr, hint=f"less {log}", hint_when_full="df -h")
 
 
 def _uv_install(
@@ -149,7 +139,7 @@ def _uv_install(
         "--link-mode", "hardlink", *asked,
     ]  # fmt: skip
     # The user's own uv settings count (indexes, credentials), no project's.
-    done = process.run(argv, check=False, cwd=target.parent, env=environment())
+    done = process.run(argv, check=False, cwd=target.parent, env=uv_program.environment())
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
     return done
@@ -157,26 +147,11 @@ def _uv_install(
 
 def _not_installed(stderr: str, origin: str, python: str, architecture: str) -> HarnessError:
     """Why uv could not install a lock: the disk, the package index, or the lock itself."""
-    lines = [line.strip(" \u00d7╰─▶│├") for line in stderr.splitlines() if line.strip()]
-    reason = ": ".join(re.sub(r"^(error|cause): ", "", line) for line in lines[:2]) or "uv gave no reason"
-    if any("No space left" in line for line in lines):
-        return HarnessError(
-            CauseCode.DISK_FULL,
-            f"no space left for the packages of {origin}",
-            hint="df -h",
-            evidence=lines[:12],
-        )
-    if any(_UNREACHABLE.search(line) for line in lines):
-        return HarnessError(
-            CauseCode.SOURCE_UNREACHABLE,
-            f"the package index that {origin} needs can't be reached: {reason}",
-            hint="harness doctor; an index of your own is named by UV_INDEX_URL, a proxy by HTTPS_PROXY",
-            evidence=lines[:12],
-        )
-    return HarnessError(
+    said = uv_program.Said.of(stderr)
+    return said.of_machine(origin) or HarnessError(
         CauseCode.DEPENDENCIES_UNRESOLVED,
-        f"the packages of {origin} can't be installed for Python {python} on Linux {architecture}: {reason}",
-        evidence=lines[:12],
+        f"the packages of {origin} can't be installed for Python {python} on Linux {architecture}: {said.reason}",
+        evidence=said.lines[:12],
         hint=HINT,
     )
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from harness.errors import CauseCode, HarnessError
+from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import cache, process
 from harness.host.sources import ca_bundle, download
 from harness.host.sources.debian import EPOCH_S
@@ -172,12 +172,13 @@ def _clone(source: Source, target: Path) -> None:
     ):
         done = process.run(argv, check=False, env={"GIT_TERMINAL_PROMPT": "0"})
         if done.returncode != 0:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            raise HarnessError(
+            what = f"{source.name} can't be had from {address} at {commit[:12]}"
+            raise refusal(
                 CauseCode.SOURCE_UNREACHABLE,
-                f"{source.name} can't be had from {address} at {commit[:12]}: {lines[-1] if lines else 'git failed'}",
-                evidence=lines[-8:],
+                what,
+                done.stderr,
                 hint=f"git ls-remote {address}",
+                hint_when_full="df -h; harness gc",
             )
 
 

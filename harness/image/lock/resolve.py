@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process, scratch
-from harness.image.lock import packages
+from harness.image.lock import packages, uv_program
 from harness.image.lock.packages import Resolved
 from harness.image.lock.target import Target
 
-_UNREACHABLE = re.compile(
-    r"error sending request|dns error|tcp connect error|timed out|certificate|connectivity is disabled", re.I
-)
 _ADDRESS = re.compile(r"https?://[^\s\"']+")
 
 
@@ -81,24 +77,13 @@ def resolve(
             "--python-platform", target.platform, *_dates(question), *(["--no-deps"] if question.alone else []),
         ]  # fmt: skip
         on_line("asking the package index what fits together")
-        done = process.run(argv, check=False, cwd=where, env=environment())
+        done = process.run(argv, check=False, cwd=where, env=uv_program.environment())
     if log is not None:
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"$ {' '.join(argv)}\n{done.stderr}")
     if done.returncode != 0:
         raise _unresolved(done.stderr, question)
     return packages.read(done.stdout, by_address=question.indexes)
-
-
-def environment() -> dict[str, str]:
-    """What uv is run with: the user's own settings and credentials count, Pythons are not downloaded."""
-    # A cache of our own: files of the user's are hard-linked into environments, where anything may have
-    # changed them since (a company's certificate added to certifi, for instance).
-    return {
-        "UV_PYTHON_DOWNLOADS": "never",
-        "UV_CACHE_DIR": str(cache.root() / "uv"),
-        "UV_HTTP_RETRIES": os.environ.get("UV_HTTP_RETRIES", "3"),
-    }
 
 
 def _dates(question: Question) -> Iterable[str]:
@@ -116,23 +101,10 @@ def _moment(date: datetime) -> str:
 
 
 def _unresolved(stderr: str, question: Question) -> HarnessError:
-    lines = [line.strip(" \u00d7╰─▶│├") for line in stderr.splitlines() if line.strip()]
-    lines = [line for line in lines if line and not line.startswith("warning:")]
-    reason = ": ".join(re.sub(r"^(error|cause): ", "", line) for line in lines[:2]) or "uv gave no reason"
-    if any("No space left" in line for line in lines):
-        return HarnessError(
-            CauseCode.DISK_FULL, "no space left to resolve packages", hint="df -h", evidence=lines[:12]
-        )
-    if any(_UNREACHABLE.search(line) for line in lines):
-        return HarnessError(
-            CauseCode.SOURCE_UNREACHABLE,
-            f"the package index that {question.origin} needs can't be reached: {reason}",
-            hint="harness doctor; an index of your own is named by UV_INDEX_URL, a proxy by HTTPS_PROXY",
-            evidence=lines[:12],
-        )
-    return UnresolvedError(
+    said = uv_program.Said.of(stderr)
+    return said.of_machine(question.origin) or UnresolvedError(
         CauseCode.DEPENDENCIES_UNRESOLVED,
-        f"{question.origin} can't be locked: {reason}",
-        evidence=lines[:20],
+        f"{question.origin} can't be locked: {said.reason}",
+        evidence=said.lines[:20],
         hint=f"edit {question.origin}, then: harness lock",
     )
