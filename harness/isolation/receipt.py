@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from harness.airflow.release.release import database_name, login_of
 from harness.airflow.release.versions import Version, versions
 from harness.airflow.rest.api import AirflowApi
+from harness.airflow.rest.session import checked
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
 from harness.errors import CauseCode, HarnessError
@@ -44,7 +46,7 @@ class Canaries:
     def plant(cls, running: RunningCluster, airflow: AirflowApi, namespace: str) -> Canaries:
         """Write the Variable by the version's own API, and the row by its own role."""
         token = secrets.token_hex(16)
-        airflow.json("POST", "variables", deadline_s=None, body={"key": VARIABLE, "value": token})
+        checked(airflow.send("POST", "variables", deadline_s=None, body={"key": VARIABLE, "value": token}))
         isolation.plant(running.server, database_name(namespace), token)
         return cls(running, airflow, namespace, token)
 
@@ -121,7 +123,7 @@ class Canaries:
             login = login_of(self.running.api, other.namespace)
             base_url = f"http://127.0.0.1:{self.running.cluster.gateway_port}"
             host = other.url.removeprefix("http://")
-            with AirflowApi(base_url, host, login.username, login.password) as airflow:
+            with closing(AirflowApi(base_url, host, login.username, login.password)) as airflow:
                 found = airflow.find(f"variables/{VARIABLE}", deadline_s=5.0)
         except HarnessError:
             return None  # it is starting, or going

@@ -145,14 +145,24 @@ def seconds(value: float | None) -> str:
         return f"{max(value, 0):.2f} s"
     if value < 9.95:
         return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return " ".join(f"{number} {unit}" for number, unit in _in_units(value, ("h", "min", "s")))
+
+
+def duration(value: float) -> str:
+    """Seconds as people write them in harness.toml: "45s", "9m12s", "1h05m"."""
+    (first, unit), *rest = _in_units(value, ("h", "m", "s"))
+    return f"{first}{unit}" + "".join(f"{number:02d}{smaller}" for number, smaller in rest)
+
+
+def _in_units(value: float, units: tuple[str, str, str]) -> list[tuple[int, str]]:
+    """Seconds in the largest of these units that they fill, and what is left in the next one."""
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    hour, minute, second = units
+    if not minutes:
+        return [(seconds, second)]
+    found = [(hours, hour), (minutes_left, minute)] if hours else [(minutes, minute), (seconds, second)]
+    return found if found[1][0] else found[:1]
 
 
 def size(value: int | None) -> str:

@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from harness.errors import CauseCode, HarnessError
+from harness.project.configuration import Gate
 from harness.report.format import exact, number, plural
 from harness.report.model import Cause, GateResult, MetricResult
 from harness.verdict import said
@@ -20,21 +21,6 @@ MAX_NAME_LENGTH = 200
 _MAX_DEPTH = 16
 _HINT = 'return a flat dict of numbers from that task, such as {"accuracy": 0.95}'
 _NOT_FINITE_WORDS = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
-
-
-class Gate(Protocol):
-    """What config.Gate gives: bounds in the metric's own unit."""
-
-    @property
-    def min(self) -> float | None: ...
-    @property
-    def max(self) -> float | None: ...
-    @property
-    def better(self) -> Literal["higher", "lower"] | None: ...
-    @property
-    def max_regression(self) -> float | None: ...
-    @property
-    def max_relative_regression(self) -> float | None: ...
 
 
 def read(value: object, gated: Collection[str] = (), told: str = "the task returned") -> dict[str, float]:

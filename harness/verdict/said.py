@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any
 
+from harness.project.configuration import Gate
 from harness.report.format import exact, number, plural
 from harness.report.model import LearntResult
 from harness.verdict.answers import Answered
 
 
-class Regression(Protocol):
-    """What of a gate is about regressions."""
-
-    @property
-    def better(self) -> Literal["higher", "lower"] | None: ...
-    @property
-    def max_regression(self) -> float | None: ...
-    @property
-    def max_relative_regression(self) -> float | None: ...
-
-
-def sentence(name: str, answered: Answered, gate: Regression, value: float, base: float) -> str:
+def sentence(name: str, answered: Answered, gate: Gate, value: float, base: float) -> str:
     """What the pairs say of a gated metric, in a sentence."""
     pairs = plural(answered.pairs, "pair")
     change = "rise" if gate.better == "lower" else "drop"
@@ -68,7 +58,7 @@ def fields(answered: Answered | None) -> dict[str, Any]:
     }
 
 
-def first_regression(gate: Regression) -> str:
+def first_regression(gate: Gate) -> str:
     """The regression that a gate allows, as harness.toml has it."""
     if gate.max_regression is not None:
         return f"max_regression {exact(gate.max_regression)}"

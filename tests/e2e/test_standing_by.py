@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,8 @@ def test_a_kept_version_rests_and_wakes_for_a_run(
     access = json.loads(printed.stdout)
     host = access["url"].removeprefix("http://")
     port = host.rpartition(":")[2]
-    with AirflowApi(f"http://127.0.0.1:{port}", host, access["username"], access["password"]) as airflow:
+    opened = AirflowApi(f"http://127.0.0.1:{port}", host, access["username"], access["password"])
+    with closing(opened) as airflow:
         airflow.trigger("tiny", {}, None, "by-hand")
         pods = ClusterPods(KubernetesApi(cluster.kubeconfig), namespace, cluster.kind.name)
         outcome = follow(airflow, pods, "tiny", "by-hand", timeout_s=180)

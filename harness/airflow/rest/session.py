@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from harness.airflow.rest.silence import Silence
 from harness.errors import CauseCode, HarnessError
@@ -78,14 +77,6 @@ class Session:
                 target=self._silence.watch, args=(self._closed,), daemon=True, name="silence"
             ).start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connections."""
         self._closed.set()
@@ -100,9 +91,11 @@ class Session:
         finally:
             self._meanwhile = before
 
-    def get(self, path: str, *, deadline_s: float | None = None) -> dict[str, Any]:
+    def get(
+        self, path: str, *, deadline_s: float | None = None, params: Mapping[str, str | int] | None = None
+    ) -> dict[str, Any]:
         """The object at `path` below /api/v2."""
-        return self.json("GET", path, deadline_s=deadline_s)
+        return _object(checked(self.send("GET", path, deadline_s=deadline_s, params=params)))
 
     def find(
         self, path: str, *, deadline_s: float | None, params: Mapping[str, str | int] | None = None
@@ -111,26 +104,14 @@ class Session:
         response = self.send("GET", path, deadline_s=deadline_s, params=params)
         return None if response.status_code == 404 else _object(checked(response))
 
-    def json(
-        self,
-        method: str,
-        path: str,
-        *,
-        deadline_s: float | None,
-        params: Mapping[str, str | int] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """The object that a request answers with."""
-        return _object(checked(self.send(method, path, deadline_s=deadline_s, params=params, body=body)))
-
     def pages(
         self, path: str, key: str, params: Mapping[str, str | int], deadline_s: float | None
     ) -> Iterator[dict[str, Any]]:
         """All entries under `key`, page after page."""
         offset = 0
         while True:
-            page = self.json(
-                "GET", path, deadline_s=deadline_s, params={**params, "limit": PAGE_SIZE, "offset": offset}
+            page = self.get(
+                path, deadline_s=deadline_s, params={**params, "limit": PAGE_SIZE, "offset": offset}
             )
             entries = page[key]
             yield from entries

@@ -9,6 +9,7 @@ from harness.airflow.autopsy.autopsy import last_pod
 from harness.airflow.pods.pods import Pod
 from harness.airflow.rest.models import TaskInstance
 from harness.errors import CauseCode, HarnessError
+from harness.report import format
 
 Try = tuple[str, int, int]
 _LESS = "raise `timeout` of the test in harness.toml, or give the test less to do through `conf`"
@@ -37,9 +38,9 @@ def timed_out(
         f"task {task.label}: {task.state}" + (f", {homeless[task].unschedulable}" if task in homeless else "")
         for task in waiting
     ]
-    head = f"DAG {dag_id} had not ended after {shown_duration(timeout_s)}"
+    head = f"DAG {dag_id} had not ended after {format.duration(timeout_s)}"
     if led_to_by:
-        head = f"DAG {dag_id}, which {led_to_by} led to, had not ended {shown_duration(timeout_s)} after that began"
+        head = f"DAG {dag_id}, which {led_to_by} led to, had not ended {format.duration(timeout_s)} after that began"
     if not running and homeless:
         task, pod = next(iter(homeless.items()))
         return HarnessError(
@@ -84,16 +85,4 @@ def _since(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> str:
     start = task.started_at if is_at_work else first_queued.get(try_of(task), task.queued_at)
     if start is None:
         return ""
-    return f" for {shown_duration(max(0.0, (datetime.now(UTC) - start).total_seconds()))}"
-
-
-def shown_duration(seconds: float) -> str:
-    """Seconds as people write them: 45s, 9m12s, 1h05m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"
+    return f" for {format.duration(max(0.0, (datetime.now(UTC) - start).total_seconds()))}"

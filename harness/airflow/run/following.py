@@ -13,11 +13,12 @@ from harness.airflow.pods.pods import Pod, PodWatch, Resources
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import DagRun, TaskInstance
 from harness.airflow.run.chain import Chain
-from harness.airflow.run.deadline import shown_duration, timed_out, try_of
+from harness.airflow.run.deadline import timed_out, try_of
 from harness.airflow.run.pools import PoolQueue
 from harness.airflow.run.seen_pods import LOST_S, SeenPods
 from harness.airflow.run.watched_run import OnTask, WatchedRun
 from harness.errors import CauseCode, HarnessError
+from harness.report import format
 
 INTERVAL_S = 0.5
 SLOW_INTERVAL_S = 1.0
@@ -86,7 +87,7 @@ def follow(
         if clock() - start_s > timeout_s:
             raise HarnessError(
                 CauseCode.API_SERVER_LOST,
-                f"DAG {dag_id} had not ended after {shown_duration(timeout_s)}, and Airflow's api-server does not "
+                f"DAG {dag_id} had not ended after {format.duration(timeout_s)}, and Airflow's api-server does not "
                 f"answer: {reason}",
                 hint="harness logs",
             )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from harness.airflow.pods.pods import Pod, PodWatch, Resources
-from harness.airflow.run.deadline import shown_duration
 from harness.errors import HarnessError
+from harness.report import format
 
 # How long the api-server or the cluster may be away: their processes restart, and a machine may be busy.
 LOST_S = 180.0
@@ -87,7 +87,7 @@ class SeenPods:
         if self._blinded is None or self._blind_since_s is None:
             return None
         found = _untold(self._blinded, self._clock() - self._blind_since_s)
-        found.message = f"the DAG had not ended after {shown_duration(timeout_s)}, and {found.message}"
+        found.message = f"the DAG had not ended after {format.duration(timeout_s)}, and {found.message}"
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from harness.airflow.logs.redaction import Redactor, secret_values
@@ -164,8 +164,8 @@ class VersionTest:
         tell_kept(self.wishes, wanted, kept)
         made = self._made
         if self.request.asking.asks or needs_runs(self.wishes.values(), self.pause, self.progress):
-            with process.threads(3) as executor, self._deployed(foundation, image, executor) as airflow:
-                planting = executor.submit(Canaries.plant, self.running, airflow, self.namespace or "")
+            with process.threads(3) as pool, closing(self._deployed(foundation, image, pool)) as airflow:
+                planting = pool.submit(Canaries.plant, self.running, airflow, self.namespace or "")
                 keeper = self._evidence.keep_logs(self._pods, self.found, self.plan.commit.tag)
                 runs = Runs(
                     self.running, airflow, self._pods, self.plan, self.found, keeper,

@@ -20,7 +20,6 @@ from harness.airflow.pods.nodes import LostNode, NodeWatch
 from harness.airflow.pods.pods import Container, Pod, Resources, parse_quantity, shown_bytes
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import Dag, DagImportError, DagRun, Pool, TaskInstance
-from harness.airflow.run.deadline import shown_duration
 from harness.airflow.run.following import RunOutcome, follow
 from harness.errors import CauseCode, HarnessError
 
@@ -874,11 +873,6 @@ def test_quantities_are_numbers_or_refused(text: str) -> None:
 @given(st.integers(1, 2**50))
 def test_shown_bytes_stay_close(number: int) -> None:
     assert parse_quantity(shown_bytes(number)) == pytest.approx(number, rel=0.01)
-
-
-def test_durations_as_people_write_them() -> None:
-    shown = [shown_duration(seconds) for seconds in (0.4, 45, 60, 552, 3600, 3900)]
-    assert shown == ["0s", "45s", "1m", "9m12s", "1h", "1h05m"]
 
 
 @pytest.mark.parametrize(

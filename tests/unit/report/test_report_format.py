@@ -70,6 +70,11 @@ def test_seconds(value, shown):
     assert format.seconds(value) == shown
 
 
+def test_durations_as_people_write_them():
+    shown = [format.duration(seconds) for seconds in (0.4, 45, 60, 552, 3599.6, 3600, 3605, 3900)]
+    assert shown == ["0s", "45s", "1m", "9m12s", "1h", "1h", "1h", "1h05m"]
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
