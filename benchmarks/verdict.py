@@ -215,7 +215,7 @@ def plot(path: Path, count: int) -> None:
     steps = [index / 4 for index in range(15)]
     cell = Cell("normal", 0.0, 1, "nothing")
     shares = [_compared(cell, step, count, np.random.default_rng(int(step * 4))) for step in steps]
-    left, top, width, height = 60.0, 20.0, 480.0, 200.0
+    left, top, width, height = 60.0, 28.0, 480.0, 200.0
 
     def x(step: float) -> float:
         return left + step / steps[-1] * width
@@ -236,11 +236,12 @@ def plot(path: Path, count: int) -> None:
         'font-family="sans-serif" font-size="13">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<rect x="{x(0.1):.1f}" y="{top}" width="{x(1.9) - x(0.1):.1f}" height="{height}" fill="#f1f3f6"/>',
-        text((x(1.0), top + height / 2), "either is right"),
+        text((x(1.0), y(0.95)), "either is right"),
         line([each.worse for each in shares], red),
         line([1.0 - each.worse - each.undecided for each in shares], green),
-        text((x(2.6), y(0.9)), "worse", red),
-        text((x(0.45), y(0.9)), "not worse", green),
+        text((x(2.6), y(0.9)), "called worse", red),
+        text((x(2.6), y(0.05)), "called not worse", green),
+        text((left - 8, top - 6), "of all comparisons", anchor="start"),
     ]
     parts += [text((left - 8, y(share) + 4), f"{share:.0%}", anchor="end") for share in (0.0, 0.5, 1.0)]
     parts += [text((x(step), top + height + 18), f"{step:g}") for step in (0, 1, 2, 3)]

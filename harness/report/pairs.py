@@ -16,11 +16,16 @@ def noise(test: TestResult) -> tuple[str, ...]:
         return (
             "one run of each: that can't tell a change from chance; a seed in the test's conf makes it several",
         )
-    told = [f"{metric.message}{_learnt(metric)}" for metric in answered if metric.message]
+    told = [line(metric) for metric in answered if metric.message]
     others = {name: metric for name, metric in compared.items() if metric.answer is None}
     real = [name for name, metric in others.items() if metric.within_noise is False]
     told += [f"changed by more than the noise, without a gate: {', '.join(real)}"] if real else []
     return (f"{plural(max(1, len(test.repetitions)), 'run')} of each", *test.notes, *told)
+
+
+def line(metric: MetricResult) -> str:
+    """What its pairs tell of a gated metric."""
+    return f"{metric.message}{_learnt(metric)}"
 
 
 def _learnt(metric: MetricResult) -> str:

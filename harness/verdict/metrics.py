@@ -98,9 +98,11 @@ def judge(
         compared = gate.max_regression is not None or gate.max_relative_regression is not None
         unjudged = compared and base_value is None
         message = failure
-        if compared and not failure and value is not None and base_value is not None:
+        if compared and value is not None and base_value is not None:
             if answered is None or answered.answer is None:
-                message = failure = _regression(name, value, gate, base_value)
+                message = failure = failure or _regression(name, value, gate, base_value)
+            elif failure:
+                message = failure + said.beside(answered, value, base_value)
             else:
                 message = said.sentence(name, answered, gate, value, base_value)
                 if answered.answer == "worse" or (answered.answer == "undecided" and fail_undecided):

@@ -38,6 +38,16 @@ def sentence(name: str, answered: Answered, gate: Gate, value: float, base: floa
     return f"{name}: not worse in {pairs}: {seen}{noise}"
 
 
+def beside(answered: Answered, value: float, base: float) -> str:
+    """What the pairs say, after what else is wrong with a metric."""
+    pairs, told = plural(answered.pairs, "pair"), f"the base's {number(base, unlike=value)}"
+    if answered.answer == "identical":
+        return f", and identical with {told} in {pairs}"
+    if answered.answer == "undecided":
+        return f", and undecided against {told} after {pairs}"
+    return f", and {'worse' if answered.answer == 'worse' else 'not worse'} than {told} in {pairs}"
+
+
 def fields(answered: Answered | None) -> dict[str, Any]:
     """What the pairs say, as the fields of a MetricResult."""
     if answered is None:

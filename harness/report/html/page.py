@@ -10,7 +10,7 @@ from harness.report.html import plots
 from harness.report.html.markup import Markup, element, joined
 from harness.report.html.pairs_plot import pairs_plot
 from harness.report.model import Cause, MetricResult, Result, TaskResult, TestResult, VersionResult
-from harness.report.pairs import noise
+from harness.report.pairs import line, noise
 
 _SIGNS = {"passed": "✓", "failed": "✗", "error": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -117,8 +117,11 @@ def _test(test: TestResult) -> list[Markup]:
         parts.append(_cause(test.cause))
     if test.metrics:
         parts += [element("h4", "metrics"), _metrics(test.metrics)]
-        parts += [element("p", line, class_="dim") for line in noise(test)]
-        parts += _pairs(test.metrics)
+        plots_of_pairs = {
+            line(metric): plot for name, metric in test.metrics.items() if (plot := pairs_plot(name, metric))
+        }
+        parts += [element("p", told, class_="dim") for told in noise(test) if told not in plots_of_pairs]
+        parts += _pairs(list(plots_of_pairs.values()))
     if test.parameters:
         parts += [element("h4", "parameters"), _list(test.parameters.items())]
     if test.tasks:
@@ -131,12 +134,13 @@ def _test(test: TestResult) -> list[Markup]:
     return parts
 
 
-def _pairs(metrics: dict[str, MetricResult]) -> list[Markup]:
-    """A plot for each gated metric of which there are pairs."""
-    found = [plot for name, metric in metrics.items() if (plot := pairs_plot(name, metric)) is not None]
-    told = "dots: head less the base, pair by pair; bar: where their mean lies in 95 of 100 comparisons; upright line: "
-    rest = "after this pair the answer was known"
-    return [*found, element("p", told + rest, class_="dim small")] if found else []
+def _pairs(found: list[Markup]) -> list[Markup]:
+    """The plots of gated metrics, and how they are read."""
+    told = (
+        "a dot is a pair: head less the base; green: where their mean lies in 95 of 100 comparisons; at the upright "
+        "line the answer was known"
+    )
+    return [*found, element("p", told, class_="dim small")] if found else []
 
 
 def _metrics(metrics: dict[str, MetricResult]) -> Markup:
@@ -152,13 +156,13 @@ def _metrics(metrics: dict[str, MetricResult]) -> Markup:
         cells = [element("td", element("code", name))]
         cells += [element("td", text, class_="right") for text in numbers]
         cells += [
+            element("td", format.metric_verdict(metric), class_=metric.verdict, title=metric.message or None),
             element("td", format.metric_gate(metric), class_="gate"),
             element("td", plots.gate_bar(name, metric)),
-            element("td", format.metric_verdict(metric), class_=metric.verdict, title=metric.message or None),
         ]
         rows.append(element("tr", *cells))
     changed = ("change", *(("95 % sure",) if repeated else ()))
-    head = ("metric", *(("base", "head", *changed) if compared else ("value",)), "gate", "", "verdict")
+    head = ("metric", *(("base", "head", *changed) if compared else ("value",)), "verdict", "gate", "")
     table = _table(head, rows, right=tuple(range(1, len(head) - 3)))
     if not compared:
         return table

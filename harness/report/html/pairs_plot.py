@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.report import format
 from harness.report.html.markup import Markup, element, joined
 from harness.report.model import MetricResult
+from harness.report.pairs import line
 
 _WIDTH, _HEIGHT = 560.0, 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 150.0, 12.0, 24.0
@@ -14,7 +15,7 @@ _MOST_NUMBERS = 20
 def pairs_plot(name: str, metric: MetricResult) -> Markup | None:
     """A dot for each pair, the line of no change, that of the tolerance, and the interval; None without pairs.
 
-    After the pair with the upright line the answer was known.
+    At the upright line the answer was known.
     """
     if metric.answer is None or not metric.differences or metric.pairs is None:
         return None
@@ -52,17 +53,18 @@ def pairs_plot(name: str, metric: MetricResult) -> Markup | None:
     stop = x(metric.pairs + 0.5)
     if metric.answer != "undecided":
         parts.append(element("line", x1=stop, x2=stop, y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="bound"))
+        parts.append(element("text", metric.answer.replace("_", " "), x=stop + 4, y=_TOP + 8, class_="tick"))
     verdict = "failed" if metric.answer == "worse" else "passed"
     for number, difference in enumerate(metric.differences, start=1):
-        dot = element("circle", cx=x(number), cy=y(difference), r=4, class_=f"value {verdict}")
-        parts.append(dot)
+        exact = element("title", f"pair {number}: {format.signed(difference)}")
+        parts.append(element("circle", exact, cx=x(number), cy=y(difference), r=4, class_=f"value {verdict}"))
         if count <= _MOST_NUMBERS:
             parts.append(element("text", str(number), x=x(number) - 3, y=_HEIGHT - 6, class_="tick"))
     label = f"{name}: differences of {format.plural(count, 'pair')}, {metric.message}"
     svg = element(
         "svg", *parts, viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}", role="img", aria_label=label, class_="pairs"
     )
-    return joined([element("p", metric.message, class_="small"), svg])
+    return joined([element("p", line(metric)), svg])
 
 
 def _asked(metric: MetricResult) -> bool:

@@ -1,0 +1,60 @@
+"""The page of a comparison: each gated metric's pairs, drawn once and told once, with the answer where it was known."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from harness.project.configuration import TestSettings
+from harness.report.html import page
+from harness.report.model import MetricResult, Result, TestResult, VersionResult
+from harness.verdict import comparison
+
+SETTINGS = TestSettings.model_validate(
+    {
+        "dag": "d",
+        "conf": {"seed": 7},
+        "metrics": {"task": "e"},
+        "gates": {"accuracy": {"min": 0.9, "better": "higher", "max_regression": 0.02}},
+    }
+)
+BASE = (0.95, 0.951, 0.949)
+
+
+def rendered(*head: float) -> str:
+    def runs(values: tuple[float, ...]) -> list[TestResult]:
+        return [
+            TestResult(
+                name="t", dag_id="d", verdict="passed", metrics={"accuracy": MetricResult(value=value)}
+            )
+            for value in values
+        ]
+
+    test = comparison.judged(SETTINGS, runs(head), runs(BASE[: len(head)]), sequential=True)
+    return page.render(Result.of((VersionResult(ref="topic", commit="0" * 40, role="head", tests=(test,)),)))
+
+
+def test_the_answer_stands_at_the_line_where_it_was_known() -> None:
+    text = rendered(0.93, 0.9305, 0.9295)
+    assert re.search(r'<line x1="410" x2="410"[^>]*class="bound"', text)
+    assert re.search(r'class="tick">worse</text>', text)
+    assert "pair 1: -0.02" in text
+    assert "what" not in re.findall(r'class="tick">([^<]*caught|what noise allows)<', text)[0]
+
+
+def test_a_sentence_stands_above_its_plot_and_nowhere_else() -> None:
+    text = rendered(0.9501, 0.9512, 0.9489)
+    sentence = "accuracy: not worse in 3 pairs: a drop of 0.02 would have been seen in 95 of 100 cases"
+    assert text.count(f"<p>{sentence}</p>") == 1
+    assert len(re.findall(rf"<p[^>]*>{sentence}", text)) == 1
+
+
+def test_what_is_undecided_has_no_such_line() -> None:
+    text = rendered(0.93)
+    assert "undecided after 1 pair" in text
+    assert not re.search(r'<line x1="410" x2="410"', text)
+
+
+def test_a_gate_that_fails_by_its_bound_tells_of_the_pairs_too() -> None:
+    told = html.unescape(rendered(0.88, 0.883, 0.877))
+    assert "accuracy 0.88 is below its minimum 0.9, and worse than the base's 0.95 in 3 pairs" in told
