@@ -11,7 +11,7 @@ from harness.cli.testing.run_options import RunOptions, repeat_of
 
 if TYPE_CHECKING:
     from harness.report.files.files import Targets
-    from harness.report.model import Cause, Result
+    from harness.report.model import Result
     from harness.report.text.console import Console
 
 
@@ -54,25 +54,28 @@ def tested(
 
 
 def told(make: Callable[[Callable[[Result], None]], Result], targets: Targets, console: Console) -> int:
-    """Show the result as soon as `make` knows it, then what failed after that, and write it; its exit code.
+    """Show the result and write it as soon as `make` knows it, then what failed after that; its exit code.
 
     `make` gives the result once no version is left that should go. Files that can't be written count too.
     """
     from harness.errors import combined_exit_code
     from harness.report.files import annotations, files
 
-    shown: list[Cause] = []
+    known: list[Result] = []
 
     def show(result: Result) -> None:
-        shown.extend(result.causes)
+        known.append(result)
         console.result(result, to_stderr=targets.json == files.STDOUT)
+        files.write_ahead(targets, result)
 
-    result = make(show)
+def told(make: Callable[[Callable[[Result], None]], Result], targets: Targets, console: Console) -> int:
+    """Show the result and write it as soon as `make` knows it, then what failed after that; its exit code.
     console.annotate(annotations.render(result, *annotations.places(here())))
-    later = [cause for cause in result.causes if cause not in shown]
+    shown = [cause for verdict in known for cause in verdict.causes]
     failures = files.write(targets, result, console)
-    for cause in later:
-        console.error(cause.error())
+    for cause in result.causes:
+        if cause not in shown:
+            console.error(cause.error())
     for failure in failures:
         console.error(failure)
     return combined_exit_code([result.exit_code, *(failure.exit_code for failure in failures)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -74,9 +74,7 @@ def _tested(
         except HarnessError as error:
             return Result.of((), Cause.of(error))
         remove_expired(running, progress)
-        versions = _all(running, made, request, progress, on_verdict)
-        with progress.waiting("asking which versions of programs took part"):
-            return Result.of(versions, environment=environment(running))
+        return _all(running, made, request, progress, on_verdict)
 
 
 def _all(
@@ -85,7 +83,7 @@ def _all(
     request: Request,
     progress: Progress,
     on_verdict: Callable[[Result], None],
-) -> tuple[VersionResult, ...]:
+) -> Result:
     """Every version at once. When one breaks by a bug, or the user interrupts, all that was made is removed."""
     abandoned = Abandoned(running, progress)
     with Admission(running.api, make_room=abandoned.remove) as admission:
@@ -100,15 +98,20 @@ def _all(
         with progress.waiting("asking the cluster what is known of the noise"):
             _pair(version_tests, running)
         try:
-            with process.threads(len(version_tests) + 1) as pool:
+            with process.threads(len(version_tests) + 2) as pool:
+                about = pool.submit(environment, running)
+
+                def result(versions: Iterable[VersionResult]) -> Result:
+                    return Result.of(tuple(versions), environment=about.result())
+
                 try:
                     futures = [
                         pool.submit(version_test.run, bases.get(id(version_test.plan.base)))
                         for version_test in version_tests
                     ]
-                    on_verdict(Result.of(tuple(each.known.result() for each in version_tests)))
+                    on_verdict(result(each.known.result() for each in version_tests))
                     pool.submit(keep_limits, running, progress)
-                    return tuple(future.result() for future in futures)
+                    return result(future.result() for future in futures)
                 except BaseException:
                     admission.closed.set()
                     for version_test in version_tests:  # all of them first: removing one takes its time

@@ -111,23 +111,24 @@ def check_folder(option: str, path: Path) -> None:
         ) from error
 
 
+def write_ahead(targets: Targets, result: Result) -> None:
+    """Write what is known so far into those files that may be written anew; `write` tells what fails of it."""
+    for option, path in targets.paths.items():
+        if path.is_file() or not path.exists():  # whoever reads a pipe gets one result
+            with suppress(OSError):
+                path.write_text(_rendered(option, result), encoding="utf-8")
+
+
 def write(targets: Targets, result: Result, console: Console) -> tuple[HarnessError, ...]:
     """Write each file that was asked for, and in GitHub Actions the job summary; what failed, after all others.
 
     stdout comes last: a reader that is slow, or gone, keeps no file from being written.
     """
-    from harness.report.files import junit, markdown
-    from harness.report.html import page as html
+    from harness.report.files import markdown
 
-    renderers = {
-        "--json": Result.to_json,
-        "--junit": junit.render,
-        "--markdown": markdown.render,
-        "--html": html.render,
-    }
     failures = []
     for option, path in targets.paths.items():
-        text = renderers[option](result)
+        text = _rendered(option, result)
         try:
             with suppress(BrokenPipeError):  # a pipe's reader had all that it wanted
                 path.write_text(text, encoding="utf-8")
@@ -147,6 +148,20 @@ def write(targets: Targets, result: Result, console: Console) -> tuple[HarnessEr
         except OSError as error:
             failures.append(_failure(Path("/dev/stdout"), error))
     return tuple(failures)
+
+
+def _rendered(option: str, result: Result) -> str:
+    """The result as the file of an option has it."""
+    from harness.report.files import junit, markdown
+    from harness.report.html import page as html
+
+    renderers = {
+        "--json": Result.to_json,
+        "--junit": junit.render,
+        "--markdown": markdown.render,
+        "--html": html.render,
+    }
+    return renderers[option](result)
 
 
 def _place(path: Path) -> Path:

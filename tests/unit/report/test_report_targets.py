@@ -179,6 +179,42 @@ class TestWrite:
         assert files.write(Targets(json="-"), report_samples.passed(), console) == ()
         assert json.loads(console._out.getvalue())["schema"] == 1
 
+    def test_files_are_there_while_versions_still_go_and_are_written_anew_after_that(
+        self, tmp_path: Path
+    ) -> None:
+        targets, known = self.targets(tmp_path), report_samples.passed()
+        gone = known.versions[0].model_copy(update={"phases": {"remove_s": 5.0}})
+
+        def run(show: Callable[[Result], None]) -> Result:
+            show(known)
+            assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "passed"
+            assert all((tmp_path / name).stat().st_size > 100 for name in ("r.xml", "r.md", "r.html"))
+            return Result.of((gone,))
+
+        assert results.told(run, targets, quiet()) == 0
+        (version,) = json.loads((tmp_path / "r.json").read_text())["versions"]
+        assert version["phases"] == {"remove_s": 5.0}
+        assert (tmp_path / "summary").read_text().count("passed") == (tmp_path / "r.md").read_text().count(
+            "passed"
+        )
+
+    def test_a_removal_that_is_interrupted_leaves_the_verdict_in_each_place(self, tmp_path: Path) -> None:
+        os.mkfifo(
+            tmp_path / "fifo"
+        )  # it is written to once, in the end, or it would wait for its reader here
+
+        def run(show: Callable[[Result], None]) -> Result:
+            files.write_ahead(Targets(junit=tmp_path / "fifo"), report_samples.passed())
+            show(report_samples.passed())
+            raise KeyboardInterrupt
+
+        console = quiet()
+        with pytest.raises(KeyboardInterrupt):
+            results.told(run, self.targets(tmp_path, json="-"), console)
+        assert json.loads(console._out.getvalue())["verdict"] == "passed"
+        assert (tmp_path / "summary").read_text() == "before\n" + (tmp_path / "r.md").read_text()
+        assert (tmp_path / "r.html").exists()
+
     def test_one_that_fails_keeps_no_other_from_being_written(self, tmp_path: Path) -> None:
         targets = self.targets(tmp_path, json=str(tmp_path / "gone/r.json"))
         (failure,) = files.write(targets, report_samples.passed(), quiet())
