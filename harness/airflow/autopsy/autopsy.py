@@ -13,7 +13,7 @@ from harness.airflow.autopsy.exception_findings import (
     raised_by_task,
 )
 from harness.airflow.autopsy.finding import Finding
-from harness.airflow.autopsy.killed import at_its_limit, child_killed, killed
+from harness.airflow.autopsy.killed import at_its_limit, child_died, child_killed, killed
 from harness.airflow.autopsy.pod_trouble import trouble
 from harness.airflow.autopsy.run_end import without_failed_task
 from harness.airflow.logs.excerpts import first_line, whole
@@ -74,6 +74,7 @@ def explain(
         or from_supervisor(task, records)
         or killed(task, pod, records, kills, last_texts(records))
         or child_killed(task, pod, raised, kills)
+        or child_died(task, records, raised)
         or from_metrics(task, raised, metrics_task)
         or from_exception(task, records, raised, code_root, _ended_before(task, tasks))
         or _from_exit(task, records)

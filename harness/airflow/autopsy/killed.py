@@ -1,4 +1,4 @@
-"""Why a task's process was ended by a signal."""
+"""Why a task's process was ended by a signal, and which processes below it died."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from collections.abc import Sequence
 from harness.airflow.autopsy.finding import Finding
 from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
 from harness.airflow.logs.excerpts import whole
-from harness.airflow.logs.task_log import LogRecord, Raised
+from harness.airflow.logs.task_log import LogRecord, Raised, last_texts
 from harness.airflow.pods.pods import Pod, shown_bytes
 from harness.airflow.rest.models import TaskInstance
 from harness.cluster.kind.kernel_log import OomKill
 from harness.errors import CauseCode
 
+POOL_HINT = "see why that process ended: a pool of multiprocessing waits for it for ever, where concurrent.futures raises"
+NAMED_CHILDREN = 2
 _CHILD_LOST = {"BrokenProcessPool", "TerminatedWorkerError"}  # of concurrent.futures, and of joblib's loky
 # subprocess, multiprocessing and PyTorch's DataLoader, a shell's exit code.
 _CHILD_KILLED = re.compile(
     r"died with <Signals\.SIGKILL|killed by signal: (?:Killed|9\b)|SIGKILL|exit(?: ?code|ed with)?[ =:]+(?:-9|137)\b"
 )
+
+_CHILD_ENDED = re.compile(r"harness: process (?P<name>.+) ended with (?P<how>.+)")  # by sitecustomize.py
 
 
 def killed(
@@ -108,6 +112,47 @@ def hung_after_kill(
         f"{shown_bytes(victim.held_bytes)}, and hung since then: {until}",
         evidence,
     )
+
+
+def child_died(task: TaskInstance, records: Sequence[LogRecord], raised: Sequence[Raised]) -> Finding | None:
+    """A process of the task's own that crashed, was killed or ended itself, where that is why the task failed."""
+    ended = _ended_children(records)
+    if not ended or not raised:
+        return None
+    evidence = (*(whole(str(entry)) for entry in raised), *last_texts(records))
+    if raised[0].kind == "AirflowTaskTimeout":
+        return hung_after_death(task, records, "its execution_timeout was over", evidence)
+    if not any(_lost_a_child(entry) for first in raised for entry in first.with_inner):
+        return None
+    return Finding(
+        CauseCode.TASK_FAILED,
+        f"task {task.label} failed because a process that it had started died: {ended} ({raised[0].kind})",
+        "harness logs: its last lines tell what it was doing",
+        evidence,
+    )
+
+
+def hung_after_death(
+    task: TaskInstance, records: Sequence[LogRecord], until: str, evidence: tuple[str, ...]
+) -> Finding | None:
+    """What a task may wait for that still ran when its time was over; None where no process below it died."""
+    ended = _ended_children(records)
+    if not ended:
+        return None
+    return Finding(
+        CauseCode.TASK_FAILED,
+        f"task {task.label} lost a process that it had started, {ended}, and seems to wait for it since then: {until}",
+        POOL_HINT,
+        evidence,
+    )
+
+
+def _ended_children(records: Sequence[LogRecord]) -> str:
+    """Each process that died, and of what; the first ones, as pools start another for each."""
+    found = [match for record in records if (match := _CHILD_ENDED.fullmatch(record.text))]
+    told = ", ".join(f"{match['name']} by {match['how']}" for match in found[:NAMED_CHILDREN])
+    more = len(found) - NAMED_CHILDREN
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def _lost_a_child(raised: Raised) -> bool:

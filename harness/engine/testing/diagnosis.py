@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from harness.airflow.autopsy.autopsy import explain, last_said, root_failure, telling_log
-from harness.airflow.autopsy.killed import hung_after_kill
+from harness.airflow.autopsy.killed import hung_after_death, hung_after_kill
 from harness.airflow.autopsy.pod_trouble import killed_sidecars
 from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.logs.task_log import parse_log
 from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.rest.api import AirflowApi
@@ -98,7 +99,10 @@ class Diagnosis:
         pod = outcome.pod_of(task)
         evidence = excerpt((*cause.evidence, *said))
         kills = oom_kills(pod.node) if pod and pod.node else None
-        found = hung_after_kill(task, pod, kills, cause.message, evidence)
+        records = parse_log(self.keeper.text(pod)) if pod and self.keeper else ()
+        found = hung_after_kill(task, pod, kills, cause.message, evidence) or hung_after_death(
+            task, records, cause.message, evidence
+        )
         if found is not None:
             return Cause(
                 code=found.code.code,

@@ -233,7 +233,31 @@ def test_whom_the_kernel_killed_of_the_tasks_own_processes(kind: str, value: str
         assert cause_of(log=text, pods=[pod], kills=kills).code == "task_failed"
 
 
-def test_an_exception_of_the_tasks_own_is_told_though_the_kernel_killed_a_process() -> None:
+CRASHED = {"event": "harness: process ForkPoolWorker-2 ended with SIGSEGV", "level": "error"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("BrokenProcessPool", "A process in the process pool was terminated abruptly", "(BrokenProcessPool)"),
+        ("AirflowTaskTimeout", "Timeout, PID: 7", "wait for it since then: its execution_timeout was over"),
+    ],
+)
+def test_which_of_the_tasks_own_processes_died(kind: str, value: str, words: str) -> None:
+    text = log(CRASHED, raised(error(kind, value, BOOM)))
+    cause = cause_of(log=text)
+    assert cause.code == "task_failed"
+    assert "ForkPoolWorker-2 by SIGSEGV" in cause.message
+    assert words in cause.message
+    assert "memory" not in cause.hint
+
+
+def test_an_exception_of_the_tasks_own_is_told_though_a_process_died() -> None:
+    text = log(CRASHED, raised(error("ValueError", "no label", BOOM)))
+    assert "ValueError: no label" in cause_of(log=text).message
+
+
+def test_an_exception_of_the_tasks_own_is_told_though_the_kernel_the_kernel_killed_a_process() -> None:
     pod = replace(POD, uid="u-1")
     text = log(raised(error("ValueError", "no label in column 137", BOOM)))
     assert cause_of(log=text, pods=[pod], kills=[OomKill("u-1", 1.0)]).code == "task_failed"
