@@ -51,15 +51,19 @@ def judged(
 ) -> TestResult:
     """One result of a test's runs, with the verdicts of its gates, against the base's runs where there are any.
 
-    The first run that did not pass is the result. Otherwise metrics are means over the runs, and the pairs of runs
-    answer whether they became worse; `sequential`: pairs after the answer do not count, and one pair is no answer.
-    `collision`: how runs of one version got in each other's way: then only the first of each side counts.
+    The first run that did not pass is the result, with the numbers that it handed over all the same. Otherwise metrics
+    are means over the runs, and the pairs of runs answer whether they became worse; `sequential`: pairs after the
+    answer do not count, and one pair is no answer. `collision`: how runs of one version got in each other's way: then
+    only the first of each side counts.
     """
     if collision:
         runs, base, sequential = runs[:1], base[:1], False
     failed = next((run for run in runs if run.verdict != "passed"), None)
     if failed is not None:
-        return failed
+        handed_over = metrics.judge(
+            _means([failed]), {name: gate for name, gate in settings.gates.items() if name in failed.metrics}
+        )
+        return failed.model_copy(update={"metrics": handed_over})
     comparable = base if all(run.verdict == "passed" for run in base) else ()
     if sequential and comparable:
         count = min(len(runs), len(comparable))

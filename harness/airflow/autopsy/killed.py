@@ -15,7 +15,7 @@ from harness.airflow.rest.models import TaskInstance
 from harness.cluster.kind.kernel_log import OomKill
 from harness.errors import CauseCode
 
-POOL_HINT = "see why that process ended: a pool of multiprocessing waits for it for ever, where concurrent.futures raises"
+POOL_HINT = "see why that process ended: for such a one multiprocessing waits for ever, where concurrent.futures raises"
 NAMED_CHILDREN = 2
 _CHILD_LOST = {"BrokenProcessPool", "TerminatedWorkerError"}  # of concurrent.futures, and of joblib's loky
 # subprocess, multiprocessing and PyTorch's DataLoader, a shell's exit code.

@@ -25,7 +25,7 @@ from harness.airflow.run.reported import Reported
 from harness.engine.testing.diagnosis import Diagnosis, first_failure
 from harness.engine.testing.pairs.pairs import NoLongerNeededError
 from harness.engine.testing.run_result import children_of, task_phases, tasks_of
-from harness.errors import CauseCode, HarnessError
+from harness.errors import UNREACHABLE, CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.project.configuration import MetricsSource, TestSettings
 from harness.project.places import AIRFLOW_ROOT
@@ -193,7 +193,7 @@ def _diagnosis(dag_test: DagTest) -> Diagnosis:
 def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], step: Step) -> TestResult:
     diagnosis = _diagnosis(dag_test)
     if outcome.error is not None:
-        return _result(dag_test, outcome, phases, {}, diagnosis.given_up(outcome, outcome.error))
+        return _failed(dag_test, outcome, phases, diagnosis.given_up(outcome, outcome.error))
     try:
         _refuse_duplicates(dag_test, step)
         _refuse_emptiness(dag_test, outcome)
@@ -201,7 +201,7 @@ def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], st
         return _result(dag_test, outcome, phases, {}, Cause.of(error))
     source = dag_test.settings.metrics
     if (first := first_failure(source, outcome)) is not None:
-        return _result(dag_test, outcome, phases, {}, diagnosis.failed(*first))
+        return _failed(dag_test, outcome, phases, diagnosis.failed(*first))
     if source is None:
         return _result(dag_test, outcome, phases, {}, None)
     try:
@@ -215,6 +215,15 @@ def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], st
     judged = metrics.judge(values, dag_test.settings.gates)
     result = _result(dag_test, outcome, phases, judged, metrics.cause(judged))
     return result.model_copy(update={"parameters": dict(found.parameters)})
+
+
+def _failed(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], cause: Cause) -> TestResult:
+    """A run that failed, with the numbers that its task had handed over before; whoever keeps the run judges them."""
+    source, handed_over = dag_test.settings.metrics, dict[str, MetricResult]()
+    if source is not None and cause.code not in UNREACHABLE:
+        with suppress(HarnessError):
+            handed_over = metrics.judge(metrics.read(_reported(dag_test, source, outcome).value), {})
+    return _result(dag_test, outcome, phases, handed_over, cause)
 
 
 def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> Reported:

@@ -464,6 +464,27 @@ class TestTrial:
         assert found.cause.code == "gate_failed"
         assert "accuracy" in found.cause.message
 
+    @pytest.mark.parametrize(
+        "failure",
+        [
+            {"state": "failed", "states": {"publish": "failed"}},
+            {"error": HarnessError(CauseCode.RUN_TIMEOUT, "late")},
+        ],
+        ids=["a later task failed", "a later task took too long"],
+    )
+    def test_what_was_handed_over_before_a_failure_is_told(
+        self, judge: Callable[..., TestResult], failure: dict[str, Any]
+    ) -> None:
+        found = judge(Airflow({"accuracy": 0.9}), ("evaluate", -1), ("publish", -1), **failure)
+        assert found.cause is not None
+        assert found.cause.code in {"task_failed", "run_timeout"}
+        assert found.metrics["accuracy"].value == 0.9
+
+    def test_nobody_is_asked_for_metrics_where_nobody_answers(self, judge: Callable[..., TestResult]) -> None:
+        airflow = Airflow({"accuracy": 0.9})
+        found = judge(airflow, ("evaluate", -1), error=HarnessError(CauseCode.API_SERVER_LOST, "silent"))
+        assert (found.metrics, airflow.asked) == ({}, [])
+
     def test_the_dags_own_limit_is_asked_for_when_no_task_failed(
         self, judge: Callable[..., TestResult]
     ) -> None:

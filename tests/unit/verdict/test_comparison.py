@@ -98,6 +98,14 @@ class TestOneRunOfEach:
         broken = run({}, cause=Cause(code="task_failed", message="boom"))
         assert comparison.judged(settings(ABSOLUTE), [broken], [run({"accuracy": 0.9})]) == broken
 
+    def test_what_a_failed_head_handed_over_stands_beside_its_gate_and_is_not_compared(self) -> None:
+        broken = run({"accuracy": 0.9, "loss": 0.1}, cause=Cause(code="task_failed", message="boom"))
+        found = comparison.judged(settings(Gate(min=0.95)), [broken], [run({"accuracy": 0.99})])
+        assert (found.cause, found.verdict) == (broken.cause, "failed")
+        told = found.metrics["accuracy"]
+        assert (told.value, told.verdict, told.base) == (0.9, "failed", None)
+        assert found.metrics["loss"].value == 0.1
+
     def test_durations_lie_beside_those_of_the_base(self) -> None:
         found = comparison.judged(
             settings(), [run({"accuracy": 0.9}, duration_s=3.0)], [run({"accuracy": 0.9}, duration_s=2.0)]
