@@ -16,6 +16,7 @@ from harness.cluster.api import KubernetesApi
 # wait for room in Kubernetes' own queue, so that versions share what is left.
 CONTROL_PLANE_CPU, CONTROL_PLANE_MEMORY = "200m", "512Mi"
 WORKER_CPU, WORKER_MEMORY = "100m", "256Mi"
+MLFLOW_CPU, MLFLOW_MEMORY = "40m", "400Mi"  # its tracking server, where a test takes its metrics from there
 # A control plane that starts keeps about one processor busy: 13 CPU seconds in 15.
 CPUS_PER_START = 1
 
@@ -46,6 +47,11 @@ NEED = Room(
     parse_quantity(CONTROL_PLANE_CPU) + parse_quantity(WORKER_CPU),
     parse_quantity(CONTROL_PLANE_MEMORY) + parse_quantity(WORKER_MEMORY),
 )
+
+
+def need_of(*, mlflow: bool) -> Room:
+    """What a version takes, with an MLflow server of its own or without."""
+    return NEED + Room(parse_quantity(MLFLOW_CPU), parse_quantity(MLFLOW_MEMORY)) if mlflow else NEED
 
 
 @dataclass(frozen=True)

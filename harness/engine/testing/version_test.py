@@ -15,6 +15,7 @@ from harness.airflow.rest.api import AirflowApi
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import kept_results
 from harness.engine.admission.admission import Admission, Ticket
+from harness.engine.admission.capacity import need_of
 from harness.engine.noise import known as noise
 from harness.engine.testing import measured, memory
 from harness.engine.testing.deployment import Deployment, release_of
@@ -229,12 +230,12 @@ class VersionTest:
 
     def _enter(self, image: Image) -> None:
         """Wait until there is room for the version."""
+        need = need_of(mlflow=self.plan.uses_mlflow)
         self._ticket = self.admission.ask(
-            image=image.reference, ref=self.found.ref, namespace=lambda: self.namespace
+            image=image.reference, ref=self.found.ref, namespace=lambda: self.namespace, need=need
         )
         with self.deployment.phase("wait_s"):
-            reason = self._ticket.enter()
-            if reason:
+            if reason := self._ticket.enter():
                 with self.progress.step("waiting for its turn") as step:
                     step.update(reason)
                     self._ticket.wait(step.update)
@@ -295,6 +296,5 @@ class VersionTest:
         found = found.model_copy(
             update={"namespace": self.namespace, "phases": dict(phases), "load_bytes": sent}
         )
-        if self.namespace is None:
-            return found
-        return self._evidence.after(found, self.namespace, self.plan.commit.tag)
+        evidence, namespace = self._evidence, self.namespace
+        return evidence.after(found, namespace, self.plan.commit.tag) if namespace else found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.host.limits import CACHE_VARIABLE, NODE_VARIABLE
 from harness.report import format
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
     from harness.engine.disk import DiskUse, Rubbish
     from harness.image.node_disk import NodeDisk
 
+_STAYS_IN_CACHE = "what a command that runs has used stays, and the newest of what takes minutes to make"
+_STAYS_ON_NODE = (
+    "what versions have that run, are kept or stand by stays, what was asked for within two minutes, Kubernetes' own "
+    "and volumes; the rest goes at the end of the next harness test"
+)
 _MEANINGS = {
     "layers": "layers of images: bases, dependencies, code",
     "uv": "downloaded packages",
@@ -33,11 +40,13 @@ def render(use: DiskUse) -> str:
         _block(
             f"cache  {use.cache}  {_of(total, use.cache_limit_bytes)}",
             [(_MEANINGS.get(kind, kind), size) for kind, size in use.cache_bytes.items()],
+            _over(total, use.cache_limit_bytes, _STAYS_IN_CACHE, CACHE_VARIABLE),
         )
     ]
     for node in use.nodes:
         title = f"node  {node.node}  {_of(node.total_bytes, use.node_limit_bytes)}"
-        blocks.append(_block(title, [(name, size) for name, size, _ in _parts(node)]))
+        over = _over(node.total_bytes, use.node_limit_bytes, _STAYS_ON_NODE, NODE_VARIABLE)
+        blocks.append(_block(title, [(name, size) for name, size, _ in _parts(node)], over))
     if use.docker:
         title = f"images in Docker  {format.size(sum(image.size_bytes for image in use.docker))}"
         blocks.append(_block(title, [(image.name, image.size_bytes) for image in use.docker]))
@@ -95,6 +104,17 @@ def _of(held: int, limit: int | None) -> str:
     return f"{format.size(held)} of {format.size(limit)} at most"
 
 
+def _over(held: int, limit: int | None, stays: str, variable: str) -> str:
+    """What it means that more is held than the limit allows, and what to do; empty where it does not."""
+    if limit is None or held <= limit:
+        return ""
+    enough = f"{math.ceil(held / 10**9)}GB"
+    return (
+        f"{format.size(held - limit)} more than the limit: {stays}. "
+        f"Remove versions that nobody needs (harness status), or allow more: export {variable}={enough}"
+    )
+
+
 def _parts(node: NodeDisk) -> list[tuple[str, int, str]]:
     return [
         ("layers of images, packed", node.packed_bytes, "packed_bytes"),
@@ -104,7 +124,8 @@ def _parts(node: NodeDisk) -> list[tuple[str, int, str]]:
     ]
 
 
-def _block(title: str, rows: Sequence[tuple[str, int]]) -> str:
+def _block(title: str, rows: Sequence[tuple[str, int]], over: str = "") -> str:
+    told = [f"  {over}"] if over else []
     return "\n".join(
-        [title, *(f"  {format.size(size):>8}  {format.one_line(name)}" for name, size in rows), ""]
+        [title, *(f"  {format.size(size):>8}  {format.one_line(name)}" for name, size in rows), *told, ""]
     )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from harness.airflow.pods.pods import parse_quantity
 from harness.cluster.leases import DURATION_S, PATH, Claim, Leases
 from harness.engine.admission.admission import Admission, Wait, why_wait
-from harness.engine.admission.capacity import NEED, NOTHING, Capacity, Room, capacity, requests
+from harness.engine.admission.capacity import NEED, NOTHING, Capacity, Room, capacity, need_of, requests
 from harness.errors import CauseCode, HarnessError
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -111,6 +111,10 @@ class TestCapacity:
         worker = values["worker"]["resources"]["requests"]
         assert parse_quantity(control["cpu"]) + parse_quantity(worker["cpu"]) <= NEED.cpu
         assert parse_quantity(control["memory"]) + parse_quantity(worker["memory"]) == NEED.memory_bytes
+        server = values["mlflow"]["resources"]["requests"]
+        of_mlflow = need_of(mlflow=True) - need_of(mlflow=False)
+        assert of_mlflow.memory_bytes == parse_quantity(server["memory"])
+        assert of_mlflow.cpu == pytest.approx(parse_quantity(server["cpu"]))
 
     def test_one_more_runs_beside_seven_that_rest(self) -> None:
         values = yaml.safe_load((ROOT / "charts/airflow/values.yaml").read_text())

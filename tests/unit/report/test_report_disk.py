@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from harness.engine.disk import DiskUse, Rubbish
@@ -36,6 +37,16 @@ def test_for_people() -> None:
         "",
         "make room: harness gc; see first what would go: harness gc --dry-run",
     ]
+
+
+def test_what_is_over_its_limit_is_told_with_what_helps() -> None:
+    over = replace(USE, node_limit_bytes=8_000_000)
+    (line,) = [line for line in disk.render(over).splitlines() if "more than the limit" in line]
+    assert line.startswith(
+        "  1 MB more than the limit: what versions have that run, are kept or stand by stays"
+    )
+    assert line.endswith("or allow more: export HARNESS_NODE_LIMIT=1GB")
+    assert "more than the limit" not in disk.render(USE)
 
 
 def test_for_programs() -> None:
