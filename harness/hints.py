@@ -1,7 +1,8 @@
-"""The commands in hints, as they are to be typed for the cluster that was meant."""
+"""What hints propose, as it is to be typed: commands for the cluster that was meant, and TOML."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ _COMMAND = re.compile(
     rf"(?<![\w./-])harness (?:{'|'.join(COMMANDS)})(?![\w/-]|\.\w)(?![^;&|`\n]*--(?:name|context)\b)",
     re.ASCII,
 )
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def option(cluster: str) -> str:
@@ -43,3 +45,13 @@ def for_cluster(text: str, cluster: str) -> str:
     """`text` with each `harness COMMAND` in it going to the cluster; what is no command stays as it is."""
     added = option(cluster)
     return _COMMAND.sub(lambda found: found[0] + added, text) if added else text
+
+
+def toml_text(value: str) -> str:
+    """A basic string of TOML: JSON's, but for the one control character that JSON lets be."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(name: str) -> str:
+    """A part of a key or of a table's name, in quotes where it needs some: `churn`, `"churn.v2"`."""
+    return name if _BARE_KEY.fullmatch(name) else toml_text(name)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from harness.hints import toml_key, toml_text
 from harness.init.findings import ImageTable, Proposal, ProposedTest
 from harness.init.reading.purposes import LOWER_IS_BETTER
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 WIDTH = 100
 SHOWN_REASONS = 6
 
@@ -26,7 +24,7 @@ def _head(proposal: Proposal) -> Iterator[str]:
     yield "# Written by `harness init`: yours to change. `harness test` runs each DAG below in an Airflow of its own;"
     yield "# every key: docs/configuration.md of airflow-harness."
     if proposal.project:
-        yield f"project = {_text(proposal.project)}"
+        yield f"project = {toml_text(proposal.project)}"
     yield ""
 
 
@@ -46,11 +44,11 @@ def _image(image: ImageTable) -> Iterator[str]:
     if image.links:
         yield ""
         yield "[image.links]  # where your own image has a folder = where the repository has it"
-        yield from (f"{_name(name)} = {_text(image.links[name])}" for name in sorted(image.links))
+        yield from (f"{toml_key(name)} = {toml_text(image.links[name])}" for name in sorted(image.links))
     if image.env:
         yield ""
         yield "[image.env]  # no place for passwords: it is part of the image"
-        yield from (f"{_name(name)} = {_text(image.env[name])}" for name in sorted(image.env))
+        yield from (f"{toml_key(name)} = {toml_text(image.env[name])}" for name in sorted(image.env))
 
 
 def _secrets(proposal: Proposal) -> Iterator[str]:
@@ -74,8 +72,8 @@ def _tests(proposal: Proposal) -> Iterator[str]:
 
 def _test(test: ProposedTest) -> Iterator[str]:
     about = f"  # {_plain(test.place)}" + (f", schedule {_plain(test.schedule)}" if test.schedule else "")
-    yield f"[tests.{_name(test.name)}]{about}"
-    yield f"dag = {_text(test.dag)}"
+    yield f"[tests.{toml_key(test.name)}]{about}"
+    yield f"dag = {toml_text(test.dag)}"
     if test.skip:
         yield from _key("skip", test.skip, "marked as done without a pod")
     if source := _metrics(test):
@@ -84,7 +82,7 @@ def _test(test: ProposedTest) -> Iterator[str]:
         yield "# What must hold of them, which only you can say; `max_regression` is judged by `harness diff`:"
         for name in test.metrics[:3]:
             better = "lower" if LOWER_IS_BETTER.search(name) else "higher"
-            yield f"# [tests.{_name(test.name)}.gates.{_name(name)}]"
+            yield f"# [tests.{toml_key(test.name)}.gates.{toml_key(name)}]"
             yield "# max = 0.5" if better == "lower" else "# min = 0.9"
             yield f'# better = "{better}"'
             yield "# max_regression = 0.01"
@@ -97,8 +95,8 @@ def _not_yet(test: ProposedTest) -> Iterator[str]:
     if len(test.reasons) > SHOWN_REASONS:
         yield f"#   and {len(test.reasons) - SHOWN_REASONS} more"
     if test.dag:
-        yield f"# [tests.{_name(test.name)}]"
-        yield f"# dag = {_text(test.dag)}"
+        yield f"# [tests.{toml_key(test.name)}]"
+        yield f"# dag = {toml_text(test.dag)}"
         if source := _metrics(test):
             yield f"# {source}"
 
@@ -106,9 +104,9 @@ def _not_yet(test: ProposedTest) -> Iterator[str]:
 def _metrics(test: ProposedTest) -> str:
     """The line that says where the numbers are; empty where nothing tells."""
     if test.metrics_task:
-        return f"metrics = {{ task = {_text(test.metrics_task)} }}"
+        return f"metrics = {{ task = {toml_text(test.metrics_task)} }}"
     if test.metrics_file:
-        return f"metrics = {{ file = {_text(test.metrics_file)} }}"
+        return f"metrics = {{ file = {toml_text(test.metrics_file)} }}"
     return "metrics = { mlflow = true }" if test.mlflow else ""
 
 
@@ -119,19 +117,10 @@ def _key(name: str, value: str | bool | Sequence[str], comment: str) -> Iterator
     if isinstance(value, bool):
         shown = "true"
     elif isinstance(value, str):
-        shown = _text(value)
+        shown = toml_text(value)
     else:
-        shown = f"[{', '.join(map(_text, value))}]"
+        shown = f"[{', '.join(map(toml_text, value))}]"
     yield f"{name} = {shown}" + (f"  # {comment}" if comment else "")
-
-
-def _name(name: str) -> str:
-    return name if _BARE.fullmatch(name, 0) and name.isascii() else _text(name)
-
-
-def _text(value: str) -> str:
-    """A basic string of TOML: JSON's, but for the one control character that JSON lets be."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _plain(text: str) -> str:

@@ -11,6 +11,8 @@ from harness.airflow.autopsy.missing_modules import missing_module
 from harness.airflow.autopsy.missing_settings import missing_setting
 from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
 from harness.airflow.logs.task_log import Raised
+from harness.hints import toml_text
+from harness.project.configuration import ImageSettings
 
 # As Python, numpy, pyarrow and SQLAlchemy's neighbours say it.
 _MISSING_FILE = re.compile(
@@ -113,17 +115,26 @@ def hand_over(path: str, code_root: str) -> str:
     if other is not None:
         return (
             f"the image has the code at {code_root}: to have it at {other}, as your own image has, "
-            f'put `root = "{other}"` under [image] in harness.toml'
+            f"put `root = {toml_text(other)}` under [image] in harness.toml"
         )
     folder = file.relative_to(root).parent if file.is_relative_to(root) else None
-    if folder is not None and len(folder.parts) > 1:  # a top one holds the code: the volume would hide it
-        where = f'put `shared = ["{folder}"]` under [image] in harness.toml'
+    if (
+        folder is not None and len(folder.parts) > 1 and _can_be_shared(str(folder))
+    ):  # a top one holds the code
+        where = f"put `shared = [{toml_text(str(folder))}]` under [image] in harness.toml"
     else:
         where = "write it into a folder that [image] shared names in harness.toml"
     return (
         f"each task runs in a pod of its own, and what it writes goes with it: to hand files on, {where}, "
         "or use $HARNESS_ARTIFACTS_URL"
     )
+
+
+def _can_be_shared(folder: str) -> bool:
+    try:
+        return bool(ImageSettings(shared=(folder,)))
+    except ValueError:  # an odd name, or a place of the version's own
+        return False
 
 
 def in_working_directory(path: str, code_root: str) -> str:

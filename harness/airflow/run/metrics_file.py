@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from harness.airflow.rest.models import DagRun
 from harness.airflow.run.reported import Reported
 from harness.errors import CauseCode, HarnessError
+from harness.hints import toml_text
 from harness.project.places import AIRFLOW_ROOT
 
 ARTIFACTS = "artifacts"
@@ -83,7 +84,7 @@ def _not_there(file: str, path: PurePosixPath, near: Sequence[str], top: PurePos
     return HarnessError(
         CauseCode.METRICS_MISSING,
         f"the run left no file {path}" + (f"; there is {', '.join(instead[:5])}" if instead else ""),
-        hint=f'edit `metrics` of the test in harness.toml: {{ file = "{instead[0]}" }}'
+        hint=f"edit `metrics` of the test in harness.toml: {{ file = {toml_text(instead[0])} }}"
         if instead
         else f"write it below $HARNESS_ARTIFACTS_URL as {file}, or into a folder that [image] shared names: "
         f"what a task writes elsewhere, such as {top / folder}, is gone with its pod",

@@ -13,6 +13,7 @@ from harness.airflow.rest.plain_value import plain_value
 from harness.airflow.run.following import RunOutcome
 from harness.airflow.run.skipped import why_skipped
 from harness.errors import CauseCode, HarnessError
+from harness.hints import toml_text
 from harness.project.configuration import MetricsSource
 
 RETURNED = "return_value"
@@ -92,11 +93,11 @@ def _nothing_under(source: MetricsSource, keys: tuple[str, ...]) -> HarnessError
         if source.key == RETURNED
         else f"it handed over nothing under the key {source.key!r}"
     )
-    near = get_close_matches(source.key, others, n=1) or others
+    near, task = get_close_matches(source.key, others, n=1) or others, source.task or ""
     return HarnessError(
         CauseCode.METRICS_MISSING,
         f"{what}{instead}",
-        hint=f'edit `metrics` of the test in harness.toml: {{ task = "{source.task}", key = "{near[0]}" }}'
+        hint=f"edit `metrics` of the test in harness.toml: {{ task = {toml_text(task)}, key = {toml_text(near[0])} }}"
         if others
-        else f'return the numbers from that task, and take `key = "{source.key}"` out of harness.toml',
+        else f"return the numbers from that task, and take `key = {toml_text(source.key)}` out of harness.toml",
     )

@@ -6,6 +6,7 @@ import difflib
 
 from harness.airflow.rest.api import AirflowApi
 from harness.errors import CauseCode, HarnessError
+from harness.hints import toml_text
 from harness.project.configuration import TestSettings
 
 _WILD = "*?["
@@ -46,7 +47,7 @@ def _refuse_unknown(settings: TestSettings, known: set[str]) -> None:
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
             f"`skip` names {name!r}, and DAG {settings.dag} has no such task: it has {_listed(known)}",
-            hint=f'edit `skip` of the test in harness.toml: "{near[0]}"'
+            hint=f"edit `skip` of the test in harness.toml: {toml_text(near[0])}"
             if near
             else "edit `skip` of the test in harness.toml",
         )

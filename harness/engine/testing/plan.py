@@ -14,6 +14,7 @@ from typing import Literal
 from harness.engine import lock
 from harness.engine.asking import NOBODY, Asking
 from harness.errors import CauseCode, HarnessError
+from harness.hints import toml_key
 from harness.host import disk
 from harness.image.build import check
 from harness.image.lock.of_commit import lock_as_of_commit
@@ -188,7 +189,8 @@ def run_dates(
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
             f"test {undated[0]} has no logical_date, and the commit's own date is none that Airflow can run for",
-            hint=f"add logical_date = 2026-01-31T00:00:00Z to [tests.{undated[0]}]; git log --format=%cd shows dates",
+            hint=f"add logical_date = 2026-01-31T00:00:00Z to [tests.{toml_key(undated[0])}]; "
+            "git log --format=%cd shows dates",
         )
     day = date or datetime.fromtimestamp(0, UTC)  # which no test asks for
     midnight = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -226,7 +228,7 @@ def _seeded(tests: Mapping[str, TestSettings], repeat: int) -> dict[str, TestSet
                 CauseCode.CONFIG_INVALID,
                 f"each of several runs gets a seed of its own, and test {name} has no whole number "
                 f"`{settings.seed}` in its conf",
-                hint=f"[tests.{name}] conf = {{ {settings.seed} = 7 }}, and a DAG that heeds it",
+                hint=f"[tests.{toml_key(name)}] conf = {{ {toml_key(settings.seed)} = 7 }}, and a DAG that heeds it",
             )
     return dict(tests)
 
