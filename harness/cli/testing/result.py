@@ -68,8 +68,12 @@ def told(make: Callable[[Callable[[Result], None]], Result], targets: Targets, c
         console.result(result, to_stderr=targets.json == files.STDOUT)
         files.write_ahead(targets, result)
 
-def told(make: Callable[[Callable[[Result], None]], Result], targets: Targets, console: Console) -> int:
-    """Show the result and write it as soon as `make` knows it, then what failed after that; its exit code.
+    try:
+        result = make(show)
+    except BaseException:  # Ctrl-C, while a version whose verdict is known is removed
+        for result in known:
+            files.write(targets, result, console)
+        raise
     console.annotate(annotations.render(result, *annotations.places(here())))
     shown = [cause for verdict in known for cause in verdict.causes]
     failures = files.write(targets, result, console)
