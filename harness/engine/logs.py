@@ -36,7 +36,7 @@ def logs(cluster: str, wanted: str, *, task: str = "") -> Iterator[Log]:
         return
     there: set[str] = set()
     kept = records.find(cluster, version.namespace)
-    gone = kept is not None and any(task in {each.task, each.label} for each in kept_logs(kept.logs))
+    gone = kept is not None and any(each.is_of(task) for each in kept_logs(kept.logs))
     try:
         for log in look.logs(running, version, task=task):
             there.add(log.name)
@@ -57,8 +57,7 @@ def _kept(kept: records.Record, task: str, *, beside: set[str]) -> Iterator[Log]
     found = [
         each
         for each in kept_logs(kept.logs)
-        if (not task or task in {each.task, each.label, each.pod})
-        and not any(each.pod in name for name in beside)
+        if (not task or each.is_of(task)) and not any(each.pod in name for name in beside)
     ]
     if task and not found and not beside:
         raise HarnessError(

@@ -79,7 +79,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         root="" if image.root == ROOT else image.root,
         python_path=tuple(path for path in layout.python_path if fits(path)),
         shared=shared,
-        shared_tmp=any(each.uses.tmp for each in read),
+        shared_tmp=any(each.uses.shares_tmp for each in read),
         system_packages=packages.system,
         links=_links(layout, code, shared),
         env=_env(read, circumstances),

@@ -44,15 +44,15 @@ class Circumstances:
     general: tuple[str, ...] = ()  # why none can run
 
 
-@dataclass
+@dataclass(frozen=True)
 class Uses:
     """The files of a DAG's tasks: folders to share, what can't be, and whether /tmp is handed through."""
 
-    shared: set[str] = field(default_factory=set)
-    written: list[FileUse] = field(default_factory=list)
-    loose: list[FileUse] = field(default_factory=list)
-    tmp: list[FileUse] = field(default_factory=list)
-    missing: list[FileUse] = field(default_factory=list)
+    shared: frozenset[str]
+    written: Sequence[FileUse]
+    loose: Sequence[FileUse]
+    missing: Sequence[FileUse]
+    shares_tmp: bool
 
 
 @dataclass
@@ -162,44 +162,34 @@ def str_of_ask(ask: Ask) -> str:
 
 def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstances) -> Uses:
     """Where the DAG's tasks read and write."""
-    by_task = {task.task_id: files_of(task, file.functions, module) for task in dag.tasks}
-    written = [use for each in by_task.values() for use in each if use.how == "write"]
-    uses = Uses(written=written)
-    for use in written:
-        _written(use, circumstances, uses)
-    for task_id, each in by_task.items():
-        elsewhere = [
-            use
-            for other, theirs in by_task.items()
-            if other != task_id
-            for use in theirs
-            if use.how == "write"
-        ]
-        uses.tmp += [use for use in each if use.path.startswith("/tmp/") and _hands_on(use, elsewhere)]  # noqa: S108
-        uses.missing += [
-            use for use in each if use.how == "read" and _is_missing(use, written, circumstances)
-        ]
-    return uses
-
-
-def _written(use: FileUse, circumstances: Circumstances, uses: Uses) -> None:
-    layout = circumstances.layout
-    path = layout.places.locate(use.path)
-    if path is None:
-        return
-    folder = path if use.folder else path.rpartition("/")[0]
-    own = {"", layout.places.home, layout.dags_folder, *layout.python_path}
-    if folder in own or folder.split("/")[0] in {"artifacts", "logs"}:
-        if not use.folder:
-            uses.loose.append(use)
-    else:
-        uses.shared.add(folder)
-
-
-def _hands_on(use: FileUse, written: Sequence[FileUse]) -> bool:
-    return use.how == "read" and any(
-        use.path == other.path or use.path.startswith(f"{other.path}/") for other in written
+    tasks = [(task.task_id, files_of(task, file.functions, module)) for task in dag.tasks]
+    written = [(task_id, use) for task_id, each in tasks for use in each if use.how == "write"]
+    read = [(task_id, use) for task_id, each in tasks for use in each if use.how == "read"]
+    layout, every = circumstances.layout, [use for _, use in written]
+    folders = [(use, folder) for use in every if (folder := _folder_of(use, layout)) is not None]
+    return Uses(
+        shared=frozenset(folder for _, folder in folders if _can_be_shared(folder, layout)),
+        written=every,
+        loose=[use for use, folder in folders if not use.folder and not _can_be_shared(folder, layout)],
+        missing=[use for _, use in read if _is_missing(use, every, circumstances)],
+        shares_tmp=any(
+            task_id != other_id and f"{use.path}/".startswith(f"{other.path}/")
+            for task_id, use in read
+            for other_id, other in written
+            if use.path.startswith("/tmp/")  # noqa: S108
+        ),
     )
+
+
+def _folder_of(use: FileUse, layout: Layout) -> str | None:
+    """The folder of the repository that a file lies in; None for one elsewhere."""
+    path = layout.places.locate(use.path)
+    return path if path is None or use.folder else path.rpartition("/")[0]
+
+
+def _can_be_shared(folder: str, layout: Layout) -> bool:
+    own = {"", layout.places.home, layout.dags_folder, *layout.python_path}
+    return folder not in own and folder.split("/", maxsplit=1)[0] not in {"artifacts", "logs"}
 
 
 def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circumstances) -> bool:

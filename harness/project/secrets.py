@@ -106,11 +106,9 @@ def _refuse_tracked(project: Project, path: str) -> None:
     listed = project.repository.git.run("ls-files", "--error-unmatch", "-z", "--", path)
     if listed.returncode == 0:
         quoted = shlex.quote(path)
-        raise HarnessError(
-            CauseCode.CONFIG_INVALID,
-            f"{path} (`env_file`) is tracked by git: secrets in it are in the repository's history",
-            hint=f"git rm --cached {quoted} && echo {quoted} >> .gitignore",
-        )
+        message = f"{path} (`env_file`) is tracked by git: secrets in it are in the repository's history"
+        hint = f"git rm --cached {quoted} && echo {quoted} >> .gitignore"
+        raise HarnessError(CauseCode.CONFIG_INVALID, message, hint=hint)
 
 
 def _make(root: Path, path: str) -> str:

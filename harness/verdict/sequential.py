@@ -99,11 +99,9 @@ class MetricDecision:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decision(MetricDecision):
     """The answer for all metrics together, after how many pairs it was known, and each metric's own."""
 
-    answer: Answer
-    pairs: int
     metrics: Mapping[str, MetricDecision]
 
 

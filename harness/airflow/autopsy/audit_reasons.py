@@ -6,15 +6,14 @@ import json
 import re
 from collections.abc import Sequence
 
-from harness.airflow.autopsy.finding import Finding
 from harness.airflow.logs.excerpts import first_line
 from harness.airflow.rest.models import AuditEvent, TaskInstance
-from harness.errors import CauseCode
+from harness.errors import CauseCode, HarnessError
 
 _INVALID_CONFIG = "Invalid executor_config passed"
 
 
-def from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> Finding | None:
+def from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> HarnessError | None:
     """What Airflow's executor or scheduler noted when it failed the task itself."""
     texts = [
         event.text
@@ -28,29 +27,31 @@ def from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> Finding | Non
         return None
     evidence = tuple(texts[-3:])
     if (match := re.search(r"exceeded quota[^\"\\]*", texts[-1])) is not None:
-        return Finding(
+        return HarnessError(
             CauseCode.QUOTA_EXCEEDED,
             f"task {task.label} got no pod: {match[0]}",
-            "lower the task's requests, or run fewer tasks at once (max_active_tasks)",
-            evidence,
+            hint="lower the task's requests, or run fewer tasks at once (max_active_tasks)",
+            evidence=evidence,
         )
     code = CauseCode.TASK_FAILED if task.started_at else CauseCode.POD_NOT_STARTED
     reason = texts[-1].split("Extra info: ")[-1]
     if (refusal := _refusal(reason)) is not None:
-        return Finding(
+        return HarnessError(
             code,
             f"task {task.label} got no pod: Kubernetes refused it: {refusal}",
-            "check the task's pod_override; a version's namespace enforces the pod security standard `restricted`",
-            (refusal,),
+            hint="check the task's pod_override; a version's namespace enforces the pod security standard `restricted`",
+            evidence=(refusal,),
         )
     if _INVALID_CONFIG in reason:
-        return Finding(
+        return HarnessError(
             CauseCode.TASK_FAILED,
             f"task {task.label} got no pod: the KubernetesExecutor can't read its executor_config",
-            'executor_config takes {"pod_override": V1Pod(...)} of the kubernetes package alone',
-            evidence,
+            hint='executor_config takes {"pod_override": V1Pod(...)} of the kubernetes package alone',
+            evidence=evidence,
         )
-    return Finding(code, f"task {task.label} was failed by Airflow: {first_line(reason)}", "", evidence)
+    return HarnessError(
+        code, f"task {task.label} was failed by Airflow: {first_line(reason)}", evidence=evidence
+    )
 
 
 def _refusal(text: str) -> str | None:

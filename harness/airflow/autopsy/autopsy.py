@@ -12,7 +12,6 @@ from harness.airflow.autopsy.exception_findings import (
     from_token,
     raised_by_task,
 )
-from harness.airflow.autopsy.finding import Finding
 from harness.airflow.autopsy.killed import at_its_limit, child_died, child_killed, killed
 from harness.airflow.autopsy.pod_trouble import trouble
 from harness.airflow.autopsy.run_end import without_failed_task
@@ -22,7 +21,7 @@ from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_l
 from harness.airflow.pods.pods import Pod, Resources
 from harness.airflow.rest.models import AuditEvent, DagRun, TaskInstance
 from harness.cluster.kind.kernel_log import OomKill
-from harness.errors import CauseCode
+from harness.errors import CauseCode, HarnessError
 from harness.project.places import AIRFLOW_ROOT
 from harness.report.format import one_line
 from harness.report.model import Cause
@@ -60,7 +59,7 @@ def explain(
     if task is None:
         found = without_failed_task(run, tasks, dagrun_timeout_s)
         return Cause(
-            code=found.code.code,
+            code=found.cause.code,
             message=found.message,
             hint=found.hint,
             evidence=tuple(map(whole, found.evidence[:EVIDENCE_LINES])),
@@ -86,7 +85,7 @@ def explain(
         f"; {others} more failed" if others else ""
     )
     return Cause(
-        code=found.code.code,
+        code=found.cause.code,
         message=masked(one_line(found.message + suffix)),
         task_id=task.task_id,
         hint=masked(found.hint) or "harness logs",
@@ -120,7 +119,7 @@ def _from_pod(
     raised: Sequence[Raised],
     room: Resources | None,
     kills: Sequence[OomKill] | None,
-) -> Finding | None:
+) -> HarnessError | None:
     found = trouble(pod, room) if pod else None
     if pod is None or found is None:
         return None
@@ -132,7 +131,12 @@ def _from_pod(
         told = at_its_limit(task, pod, kills, evidence)
         if told is not None:
             return told
-    return Finding(found.error.cause, f"task {task.label}: {found.error.message}", found.error.hint, evidence)
+    return HarnessError(
+        found.error.cause,
+        f"task {task.label}: {found.error.message}",
+        hint=found.error.hint,
+        evidence=evidence,
+    )
 
 
 def _was_terminated(records: Sequence[LogRecord], raised: Sequence[Raised]) -> bool:
@@ -153,19 +157,19 @@ def _ended_before(task: TaskInstance, tasks: Sequence[TaskInstance]) -> bool:
     )
 
 
-def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> Finding | None:
+def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> HarnessError | None:
     exited = next((record.exited for record in reversed(records) if record.exited is not None), None)
     if exited is None:
         return None
-    return Finding(
+    return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} ended itself: sys.exit({exited})",
-        "return from the task instead: Airflow takes any exit for a failure",
-        last_texts(records),
+        hint="return from the task instead: Airflow takes any exit for a failure",
+        evidence=last_texts(records),
     )
 
 
-def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecord]) -> Finding:
+def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecord]) -> HarnessError:
     errors = [record.text for record in records if record.level in {"error", "critical"}]
     evidence = tuple(errors[-5:]) or last_texts(records)
     code = next((record.exit_code for record in reversed(records) if record.exit_code), None)
@@ -180,4 +184,4 @@ def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogR
         why = f"failed: its pod ended with exit code {pod_code}"
     else:
         why = "failed and its log does not say why"
-    return Finding(CauseCode.TASK_FAILED, f"task {task.label} {why}", "", evidence)
+    return HarnessError(CauseCode.TASK_FAILED, f"task {task.label} {why}", evidence=evidence)

@@ -15,7 +15,6 @@ from harness.airflow.autopsy.exception_hints import (
     missing_file,
     not_a_metric,
 )
-from harness.airflow.autopsy.finding import Finding
 from harness.airflow.autopsy.missing_programs import (
     lacks_library,
     lacks_program,
@@ -26,7 +25,7 @@ from harness.airflow.autopsy.user_frames import is_users, shortened, users_frame
 from harness.airflow.logs.excerpts import in_a_line, whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_traceback
 from harness.airflow.rest.models import TaskInstance
-from harness.errors import CauseCode
+from harness.errors import CauseCode, HarnessError
 
 SAID_LINES = 20
 GROUP_CHARS = 120  # of an exception group's own text, in a message
@@ -67,43 +66,45 @@ def _raised_by_trigger(records: Sequence[LogRecord]) -> tuple[Raised, ...]:
     return () if found is None else (found,)
 
 
-def from_token(task: TaskInstance, raised: Sequence[Raised]) -> Finding | None:
+def from_token(task: TaskInstance, raised: Sequence[Raised]) -> HarnessError | None:
     """A token that Airflow gave the task when it was queued, and refused when the task came with it."""
     if not any(_TOKEN_REFUSED.search(str(found)) for entry in raised for found in entry.with_inner):
         return None
-    return Finding(
+    return HarnessError(
         CauseCode.API_SERVER_LOST,
         f"task {task.label}: its token had expired, so Airflow refused what it asked: it waited for too long",
-        "run the test again; harness status shows what else the cluster was doing",
-        tuple(whole(str(entry)) for entry in raised),
+        hint="run the test again; harness status shows what else the cluster was doing",
+        evidence=_in_full(raised),
     )
 
 
-def from_supervisor(task: TaskInstance, records: Sequence[LogRecord]) -> Finding | None:
+def from_supervisor(task: TaskInstance, records: Sequence[LogRecord]) -> HarnessError | None:
     """What Airflow's own process beside the task's could not go on from: it kills the task, then tells why."""
     last = next((record for record in reversed(records) if record.raised), None)
     if last is None or last.text != _GAVE_UP:
         return None
     if not any(record.text.startswith("Process exited") and record.signal for record in records):
         return None
-    return Finding(
+    return HarnessError(
         CauseCode.API_SERVER_LOST,
         f"task {task.label}: Airflow itself gave it up: {_told(last.raised[0])}",
-        "run the test again; harness logs shows what came before",
-        (*(whole(str(entry)) for entry in last.raised), *last_texts(records)),
+        hint="run the test again; harness logs shows what came before",
+        evidence=(*_in_full(last.raised), *last_texts(records)),
     )
 
 
-def from_metrics(task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None) -> Finding | None:
+def from_metrics(
+    task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None
+) -> HarnessError | None:
     """Numbers that Airflow itself refused to keep, which therefore never came to be read as metrics."""
     wrong = next((found for entry in raised if (found := not_a_metric(entry))), None)
     if wrong is None or task.task_id != metrics_task:
         return None
-    return Finding(
+    return HarnessError(
         CauseCode.METRICS_INVALID,
         f"task {task.label}: {wrong}",
-        "harness logs: see where the training went wrong",
-        tuple(whole(str(entry)) for entry in raised),
+        hint="harness logs: see where the training went wrong",
+        evidence=_in_full(raised),
     )
 
 
@@ -113,7 +114,7 @@ def from_exception(
     raised: Sequence[Raised],
     code_root: str,
     has_earlier: bool,
-) -> Finding | None:
+) -> HarnessError | None:
     if not raised:
         return None
     ours = users_frames(raised[0].leaves[0], code_root) or users_frames(raised[0], code_root)
@@ -155,11 +156,11 @@ def from_exception(
             "put that module below plugins/, and list plugins in [image] code, or into a package: the triggerer "
             "does not look into the folder of the DAGs, here as in production"
         )
-    return Finding(
+    return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} {what}{because}",
-        hint,
-        tuple(evidence),
+        hint=hint,
+        evidence=tuple(evidence),
     )
 
 
@@ -176,6 +177,10 @@ def _told(raised: Raised) -> str:
     if not raised.inner:
         return in_a_line(str(raised))
     return f"{in_a_line(str(raised.leaves[0]))} (in {in_a_line(str(raised), GROUP_CHARS)})"
+
+
+def _in_full(raised: Sequence[Raised]) -> tuple[str, ...]:
+    return tuple(whole(str(entry)) for entry in raised)
 
 
 def _placed(raised: Raised, code_root: str) -> str:

@@ -6,14 +6,13 @@ import re
 import signal
 from collections.abc import Sequence
 
-from harness.airflow.autopsy.finding import Finding
 from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
 from harness.airflow.logs.excerpts import whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts
 from harness.airflow.pods.pods import Pod, shown_bytes
 from harness.airflow.rest.models import TaskInstance
 from harness.cluster.kind.kernel_log import OomKill
-from harness.errors import CauseCode
+from harness.errors import CauseCode, HarnessError
 
 POOL_HINT = "see why that process ended: for such a one multiprocessing waits for ever, where concurrent.futures raises"
 NAMED_CHILDREN = 2
@@ -32,7 +31,7 @@ def killed(
     records: Sequence[LogRecord],
     kills: Sequence[OomKill] | None,
     evidence: tuple[str, ...],
-) -> Finding | None:
+) -> HarnessError | None:
     """What ended the process, as far as the log tells of a signal; None when it tells of none.
 
     `kills` are those for memory that the node's kernel remembers; None: it could not be asked.
@@ -46,24 +45,24 @@ def killed(
     name = _name(ended.signal or 0)
     if ended.signal == signal.SIGKILL and kills is None:
         about = f" (its memory limit is {shown_bytes(limit)})" if limit else ""
-        return Finding(
+        return HarnessError(
             CauseCode.TASK_FAILED,
             f"task {task.label} was killed ({name}), most likely for using too much memory{about}",
-            MEMORY_HINT,
-            evidence,
+            hint=MEMORY_HINT,
+            evidence=evidence,
         )
     how = "was killed" if ended.signal == signal.SIGKILL else "was ended"
-    return Finding(
+    return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} {how} by {name}" + (", not for its memory" if how == "was killed" else ""),
-        "harness logs: its last lines tell what it was doing",
-        evidence,
+        hint="harness logs: its last lines tell what it was doing",
+        evidence=evidence,
     )
 
 
 def at_its_limit(
     task: TaskInstance, pod: Pod | None, kills: Sequence[OomKill] | None, evidence: tuple[str, ...]
-) -> Finding | None:
+) -> HarnessError | None:
     """What the kernel tells of a kill for memory in the task's pod; None when it tells of none."""
     victim = _victim(pod, kills)
     if victim is None:
@@ -74,7 +73,7 @@ def at_its_limit(
 
 def child_killed(
     task: TaskInstance, pod: Pod | None, raised: Sequence[Raised], kills: Sequence[OomKill] | None
-) -> Finding | None:
+) -> HarnessError | None:
     """A process of the task's own that the kernel killed for memory: Python says only that it is gone."""
     found = (entry for first in raised for entry in first.with_inner)
     lost = next((entry for entry in found if _lost_a_child(entry)), None)
@@ -98,7 +97,7 @@ def hung_after_kill(
     kills: Sequence[OomKill] | None,
     until: str,
     evidence: tuple[str, ...],
-) -> Finding | None:
+) -> HarnessError | None:
     """What a task waited for that still ran when its time was over: a process that the kernel had killed for memory.
 
     `until` is what is told of that time. None where the kernel tells of no kill in the task's pod.
@@ -114,7 +113,9 @@ def hung_after_kill(
     )
 
 
-def child_died(task: TaskInstance, records: Sequence[LogRecord], raised: Sequence[Raised]) -> Finding | None:
+def child_died(
+    task: TaskInstance, records: Sequence[LogRecord], raised: Sequence[Raised]
+) -> HarnessError | None:
     """A process of the task's own that crashed, was killed or ended itself, where that is why the task failed."""
     ended = _ended_children(records)
     if not ended or not raised:
@@ -124,26 +125,26 @@ def child_died(task: TaskInstance, records: Sequence[LogRecord], raised: Sequenc
         return hung_after_death(task, records, "its execution_timeout was over", evidence)
     if not any(_lost_a_child(entry) for first in raised for entry in first.with_inner):
         return None
-    return Finding(
+    return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} failed because a process that it had started died: {ended} ({raised[0].kind})",
-        "harness logs: its last lines tell what it was doing",
-        evidence,
+        hint="harness logs: its last lines tell what it was doing",
+        evidence=evidence,
     )
 
 
 def hung_after_death(
     task: TaskInstance, records: Sequence[LogRecord], until: str, evidence: tuple[str, ...]
-) -> Finding | None:
+) -> HarnessError | None:
     """What a task may wait for that still ran when its time was over; None where no process below it died."""
     ended = _ended_children(records)
     if not ended:
         return None
-    return Finding(
+    return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} lost a process that it had started, {ended}, and seems to wait for it since then: {until}",
-        POOL_HINT,
-        evidence,
+        hint=POOL_HINT,
+        evidence=evidence,
     )
 
 
@@ -168,8 +169,10 @@ def _of(pod: Pod | None) -> str:
     return f" of {shown_bytes(limit)}" if limit else ""
 
 
-def _out_of_memory(task: TaskInstance, what: str, evidence: tuple[str, ...]) -> Finding:
-    return Finding(CauseCode.TASK_OUT_OF_MEMORY, f"task {task.label} {what}", MEMORY_HINT, evidence)
+def _out_of_memory(task: TaskInstance, what: str, evidence: tuple[str, ...]) -> HarnessError:
+    return HarnessError(
+        CauseCode.TASK_OUT_OF_MEMORY, f"task {task.label} {what}", hint=MEMORY_HINT, evidence=evidence
+    )
 
 
 def _name(number: int) -> str:

@@ -51,6 +51,8 @@ _MISSING_SOURCE = re.compile(r"(?:secret|configmap|persistentvolumeclaim) \"[^\"
 _WAIT_FOR_ROOM = ("Insufficient", "Too many pods")
 
 MEMORY_HINT = "raise the task's memory limit (pod_override of container `base`), or give it less data"
+RUN_AGAIN_HINT = "run the test again; give the task retries if that may happen"
+SOURCES_HINT = "check the Secrets, ConfigMaps and volumes that the task's pod_override names"
 SOON_S = 5.0
 LATER_S = 20.0
 
@@ -107,12 +109,8 @@ def _disrupted(pod: Pod) -> Trouble | None:
     """What the cluster did to it on purpose, or its own deadline."""
     reason, told = pod.disruption if pod.phase != "Succeeded" else ("", "")
     if reason in _EVICTIONS:
-        return _trouble(
-            CauseCode.POD_EVICTED,
-            f"its pod was evicted from node {pod.node}: {told or reason}",
-            "run the test again; give the task retries if that may happen",
-            LATER_S,
-        )
+        message = f"its pod was evicted from node {pod.node}: {told or reason}"
+        return _trouble(CauseCode.POD_EVICTED, message, RUN_AGAIN_HINT, LATER_S)
     if reason in _NODE_REASONS:
         return _trouble(
             CauseCode.NODE_NOT_READY, f"node {pod.node} was lost: {told or reason}", "harness up", LATER_S
@@ -174,7 +172,7 @@ def _container(container: Container, pod: Pod) -> Trouble | None:
             CauseCode.POD_NOT_STARTED,
             f"its container{'' if own else f' {container.name}'} cannot be made: "
             f"{container.waiting_reason} {container.waiting_message}",
-            "check the Secrets, ConfigMaps and volumes that the task's pod_override names",
+            SOURCES_HINT,
         )
     if container.is_init and container.exit_code and container.ended_reason not in _START_REASONS:
         return _trouble(
@@ -221,23 +219,16 @@ def _not_placed(pod: Pod, room: Resources | None) -> Trouble | None:
 def _not_seen(pod: Pod) -> Trouble | None:
     if pod.node or pod.unschedulable or pod.phase != "Pending" or pod.scheduler == DEFAULT_SCHEDULER:
         return None
-    return _trouble(
-        CauseCode.POD_NOT_STARTED,
-        f"nobody gives its pod a node: it asks for the scheduler {pod.scheduler}",
-        "take schedulerName out of the task's pod_override",
-        LATER_S,
-    )
+    message = f"nobody gives its pod a node: it asks for the scheduler {pod.scheduler}"
+    hint = "take schedulerName out of the task's pod_override"
+    return _trouble(CauseCode.POD_NOT_STARTED, message, hint, LATER_S)
 
 
 def _deleted(pod: Pod) -> Trouble | None:
     if not pod.deleted or pod.phase == "Succeeded":
         return None
-    return _trouble(
-        CauseCode.POD_DELETED,
-        f"its pod {pod.name} was deleted by someone else",
-        "run the test again; give the task retries if that may happen",
-        LATER_S,
-    )
+    message = f"its pod {pod.name} was deleted by someone else"
+    return _trouble(CauseCode.POD_DELETED, message, RUN_AGAIN_HINT, LATER_S)
 
 
 def _not_admitted(pod: Pod) -> Trouble | None:
@@ -255,20 +246,12 @@ def _stuck(pod: Pod, events: tuple[str, ...]) -> Trouble | None:
         return None
     missing = next((text for text in reversed(events) if _MISSING_SOURCE.search(text)), None)
     if missing is not None:
-        return _trouble(
-            CauseCode.POD_NOT_STARTED,
-            f"its pod does not start: {missing}",
-            "check the Secrets, ConfigMaps and volumes that the task's pod_override names",
-            LATER_S,
-            events,
-        )
-    return _trouble(
-        CauseCode.POD_NOT_STARTED,
-        f"its pod does not start: {events[-1]}",
-        "harness status",
-        3 * LATER_S,
-        events,
-    )
+        return _not_starting(missing, SOURCES_HINT, LATER_S, events)
+    return _not_starting(events[-1], "harness status", 3 * LATER_S, events)
+
+
+def _not_starting(reason: str, hint: str, grace_s: float, events: tuple[str, ...]) -> Trouble:
+    return _trouble(CauseCode.POD_NOT_STARTED, f"its pod does not start: {reason}", hint, grace_s, events)
 
 
 def _trouble(

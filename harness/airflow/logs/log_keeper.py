@@ -79,16 +79,15 @@ def keep_component_log(folder: Path, component: str, pod: str, text: str) -> Non
 
 @dataclass(frozen=True)
 class KeptLog:
-    """One pod's log as a file. `task` is the task's id, `label` with the index of a mapped one."""
+    """One pod's log as a file. `label` is the task's id, with the index of a mapped one."""
 
     path: Path
     label: str
-    try_number: str
     pod: str
 
-    @property
-    def task(self) -> str:
-        return self.label.partition("[")[0]
+    def is_of(self, name: str) -> bool:
+        """Whether `name` is its task's, with or without the index of a mapped one, or its pod's."""
+        return name in {self.label, self.label.partition("[")[0], self.pod}
 
     @property
     def text(self) -> str:
@@ -99,8 +98,8 @@ def kept_logs(folder: Path) -> tuple[KeptLog, ...]:
     """What was kept in a folder, the oldest first."""
     found = []
     for path in sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime):
-        label, _, rest = path.name.removesuffix(_SUFFIX).rpartition(_BETWEEN)[0].partition(_BETWEEN)
-        found.append(KeptLog(path, label, rest, path.name.removesuffix(_SUFFIX).rpartition(_BETWEEN)[2]))
+        label, _, try_and_pod = path.name.removesuffix(_SUFFIX).partition(_BETWEEN)
+        found.append(KeptLog(path, label, try_and_pod.rpartition(_BETWEEN)[2]))
     return tuple(found)
 
 

@@ -24,7 +24,7 @@ class LostNode:
 
     name: str
     reason: str
-    hint: str
+    hint: str = "harness up"
     grace_s: float = GRACE_S
 
 
@@ -53,12 +53,12 @@ def _lost_container(cluster: str) -> tuple[LostNode, ...]:
         return ()
     container, name = kind.node_container(cluster), kind.node_name(cluster)
     if container is None:
-        return (LostNode(name, "its container is gone", "harness up"),)
+        return (LostNode(name, "its container is gone"),)
     if container.status == "running":
         return ()
     # A container that restarts has ended for a moment; none is paused by itself.
     grace_s = 0.0 if container.status == "paused" else GRACE_S
-    return (LostNode(name, f"Docker says that its container is {container.status}", "harness up", grace_s),)
+    return (LostNode(name, f"Docker says that its container is {container.status}", grace_s=grace_s),)
 
 
 def largest_room(api: KubernetesApi, namespace: str, task_pods: str) -> Resources | None:

@@ -23,7 +23,7 @@ class Frame:
 
     file: str
     line: int
-    name: str = ""
+    name: str
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f" in {self.name}" if self.name else "")
@@ -121,13 +121,11 @@ class DagRun:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> DagRun:
         return cls(
-            dag_id=data["dag_id"],
-            run_id=data["dag_run_id"],
-            state=data["state"],
-            logical_date=data.get("logical_date"),
-            queued_at=_time(data.get("queued_at")),
-            started_at=_time(data.get("start_date")),
-            ended_at=_time(data.get("end_date")),
+            data["dag_id"],
+            data["dag_run_id"],
+            data["state"],
+            data.get("logical_date"),
+            **_times(data, queued="queued_at"),
             triggered_by=data.get("triggered_by"),
         )
 
@@ -163,9 +161,7 @@ class TaskInstance:
             state=data["state"],
             try_number=data["try_number"],
             max_tries=data["max_tries"],
-            queued_at=_time(data.get("queued_when")),
-            started_at=_time(data.get("start_date")),
-            ended_at=_time(data.get("end_date")),
+            **_times(data, queued="queued_when"),
             note=data.get("note"),
             operator=data.get("operator_name") or data.get("operator"),
             pod=data.get("hostname") or None,
@@ -238,8 +234,11 @@ def duration_s(text: str) -> float:
     return TypeAdapter(timedelta).validate_python(text).total_seconds()
 
 
-def _time(value: str | None) -> datetime | None:
-    return datetime.fromisoformat(value) if value else None
+def _times(data: Mapping[str, Any], *, queued: str) -> dict[str, Any]:
+    """When it was queued, started and ended, as far as it was."""
+    keys = {"queued_at": queued, "started_at": "start_date", "ended_at": "end_date"}
+    told = {name: data.get(key) for name, key in keys.items()}
+    return {name: datetime.fromisoformat(text) if text else None for name, text in told.items()}
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

@@ -9,12 +9,8 @@ from harness.errors import HarnessError
 from harness.host import process
 
 TIMEOUT_S = 10.0
-_VICTIM_POD = re.compile(
-    r"oom-kill:.*oom_memcg=(?P<memcg>\S*?pod(?P<uid>[0-9a-f_-]{36})\S*?),.*,pid=(?P<pid>\d+)"
-)
-_VICTIM = re.compile(
-    r"Killed process (?P<pid>\d+) \(.*?\).*?anon-rss:(?P<anon>\d+)kB, file-rss:(?P<file>\d+)kB"
-)
+_VICTIM_POD = re.compile(r"oom-kill:.*oom_memcg=\S*?pod(?P<uid>[0-9a-f_-]{36})\S*?,.*,pid=(?P<pid>\d+)")
+_VICTIM = re.compile(r"Killed process (?P<pid>\d+) .*?anon-rss:(?P<anon>\d+)kB, file-rss:(?P<file>\d+)kB")
 
 
 @dataclass(frozen=True)

@@ -104,13 +104,7 @@ class Diagnosis:
             task, records, cause.message, evidence
         )
         if found is not None:
-            return Cause(
-                code=found.code.code,
-                message=found.message,
-                task_id=task.task_id,
-                hint=found.hint,
-                evidence=found.evidence,
-            )
+            return Cause.of(found).model_copy(update={"task_id": task.task_id})
         known = [
             each for each in self.api.task_definitions(outcome.run.dag_id) if each.task_id == task.task_id
         ]

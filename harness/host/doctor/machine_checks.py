@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import CauseCode
 from harness.host import machine
@@ -24,8 +24,7 @@ INOTIFY_FOLDER = Path("/proc/sys/fs/inotify")
 MODULES_FOLDER = Path("/lib/modules")
 
 
-@dataclass(frozen=True)
-class InotifyLimits:
+class InotifyLimits(NamedTuple):
     """fs.inotify.max_user_instances and max_user_watches."""
 
     instances: int

@@ -41,7 +41,6 @@ def pieces(
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
-    params: Mapping[str, str] | None = None,
     on_wait: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[bytes, int]]:
     """The content of `url`, piece by piece, each with the size of the whole (0 where the server does not say).
@@ -52,7 +51,7 @@ def pieces(
     while True:
         before = done
         try:
-            for piece, total in _from(http, url, done, dict(headers or {}), params):
+            for piece, total in _from(http, url, done, dict(headers or {})):
                 done += len(piece)
                 yield piece, total
             return
@@ -111,9 +110,7 @@ def _pause(again: _Again, failed: int, on_wait: Callable[[str], None]) -> None:
     pause(wait_s)
 
 
-def _from(
-    http: httpx2.Client, url: str, start: int, headers: dict[str, str], params: Mapping[str, str] | None
-) -> Iterator[tuple[bytes, int]]:
+def _from(http: httpx2.Client, url: str, start: int, headers: dict[str, str]) -> Iterator[tuple[bytes, int]]:
     """What comes from `start` on in one attempt."""
     import httpx2
 
@@ -121,7 +118,7 @@ def _from(
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        with http.stream("GET", url, headers=headers, params=params) as given:
+        with http.stream("GET", url, headers=headers) as given:
             if given.status_code in _NOT_NOW:
                 given.read()
                 error = network_errors.status(given, url)

@@ -75,11 +75,10 @@ def content(
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
-    params: Mapping[str, str] | None = None,
     on_wait: Callable[[str], None] = lambda _: None,
 ) -> bytes:
     """What `url` gives, for what is small. Raises HarnessError(SOURCE_UNREACHABLE, INTERRUPTED)."""
-    found = attempts.pieces(http, url, headers=headers, params=params, on_wait=on_wait)
+    found = attempts.pieces(http, url, headers=headers, on_wait=on_wait)
     return b"".join(piece for piece, _ in found)
 
 

@@ -28,7 +28,7 @@ class Tool:
     name: str
     path: Path
     version: str
-    key: str = ""
+    key: str
 
     @property
     def is_on_path(self) -> bool:
@@ -67,7 +67,7 @@ def on_path(name: str, pin: ToolPin) -> Tool | None:
     version = parse_version(said)
     if version is None or not fits(name, version, pinned):
         return None
-    return Tool(name, Path(program), f"v{'.'.join(map(str, version))}")
+    return Tool(name, Path(program), f"v{'.'.join(map(str, version))}", key="")
 
 
 def is_pinned(pin: ToolPin) -> bool:

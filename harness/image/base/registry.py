@@ -173,15 +173,15 @@ class _Registry:
         self._login_until_s = time.monotonic() + LOGIN_S
 
     def _authorization(self, challenge: str) -> dict[str, str]:
+        import httpx2
+
         login = registry_login.basic(self._host)
         headers = {"Authorization": login} if login else {}
         if not challenge.lower().startswith("bearer"):
             return headers
         asked = dict(_PAIR.findall(challenge))
-        realm = asked.pop("realm", "")
-        given = json.loads(
-            download.content(self._http, realm, params=asked, headers=headers, on_wait=self._on_wait)
-        )
+        url = str(httpx2.URL(asked.pop("realm", "")).copy_merge_params(asked))
+        given = json.loads(download.content(self._http, url, headers=headers, on_wait=self._on_wait))
         return {"Authorization": f"Bearer {given.get('token') or given.get('access_token')}"}
 
 

@@ -19,7 +19,7 @@ class Package:
 
     name: str
     version: str
-    url: str = ""
+    url: str
 
     @property
     def line(self) -> str:

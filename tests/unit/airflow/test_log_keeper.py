@@ -64,7 +64,7 @@ def test_lines_are_there_as_they_come_without_secrets(tmp_path: Path) -> None:
     more.set()
     kept.finish()
     assert kept.text(POD) == "with ***\nthe end\n"
-    assert [(each.task, each.pod) for each in kept_logs(tmp_path)] == [("train", "demo-train-x1")]
+    assert [(each.label, each.pod) for each in kept_logs(tmp_path)] == [("train", "demo-train-x1")]
 
 
 def test_a_pod_that_has_not_started_has_no_log_yet(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from harness.host.sources.choice import Sources
 from harness.host.sources.release_tools import Tool
 
 TOOLS = Tools(Path("kind"), Path("helm"), Path("kubectl"))
-ON_PATH = (Tool("kind", Path("kind"), "v0.33.0"),)
+ON_PATH = (Tool("kind", Path("kind"), "v0.33.0", key=""),)
 RELEASE = Materials(Sources.RELEASE, TOOLS, "kindest/node@sha256:1", {}, published=ON_PATH)
 UNREACHABLE = HarnessError(CauseCode.SOURCE_UNREACHABLE, "github.com can't be reached: no route")
 WRONG = HarnessError(CauseCode.CHECKSUM_MISMATCH, "https://github.com/kind was refused and deleted")
