@@ -22,7 +22,7 @@ class Chain:
     """The runs that follow a test's own. In a version every DAG but those that a test needs is paused.
 
     `follow`: all that follow run, and are told. Without it only those run that the tested DAG itself waits for.
-    `beside`: other runs of the tested DAG go at the same time: they do not follow, and the DAG goes on in the end.
+    `beside`: other runs of the tested DAG go at the same time: they do not follow.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Chain:
         self._dependencies = Dependencies()
         self._paused: set[str] = set()
         self._known: set[tuple[str, str]] = set()  # runs of earlier tests
+        self._tested: set[str] = set()  # DAGs of earlier tests, which were not paused
         self._runs: dict[tuple[str, str], DagRun] = {}
         self._seen_s: dict[tuple[str, str], float] = {}
         self._looked_s: float | None = None
@@ -60,6 +61,7 @@ class Chain:
             reached = self._dependencies.reached_from(self._dag_id)
             self.reached = reached & {dag.dag_id for dag in dags} - {self._dag_id}
         self._known = {run.key for run in self._api.dag_runs()}
+        self._tested.clear()
         for dag in dags:
             if self._known:  # what an earlier test left counts for nothing
                 self._api.empty_asset_queue(dag.dag_id)
@@ -68,8 +70,9 @@ class Chain:
             if dag.dag_id in self.reached:
                 self._api.pause(dag.dag_id, paused=False)
             else:
-                if not dag.is_paused:  # by its own is_paused_upon_creation
+                if not dag.is_paused:  # by its own is_paused_upon_creation, or an earlier test's
                     self._api.pause(dag.dag_id, paused=True)
+                    self._tested |= {dag.dag_id} & {dag_id for dag_id, _ in self._known}
                 self._paused.add(dag.dag_id)
 
     def is_due(self) -> bool:
@@ -107,14 +110,20 @@ class Chain:
         return self.follow and any(self._api.asset_queue(dag_id).is_enough for dag_id in sorted(self.reached))
 
     def close(self) -> None:
-        """Leave nothing that could run beside a later test. What can't be had any more is done without."""
+        """Leave nothing that could run beside a later test. What can't be had any more is done without.
+
+        Tested DAGs are not paused in the end: whoever looks at a version that is kept can run them.
+        """
         with suppress(HarnessError):
-            own = set() if self._beside else {self._dag_id}
-            for dag_id in own | self.reached | {run.dag_id for run in self._runs.values()}:
+            led_to = self.reached | {run.dag_id for run in self._runs.values()}
+            for dag_id in led_to - {self._dag_id}:
                 self._api.pause(dag_id, paused=True, deadline_s=CLOSE_S)
             for run in self._api.dag_runs(deadline_s=CLOSE_S) if self._runs else ():
                 if run.key not in self._known and run.dag_id != self._dag_id and not run.ended:
                     self._api.cancel(run.dag_id, run.run_id, deadline_s=CLOSE_S)
+            for dag_id in sorted(self._tested - led_to):
+                self._api.empty_asset_queue(dag_id, deadline_s=CLOSE_S)  # or it would run at once
+                self._api.pause(dag_id, paused=False, deadline_s=CLOSE_S)
 
 
 def _may_wait(task: TaskInstance) -> bool:

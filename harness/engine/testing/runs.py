@@ -80,14 +80,7 @@ class Runs:
         runs.measure(wanted, wishes)
         if asking.asks:
             asking.serve(partial(self._asked, progress), self.airflow, self.pause)
-        self._let_run_again()
         return runs.apart(wanted, wishes)
-
-    def _let_run_again(self) -> None:
-        """Leave the tested DAGs so that whoever looks at a version that is kept can run them."""
-        for dag_id in dict.fromkeys(test.dag for test in self.plan.tests.values()):
-            with suppress(HarnessError):
-                self.airflow.pause(dag_id, paused=False, deadline_s=DETAILS_S)
 
     def _asked(self, progress: Progress, name: str, settings: TestSettings) -> TestResult:
         """One run that somebody asks for. Without a logical date it is that of the moment."""

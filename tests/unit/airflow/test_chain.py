@@ -96,7 +96,7 @@ class Airflow:
     def pause(self, dag_id: str, *, paused: bool, **_: object) -> None:
         self.asked.append(("pause" if paused else "unpause", dag_id))
 
-    def empty_asset_queue(self, dag_id: str) -> None:
+    def empty_asset_queue(self, dag_id: str, **_: object) -> None:
         self.asked.append(("empty", dag_id))
 
     def cancel(self, dag_id: str, run_id: str, **_: object) -> None:
@@ -192,7 +192,7 @@ def test_an_asset_that_has_changed_is_waited_for() -> None:
     assert found.is_pending()
 
 
-def test_at_the_end_all_is_paused_and_what_still_runs_is_cancelled() -> None:
+def test_at_the_end_what_it_led_to_is_paused_and_what_still_runs_is_cancelled() -> None:
     airflow = Airflow()
     found, _ = chain(airflow)
     found.open()
@@ -200,13 +200,23 @@ def test_at_the_end_all_is_paused_and_what_still_runs_is_cancelled() -> None:
     found.look(("root", "root-1"), ())
     airflow.asked.clear()
     found.close()
-    assert {dag_id for what, dag_id in airflow.asked if what == "pause"} == {
-        "root",
-        "left",
-        "right",
-        "fourth",
-    }
+    assert {dag_id for what, dag_id in airflow.asked if what == "pause"} == {"left", "right", "fourth"}
     assert [dag_id for what, dag_id in airflow.asked if what == "cancel"] == ["left"]
+
+
+def test_a_dag_that_was_tested_before_can_be_run_by_hand_again() -> None:
+    airflow = Airflow(
+        unpaused={"stranger", "timed", "left"}, runs=[run("stranger", "success"), run("left", "success")]
+    )
+    found, _ = chain(airflow)
+    found.open()
+    assert {("pause", "stranger"), ("pause", "timed")} <= set(airflow.asked)
+    airflow.asked.clear()
+    found.close()
+    assert airflow.asked[-2:] == [("empty", "stranger"), ("unpause", "stranger")]
+    assert {name for what, name in airflow.asked if what == "unpause"} == {
+        "stranger"
+    }  # nobody has tested the other
 
 
 def outcome(
