@@ -71,6 +71,37 @@ def test_it_writes_what_the_product_reads_and_nothing_else(root: Path) -> None:
     assert "churn" in project.load(root).configuration.tests
 
 
+def test_it_offers_the_workflow_for_pull_requests_and_writes_it_when_asked(root: Path) -> None:
+    offered = json.loads(init(root, "--json").stdout)["findings"][-1]
+    assert offered["about"] == "pull requests"
+    assert "harness init --workflow" in offered["text"]
+    (root / "harness.toml").write_text("# mine\n")
+    done = init(root, "--workflow")
+    assert done.returncode == 0, done.stderr
+    workflow = root / ".github/workflows/harness.yml"
+    assert workflow.read_text().endswith(offered["add"])
+    assert "in place of your-org/harness, then git add .github/workflows/harness.yml" in done.stderr
+    assert (root / "harness.toml").read_text() == "# mine\n"
+    workflow.write_text("on: push\n")
+    refused = init(root / "dags", "--workflow")
+    assert (refused.returncode, workflow.read_text()) == (2, "on: push\n")
+    assert "harness init --workflow --force writes it" in refused.stderr
+    assert init(root, "--workflow", "--force").returncode == 0
+    assert workflow.read_text().endswith(offered["add"])
+    assert (root / "harness.toml").read_text() == "# mine\n"
+    again = json.loads(init(root, "--json", "--force", "--dry-run").stdout)
+    assert "pull requests" not in [each["about"] for each in again["findings"]]
+
+
+def test_both_files_are_written_at_once(root: Path) -> None:
+    shown = json.loads(init(root, "--workflow", "--dry-run", "--json").stdout)
+    assert not (root / ".github").exists()
+    assert list(shown["files"]) == ["harness.toml", ".github/workflows/harness.yml"]
+    assert "pull requests" not in [each["about"] for each in shown["findings"]]
+    assert init(root, "--workflow").returncode == 0
+    assert {name: (root / name).read_text() for name in shown["files"]} == shown["files"]
+
+
 def test_a_configuration_in_pyproject_is_told(root: Path) -> None:
     write(root, {"pyproject.toml": '[tool.harness.tests.churn]\ndag = "churn"\n'})
     done = init(root)

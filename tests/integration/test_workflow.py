@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from harness import __version__
 from harness.host import cache, process
 from harness.host.sources import go
+from harness.init import pull_requests
 
 REPOSITORY = Path(__file__).parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
@@ -63,6 +65,18 @@ def test_actionlint_would_find_something(actionlint: Path, tmp_path: Path) -> No
     broken = tmp_path / "broken.yml"
     broken.write_text(CI.read_text(encoding="utf-8").replace("runs-on:", "runs-at:"), encoding="utf-8")
     assert "runs-at" in process.run([actionlint, "-no-color", broken], cwd=tmp_path, check=False).stdout
+
+
+def test_the_workflow_that_init_writes_is_one(actionlint: Path, zizmor: Path, tmp_path: Path) -> None:
+    """Pinned by its commit, as it is where harness was installed from GitHub."""
+    written = tmp_path / ".github/workflows/harness.yml"
+    written.parent.mkdir(parents=True)
+    text = pull_requests.workflow()
+    written.write_text(text.replace(f"@v{__version__}", f"@{'0' * 40} # v{__version__}"), encoding="utf-8")
+    answer = process.run([actionlint, "-no-color", written], cwd=tmp_path, check=False)
+    assert (answer.returncode, answer.stdout) == (0, ""), answer.stdout + answer.stderr
+    answer = process.run([zizmor, "--offline", "--no-progress", written], cwd=tmp_path, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def test_zizmor_finds_nothing(zizmor: Path) -> None:

@@ -44,18 +44,20 @@ def _told(finding: Finding) -> RenderableType:
     if finding.place and finding.place not in finding.text:
         text.append(f"  {format.one_line(finding.place)}", "dim")
     for line in finding.add.splitlines():
-        text.append(f"\n  {format.one_line(line)}", "cyan")
+        text.append(f"\n  {format.clean(line)}", "cyan")
     return text
 
 
-def to_json(proposal: Proposal, files: Mapping[str, str], *, written: bool) -> str:
+def to_json(proposal: Proposal | None, files: Mapping[str, str], *, written: bool) -> str:
     """The same for programs: `files` are the texts by path, `written` tells whether they were."""
     return json.dumps(
         {
             "written": written,
             "files": dict(files),
-            "findings": [asdict(finding) for finding in proposal.findings],
-            "tests": [asdict(test) | {"can_run": test.can_run} for test in proposal.tests],
+            "findings": [asdict(finding) for finding in (proposal.findings if proposal else ())],
+            "tests": [
+                asdict(test) | {"can_run": test.can_run} for test in (proposal.tests if proposal else ())
+            ],
         },
         indent=2,
     )
