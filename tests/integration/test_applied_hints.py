@@ -95,6 +95,8 @@ def _typed(name: str, words: list[str]) -> Iterator[str]:
             return
         yield word
         wants_value = word.startswith("-") and "=" not in word and word not in flags
+    if wants_value:
+        yield "7"  # it follows in another text
 
 
 def lines() -> Iterator[tuple[str, str, str]]:
