@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from harness.project.configuration import (
     parse,
 )
 
-PACKAGE = Path(__file__).parents[2] / "harness"
+PACKAGE = Path(__file__).parents[3] / "harness"
 GROUP = typer.main.get_command(cli.app)
 NAMES = sorted({*COMMANDS, "doctor", "init", "lock", "schema"})
 # A command in running text ends where words begin that are no option, no value of one, and no name to fill in.
@@ -64,10 +65,14 @@ def _filled(part: ast.expr) -> str:
     return f'"{FILLED}"' if "toml_text" in ast.dump(part) else FILLED
 
 
-def told() -> Iterator[tuple[str, str]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for text in texts(ast.parse(path.read_text(encoding="utf-8"))):
-            yield str(path.relative_to(PACKAGE)), text
+@cache
+def told() -> tuple[tuple[str, str], ...]:
+    """Every text of the package, with its module."""
+    return tuple(
+        (str(path.relative_to(PACKAGE)), text)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for text in texts(ast.parse(path.read_text(encoding="utf-8")))
+    )
 
 
 def commands() -> Iterator[tuple[str, tuple[str, ...]]]:
