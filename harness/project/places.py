@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 AIRFLOW_ROOT = "/opt/airflow"  # as in Airflow's own images
@@ -13,6 +14,26 @@ _SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/home/airflow", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys"),
     *("/tmp", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/var"),  # noqa: S108
 )
+
+
+@dataclass(frozen=True)
+class CodeFiles:
+    """Which files of the repository an image has, and where: those below `code`, at `root`.
+
+    `paths` gives every path of the commit, folders too; it is asked for only where something was not found.
+    """
+
+    root: str = AIRFLOW_ROOT
+    code: tuple[str, ...] = ("dags",)
+    paths: Callable[[], Sequence[str]] = tuple
+
+    def in_image(self, path: str) -> bool:
+        """Whether the image has a path of the repository."""
+        return any(PurePosixPath(path).is_relative_to(each) for each in self.code)
+
+    def place(self, path: str) -> str:
+        """Where the image has it."""
+        return str(PurePosixPath(self.root, path))
 
 
 def airflow_root(value: str) -> str:

@@ -22,7 +22,7 @@ from harness.airflow.pods.pods import Pod, Resources
 from harness.airflow.rest.models import AuditEvent, DagRun, TaskInstance
 from harness.cluster.kind.kernel_log import OomKill
 from harness.errors import CauseCode, HarnessError
-from harness.project.places import AIRFLOW_ROOT
+from harness.project.places import CodeFiles
 from harness.report.format import one_line
 from harness.report.model import Cause
 
@@ -47,13 +47,13 @@ def explain(
     metrics_task: str | None = None,
     kills: Sequence[OomKill] | None = None,
     dagrun_timeout_s: float | None = None,
-    code_root: str = AIRFLOW_ROOT,
+    code: CodeFiles | None = None,
 ) -> Cause:
     """The cause of a failed run. `task` is its root_failure, `log` the JSON lines of that task's last try.
 
     `audit` is Airflow's event log of the run, `room` what the largest node can hold, `metrics_task` the one that
     returns the metrics, `kills` whom the kernel killed for memory (None where that is unknown), `dagrun_timeout_s`
-    the DAG's own limit, `code_root` where the user's code lies in the image.
+    the DAG's own limit, `code` what of the repository is in the image, and where.
     Tokens and passwords are masked in all that is returned.
     """
     if task is None:
@@ -75,7 +75,7 @@ def explain(
         or child_killed(task, pod, raised, kills)
         or child_died(task, records, raised)
         or from_metrics(task, raised, metrics_task)
-        or from_exception(task, records, raised, code_root, _ended_before(task, tasks))
+        or from_exception(task, records, raised, code or CodeFiles(), _ended_before(task, tasks))
         or _from_exit(task, records)
         or from_audit(task, audit)
         or _from_last_lines(task, pod, records)

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from harness.airflow.autopsy.exception_hints import (
     ended_by_exit,
+    hint_for,
+    not_a_metric,
+)
+from harness.airflow.autopsy.missing_files import (
+    elsewhere,
     file_said_missing,
     hand_over,
-    hint_for,
     in_working_directory,
     may_be_handed_over,
     missing_file,
-    not_a_metric,
 )
 from harness.airflow.autopsy.missing_programs import (
     lacks_library,
@@ -21,11 +24,12 @@ from harness.airflow.autopsy.missing_programs import (
     library_said_missing,
     program_said_missing,
 )
-from harness.airflow.autopsy.user_frames import is_users, shortened, users_frames
 from harness.airflow.logs.excerpts import in_a_line, whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_traceback
+from harness.airflow.logs.user_frames import is_users, shortened, users_frames
 from harness.airflow.rest.models import TaskInstance
 from harness.errors import CauseCode, HarnessError
+from harness.project.places import CodeFiles
 
 SAID_LINES = 20
 GROUP_CHARS = 120  # of an exception group's own text, in a message
@@ -112,30 +116,26 @@ def from_exception(
     task: TaskInstance,
     records: Sequence[LogRecord],
     raised: Sequence[Raised],
-    code_root: str,
+    code: CodeFiles,
     has_earlier: bool,
 ) -> HarnessError | None:
     if not raised:
         return None
+    code_root = code.root
     ours = users_frames(raised[0].leaves[0], code_root) or users_frames(raised[0], code_root)
     place = f" at {ours[0]}" if ours else ""
     because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
     everything = [found for entry in raised for found in entry.with_inner]
-    hint = next((hint for entry in everything if (hint := hint_for(entry, code_root))), "")
+    hint = next((hint for entry in everything if (hint := hint_for(entry, code))), "")
     # Raised by an operator, about a program that it ran: what that one printed tells why.
     said = [] if ours else [record.text for record in records[-SAID_LINES:] if not record.raised]
     lacking = _lacking([*(str(entry) for entry in everything), *said])
     if lacking is not None:
         because += f"; {lacking[0]}"
         hint = lacking[1]
-    elif has_earlier:
-        lost = next((path for entry in everything if (path := missing_file(entry))), None)
-        if lost is None and (lost := file_said_missing(said)):
-            hint = hand_over(in_working_directory(lost, code_root), code_root)
-        if lost is not None and may_be_handed_over(lost):
-            because += (
-                f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
-            )
+    else:
+        told, helps = _about_file(everything, said, code, has_earlier)
+        because, hint = because + told, helps or hint
     evidence: list[str] = []
     for entry in raised:
         evidence.append(whole(str(entry)))
@@ -181,6 +181,25 @@ def _told(raised: Raised) -> str:
 
 def _in_full(raised: Sequence[Raised]) -> tuple[str, ...]:
     return tuple(whole(str(entry)) for entry in raised)
+
+
+def _about_file(
+    everything: Sequence[Raised], said: Sequence[str], code: CodeFiles, has_earlier: bool
+) -> tuple[str, str]:
+    """Where a file is that was not found, or that it went with the pod of an earlier task; and what helps."""
+    lost = next((path for entry in everything if (path := missing_file(entry))), None)
+    lost = lost or file_said_missing(said)
+    if lost is None:
+        return "", ""
+    path = in_working_directory(lost, code)
+    if (found := elsewhere(path, code)) is not None:
+        return f"; {found[0]}", found[1]
+    if not has_earlier or not may_be_handed_over(lost):
+        return "", ""
+    return (
+        f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it",
+        hand_over(path, code),
+    )
 
 
 def _placed(raised: Raised, code_root: str) -> str:

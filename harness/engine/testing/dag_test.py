@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from harness.airflow.autopsy.missing_modules import REQUIREMENTS
@@ -28,7 +28,7 @@ from harness.engine.testing.run_result import children_of, task_phases, tasks_of
 from harness.errors import UNREACHABLE, CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.project.configuration import MetricsSource, TestSettings
-from harness.project.places import AIRFLOW_ROOT
+from harness.project.places import CodeFiles
 from harness.report.model import Cause, MetricResult, TestResult
 from harness.verdict import metrics
 
@@ -54,7 +54,7 @@ class DagTest:
     keeper: LogKeeper | None = None
     before_run: Callable[[], None] = lambda: None  # what a run needs, and parsing does not
     image: str = ""  # the version's, by name
-    root: str = AIRFLOW_ROOT  # where the image has the code
+    code: CodeFiles = field(default_factory=CodeFiles)  # what of the repository the image has, and where
     gated: Collection[str] = ()  # metrics that must be numbers; whoever keeps the run judges them
     is_base: bool = False  # of a comparison: it may lack what is new
     shared: Sequence[str] = ()  # the folders below the root that lie on the version's volume
@@ -187,7 +187,7 @@ def _start_triggerer(dag_test: DagTest, progress: Progress) -> None:
 
 
 def _diagnosis(dag_test: DagTest) -> Diagnosis:
-    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings, dag_test.root)
+    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings, dag_test.code)
 
 
 def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], step: Step) -> TestResult:
@@ -231,7 +231,7 @@ def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> 
     if source.mlflow:
         return mlflow_run.last(dag_test.execute, outcome.run)
     if (file := source.file) is not None:
-        return metrics_file.written(dag_test.execute, file, dag_test.shared, outcome.run, dag_test.root)
+        return metrics_file.written(dag_test.execute, file, dag_test.shared, outcome.run, dag_test.code.root)
     execute = dag_test.execute if dag_test.has_xcom_backend else None
     return Reported(metrics_task.handed_over(dag_test.api, dag_test.settings.dag, source, outcome, execute))
 

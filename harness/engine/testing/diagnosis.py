@@ -21,7 +21,7 @@ from harness.airflow.run.following import RunOutcome
 from harness.cluster.kind.kernel_log import oom_kills
 from harness.errors import CauseCode, HarnessError
 from harness.project.configuration import MetricsSource, TestSettings
-from harness.project.places import AIRFLOW_ROOT
+from harness.project.places import CodeFiles
 from harness.report.model import Cause, excerpt
 
 LOG_TAIL_LINES = 200
@@ -57,7 +57,7 @@ class Diagnosis:
     pods: ClusterPods
     keeper: LogKeeper | None
     settings: TestSettings
-    code_root: str = AIRFLOW_ROOT
+    code: CodeFiles
 
     def given_up(self, outcome: RunOutcome, error: HarnessError) -> Cause:
         """Why the harness ended a run that Airflow had not ended; what runs of it is stopped."""
@@ -138,7 +138,7 @@ class Diagnosis:
             room=outcome.room,
             metrics_task=self._metrics_task(dag_id),
             kills=oom_kills(pod.node) if pod and pod.node else None,
-            code_root=self.code_root,
+            code=self.code,
             dagrun_timeout_s=None if task else self.api.dagrun_timeout_s(dag_id),
         )
         hint = found.hint

@@ -27,6 +27,7 @@ from harness.isolation import written
 from harness.progress import Progress
 from harness.project.commit import Commit
 from harness.project.configuration import TestSettings
+from harness.project.places import CodeFiles
 from harness.report.model import TestResult, VersionResult
 
 MLFLOW_DEADLINE_S = 180.0
@@ -145,7 +146,7 @@ class Runs:
                 else self.plan.tests[wanted.test].gates
             ),
             is_base=self.found.role == "base",
-            root=image.root,
+            code=CodeFiles(image.root, image.code, commit.paths),
             shared=image.shared,
             has_xcom_backend=SETTING in image.env,
             execute=self._execute,

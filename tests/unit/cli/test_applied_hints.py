@@ -15,7 +15,8 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.airflow.autopsy.exception_hints import hand_over, hint_for
+from harness.airflow.autopsy.exception_hints import hint_for
+from harness.airflow.autopsy.missing_files import elsewhere, hand_over
 from harness.airflow.autopsy.missing_settings import missing_setting
 from harness.airflow.logs.task_log import Raised
 from harness.airflow.rest.models import DagRun, TaskInstance
@@ -33,6 +34,7 @@ from harness.project.configuration import (
     TestSettings,
     parse,
 )
+from harness.project.places import CodeFiles
 
 PACKAGE = Path(__file__).parents[3] / "harness"
 GROUP = typer.main.get_command(cli.app)
@@ -40,7 +42,8 @@ NAMES = sorted({*COMMANDS, "doctor", "init", "lock", "schema"})
 # A command in running text ends where words begin that are no option, no value of one, and no name to fill in.
 _COMMAND = re.compile(rf"(?:^|[`;:&(] ?|, (?:then |or )?|\bthen )harness ((?:{'|'.join(NAMES)})\b[^`;:,\n]*)")
 _ARGUMENT = re.compile(r"-.*|[A-Z][A-Z_]*|.*FILLED.*|.*[./~].*|'.*'")
-_VALUE = r'"(?:[^"\\]|\\.)*"|\[[^\]]*\]|\{[^{}]*\}|true\b|false\b|\d[\w:.-]*'
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_VALUE = rf'{_TEXT}|\[(?:{_TEXT}|[^\]"])*\]|\{{(?:{_TEXT}|[^{{}}"])*\}}|true\b|false\b|\d[\w:.-]*'
 _LINE = re.compile(rf"(?<![\w.\[])(?P<key>[A-Za-z_][\w.]*) = (?P<value>{_VALUE})")
 TABLES = {"image": ImageSettings, "secrets": SecretsSettings, "tests.a": TestSettings}
 FILLED = "FILLED"
@@ -171,7 +174,10 @@ ANYTHING = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_si
 def applied(hint: str) -> None:
     """Apply each line that a hint proposes."""
     for match in _LINE.finditer(hint):
-        if match["key"] in {"shared", "root", "from_env", "airflow_settings"} or match["key"].isupper():
+        if (
+            match["key"] in {"shared", "root", "code", "from_env", "airflow_settings"}
+            or match["key"].isupper()
+        ):
             configuration(match["key"], match["value"])
 
 
@@ -182,9 +188,19 @@ def applied(hint: str) -> None:
 )
 def test_a_folder_that_a_hint_says_to_share_can_be_shared(parts: list[str], root: str, top: str) -> None:
     path = top + "/".join(parts)
-    applied(hand_over(path, root))
-    applied(hint_for(Raised("FileNotFoundError", f"[Errno 2] No such file or directory: {path!r}"), root))
-    applied(hint_for(Raised("PermissionError", f"[Errno 13] Permission denied: {path!r}"), root))
+    code = CodeFiles(root)
+    applied(hand_over(path, code))
+    applied(hint_for(Raised("FileNotFoundError", f"[Errno 2] No such file or directory: {path!r}"), code))
+    applied(hint_for(Raised("PermissionError", f"[Errno 13] Permission denied: {path!r}"), code))
+
+
+@given(top=PATHS, rest=PATHS)
+def test_where_a_file_of_the_repository_is_put_by_a_hint_it_can_be_put(
+    top: list[str], rest: list[str]
+) -> None:
+    inside = "/".join(part for part in rest if part not in {".", ".."}) or "x"
+    found = elsewhere(f"/{'/'.join(top)}/{inside}", CodeFiles(paths=lambda: (inside,)))
+    applied(found[1] if found else "")
 
 
 @given(name=ANYTHING)
@@ -200,7 +216,7 @@ def test_a_setting_that_a_hint_says_to_give_can_be_given(name: str) -> None:
 @given(name=st.from_regex(r"[A-Za-z_][\w.]{0,30}", fullmatch=True))
 def test_a_class_that_a_hint_says_to_allow_can_be_allowed(name: str) -> None:
     said = f"{name} was not found in allow list for deserialization imports"
-    applied(hint_for(Raised("ImportError", said), "/opt/airflow"))
+    applied(hint_for(Raised("ImportError", said), CodeFiles()))
 
 
 class Keys:

@@ -1,0 +1,158 @@
+"""Files that a task did not find: which, whether the image or the repository has them elsewhere, and what helps."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from harness.airflow.logs.task_log import Raised
+from harness.hints import toml_text
+from harness.project.configuration import ImageSettings
+from harness.project.places import CodeFiles
+
+# As Python, numpy, pyarrow and SQLAlchemy's neighbours say it.
+_MISSING_FILE = re.compile(
+    r"No such file or directory: '(?P<python>[^']+)'|local file '(?P<arrow>[^']+)'"
+    r"|(?P<numpy>/\S+) not found\b|[Ff]ile:? '?(?P<other>/[^\s']+)'? (?:does not|doesn't) exist"
+)
+# As programs that a task starts say it: `cat: /tmp/model.txt: No such file or directory`.
+_SAID_MISSING = re.compile(r"(?:^|[\s:'\"`])(?P<path>[^\s:'\"`]+)['\"]?: No such file or directory")
+_OF_THE_IMAGE = ("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/sbin/", "/sys/", "/usr/")
+_HOMES = ("/opt/airflow", "/usr/local/airflow")  # of Airflow's own images and of Astro's
+_STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subprocess_exec"})
+
+
+def missing_file(raised: Raised) -> str | None:
+    """The path that was not there; None for anything else that was raised."""
+    if raised.kind not in {"FileNotFoundError", "OSError"} or missing_program(raised):
+        return None
+    match = _MISSING_FILE.search(raised.message)
+    return next(filter(None, match.groups()), None) if match else None
+
+
+def missing_program(raised: Raised) -> str | None:
+    """The program that a task could not start because it is not there; None for anything else."""
+    started = raised.frames and raised.frames[-1].name in _STARTS_PROGRAMS
+    if raised.kind != "FileNotFoundError" or not started:
+        return None
+    match = _MISSING_FILE.search(raised.message)
+    return match["python"] if match else None
+
+
+def file_said_missing(lines: Iterable[str]) -> str | None:
+    """The file that a program which a task ran did not find, by what it printed; None where it told of none."""
+    for line in lines:
+        match = _SAID_MISSING.search(line)
+        if match and may_be_handed_over(match["path"]):
+            return match["path"]
+    return None
+
+
+def may_be_handed_over(path: str) -> bool:
+    """Whether an earlier task could have written it: a file of its own, neither a word nor the image's."""
+    name = PurePosixPath(path).name
+    is_file = "/" in path or "." in name.strip(".")
+    return is_file and not path.startswith(_OF_THE_IMAGE) and ".so" not in PurePosixPath(path).suffixes
+
+
+def in_working_directory(path: str, code: CodeFiles) -> str:
+    """The absolute path of one that a task named: it works in the folder that holds the code."""
+    return posixpath.normpath(posixpath.join(code.root, path))
+
+
+def elsewhere(path: str, code: CodeFiles) -> tuple[str, str] | None:
+    """Where the repository has what was not found at an absolute path, and what helps; None where it has it nowhere."""
+    known = frozenset(code.paths())
+    for top, rest in _splits(path):
+        if rest not in known or (top != code.root and "/" not in rest):
+            continue
+        if top == code.root:  # what the image has was there: something took it away
+            return None if code.in_image(rest) else _left_out(rest, code)
+        if not _is_valid(root=top, code=_with(rest, code)):
+            continue
+        lines = [f"root = {toml_text(top)}", *([] if code.in_image(rest) else [_code_line(rest, code)])]
+        return (
+            f"the image has the code at {code.root}, not at {top}",
+            f"to have {rest} where your own image has it, put {' and '.join(f'`{line}`' for line in lines)} "
+            "under [image] in harness.toml",
+        )
+    return _ends_alike(path, known, code)
+
+
+def what_helps(path: str, code: CodeFiles) -> str:
+    """What to do about a file that was not found at an absolute path."""
+    found = elsewhere(path, code)
+    return found[1] if found is not None else hand_over(path, code)
+
+
+def hand_over(path: str, code: CodeFiles) -> str:
+    """What to do about a file at the absolute `path` that one task left for another."""
+    file, root = PurePosixPath(posixpath.normpath(path)), PurePosixPath(code.root)
+    other = next((each for each in _HOMES if each != code.root and file.is_relative_to(each)), None)
+    if other is not None:
+        return (
+            f"the image has the code at {code.root}: to have it at {other}, as your own image has, "
+            f"put `root = {toml_text(other)}` under [image] in harness.toml"
+        )
+    folder = file.relative_to(root).parent if file.is_relative_to(root) else None
+    if (
+        folder is not None and len(folder.parts) > 1 and _is_valid(shared=(str(folder),))
+    ):  # a top one holds the code
+        where = f"put `shared = [{toml_text(str(folder))}]` under [image] in harness.toml"
+    else:
+        where = "write it into a folder that [image] shared names in harness.toml"
+    return (
+        f"each task runs in a pod of its own, and what it writes goes with it: to hand files on, {where}, "
+        "or use $HARNESS_ARTIFACTS_URL"
+    )
+
+
+def _splits(path: str) -> Iterator[tuple[str, str]]:
+    """An absolute path as the folder that could be the root, and the rest; the root itself is none."""
+    parts = PurePosixPath(path).parts[1:]
+    for count in range(1, len(parts)):
+        yield "/" + "/".join(parts[:count]), "/".join(parts[count:])
+
+
+def _ends_alike(path: str, known: Iterable[str], code: CodeFiles) -> tuple[str, str] | None:
+    """The one file of the repository whose path ends as the one that was asked for."""
+    inside = PurePosixPath(path)
+    parts = inside.relative_to(code.root).parts if inside.is_relative_to(code.root) else inside.parts[1:]
+    for count in range(len(parts), 0, -1):
+        tail = "/".join(parts[-count:])
+        found = [each for each in known if each == tail or each.endswith(f"/{tail}")]
+        if len(found) == 1 and (count > 1 or "." in tail):
+            if not code.in_image(found[0]):
+                return _left_out(found[0], code)
+            there = code.place(found[0])
+            return f"the image has {tail} at {there}", f"name it by that path: {there}"
+        if found:
+            return None
+    return None
+
+
+def _left_out(path: str, code: CodeFiles) -> tuple[str, str] | None:
+    if not _is_valid(code=_with(path, code)):
+        return None
+    return (
+        f"the repository has {path}, and the image does not",
+        f"put `{_code_line(path, code)}` under [image] in harness.toml: it is then {code.place(path)}",
+    )
+
+
+def _code_line(path: str, code: CodeFiles) -> str:
+    return f"code = [{', '.join(map(toml_text, _with(path, code)))}]"
+
+
+def _with(path: str, code: CodeFiles) -> tuple[str, ...]:
+    """`code` with the top folder of a path, or with the file itself where it lies in none."""
+    return code.code if code.in_image(path) else (*code.code, PurePosixPath(path).parts[0])
+
+
+def _is_valid(**settings: object) -> bool:
+    try:
+        return bool(ImageSettings.model_validate(settings))
+    except ValueError:  # an odd name, or a place of the version's own
+        return False

@@ -1,0 +1,74 @@
+"""Files that a task did not find: what of the repository is in the image, elsewhere, or left out."""
+
+from __future__ import annotations
+
+import pytest
+from task_samples import BOOM, cause_of, error, log, raised
+
+from harness.airflow.autopsy.missing_files import elsewhere
+from harness.project.places import CodeFiles
+
+PATHS = (
+    "dags",
+    "dags/churn.py",
+    "dags/data",
+    "dags/data/train.csv",
+    "include",
+    "include/sql",
+    "include/sql/a.sql",
+)
+CODE = CodeFiles(paths=lambda: (*PATHS, "models/a/best.pkl", "models/b/best.pkl"))
+
+
+@pytest.mark.parametrize(
+    ("path", "words", "line"),
+    [
+        (
+            "/usr/local/airflow/dags/data/train.csv",
+            "not at /usr/local/airflow",
+            '`root = "/usr/local/airflow"`',
+        ),
+        ("/app/dags/data/train.csv", "not at /app", '`root = "/app"`'),
+        ("/app/include/sql/a.sql", "not at /app", '`root = "/app"` and `code = ["dags", "include"]`'),
+        ("/opt/airflow/include/sql/a.sql", "the image does not", '`code = ["dags", "include"]`'),
+        ("/opt/airflow/include/sql", "the image does not", '`code = ["dags", "include"]`'),
+        ("/opt/airflow/data/train.csv", "at /opt/airflow/dags/data/train.csv", "name it by that path"),
+        ("/mnt/data/train.csv", "at /opt/airflow/dags/data/train.csv", "name it by that path"),
+        ("/opt/airflow/train.csv", "at /opt/airflow/dags/data/train.csv", "name it by that path"),
+        ("/tmp/sql/a.sql", "the repository has include/sql/a.sql", '`code = ["dags", "include"]`'),
+    ],
+)
+def test_where_the_repository_has_it(path: str, words: str, line: str) -> None:
+    found = elsewhere(path, CODE)
+    assert found is not None
+    assert words in found[0]
+    assert line in found[1]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/opt/airflow/dags/data/train.csv",  # it was there: a task took it away
+        "/opt/airflow/dags/data/test.csv",
+        "/tmp/model.pkl",
+        "/opt/airflow/best.pkl",  # which of the two?
+        "/data",
+    ],
+)
+def test_what_the_repository_has_nowhere_else(path: str) -> None:
+    assert elsewhere(path, CODE) is None
+
+
+def test_it_is_told_in_the_cause() -> None:
+    missing = error("FileNotFoundError", "[Errno 2] No such file or directory: 'data/train.csv'", BOOM)
+    cause = cause_of(log=log(raised(missing)), code=CODE)
+    assert "the image has data/train.csv at /opt/airflow/dags/data/train.csv" in cause.message
+    assert "shared" not in cause.hint
+
+
+def test_also_where_a_program_did_not_find_it() -> None:
+    said = {"event": "cat: include/sql/a.sql: No such file or directory", "level": "info"}
+    bash = error("AirflowException", "Bash command failed. The command returned a non-zero exit code 1.")
+    cause = cause_of(log=log(said, raised(bash)), code=CODE)
+    assert "the repository has include/sql/a.sql, and the image does not" in cause.message
+    assert '`code = ["dags", "include"]`' in cause.hint
