@@ -229,7 +229,9 @@ def summary(test: TestResult) -> str:
         if metric.gate is not None and metric.value is not None and metric.verdict == "passed"
     ]
     ran = sum(task.state not in _NOT_RUN and not task.skipped_by_test for task in test.tasks)
-    return ", ".join(held) or f"{plural(ran, 'task')} ran"
+    failed = sum(task.state == "failed" for task in test.tasks)
+    forgiven = f"; {plural(failed, 'task')} failed, which the DAG's trigger rules let pass" if failed else ""
+    return (", ".join(held) or f"{plural(ran, 'task')} ran") + forgiven
 
 
 def child_run(child: ChildRun) -> str:

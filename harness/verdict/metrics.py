@@ -19,7 +19,9 @@ from harness.verdict.said import first_regression
 MAX_METRICS = 1000
 MAX_NAME_LENGTH = 200
 _MAX_DEPTH = 16
+NAMED_METRICS = 5
 _HINT = 'return a flat dict of numbers from that task, such as {"accuracy": 0.95}'
+_NAME_HINT = 'add `name = "accuracy"` to `metrics` of the test in harness.toml, or return {"accuracy": 0.95}'
 _NOT_FINITE_WORDS = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 
 
@@ -37,6 +39,11 @@ def read(value: object, gated: Collection[str] = (), told: str = "the task retur
     numbers or a name of more than 200 characters.
     """
     value = _unwrapped(_from_json(value))
+    if isinstance(value, int | float) or (
+        isinstance(value, list) and value and not isinstance(value[0], dict | list)
+    ):
+        told_as = f"the metrics are {_a(value)}, not a mapping of names to numbers"
+        raise HarnessError(CauseCode.METRICS_INVALID, told_as, hint=_NAME_HINT)
     if value is None or value in ("", {}, []):
         raise HarnessError(CauseCode.METRICS_MISSING, f"{told} no metrics", hint=_HINT)
     if not isinstance(value, Mapping):
@@ -132,6 +139,9 @@ def cause(results: Mapping[str, MetricResult]) -> Cause | None:
     more = f" (and {plural(len(failed) - 1, 'more gate')} failed)" if len(failed) > 1 else ""
     if failed[0].value is None:
         hint = "add it to what the metrics task returns, or take its gate out of harness.toml"
+        others = [name for name, each in results.items() if each.value is not None and each.gate is None]
+        reported = f"; without a gate are {', '.join(others[:NAMED_METRICS])}" if others else ""
+        more = reported + more
     elif any(result.base is not None for result in results.values()):
         hint = "harness logs"
     else:

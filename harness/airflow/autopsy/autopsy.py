@@ -15,7 +15,7 @@ from harness.airflow.autopsy.exception_findings import (
 from harness.airflow.autopsy.killed import at_its_limit, child_died, child_killed, killed
 from harness.airflow.autopsy.pod_trouble import trouble
 from harness.airflow.autopsy.run_end import without_failed_task
-from harness.airflow.logs.excerpts import first_line, whole
+from harness.airflow.logs.excerpts import first_line, in_a_line, whole
 from harness.airflow.logs.redaction import masked
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_log
 from harness.airflow.pods.pods import Pod, Resources
@@ -74,7 +74,7 @@ def explain(
         or killed(task, pod, records, kills, last_texts(records))
         or child_killed(task, pod, raised, kills)
         or child_died(task, records, raised)
-        or from_metrics(task, raised, metrics_task)
+        or from_metrics(task, records, raised, metrics_task)
         or from_exception(task, records, raised, code or CodeFiles(), _ended_before(task, tasks))
         or _from_exit(task, records)
         or from_audit(task, audit)
@@ -163,10 +163,16 @@ def _from_exit(task: TaskInstance, records: Sequence[LogRecord]) -> HarnessError
         return None
     return HarnessError(
         CauseCode.TASK_FAILED,
-        f"task {task.label} ended itself: sys.exit({exited})",
+        f"task {task.label} ended itself: sys.exit({exited}){_said_before(records)}",
         hint="return from the task instead: Airflow takes any exit for a failure",
         evidence=last_texts(records),
     )
+
+
+def _said_before(records: Sequence[LogRecord]) -> str:
+    """What a task said last before it ended itself, mostly why."""
+    said = [text for text in last_texts(records) if text != "Task exited"]
+    return f"; it said last: {in_a_line(said[-1])}" if said else ""
 
 
 def _from_last_lines(task: TaskInstance, pod: Pod | None, records: Sequence[LogRecord]) -> HarnessError:

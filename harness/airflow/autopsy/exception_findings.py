@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from harness.airflow.autopsy.exception_hints import (
     ended_by_exit,
+    hint_by_words,
     hint_for,
     not_a_metric,
 )
@@ -37,6 +39,15 @@ _TOKEN_REFUSED = re.compile(
     r"ServerResponseError.*(?:Invalid auth token|Signature has expired|token.*expired)", re.DOTALL
 )
 
+_RETURNED = "Done. Returned value was: "
+_NOT_FINITE = re.compile(r"'(?P<name>[^']{1,100})': (?:np\.\w+\()?'?(?P<is>-?(?:nan|inf|NaN|Infinity))\b")
+NAMED_NUMBERS = 3
+_EXIT_CODE = re.compile(r"exit (?:code|status) \d")
+# What BashOperator and its kin log beside what the program prints.
+_AROUND_A_PROGRAM = re.compile(
+    r"Command exited with return code|Output:$|Running command: |Executing cmd: |Task (?:failed|finished)|::|harness: "
+    r"|Tmp dir root location|Process exited abnormally|Workload finished"
+)
 _TASK_FAILED = "Task failed with exception"
 _GAVE_UP = "Unhandled exception"  # of Airflow's own process beside the task's, which it has killed before
 _TIME_IS_OVER = "Timeout, PID: "  # all that Airflow says of a task's execution_timeout
@@ -98,17 +109,20 @@ def from_supervisor(task: TaskInstance, records: Sequence[LogRecord]) -> Harness
 
 
 def from_metrics(
-    task: TaskInstance, raised: Sequence[Raised], metrics_task: str | None
+    task: TaskInstance, records: Sequence[LogRecord], raised: Sequence[Raised], metrics_task: str | None
 ) -> HarnessError | None:
     """Numbers that Airflow itself refused to keep, which therefore never came to be read as metrics."""
     wrong = next((found for entry in raised if (found := not_a_metric(entry))), None)
     if wrong is None or task.task_id != metrics_task:
         return None
+    returned = next((each.text for each in reversed(records) if each.text.startswith(_RETURNED)), "")
+    found = islice(_NOT_FINITE.finditer(returned), NAMED_NUMBERS)
+    which = ", ".join(f"{match['name']} is {match['is']}" for match in found)
     return HarnessError(
         CauseCode.METRICS_INVALID,
-        f"task {task.label}: {wrong}",
+        f"task {task.label}: {wrong}" + (f": {which}" if which else ""),
         hint="harness logs: see where the training went wrong",
-        evidence=_in_full(raised),
+        evidence=(*_in_full(raised), *([whole(returned)] if returned else [])),
     )
 
 
@@ -135,7 +149,8 @@ def from_exception(
         hint = lacking[1]
     else:
         told, helps = _about_file(everything, said, code, has_earlier)
-        because, hint = because + told, helps or hint
+        hint = helps or hint or next((found for line in reversed(said) if (found := hint_by_words(line))), "")
+        because += told or _said_last(raised[0], said)
     evidence: list[str] = []
     for entry in raised:
         evidence.append(whole(str(entry)))
@@ -162,6 +177,12 @@ def from_exception(
         hint=hint,
         evidence=tuple(evidence),
     )
+
+
+def _said_last(raised: Raised, said: Sequence[str]) -> str:
+    """The last words of a program that an operator ran, where all that it raises is the program's exit code."""
+    own = [line for line in said if line.strip() and not _AROUND_A_PROGRAM.match(line)]
+    return f"; it said last: {in_a_line(own[-1])}" if own and _EXIT_CODE.search(raised.message) else ""
 
 
 def _lacking(lines: Sequence[str]) -> tuple[str, str] | None:

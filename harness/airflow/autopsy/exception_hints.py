@@ -37,12 +37,65 @@ _BY_MESSAGE = (
         re.compile("unmappable_return_value_length"),
         "map over fewer parts: 1024 at most, unless AIRFLOW__CORE__MAX_MAP_LENGTH below [image.env] says more",
     ),
+    (
+        re.compile("Exec format error"),
+        "that file is no program for this machine: it was built for another processor, or is a script without a first "
+        "line such as #!/bin/sh",
+    ),
+    (
+        re.compile(r"cannot execute: required file not found|bad interpreter|\\r\W?: No such file|\$'\\r'"),
+        "the image lacks the program that the script's first line names; lines that end as in Windows (CRLF) name one "
+        "that is nowhere: commit the script with `*.sh text eol=lf` in .gitattributes",
+    ),
+    (
+        re.compile(r"\.(?:sh|py|bash|R|pl): Permission denied"),
+        "the script may not be executed: git update-index --chmod=+x FILE, or name what runs it, as in `bash FILE`",
+    ),
+    (
+        re.compile("No space left on device"),
+        "a disk is full: the node's (harness status --disk), or /dev/shm, which holds 64 MiB in a pod",
+    ),
+    (
+        re.compile("Name or service not known|Temporary failure in name resolution|Could not resolve host"),
+        "no host of that name is known where a version runs: give an address that its pods reach, through [secrets] or "
+        "[image.env]",
+    ),
+    (
+        re.compile("Connection refused"),
+        "nothing answers there: a task's localhost is its own pod; what runs beside your own Airflow "
+        "needs an address that pods reach, through [secrets] or [image.env]",
+    ),
+    (
+        re.compile("Python Path '[^']+' must exist"),
+        "the image has one Python: put what that environment has into the lock, and take @task",
+    ),
+    (
+        re.compile("'NoneType' object|NoneType' and|and 'NoneType'"),
+        "harness logs; where that comes from an XCom: what its task did not hand over under that key is None",
+    ),
 )
+_REMOVED = {  # from the context of tasks, in Airflow 3
+    "execution_date": "logical_date",
+    "next_ds": "data_interval_end | ds",
+    "next_ds_nodash": "data_interval_end | ds_nodash",
+    "next_execution_date": "data_interval_end",
+    "prev_ds": "prev_data_interval_start_success",
+    "prev_execution_date": "prev_data_interval_start_success",
+    "prev_execution_date_success": "prev_data_interval_start_success",
+    "tomorrow_ds": "macros.ds_add(ds, 1)",
+    "yesterday_ds": "macros.ds_add(ds, -1)",
+}
+_MAPPED = "return a list or a dict from that task: another one is mapped over it; an empty one where there is nothing"
 _BY_KIND = {
     "AirflowSensorTimeout": "what the sensor waits for did not come: raise its `timeout`, or give the test that input",
     "AirflowTaskTimeout": "raise the task's `execution_timeout`, or give it less to do through the test's `conf`",
     "BrokenProcessPool": f"such a process is mostly killed for its memory: {MEMORY_HINT}",
     "MemoryError": MEMORY_HINT,
+    "TemplateNotFound": "Airflow takes a text that ends in .sh, .sql and the like for a file beside the DAG: commit it "
+    "there, or name its folder in `template_searchpath`; where it is a command, let it end in a space",
+    "UnmappableXComTypePushed": _MAPPED,
+    "XComForMappingNotPushed": _MAPPED,
+    "UndefinedError": "a template asks for what is not there: `params` are given by the DAG and by `conf` of the test",
     "TerminatedWorkerError": f"such a process is mostly killed for its memory: {MEMORY_HINT}",
 }
 
@@ -81,8 +134,12 @@ def hint_for(raised: Raised, code: CodeFiles) -> str:
         return hint
     if told := _told_by_airflow(raised):
         return told
-    found = (hint for pattern, hint in _BY_MESSAGE if pattern.search(raised.message))
-    return next(found, _BY_KIND.get(raised.kind, ""))
+    return hint_by_words(raised.message) or _BY_KIND.get(raised.kind, "")
+
+
+def hint_by_words(text: str) -> str:
+    """What helps against what a message, or a line that a program printed, tells; empty where nothing is known."""
+    return next((hint for pattern, hint in _BY_MESSAGE if pattern.search(text)), "")
 
 
 def _about_files(raised: Raised, code: CodeFiles) -> str:
@@ -91,7 +148,9 @@ def _about_files(raised: Raised, code: CodeFiles) -> str:
         return what_helps(in_working_directory(path, code), code)
     if refused := _NOT_WRITABLE.search(raised.message):
         path = in_working_directory(refused["path"], code)
-        return hand_over(path, code) if PurePosixPath(path).is_relative_to(code.root) else ""
+        if PurePosixPath(path).is_relative_to(code.root):
+            return hand_over(path, code)
+        return f"a task may write below {code.root}, /tmp and /var/tmp: give it a path there, or $HARNESS_ARTIFACTS_URL"
     return ""
 
 
@@ -102,6 +161,9 @@ def _told_by_airflow(raised: Raised) -> str:
             f'set AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES = "airflow.* {match["name"]}" below [image.env] in '
             "harness.toml, and the same in your own Airflow"
         )
+    words = re.search(r"'(?P<name>\w+)'", raised.message)
+    if raised.kind in {"KeyError", "UndefinedError"} and words and (instead := _REMOVED.get(words["name"])):
+        return f"Airflow 3 no longer gives tasks {words['name']}: take {instead}"
     if ended_by_exit(raised):
         return "return from the task instead, or raise an exception: exit() and quit() are for the interactive Python"
     if not_a_metric(raised):

@@ -13,6 +13,10 @@ from harness.report import format
 
 Try = tuple[str, int, int]
 _LESS = "raise `timeout` of the test in harness.toml, or give the test less to do through `conf`"
+_OTHER_DAG = (
+    "in a version only the tested DAG runs, and what it leads to: name the sensor in `skip` of the test in "
+    "harness.toml, or test the DAG that it waits for"
+)
 _LOOKED_FOR = "give the test what the sensor looks for, or raise `timeout` of the test in harness.toml"
 
 
@@ -57,6 +61,8 @@ def timed_out(
         what = f"task {first.label} was {first.state}{since}"
         if _looks(first, first_queued):
             what, hint = f"task {first.label}, a sensor, had waited{since} for what it looks for", _LOOKED_FOR
+            if "externaltask" in (first.operator or "").lower():
+                hint = _OTHER_DAG
     return HarnessError(
         CauseCode.RUN_TIMEOUT,
         f"{head}: {what}",

@@ -43,11 +43,15 @@ def handed_over(
     task_id = source.task or ""
     instances = [task for task in outcome.tasks if task.task_id == task_id]
     if not instances:
-        known = ", ".join(sorted({task.task_id for task in outcome.tasks}))
+        ids = sorted({task.task_id for task in outcome.tasks})
+        # A task in a group has the group's id before its own.
+        near = [each for each in ids if each.endswith(f".{task_id}")] or get_close_matches(task_id, ids, n=1)
         raise HarnessError(
             CauseCode.METRICS_MISSING,
-            f"DAG {dag_id} has no such task: it has {known}",
-            hint="edit `metrics` of the test in harness.toml",
+            f"DAG {dag_id} has no such task: it has {', '.join(ids)}",
+            hint=f"edit `metrics` of the test in harness.toml: {{ task = {toml_text(near[0])} }}"
+            if near
+            else "edit `metrics` of the test in harness.toml",
         )
     if instances[0].state == "skipped":
         skip = why_skipped(task_id, outcome.tasks, api.task_definitions(dag_id))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from harness.airflow.autopsy.autopsy import explain, last_said, root_failure, telling_log
 from harness.airflow.autopsy.killed import hung_after_death, hung_after_kill
 from harness.airflow.autopsy.pod_trouble import killed_sidecars
+from harness.airflow.logs.excerpts import in_a_line
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.logs.task_log import parse_log
 from harness.airflow.pods.pods import Pod
@@ -109,7 +110,8 @@ class Diagnosis:
             each for each in self.api.task_definitions(outcome.run.dag_id) if each.task_id == task.task_id
         ]
         endless = "" if not known or known[0].has_execution_timeout else "; it has no execution_timeout"
-        return cause.model_copy(update={"message": f"{cause.message}{endless}", "evidence": evidence})
+        last = f"; it said last: {in_a_line(said[-1].strip())}" if said else ""
+        return cause.model_copy(update={"message": f"{cause.message}{endless}{last}", "evidence": evidence})
 
     def of_try(self, run_id: str, task: TaskInstance, pod: Pod | None) -> str:
         """What a try failed of, in a line, while the run goes on: the next try may be far away."""
@@ -142,7 +144,7 @@ class Diagnosis:
             dagrun_timeout_s=None if task else self.api.dagrun_timeout_s(dag_id),
         )
         hint = found.hint
-        if not hint and self.settings.skip and "NoneType" in found.message:
+        if self.settings.skip and "NoneType" in found.message:
             hint = f"the test skips {', '.join(self.settings.skip)}: who asks for what it would have returned gets None"
         where = "" if dag_id == self.settings.dag or task is None else f"DAG {dag_id}: "
         return found.model_copy(

@@ -293,3 +293,68 @@ def test_what_the_image_lacks_is_no_file_of_an_earlier_task(line: str, lacks: st
     assert f"the image has no {lacks}" in cause.message
     assert "earlier task" not in cause.message
     assert "file system of its own" not in cause.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (
+            "TemplateNotFound",
+            "'scripts/train.sh' not found in search path: '/opt/airflow/dags'",
+            "end in a space",
+        ),
+        ("UndefinedError", "'dict object' has no attribute 'nope'", "`conf` of the test"),
+        ("UndefinedError", "'execution_date' is undefined", "take logical_date"),
+        ("KeyError", "'execution_date'", "take logical_date"),
+        ("OSError", "[Errno 8] Exec format error: '/tmp/tool'", "another processor"),
+        ("OSError", "[Errno 28] No space left on device", "/dev/shm"),
+        (
+            "PermissionError",
+            "[Errno 13] Permission denied: '/data'",
+            "may write below /opt/airflow, /tmp and",
+        ),
+        ("gaierror", "[Errno -2] Name or service not known", "no host of that name"),
+        ("URLError", "<urlopen error [Errno 111] Connection refused>", "localhost is its own pod"),
+        ("ValueError", "Python Path '/opt/venvs/ml/bin/python' must exists", "one Python"),
+        ("TypeError", "'NoneType' object is not subscriptable", "XCom"),
+        ("UnmappableXComTypePushed", "unmappable return type 'str'", "a list or a dict"),
+    ],
+)
+def test_what_helps_against_an_exception(kind: str, value: str, words: str) -> None:
+    assert words in cause_of(log=log(raised(error(kind, value, BOOM)))).hint
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("/usr/bin/bash: line 1: /opt/airflow/dags/fit.sh: Permission denied", "--chmod=+x"),
+        ("/usr/bin/bash: line 1: /tmp/c.sh: cannot execute: required file not found", "CRLF"),
+        ("/usr/bin/env: 'python3\\r': No such file or directory", "CRLF"),
+        ("ERROR: No matching distribution found for tiny==9.9", "harness logs"),
+    ],
+)
+def test_the_last_words_of_a_program_stand_beside_its_exit_code(said: str, hint: str) -> None:
+    bash = error(
+        "AirflowException", "Bash command failed. The command returned a non-zero exit code 126.", RUNNER
+    )
+    text = log(
+        {"event": said, "level": "info"},
+        {"event": "Command exited with return code 126", "level": "info"},
+        raised(bash),
+    )
+    cause = cause_of(log=text)
+    assert f"exit code 126.; it said last: {said}" in cause.message
+    assert hint in cause.hint
+
+
+def test_which_number_is_not_finite() -> None:
+    text = log(
+        {
+            "event": "Done. Returned value was: {'auc': 0.9, 'r2': nan, 'mse': np.float64(inf)}",
+            "level": "info",
+        },
+        raised(error("AirflowRuntimeError", "Out of range float values are not JSON compliant")),
+    )
+    cause = cause_of(log=text, metrics_task="boom")
+    assert cause.code == "metrics_invalid"
+    assert "not finite (NaN or infinite): r2 is nan, mse is inf" in cause.message
