@@ -116,8 +116,8 @@ def from_metrics(
     if wrong is None or task.task_id != metrics_task:
         return None
     returned = next((each.text for each in reversed(records) if each.text.startswith(_RETURNED)), "")
-    found = islice(_NOT_FINITE.finditer(returned), NAMED_NUMBERS)
-    which = ", ".join(f"{match['name']} is {match['is']}" for match in found)
+    numbers = islice(_NOT_FINITE.finditer(returned), NAMED_NUMBERS)
+    which = ", ".join(f"{match['name']} is {match['is']}" for match in numbers)
     return HarnessError(
         CauseCode.METRICS_INVALID,
         f"task {task.label}: {wrong}" + (f": {which}" if which else ""),
