@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from harness.cli.cluster import doctor, down, gc, status, up, version
+from harness.cli.completion import QuickCommand, QuickGroup
 from harness.cli.groups import ungrouped
 from harness.cli.project import init, lock, schema
 from harness.cli.run import run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="harness",
+    cls=QuickGroup,
     help="Run the ML DAG of every commit in its own throw-away Airflow on Kubernetes, and judge the model.",
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -35,7 +37,7 @@ for each in (
     comment.comment,
     *(status.status, logs.logs, ui.ui, version.version, gc.gc, down.down, schema.schema),
 ):
-    app.command()(ungrouped(each))
+    app.command(cls=QuickCommand)(ungrouped(each))
 
 
 @app.callback(invoke_without_command=True)

@@ -9,12 +9,15 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
-from harness.cluster.api import KubernetesApi
 from harness.errors import CauseCode, HarnessError
 from harness.hints import CONTEXT_MARK, DEFAULT_CLUSTER
+
+if TYPE_CHECKING:
+    from harness.cluster.api import KubernetesApi
 
 STATE_VARIABLE = "HARNESS_STATE_DIR"
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
@@ -35,6 +38,8 @@ class Cluster:
     forwarded: bool = False
 
     def api(self) -> KubernetesApi:
+        from harness.cluster.api import KubernetesApi
+
         return KubernetesApi(self.kubeconfig)
 
 

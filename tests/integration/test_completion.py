@@ -60,6 +60,25 @@ def test_in_other_shells(root: Path, shell: str) -> None:
     assert "churn" in "\n".join(proposed(root, shell, "harness test chu"))
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["harness test --ref f", "harness test --base main c", "harness logs --name mine ", "harness up --name "],
+)
+def test_a_shell_has_its_answer_in_time(root: Path, line: str) -> None:
+    """By processor time, which other programs on the machine don't add to; most of it would be pydantic's import."""
+    records.begin("mine", "churn-12345678", ref="feature/fewer-trees", commit="a" * 40, tag="a" * 12)
+    shown = "print(time.process_time(), 'pydantic' in sys.modules, file=sys.stderr)"
+    told = f"import atexit, time; atexit.register(lambda: {shown})"
+    words = line.split(" ")
+    env = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_HARNESS_COMPLETE": "complete_bash"}
+    argv = [sys.executable, "-c", PROGRAM.replace("from", f"{told}; from", 1)]
+    answers = [process.run(argv, env=env, cwd=root, check=False) for _ in range(4)]
+    assert all(answer.stdout.split() for answer in answers)
+    taken_s, loaded = zip(*(answer.stderr.split() for answer in answers), strict=True)
+    assert set(loaded) == {"False"}
+    assert max(map(float, taken_s[1:])) < 0.3
+
+
 def test_outside_of_everything_nothing_is_proposed(tmp_path: Path, root: Path) -> None:
     assert proposed(tmp_path, "bash", "harness test --ref f") == []
     (root / "harness.toml").write_text("[tests", encoding="utf-8")
