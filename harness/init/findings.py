@@ -27,8 +27,8 @@ class Finding:
 class ProposedTest:
     """A test of one DAG. `reasons` say why it can't run yet; `skip` are tasks that are left out.
 
-    Its metrics are what `metrics_task` returns, what lies in `metrics_file`, or what goes to MLflow; `metrics` are
-    their names, where the code tells.
+    Its metrics are what `metrics_task` returns (one number alone is called `metrics_name`) or hands over as
+    `metrics_key`, what lies in `metrics_file`, or what goes to MLflow; `metrics` are their names, where the code tells.
     """
 
     name: str
@@ -36,6 +36,8 @@ class ProposedTest:
     place: str
     schedule: str = ""
     metrics_task: str = ""
+    metrics_key: str = ""
+    metrics_name: str = ""
     metrics_file: str = ""
     mlflow: bool = False
     metrics: tuple[str, ...] = ()
@@ -45,6 +47,14 @@ class ProposedTest:
     @property
     def can_run(self) -> bool:
         return not self.reasons
+
+
+@dataclass(frozen=True)
+class UnnamedDag:
+    """A DAG whose id only running the code would tell, and why it can't be tested yet."""
+
+    place: str
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class Proposal:
     env_file: str = ""
     airflow_settings: str = ""
     from_env: tuple[str, ...] = ()
+    unnamed: tuple[UnnamedDag, ...] = ()
 
     @property
     def can_run(self) -> bool:
@@ -87,13 +98,26 @@ class Proposal:
 
     def nothing_runs(self, file: str) -> HarnessError:
         """Why none can, as the error that ends the command; `file` is what was written."""
-        reasons = dict.fromkeys(reason for test in self.tests for reason in test.reasons)
+        reasons = dict.fromkeys(
+            reason
+            for each in (*(test.reasons for test in self.tests), *(dag.reasons for dag in self.unnamed))
+            for reason in each
+        )
         return HarnessError(
             CauseCode.CONFIG_INVALID,
             "no DAG of this repository can run in a version yet",
             evidence=list(reasons)[:MOST_REASONS],
-            hint=f"mend what is named above, then harness init --force; or write [tests.NAME] into {file} yourself",
+            hint=f"mend what is named above{_by_ruff(reasons)}, then harness init --force; "
+            f"or write [tests.NAME] into {file} yourself",
         )
+
+
+def _by_ruff(reasons: Iterable[str]) -> str:
+    """What mends most of Airflow 2's idioms by itself."""
+    older = any(
+        "Airflow 3 has no a" in reason and ".py:" in reason for reason in reasons
+    )  # argument, airflow.…
+    return " (ruff check --select AIR301 --fix does most of it)" if older else ""
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ast
 import posixpath
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.init.places import Places, below, places_of
 from harness.init.reading.constants import REPOSITORY, dotted, text_of
+from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import mentioned
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.source import Imported, Module, imports, rebound
-from harness.init.reading.team_image import TeamImage
 
 _EDITS = frozenset({"sys.path.append", "sys.path.insert", "path.append", "path.insert"})
 IMPORT_STEPS = 3
+_SETTINGS = (".yml", ".yaml", ".json", ".toml", ".cfg", ".ini")
+_ABSOLUTE = re.compile(r"(?:/opt|/usr/local)/airflow/[\w./-]+")
+_AIRFLOWS = frozenset({"config", "dags", "logs", "plugins", "tests"})
 _TOP = ("src", "lib", "python")  # folders that are a root of imports by custom
 
 
@@ -55,6 +59,21 @@ class Layout:
         )
         return {module.path for module in found if module is not None}
 
+    def add_named(self, texts: Iterable[str]) -> None:
+        """Put what code or its settings name of the repository into `code`: data, SQL, configuration."""
+        files, places = self.places.files, self.places
+        for text in texts:
+            path = places.locate(text)
+            if not path or not files.has(path) or any(below(path, known) is not None for known in self.code):
+                continue
+            if files.is_file(path) and "." not in posixpath.basename(path):
+                continue
+            top = places.unit_of(path)
+            by_import = path.endswith(".py") and not text.startswith("/")
+            if top and not by_import and top not in {"tests", "docs", ".github"}:
+                self.code.add(top)
+        self.code = set(_widest(self.code))
+
     def links(self, paths: Iterable[str]) -> dict[str, str]:
         """The links by which these paths are where the team's own image has them."""
         found: dict[str, str] = {}
@@ -86,9 +105,24 @@ def read_layout(
                 waiting += _follow(found, path, layout, modules)
     _bind_imported(layout)
     for module in layout.used.values():
-        _add_named_files(module, layout)
-    layout.code = set(_widest(layout.code))
+        layout.add_named(text for text, _ in mentioned(module))
+    layout.add_named(_named_by_settings(layout))
+    layout.add_named(target for target, host in image.mounts.items() if _is_codes(target, host, image.root))
     return layout
+
+
+def _named_by_settings(layout: Layout) -> Iterator[str]:
+    """The absolute paths that configuration beside the DAGs names."""
+    files = layout.places.files
+    for path in files.below(layout.dags_folder):
+        if path.endswith(_SETTINGS):
+            yield from (found[0] for found in _ABSOLUTE.finditer(files.read_text(path) or ""))
+
+
+def _is_codes(target: str, host: str, root: str) -> bool:
+    """Whether a folder that the team's image has below its root is more than Airflow's own."""
+    inner = below(target, root)
+    return bool(inner and inner != "." and host) and inner not in _AIRFLOWS
 
 
 def path_edits(module: Module, places: Places) -> list[PathEdit]:
@@ -182,20 +216,6 @@ def _bind_imported(layout: Layout) -> None:
                     values[found.alias] = source.constants[found.name]
             if values:
                 layout.used[path] = rebound(module, values)
-
-
-def _add_named_files(module: Module, layout: Layout) -> None:
-    """Put what code names of the repository into `code`: data, SQL, configuration."""
-    files, places = layout.places.files, layout.places
-    for text, _ in mentioned(module):
-        path = places.locate(text)
-        if not path or not files.has(path) or any(below(path, known) is not None for known in layout.code):
-            continue
-        if files.is_file(path) and "." not in posixpath.basename(path):
-            continue
-        top = places.unit_of(path)
-        if top and not path.endswith(".py") and top not in {"tests", "docs", ".github"}:
-            layout.code.add(top)
 
 
 def _widest(paths: set[str]) -> Iterator[str]:

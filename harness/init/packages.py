@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.init.findings import Finding, listed
 from harness.init.layout import Layout
 from harness.init.places import fits
+from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.repository_files import Place, RepositoryFiles
-from harness.init.reading.requirements import Dependencies, dependencies_of, normalized, package_of
-from harness.init.reading.team_image import TeamImage
+from harness.init.reading.requirements import (
+    Dependencies,
+    dependencies_of,
+    normalized,
+    package_of,
+    with_brought,
+)
 
 WRITTEN = "harness-requirements.in"
 _OF_THIS_MACHINE = re.compile(r"^\s*(?:(?:-e|--editable)\s|\.{1,2}(?:/|\s|$))", re.MULTILINE)
@@ -44,7 +50,13 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
     """What is installed into a version's image."""
     told = [said.value for said in image.requirements]
     known = dependencies_of(files, layout.dags_folder, layout.places.home, told)
-    findings = [Finding("found", "packages", _shown(known), known.path)] if known.path else []
+    findings = []
+    if known.path and known.path not in told and (why := _contradicts(known, image)):
+        text = f"{known.path} is left out: {why}"
+        findings.append(Finding("decided", "packages", text, str(image.packages[0].place)))
+        known = Dependencies()
+    if known.path:
+        findings.append(Finding("found", "packages", _shown(known), known.path))
     said = known.airflow or next(((each.value, each.place) for each in image.airflow), None)
     reasons = []
     airflow = ""
@@ -60,7 +72,7 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
                     Finding("decided", "Airflow", f"{airflow}, the last {said[0]} that was tried")
                 )
     added = {} if known.locked else dict(_missing(known, layout, image))
-    findings += _unknown(known, layout)
+    findings += _unknown(known, added, layout)
     text = files.read_text(known.path) or "" if known.path else ""
     copied = bool(known.lines) and (
         not known.path or known.path.endswith(".toml") or _OF_THIS_MACHINE.search(text)
@@ -81,14 +93,39 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
         and not any(normalized(name).startswith("apache-airflow") for name in added)
     ):
         lines.append("apache-airflow-core>=3")
-    findings.append(
-        Finding(
-            "decided", "packages", f"{WRITTEN} is written: {len(added)} that no file of yours names", WRITTEN
-        )
-    )
+    findings.append(Finding("decided", "packages", _written(known, added), WRITTEN))
     return Packages(
         WRITTEN, airflow, system, {WRITTEN: "\n".join(lines) + "\n"}, tuple(findings), tuple(reasons)
     )
+
+
+def _contradicts(known: Dependencies, image: TeamImage) -> str:
+    """Why a file of packages can't be what the image has, which installs others by name and not that file."""
+    if image.astro or not image.packages:
+        return ""
+    if known.airflow and image.airflow and known.airflow[0][:2] != image.airflow[0].value[:2]:
+        return f"it asks for Airflow {known.airflow[0]}, and your image has {image.airflow[0].value}"
+    pins = dict(_pins(known.lines))
+    for name, version in _pins(said.value for said in image.packages):
+        if pins.get(name, version) != version:
+            return f"it asks for {name} {pins[name]}, and your image installs {version}"
+    return ""
+
+
+def _pins(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        found = re.match(r"\s*([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*==\s*([\w.+!]+)", line)
+        if found:
+            yield normalized(found[1]), found[2]
+
+
+def _written(known: Dependencies, added: Mapping[str, Place]) -> str:
+    """Why a file of packages is written."""
+    if added:
+        return f"{WRITTEN} is written, since no file of yours names {listed(added)}"
+    if known.names:
+        return f"{WRITTEN} is written, with what can be locked of {known.path or 'yours'}"
+    return f"{WRITTEN} is written, with Airflow alone: nothing of yours names packages"
 
 
 def _older(said: tuple[str, Place]) -> Finding:
@@ -105,7 +142,7 @@ def _missing(known: Dependencies, layout: Layout, image: TeamImage) -> Iterator[
     """What the team's image installs besides, and what the code imports of well-known packages."""
     seen = set(known.names)
     for said in image.packages:
-        name = normalized(re.split(r"[\[<>=!~;@ ]", said.value, maxsplit=1)[0])
+        name = _name(said.value)
         if name not in seen and name not in {
             "apache-airflow",
             "apache-airflow-core",
@@ -115,30 +152,36 @@ def _missing(known: Dependencies, layout: Layout, image: TeamImage) -> Iterator[
         }:
             seen.add(name)
             yield said.value, said.place
+    seen = with_brought(seen)
     for found, path in layout.foreign:
         name, sure = package_of(found)
         if name and sure and not found.guarded and not _has(name, seen):
-            seen.add(normalized(name))
+            seen |= with_brought({normalized(name)})
             yield name, Place(path, found.line)
 
 
-def _unknown(known: Dependencies, layout: Layout) -> Iterator[Finding]:
+def _unknown(known: Dependencies, added: Iterable[str], layout: Layout) -> Iterator[Finding]:
     """Imports of packages that no file names, and whose package's name nobody can know."""
     seen: set[str] = set()
+    names = with_brought((*known.names, *(_name(each) for each in added)))
     for found, path in layout.foreign:
         name, sure = package_of(found)
         top = found.module.partition(".")[0]
-        if not name or found.guarded or top in seen or _has(name, known.names) or (sure and not known.locked):
+        if not name or found.guarded or top in seen or _has(name, names) or (sure and not known.locked):
             continue
         seen.add(top)
-        where = known.path or WRITTEN
+        where = known.path if known.path and not added else WRITTEN
         text = f"{top} is imported, and {where} does not name its package"
         yield Finding("yours", "a package", text, str(Place(path, found.line)), add=f"{name}  in {where}")
 
 
-def _has(name: str, names: object) -> bool:
-    """Whether a package or a variant of it, such as psycopg2 for psycopg2-binary, is among these names."""
-    known = set(names) if isinstance(names, set | frozenset) else set()
+def _name(line: str) -> str:
+    return normalized(re.split(r"[\[<>=!~;@ ]", line, maxsplit=1)[0])
+
+
+def _has(name: str, names: Iterable[str]) -> bool:
+    """Whether a package is among these names, or a variant of it: psycopg2-binary, dag-factory for dagfactory."""
+    known = set(names)
     plain = normalized(name)
     variants = {
         plain,
@@ -146,7 +189,10 @@ def _has(name: str, names: object) -> bool:
         plain.removesuffix("-headless"),
         plain.removesuffix("-cpu"),
     }
-    return bool(variants & known) or any(each.startswith(f"{plain}-") for each in known)
+    together = plain.replace("-", "")
+    return bool(variants & known) or any(
+        each.startswith(f"{plain}-") or each.replace("-", "") == together for each in known
+    )
 
 
 def _system(image: TeamImage) -> tuple[str | tuple[str, ...], list[Finding]]:

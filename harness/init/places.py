@@ -11,9 +11,9 @@ from pathlib import PurePosixPath
 
 from harness.init.reading.constants import REPOSITORY
 from harness.init.reading.dags import is_dag
+from harness.init.reading.image.team_image import ASTRO_ROOT, ROOT, TeamImage
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module, imports
-from harness.init.reading.team_image import ASTRO_ROOT, ROOT, TeamImage
 from harness.project.places import RESERVED
 
 
@@ -94,10 +94,12 @@ def dags_folders(modules: Mapping[str, Module], image: TeamImage, within: str = 
 def defines_dags(module: Module) -> bool:
     """Whether a file may make DAGs: Airflow itself looks only at those that hold both words."""
     text = module.text.lower()
+    if "dagfactory" in text and any(each.module.split(".")[0] == "dagfactory" for each in imports(module)):
+        return True
     if "airflow" not in text or "dag" not in text:
         return False
     makes = any("dag" in found.name.lower() and found.name.startswith("create") for found in imports(module))
-    return makes or "dagfactory" in text or any(is_dag(node) for node in ast.walk(module.tree))
+    return makes or any(is_dag(node) for node in ast.walk(module.tree))
 
 
 def below(path: str, folder: str) -> str | None:

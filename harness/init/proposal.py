@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from harness.errors import CauseCode, HarnessError
-from harness.image.base.debian import check_python
-from harness.init.findings import Finding, ImageTable, Proposal, ProposedTest, listed
+from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, listed
 from harness.init.layout import Layout, read_layout
 from harness.init.packages import packages_of
 from harness.init.places import below, dags_folders, defines_dags, fits
-from harness.init.reading.dags import read_dags
-from harness.init.reading.given import Given, given, python_asked, python_bounds
-from harness.init.reading.purposes import best_metrics, logs_to_mlflow
+from harness.init.python_version import python_version
+from harness.init.reading.dag_factory import yaml_dags
+from harness.init.reading.dags import Dag, DagFile, read_dags
+from harness.init.reading.given import Given, given
+from harness.init.reading.image.image_files import team_image
+from harness.init.reading.image.services import MLFLOW_ADDRESS, served
+from harness.init.reading.image.team_image import ROOT
+from harness.init.reading.purposes import best_metrics, logged_to_mlflow, pushed_metrics, returned_metric
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.source import Module, modules
-from harness.init.reading.team_image import ROOT, TeamImage, team_image
 from harness.init.runnable import (
-    Circumstances,
     ReadDag,
+    addresses_of,
     asks_of,
     duplicates,
     is_plain,
+    outside,
     reasons,
     skipped,
-    uses_of,
-    widest,
 )
 from harness.init.table import decided, found, other_folders, yours
-from harness.project.configuration import ImageSettings, TestSettings
+from harness.init.uses import Circumstances, uses_of, widest
+from harness.project.configuration import TestSettings
 from harness.project.places import RESERVED, link_contradictions
 
 _METRICS_FILE = re.compile(r"(?:metric|score|evaluation|report)\w*\.json$", re.IGNORECASE)
@@ -55,11 +59,12 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
             hint=f"move them to a folder such as `dags`; {' and '.join(RESERVED)} are a version's own",
         )
     dags_folder = folders[0]
+    image = team_image(files, near=dags_folder)
     layout = read_layout(files, known, image, dags_folder)
     known = {**known, **layout.used}
     gives = given(files, layout.places.home)
     packages = packages_of(files, layout, image)
-    python, python_reasons, python_findings = _python(files, layout, image)
+    python, python_reasons, python_findings = python_version(files, layout.places.home, image)
     circumstances = Circumstances(
         files,
         layout,
@@ -98,6 +103,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         findings,
         extra=packages.extra,
         env_file=_env_file(read, gives, table.env),
+        unnamed=tuple(_unnamed(read)),
         airflow_settings=_airflow_settings(read, gives),
     )
 
@@ -112,17 +118,29 @@ def _no_dags(broken: list[Place]) -> HarnessError:
 
 
 def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances) -> Iterator[ReadDag]:
-    read = []
+    read: list[tuple[Dag, DagFile, Module, tuple[str, ...]]] = []
     layout = circumstances.layout
     helpers = layout.imported()
     for path, module in known.items():
         if below(path, folder) is not None and defines_dags(module):
             file = read_dags(module, lambda name: layout.module_of(name, known))
-            read += [(dag, file, module) for dag in file.dags if dag.dag_id or path not in helpers]
-    twice = duplicates(dag for dag, _, _ in read)
-    for dag, file, module in read:
-        uses = uses_of(dag, file, module, circumstances)
-        why = reasons(dag, module, circumstances, uses)
+            read += [(dag, file, module, ()) for dag in file.dags if dag.dag_id or path not in helpers]
+            yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
+            read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]
+            layout.add_named(yaml.named)
+    twice = duplicates(dag for dag, *_ in read)
+    for dag, file, module, said in read:
+        found = ReadDag(
+            dag,
+            file,
+            module,
+            uses_of(dag, file, module, circumstances),
+            asks_of(module, layout),
+            logged=logged_to_mlflow(each for task in dag.tasks for each in task.functions),
+            addresses=addresses_of(dag, module, circumstances),
+            outside=outside(dag, module, circumstances),
+        )
+        why = [*reasons(found, circumstances), *said]
         if dag.dag_id in twice:
             places = listed(str(each.place) for each in twice[dag.dag_id])
             why.append(
@@ -130,7 +148,14 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             )
         if dag.dag_id and not _is_taken(dag.dag_id):
             why.append(f"{dag.place}: {dag.dag_id!r} is no id that Airflow takes")
-        yield ReadDag(dag, file, module, uses, asks_of(module, layout), why)
+        yield replace(found, reasons=why)
+
+
+def _unnamed(read: list[ReadDag]) -> Iterator[UnnamedDag]:
+    for each in read:
+        if not each.dag.dag_id:
+            unknown = f"{each.dag.place}: only running the code tells this DAG's id: name it in [tests.NAME] yourself"
+            yield UnnamedDag(str(each.dag.place), (unknown, *each.reasons))
 
 
 def _is_taken(dag_id: str) -> bool:
@@ -150,19 +175,31 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
         plain = _TEST_NAME.sub("_", each.dag.dag_id).strip("_.-")[:60] or "dag"
         name = next(n for n in (plain, *(f"{plain[:56]}-{i}" for i in range(2, 10_000))) if n not in names)
         names.add(name)
-        best = best_metrics(each.dag.tasks, each.file.functions)
         skip = tuple(task.task_id for task, _ in skipped(each.dag))
-        if best and best[0].task_id in skip:
-            best = None
+        kept = [task for task in each.dag.tasks if task.task_id not in skip]
+        file = "" if each.mlflow else _metrics_file(each, circumstances)
+        best = None if each.mlflow else best_metrics(kept, each.file.functions)
+        pushed = alone = None
+        if not (each.mlflow or best or file):
+            pushed = pushed_metrics(kept)
+            alone = None if pushed else returned_metric(kept)
         yield ProposedTest(
             name,
             each.dag.dag_id,
             str(each.dag.place),
             each.dag.schedule,
-            metrics_task=best[0].task_id if best else "",
-            metrics_file="" if best else _metrics_file(each, circumstances),
-            mlflow=not best and not _metrics_file(each, circumstances) and _logs_to_mlflow(each),
-            metrics=best[1] if best else (),
+            metrics_task=next((found[0].task_id for found in (best, pushed, alone) if found), ""),
+            metrics_key=pushed[1][0] if pushed else "",
+            metrics_name=alone[1] if alone else "",
+            metrics_file="" if best else file,
+            mlflow=each.mlflow,
+            metrics=best[1]
+            if best
+            else pushed[1][:1]
+            if pushed
+            else alone[1:]
+            if alone
+            else each.logged or (),
             skip=skip,
             reasons=tuple(each.reasons),
         )
@@ -176,10 +213,6 @@ def _metrics_file(read: ReadDag, circumstances: Circumstances) -> str:
         if path and shared and _METRICS_FILE.search(path.rpartition("/")[2]) and fits(path):
             return path
     return ""
-
-
-def _logs_to_mlflow(read: ReadDag) -> bool:
-    return logs_to_mlflow(each for task in read.dag.tasks for each in task.functions)
 
 
 def _shared(read: list[ReadDag]) -> tuple[str, ...]:
@@ -210,11 +243,20 @@ def _links(layout: Layout, code: tuple[str, ...], shared: tuple[str, ...]) -> di
 def _env(read: list[ReadDag], circumstances: Circumstances) -> dict[str, str]:
     """What the team's own image or compose file gives that the code asks for, and is no secret."""
     wanted = {ask.variable for each in read for ask in each.asks}
-    return {
-        name: said.value
-        for name, said in circumstances.image.environment.items()
-        if name in wanted and is_plain(name, said.value)
+    image = circumstances.image
+    tracking = {
+        name
+        for each in read
+        if each.mlflow
+        for name in (*(address.variable for address in each.addresses if address.tracking),)
+        if name
     }
+    plain = {
+        name: said.value
+        for name, said in image.environment.items()
+        if name in wanted and is_plain(name, said.value) and not served(said.value, image)
+    }
+    return {**dict.fromkeys(sorted(tracking - set(plain)), MLFLOW_ADDRESS), **plain}
 
 
 def _env_file(read: list[ReadDag], gives: Given, env: Mapping[str, str]) -> str:
@@ -226,38 +268,3 @@ def _env_file(read: list[ReadDag], gives: Given, env: Mapping[str, str]) -> str:
 def _airflow_settings(read: list[ReadDag], gives: Given) -> str:
     wanted = {(ask.kind, ask.name) for each in read for ask in each.asks}
     return gives.settings_file if wanted & gives.settings and fits(gives.settings_file) else ""
-
-
-def _python(files: RepositoryFiles, layout: Layout, image: TeamImage) -> tuple[str, list[str], list[Finding]]:
-    """The Python of the image, why none fits, and what is said of it."""
-    default = str(ImageSettings.model_fields["python"].default)
-    asked = [*python_asked(files, layout.places.home), *image.python]
-    bounds = python_bounds(files, layout.places.home)
-    wanted = asked[0].value if asked else default
-    findings = []
-    try:
-        check_python(wanted)
-    except HarnessError:
-        place = str(asked[0].place)
-        text = f"{default}, in place of {wanted}: the nearest that is built"
-        findings.append(Finding("decided", "Python", text, place))
-        wanted = default
-    if bounds is not None and not _allowed(wanted, bounds.value):
-        return "", [f"{bounds.place} asks for Python {bounds.value}, and versions have {wanted}"], findings
-    if wanted != default:
-        findings.append(Finding("found", "Python", wanted, str(asked[0].place)))
-    return ("" if wanted == default else wanted), [], findings
-
-
-def _allowed(python: str, bounds: str) -> bool:
-    """Whether `requires-python` lets a minor version be; what can't be read lets all."""
-    minor = int(python.split(".")[1])
-    for how, number in re.findall(r"(>=|>|<=|<|==|~=)\s*3\.(\d+)", bounds):
-        asked = int(number)
-        wrong = {
-            ">=": minor < asked, "~=": minor < asked, ">": minor < asked,
-            "<": minor >= asked, "<=": minor > asked, "==": minor != asked,
-        }  # fmt: skip
-        if wrong[how]:
-            return False
-    return True

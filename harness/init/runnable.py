@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.init.layout import Layout
-from harness.init.places import below
+from harness.init.parts import parts_of
 from harness.init.reading.asks import Ask, asks
 from harness.init.reading.dags import Dag, DagFile
-from harness.init.reading.given import Given
 from harness.init.reading.idioms import Idiom, idioms
-from harness.init.reading.paths import FileUse, files_of
+from harness.init.reading.image.services import (
+    MLFLOW_ADDRESS,
+    Address,
+    address_of,
+    served,
+    unreachable,
+    without_login,
+)
+from harness.init.reading.paths import FileUse, addresses_read
 from harness.init.reading.purposes import only_by_name, touches_world
-from harness.init.reading.repository_files import RepositoryFiles
+from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
 from harness.init.reading.tasks import Task
-from harness.init.reading.team_image import TeamImage
+from harness.init.uses import Circumstances, Uses
 
 _NEEDS = {
     "DockerOperator": "it starts containers, and a task pod has no Docker",
@@ -34,28 +41,6 @@ _DECORATORS = {"docker": "DockerOperator", "kubernetes": "KubernetesPodOperator"
 
 
 @dataclass
-class Circumstances:
-    """What all DAGs of a repository have in common."""
-
-    files: RepositoryFiles
-    layout: Layout
-    image: TeamImage
-    given: Given
-    general: tuple[str, ...] = ()  # why none can run
-
-
-@dataclass(frozen=True)
-class Uses:
-    """The files of a DAG's tasks: folders to share, what can't be, and whether /tmp is handed through."""
-
-    shared: frozenset[str]
-    written: Sequence[FileUse]
-    loose: Sequence[FileUse]
-    missing: Sequence[FileUse]
-    shares_tmp: bool
-
-
-@dataclass
 class ReadDag:
     """One DAG with its file, and what was found of it. `reasons` say why it can't run yet."""
 
@@ -65,16 +50,69 @@ class ReadDag:
     uses: Uses
     asks: list[Ask] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    logged: tuple[str, ...] | None = None
+    addresses: list[Address] = field(default_factory=list)
+    outside: list[tuple[str, Place]] = field(default_factory=list)
+
+    @property
+    def mlflow(self) -> bool:
+        """Whether it logs numbers to MLflow, `logged` by their names."""
+        return self.logged is not None
 
 
-def reasons(dag: Dag, module: Module, circumstances: Circumstances, uses: Uses) -> list[str]:
+def reasons(read: ReadDag, circumstances: Circumstances) -> list[str]:
     """Why the DAG can't run yet; nothing when it can."""
+    dag, module, uses = read.dag, read.module, read.uses
     found = list(circumstances.general)
     found += [str(each) for each in idioms_of(module, circumstances.layout)]
     found += [f"{dag.place}: a run must give {name!r}: add conf = {{ {name} = … }}" for name in dag.required]
-    found += [str_of_ask(each) for each in missing_asks(module, circumstances)]
+    found += [str_of_ask(each, circumstances) for each in missing_asks(read, circumstances)]
+    found += [str(each) for each in read.addresses if not _is_reached(each, read, circumstances)]
     found += [_not_there(use, circumstances) for use in uses.missing]
+    found += _defaults_not_there(read, circumstances)
     return list(dict.fromkeys(found))
+
+
+def addresses_of(dag: Dag, module: Module, circumstances: Circumstances) -> list[Address]:
+    """The addresses in what the DAG runs that no version reaches."""
+    needed = needed_by(module, circumstances.layout)
+    return [
+        found
+        for each, parts in parts_of(dag, module, needed)
+        for found in unreachable(each, parts, circumstances.image)
+    ]
+
+
+def outside(dag: Dag, module: Module, circumstances: Circumstances) -> list[tuple[str, Place]]:
+    """The addresses in what the DAG runs that lead to hosts outside, once each."""
+    needed = needed_by(module, circumstances.layout)
+    found: dict[str, Place] = {}
+    for each, parts in parts_of(dag, module, needed):
+        for url, place in addresses_read(parts, each):
+            if address_of(url, circumstances.image) is None:
+                found.setdefault(url, place)
+    return list(found.items())
+
+
+def _is_reached(address: Address, read: ReadDag, circumstances: Circumstances) -> bool:
+    """Whether it is MLflow's, which the version has itself, or one that a variable takes the place of."""
+    if address.tracking and read.mlflow:
+        return bool(address.variable) or address.url.rstrip("/") == MLFLOW_ADDRESS
+    said = circumstances.image.environment.get(address.variable)
+    elsewhere = said is not None and not served(said.value, circumstances.image)
+    return bool(address.variable) and (elsewhere or address.variable in circumstances.given.variables)
+
+
+def _defaults_not_there(read: ReadDag, circumstances: Circumstances) -> Iterator[str]:
+    """The params that name a file by default which is not in the repository."""
+    places, files = circumstances.layout.places, circumstances.files
+    for name, text, place in read.dag.defaults:
+        path = places.locate(text) if text.startswith("/") else None
+        if path and "." in path.rpartition("/")[2] and not files.has(path):
+            made = (places.locate(use.path) for use in read.uses.written)
+            if path not in made:
+                use = FileUse(text, "read", place)
+                yield f"{_not_there(use, circumstances)}: add conf = {{ {name} = … }}"
 
 
 def _not_there(use: FileUse, circumstances: Circumstances) -> str:
@@ -120,12 +158,16 @@ def needed_by(module: Module, layout: Layout) -> list[Module]:
     return list(found.values())
 
 
-def missing_asks(module: Module, circumstances: Circumstances) -> list[Ask]:
+def missing_asks(read: ReadDag, circumstances: Circumstances) -> list[Ask]:
     """What the DAG's file and its modules need of Airflow and the environment, and nothing here gives."""
-    wanted = (
-        each for each in asks_of(module, circumstances.layout) if not each.optional and each.kind != "pool"
-    )
-    return [each for each in wanted if not is_given(each, circumstances)]
+    found = []
+    for ask in asks_of(read.module, circumstances.layout):
+        said = circumstances.image.environment.get(ask.variable)
+        here = said is not None and served(said.value, circumstances.image)
+        of_mlflow = read.mlflow and "MLFLOW" in ask.variable.upper()
+        if (here or not ask.optional) and ask.kind != "pool" and not of_mlflow:
+            found += [] if is_given(ask, circumstances) else [ask]
+    return found
 
 
 def asks_of(module: Module, layout: Layout) -> list[Ask]:
@@ -149,74 +191,21 @@ def is_given(ask: Ask, circumstances: Circumstances) -> bool:
     """Whether the repository itself says what the code asks for."""
     image, known = circumstances.image, circumstances.given
     said = image.environment.get(ask.variable)
-    if said is not None and is_plain(ask.variable, said.value):
+    if said is not None and is_plain(ask.variable, said.value) and not served(said.value, image):
         return True
     return ask.variable in known.variables or (ask.kind, ask.name) in known.settings
 
 
-def str_of_ask(ask: Ask) -> str:
+def str_of_ask(ask: Ask, circumstances: Circumstances) -> str:
     """The reason that an ask nobody answers is."""
-    what = f"{ask.place}: it asks for {ask.kind} {ask.name}, which nothing here gives"
+    said = circumstances.image.environment.get(ask.variable)
+    why = "which nothing here gives"
+    if said is not None and served(said.value, circumstances.image):
+        why = f"which {said.place} gives as {without_login(said.value)}, and no version has that"
+    what = f"{ask.place}: it asks for {ask.kind} {ask.name}, {why}"
+    if not ask.variable.isidentifier():  # no shell sets such a variable
+        return f"{what}: give it in airflow_settings.yaml, named by `airflow_settings` below [secrets]"
     return f"{what}: give it as {ask.variable}, named by `from_env` below [secrets]"
-
-
-def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstances) -> Uses:
-    """Where the DAG's tasks read and write."""
-    tasks = [(task.task_id, files_of(task, file.functions, module)) for task in dag.tasks]
-    written = [(task_id, use) for task_id, each in tasks for use in each if use.how == "write"]
-    read = [(task_id, use) for task_id, each in tasks for use in each if use.how == "read"]
-    layout, every = circumstances.layout, [use for _, use in written]
-    folders = [(use, folder) for use in every if (folder := _folder_of(use, layout)) is not None]
-    return Uses(
-        shared=frozenset(folder for _, folder in folders if _can_be_shared(folder, layout)),
-        written=every,
-        loose=[use for use, folder in folders if not use.folder and not _can_be_shared(folder, layout)],
-        missing=[use for _, use in read if _is_missing(use, every, circumstances)],
-        shares_tmp=any(
-            task_id != other_id and f"{use.path}/".startswith(f"{other.path}/")
-            for task_id, use in read
-            for other_id, other in written
-            if use.path.startswith("/tmp/")  # noqa: S108
-        ),
-    )
-
-
-def _folder_of(use: FileUse, layout: Layout) -> str | None:
-    """The folder of the repository that a file lies in; None for one elsewhere."""
-    path = layout.places.locate(use.path)
-    return path if path is None or use.folder else path.rpartition("/")[0]
-
-
-def _can_be_shared(folder: str, layout: Layout) -> bool:
-    own = {"", layout.places.home, layout.dags_folder, *layout.python_path}
-    return folder not in own and folder.split("/", maxsplit=1)[0] not in {"artifacts", "logs"}
-
-
-def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circumstances) -> bool:
-    """Whether nothing makes a file that is read: the repository has none, and no task writes near it."""
-    places, files = circumstances.layout.places, circumstances.files
-    path = places.locate(use.path)
-    if path is None or not path or files.has(path) or "*" in path:
-        return False
-    for other in written:
-        target = places.locate(other.path)
-        if target is not None:
-            folder = target if other.folder else target.rpartition("/")[0]
-            if target == path or below(path, folder) is not None:
-                return False
-    return True
-
-
-def widest(folders: Iterable[str]) -> tuple[str, ...]:
-    """The folders that lie in none of the others."""
-    known = set(folders)
-    return tuple(
-        sorted(
-            each
-            for each in known
-            if not any(other != each and below(each, other) is not None for other in known)
-        )
-    )
 
 
 def duplicates(dags: Iterable[Dag]) -> Mapping[str, list[Dag]]:

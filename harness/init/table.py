@@ -8,10 +8,12 @@ from harness.init.findings import Finding, ImageTable, ProposedTest, listed
 from harness.init.layout import Layout
 from harness.init.places import below
 from harness.init.reading.asks import Ask
+from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.purposes import LOWER_IS_BETTER
 from harness.init.reading.repository_files import Place
-from harness.init.reading.team_image import TeamImage
 from harness.init.runnable import ReadDag
+
+MOST_ADDRESSES = 8
 
 
 def found(read: Sequence[ReadDag], layout: Layout, image: TeamImage) -> Iterator[Finding]:
@@ -30,6 +32,9 @@ def found(read: Sequence[ReadDag], layout: Layout, image: TeamImage) -> Iterator
     for each in read:
         for ask in each.asks:
             wanted.setdefault((ask.kind, ask.name), ask)
+    outside = {url: place for each in reversed(read) for url, place in each.outside}
+    for url, place in list(outside.items())[:MOST_ADDRESSES]:
+        yield Finding("found", "network", url, str(place))
     for ask in wanted.values():
         yield Finding("found", ask.kind, ask.name + (" (optional)" if ask.optional else ""), str(ask.place))
 

@@ -68,6 +68,11 @@ def _tests(proposal: Proposal) -> Iterator[str]:
     for test in proposal.tests:
         yield ""
         yield from _test(test) if test.can_run else _not_yet(test)
+    for unnamed in proposal.unnamed:
+        yield ""
+        yield from _not_yet(ProposedTest("a DAG", "", unnamed.place, reasons=unnamed.reasons))
+        yield "# [tests.NAME]"
+        yield '# dag = "THE_ID"'
 
 
 def _test(test: ProposedTest) -> Iterator[str]:
@@ -103,6 +108,11 @@ def _not_yet(test: ProposedTest) -> Iterator[str]:
 
 def _metrics(test: ProposedTest) -> str:
     """The line that says where the numbers are; empty where nothing tells."""
+    if test.metrics_key:
+        key, task = toml_text(test.metrics_key), toml_text(test.metrics_task)
+        return f"metrics = {{ task = {task}, key = {key}, name = {key} }}"
+    if test.metrics_name:
+        return f"metrics = {{ task = {toml_text(test.metrics_task)}, name = {toml_text(test.metrics_name)} }}"
     if test.metrics_task:
         return f"metrics = {{ task = {toml_text(test.metrics_task)} }}"
     if test.metrics_file:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 
@@ -12,14 +14,17 @@ from harness.errors import CauseCode, HarnessError
 from harness.image.lock import requirements_text
 from harness.image.lock.target import Target
 
+_USUAL = frozenset({"", "pypi.org", "pypi.python.org"})
+
 
 @dataclass(frozen=True)
 class Package:
-    """One package at its version; `url` where it is no index that has it."""
+    """One package at its version; `url` where it is no index that has it, `index` where it is another than PyPI."""
 
     name: str
     version: str
     url: str
+    index: str
 
     @property
     def line(self) -> str:
@@ -95,7 +100,7 @@ def _of_uv(entry: Mapping[str, Any], target: Target) -> Package | None:
         return _package(entry, str(source["url"]))
     if "registry" not in source or "version" not in entry:  # the project itself, and folders beside it
         return None
-    return _package(entry)
+    return _package(entry, index=str(source["registry"]))
 
 
 def _of_poetry(entry: Mapping[str, Any], target: Target) -> Package | None:
@@ -110,7 +115,8 @@ def _of_poetry(entry: Mapping[str, Any], target: Target) -> Package | None:
         return _package(entry, f"git+{source['url']}@{source['resolved_reference']}{folder}")
     if source.get("type") == "url":
         return _package(entry, str(source["url"]))
-    return None if source.get("type") in {"directory", "file"} else _package(entry)
+    index = str(source.get("url", "")) if source.get("type") == "legacy" else ""
+    return None if source.get("type") in {"directory", "file"} else _package(entry, index=index)
 
 
 def _of_pdm(entry: Mapping[str, Any], target: Target) -> Package | None:
@@ -137,11 +143,30 @@ def _of_pylock(entry: Mapping[str, Any], target: Target) -> Package | None:
         return _package(entry, f"git+{vcs['url']}@{vcs['commit-id']}{folder}")
     if "url" in archive:
         return _package(entry, str(archive["url"]))
-    return _package(entry) if "version" in entry else None
+    return _package(entry, index=str(entry.get("index", ""))) if "version" in entry else None
 
 
-def _package(entry: Mapping[str, Any], url: str = "") -> Package:
-    return Package(canonicalize_name(str(entry["name"])), str(entry.get("version", "")), url)
+def of_indexes(found: Sequence[Package], names: Mapping[str, str]) -> str:
+    """A pyproject.toml that asks for each of these packages from its own index, as uv reads it."""
+    addresses = dict.fromkeys(each.index for each in found)
+    called = {url: names.get(url.rstrip("/"), f"index-{number}") for number, url in enumerate(addresses, 1)}
+    lines = ["[project]", 'name = "indexes"', 'version = "0"']
+    lines.append(f"dependencies = {json.dumps([each.line for each in found])}")
+    for url, name in called.items():
+        lines += [
+            "[[tool.uv.index]]",
+            f"name = {json.dumps(name)}",
+            f"url = {json.dumps(url)}",
+            "explicit = true",
+        ]
+    lines.append("[tool.uv.sources]")
+    lines += [f"{each.name} = {{ index = {json.dumps(called[each.index])} }}" for each in found]
+    return "\n".join(lines) + "\n"
+
+
+def _package(entry: Mapping[str, Any], url: str = "", index: str = "") -> Package:
+    elsewhere = "" if urlsplit(index).netloc in _USUAL else index
+    return Package(canonicalize_name(str(entry["name"])), str(entry.get("version", "")), url, elsewhere)
 
 
 def _tables(value: object) -> Iterator[Mapping[str, Any]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from harness.errors import HarnessError
 from harness.image.lock import airflow, lock_text, packages
 from harness.image.lock.inputs import Inputs
@@ -66,31 +68,72 @@ def make(
         constraints=found.constraints,
         as_of=asked,
         exempt=tuple(found.pinned),
+        undated=found.undated,
         asked=asked,
     )
-    version, uploaded = _airflow(question, target, found, on_line, log)
+    version, uploaded, question = _airflow(question, target, found, on_line, log)
     notes: list[str] = []
     failed: HarnessError | None = None
     for way in _ways(question, found, version, uploaded, inputs.python, notes):
         try:
-            first = resolve(way.question, target, on_line=on_line, log=log)
+            first, answered = _resolve(way.question, target, on_line, log)
         except UnresolvedError as error:
             failed = error
             notes.append(f"{way.name}: {error.evidence[1] if len(error.evidence) > 1 else error.message}")
             continue
-        return _made(inputs, found, way, first, notes, on_line, log)
+        if answered.undated:
+            names = ", ".join(sorted(answered.undated))
+            notes.append(f"no date bounds {names}: the index does not say when files were uploaded")
+        return _made(inputs, found, replace(way, question=answered), first, notes, on_line, log)
     assert failed is not None  # noqa: S101  there is one way at least
     raise failed
 
 
 def _airflow(
     question: Question, target: Target, found: Wanted, on_line: Callable[[str], None], log: Path | None
-) -> tuple[str, datetime | None]:
-    """Airflow's version and when it was uploaded: the fixed one, else what fits as of the day that is asked for."""
+) -> tuple[str, datetime | None, Question]:
+    """Airflow's version and when it was uploaded: the fixed one, else what fits as of the day that is asked for.
+
+    With it the question, which knows by then which packages have no date.
+    """
     if found.airflow:
-        return found.airflow, airflow.released(found.airflow, target, question, on_line=on_line, log=log)
-    core = resolve(question, target, on_line=on_line, log=log)[AIRFLOW[0]]
-    return core.version, core.uploaded
+        return (
+            found.airflow,
+            airflow.released(found.airflow, target, question, on_line=on_line, log=log),
+            question,
+        )
+    resolved, answered = _resolve(question, target, on_line, log)
+    core = resolved[AIRFLOW[0]]
+    return core.version, core.uploaded, answered
+
+
+def _resolve(
+    question: Question, target: Target, on_line: Callable[[str], None], log: Path | None
+) -> tuple[dict[str, Resolved], Question]:
+    """The packages that answer a question; those that an index has without a date count whatever the date.
+
+    With them the question as it was answered. Raises what `resolve` raises.
+    """
+    while True:
+        try:
+            return resolve(question, target, on_line=on_line, log=log), question
+        except UnresolvedError as error:
+            suspects = {canonicalize_name(name) for name in error.without_a_date} - question.undated
+            undated = {name for name in suspects if not _has_date(name, question, target, log)}
+            if not undated:
+                raise
+            question = replace(question, undated=question.undated | undated)
+
+
+def _has_date(name: str, question: Question, target: Target, log: Path | None) -> bool:
+    """Whether the index that has a package says when its files were uploaded; one that only it is asked for by name
+    (`explicit`) is none of those that date theirs."""
+    alone = replace(question, files=(), lines=(name,), constraints=(), as_of=None, exempt=(), alone=True)
+    try:
+        found = resolve(alone, target, on_line=lambda _: None, log=log).get(name)
+    except UnresolvedError:
+        return False
+    return found is not None and found.uploaded is not None
 
 
 def _ways(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from packaging.utils import canonicalize_name
 
 from harness.errors import CauseCode, HarnessError
+from harness.image.lock.target import Target
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,25 @@ class Resolved:
         ]
 
 
-def read(text: str, *, by_address: Iterable[str] = ()) -> dict[str, Resolved]:
+def read(text: str, target: Target, *, by_address: Iterable[str] = ()) -> dict[str, Resolved]:
     """The packages of a pylock.toml by name.
 
     `by_address` are indexes that only the inputs name: what comes from those is locked by its address, since whoever
-    installs it later knows nothing of them. Raises HarnessError(DEPENDENCIES_UNRESOLVED) for a path.
+    installs it later knows nothing of them; and so is what uv names no index of, because a package was bound to one.
+    Raises HarnessError(DEPENDENCIES_UNRESOLVED) for a path.
     """
     indexes = {each.rstrip("/") for each in by_address}
     found: dict[str, Resolved] = {}
     for entry in tomllib.loads(text).get("packages", ()):
         name, version = canonicalize_name(entry["name"]), entry.get("version", "")
-        address = str(entry.get("index", "")).rstrip("/") in indexes
-        found[name] = _resolved(name, version, entry, by_address=address)
+        index = str(entry.get("index", "")).rstrip("/")
+        found[name] = _resolved(name, version, entry, target, by_address=not index or index in indexes)
     return found
 
 
-def _resolved(name: str, version: str, entry: Mapping[str, Any], *, by_address: bool) -> Resolved:
+def _resolved(
+    name: str, version: str, entry: Mapping[str, Any], target: Target, *, by_address: bool
+) -> Resolved:
     wheels, sdist = entry.get("wheels") or (), entry.get("sdist")
     times = [each["upload-time"] for each in (*wheels, *([sdist] if sdist else [])) if "upload-time" in each]
     uploaded = max(times, default=None)
@@ -69,7 +73,8 @@ def _resolved(name: str, version: str, entry: Mapping[str, Any], *, by_address: 
         return Resolved(name, version, _hashes([archive]), _public(archive["url"]))
     if wheels and not by_address:
         return Resolved(name, version, _hashes(wheels), "", uploaded)
-    files = [each for each in (*wheels, *([sdist] if sdist else [])) if "url" in each]
+    fitting = [each for each in wheels if target.takes_wheel(str(each.get("url", "")).rpartition("/")[2])]
+    files = [each for each in (*fitting, *([sdist] if sdist else []), *wheels) if "url" in each]
     if not files:
         raise HarnessError(
             CauseCode.DEPENDENCIES_UNRESOLVED,

@@ -14,6 +14,7 @@ from harness.image.lock import packages, uv_program
 from harness.image.lock.packages import Resolved
 from harness.image.lock.target import Target
 
+_BY_DATE = re.compile(r"`([\w.-]+)` was filtered by `exclude-newer`")
 _ADDRESS = re.compile(r"https?://[^\s\"']+")
 
 
@@ -21,7 +22,8 @@ _ADDRESS = re.compile(r"https?://[^\s\"']+")
 class Question:
     """What uv is asked. `files` and `lines` are requirements; those in `exempt` may be newer than `as_of`.
 
-    `texts` are all files by path: those asked for, what they include, and uv's settings.
+    `texts` are all files by path: those asked for, what they include, and uv's settings. `undated` are packages whose
+    index does not say when a file was uploaded: they count whatever the date.
     """
 
     origin: str
@@ -31,6 +33,7 @@ class Question:
     constraints: Sequence[str] = ()
     as_of: datetime | None = None
     exempt: Sequence[str] = ()
+    undated: frozenset[str] = frozenset()
     asked: datetime | None = None
     alone: bool = False
 
@@ -48,6 +51,11 @@ class Question:
 
 class UnresolvedError(HarnessError):
     """Nothing fits what was asked for."""
+
+    @property
+    def without_a_date(self) -> frozenset[str]:
+        """The packages that were left out for their date: one too new, or none at all."""
+        return frozenset(found[1] for line in self.evidence for found in _BY_DATE.finditer(line))
 
 
 def resolve(
@@ -83,15 +91,17 @@ def resolve(
             stream.write(f"$ {' '.join(argv)}\n{done.stderr}")
     if done.returncode != 0:
         raise _unresolved(done.stderr, question)
-    return packages.read(done.stdout, by_address=question.indexes)
+    return packages.read(done.stdout, target, by_address=question.indexes)
 
 
 def _dates(question: Question) -> Iterable[str]:
     if question.as_of is None:
         return ()
     options = ["--exclude-newer", _moment(question.as_of)]
+    for name in sorted(question.undated):
+        options += ["--exclude-newer-package", f"{name}=false"]
     if question.asked is not None and question.asked > question.as_of:
-        for name in sorted(question.exempt):
+        for name in sorted(set(question.exempt) - question.undated):
             options += ["--exclude-newer-package", f"{name}={_moment(question.asked)}"]
     return options
 

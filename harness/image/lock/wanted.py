@@ -27,7 +27,7 @@ class Wanted:
 
     `texts` are requirements files by their path, as uv reads them; `requirements` and `constraints` are further lines.
     `pinned` are the packages whose version the inputs fix, `named` those that they ask for. `airflow` is Airflow's
-    version where it is fixed; `own_constraints` whether the inputs name Airflow's own constraints.
+    version where it is fixed. `undated` are packages of another index than PyPI, which may not say when it got them.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class Wanted:
     constraints: tuple[str, ...] = ()
     pinned: Mapping[str, str] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
+    undated: frozenset[str] = frozenset()
     airflow: str = ""
 
     @property
@@ -67,6 +68,7 @@ def wanted(inputs: Inputs, target: Target) -> Wanted:
         constraints=found.constraints,
         pinned=found.pinned,
         named=found.named,
+        undated=found.undated,
         airflow=airflow,
     )
 
@@ -123,6 +125,12 @@ def _of_project(inputs: Inputs) -> Wanted:
 def _of_locked(inputs: Inputs, target: Target) -> Wanted:
     """What a project asks for, at the versions of its lock."""
     locked = locked_projects.packages(inputs.kind, _toml(inputs, inputs.source), target)
+    usual = {"", *(each.index for each in locked if each.name in AIRFLOW)}  # a mirror that has everything
+    elsewhere = [each for each in locked if each.index not in usual]
+    texts: dict[str, str] = {}
+    if elsewhere:
+        path = inputs.beside(f".harness-indexes/{PROJECT}")
+        texts[path] = locked_projects.of_indexes(elsewhere, _indexes(inputs))
     if inputs.kind == "pylock.toml":
         asked = [each.line for each in locked]
         named = {each.name for each in locked}
@@ -135,12 +143,31 @@ def _of_locked(inputs: Inputs, target: Target) -> Wanted:
         named = {root.name for root in roots}
     versions = {each.name: each.version for each in locked if not each.url}
     return Wanted(
+        texts=texts,
+        files=tuple(texts),
+        undated=frozenset(each.name for each in elsewhere),
         requirements=tuple(asked),
         constraints=tuple(f"{name}=={version}" for name, version in sorted(versions.items())),
         pinned=versions,
         named=frozenset(named),
         airflow=_airflow(versions),
     )
+
+
+def _indexes(inputs: Inputs) -> dict[str, str]:
+    """The names that a project gives to indexes, by their addresses: a login may be kept under such a name."""
+    path = inputs.beside(PROJECT)
+    tools = _toml(inputs, path).get("tool", {}) if path in inputs.files else {}
+    listed = [
+        *(tools.get("uv") or {}).get("index", ()),
+        *(tools.get("poetry") or {}).get("source", ()),
+        *(tools.get("pdm") or {}).get("source", ()),
+    ]
+    return {
+        str(each["url"]).rstrip("/"): str(each["name"])
+        for each in listed
+        if isinstance(each, dict) and "url" in each and "name" in each
+    }
 
 
 def project_dependencies(data: Mapping[str, Any], origin: str) -> list[Requirement]:

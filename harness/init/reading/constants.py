@@ -63,6 +63,12 @@ def dotted(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def method_of(call: ast.Call) -> str:
+    """`push` of `context["ti"].push(…)`, `f` of `f(…)`; empty for what has no name."""
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else dotted(function)
+
+
 def _name(node: ast.Name, names: Names, _: int) -> Any:  # noqa: ANN401
     return names.get(node.id, UNKNOWN)
 

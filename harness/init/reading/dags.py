@@ -19,13 +19,17 @@ Resolve = Callable[[str], Module | None]
 
 @dataclass(frozen=True)
 class Dag:
-    """One DAG. `dag_id` is empty where only running the code would tell it; `required` are params without default."""
+    """One DAG. `dag_id` is empty where only running the code would tell it.
+
+    `required` are params without default, `defaults` those whose default is a text, with their lines.
+    """
 
     dag_id: str
     place: Place
     schedule: str = ""
     tasks: tuple[Task, ...] = ()
     required: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, str, Place], ...] = ()
 
 
 @dataclass
@@ -81,7 +85,7 @@ class _Reader:
         self, function: Function, module: Module, call: ast.Call, names: dict[str, Any], depth: int
     ) -> None:
         """What a call of the repository's own function makes: the DAG that it is, or those in its body."""
-        decorator = decorated(function, "dag")
+        decorator = dag_decorator(function)
         if decorator is not None:
             self._add(decorator, function, {**module.constants, **names}, function.body, function.name)
         elif any(is_dag(node) for node in ast.walk(function)):
@@ -107,6 +111,7 @@ class _Reader:
         timed = value_of(schedule, names)
         shown = ast.unparse(schedule) if schedule is not None and not isinstance(timed, str) else str(timed)
         place = self.module.place(node)
+        params = keyword(call, "params") if call else None
         self.found.setdefault(
             (dag_id, place),
             Dag(
@@ -114,7 +119,8 @@ class _Reader:
                 place,
                 "" if schedule is None or timed is None else shown,
                 tasks_in(body, self.module, self.helpers),
-                _required(keyword(call, "params") if call else None),
+                _required(params),
+                tuple(_defaults(params, self.module, names)),
             ),
         )
 
@@ -155,7 +161,7 @@ def read_dags(module: Module, resolve: Resolve) -> DagFile:
     uncalled = [
         module.place(function)
         for name, function in module.functions.items()
-        if decorated(function, "dag") and name not in mentioned
+        if dag_decorator(function) and name not in mentioned
     ]
     return DagFile(tuple(dags), tuple(uncalled), helpers)
 
@@ -163,8 +169,13 @@ def read_dags(module: Module, resolve: Resolve) -> DagFile:
 def is_dag(node: ast.AST) -> bool:
     """Whether it is `DAG(…)`, `@dag` or `@dag(…)`, also as airflow.sdk's."""
     if isinstance(node, Function):
-        return decorated(node, "dag") is not None
+        return dag_decorator(node) is not None
     return isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "DAG"
+
+
+def dag_decorator(function: Function) -> ast.expr | None:
+    """`@dag` or `@dag(…)`, or the class in its place."""
+    return decorated(function, "dag") or decorated(function, "DAG")
 
 
 def _own_names(module: Module, resolve: Resolve) -> Iterator[tuple[str, str, Module]]:
@@ -227,3 +238,18 @@ def _required(params: ast.expr | None) -> tuple[str, ...]:
         and keyword(value, "default") is None
         and "null" not in ast.dump(value)
     )
+
+
+def _defaults(
+    params: ast.expr | None, module: Module, names: dict[str, Any]
+) -> Iterator[tuple[str, str, Place]]:
+    """The params whose default is a text."""
+    if not isinstance(params, ast.Dict):
+        return
+    for key, value in zip(params.keys, params.values, strict=True):
+        given: ast.expr | None = value
+        if isinstance(value, ast.Call):
+            given = next(iter(value.args), None) or keyword(value, "default")
+        name, text = text_of(key, names), text_of(given, {**module.constants, **names})
+        if name and text and given is not None:
+            yield name, text, module.place(given)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.init.reading.asks import Kind
+from harness.init.reading.image.team_image import Said
 from harness.init.reading.repository_files import Place, RepositoryFiles
-from harness.init.reading.team_image import Said
 
 _ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 _MINOR = re.compile(r"3\.\d+")

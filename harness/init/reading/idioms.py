@@ -96,8 +96,15 @@ def idioms(module: Module) -> list[Idiom]:
         *_arguments(module),
         *_context(module),
         *_templates(module),
+        *_class_as_decorator(module),
     ]
     return sorted(set(found))
+
+
+def _class_as_decorator(module: Module) -> Iterator[Idiom]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef) and (given := decorated(node, "DAG")) is not None:
+            yield Idiom(module.place(given), "decorator DAG, which is a class", "airflow.sdk.dag")
 
 
 def _imports(module: Module) -> Iterator[Idiom]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from harness.init.reading.constants import REPOSITORY, dotted, text_of, value_of
+from harness.init.reading.constants import REPOSITORY, dotted, method_of, text_of, value_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, called, keyword
 from harness.init.reading.tasks import Functions, Task
@@ -47,6 +49,7 @@ _FOLDERS = frozenset({"makedirs", "mkdir", "listdir", "scandir"})
 _SECOND_WRITES = frozenset(
     {"joblib.dump", "torch.save", "shutil.copy", "shutil.copyfile", "shutil.move", "urlretrieve"}
 )
+_DATABASES = frozenset({"duckdb.connect", "sqlite3.connect"})  # of a file, which they make
 _FIRST_READS = frozenset({"shutil.copy", "shutil.copyfile", "shutil.move"})
 _OF_PATHS = {
     "mkdir": "write",
@@ -56,17 +59,26 @@ _OF_PATHS = {
     "write_text": "write",
 }
 _LOADERS = frozenset({"joblib", "np", "numpy", "torch", "pd", "pandas", "pl", "polars", "os"})
+_LOOKS = _READS_FIRST | {
+    "Path", "abspath", "basename", "debug", "dirname", "exists", "get", "getenv", "getsize", "glob", "info", "isdir",
+    "isfile", "join", "print", "str", "warning",
+}  # fmt: skip
+_ADDRESS = re.compile(r"(?:https?|ftp|s3a?|gs|abfss?|wasbs?|hdfs|hf)://[\w.-]+(?:/[^\s?#]*)?")
 _PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fname", "io", "file")
 
 
 @dataclass(frozen=True, order=True)
 class FileUse:
-    """A path that code uses, as it is written there; `folder` where it is no file's."""
+    """A path that code uses, as it is written there; `folder` where it is no file's.
+
+    `handed` where a task tells it to the others: by what it returns, or an XCom.
+    """
 
     path: str
     how: Literal["read", "write"]
     place: Place
     folder: bool = False
+    handed: bool = False
 
     @property
     def shown(self) -> str:
@@ -113,11 +125,19 @@ def _uses(
     function: Function, module: Module, functions: Functions, names: dict[str, Any], depth: int
 ) -> Iterator[FileUse]:
     names = dict(names)
+    given: set[str] = set()  # what is passed to calls that do not only look
     for node in _in_order(function):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             bind(node, names)
+        elif isinstance(node, ast.Return):
+            yield from _handed(node.value, module, names, given) if depth == 0 else ()
         elif isinstance(node, ast.Call):
             yield from _call(node, module, names)
+            if method_of(node) == "xcom_push":
+                yield from _handed(keyword(node, "value"), module, names, given)
+            elif not _only_looks(node):
+                given |= {text for each in node.args for text in _paths_in(value_of(each, names))}
+                given |= {text for each in node.keywords for text in _paths_in(value_of(each.value, names))}
             inner = functions.get(dotted(node.func))
             if inner is not None and depth < MOST_DEPTH and inner[0] is not function:
                 inside = called(inner[0], inner[1].constants, node, names)
@@ -126,11 +146,55 @@ def _uses(
 
 def _in_order(function: Function) -> Iterator[ast.AST]:
     """The nodes of a function, as they stand in its text."""
-    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Assign | ast.AnnAssign | ast.Call)]
+    kinds = (ast.Assign, ast.AnnAssign, ast.Call, ast.Return)
+    nodes = [node for node in ast.walk(function) if isinstance(node, kinds)]
     return iter(sorted(nodes, key=lambda node: (node.lineno, isinstance(node, ast.Assign | ast.AnnAssign))))
 
 
+def _handed(
+    value: ast.expr | None, module: Module, names: dict[str, Any], given: set[str]
+) -> Iterator[FileUse]:
+    """The files among what a task hands over that something in it was given, which most likely wrote them."""
+    for text in _paths_in(value_of(value, names)):
+        if value is not None and text in given:
+            folder = "." not in posixpath.basename(text)
+            yield FileUse(text, "write", module.place(value), folder=folder, handed=True)
+
+
+def _paths_in(value: object) -> Iterator[str]:
+    """The texts of a value that look like paths."""
+    if isinstance(value, str | PurePosixPath):
+        text = str(value)
+        if "/" in text and "://" not in text and len(text) < 300 and not any(char.isspace() for char in text):
+            yield text
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _paths_in(inner)
+
+
+def _only_looks(call: ast.Call) -> bool:
+    """Whether a call can't have written a file: it reads one, asks for it, or makes a text of its name."""
+    method = method_of(call)
+    return method in _LOOKS or method.startswith("read_")
+
+
 def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
+    """The paths that a call uses; an address of the network is none."""
+    return (use for use in _used(call, module, names) if "://" not in use.path and ":/" not in use.path)
+
+
+def addresses_read(parts: Iterable[ast.AST], module: Module) -> Iterator[tuple[str, Place]]:
+    """The addresses of the network in these parts of a module, but for those that are only shown."""
+    for part in parts:
+        texts = {id(node.value) for node in ast.walk(part) if isinstance(node, ast.Expr)}
+        for node in ast.walk(part):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+                found = _ADDRESS.match(node.value)
+                if found:
+                    yield found[0], module.place(node)
+
+
+def _used(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
     name, place = dotted(call.func), module.place(call)
     method = call.func.attr if isinstance(call.func, ast.Attribute) else name
     given = call.args[0] if call.args else keyword(call, *_PATH_KEYWORDS)
@@ -148,7 +212,10 @@ def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[Fil
             yield FileUse(owner, how, place, folder=method == "mkdir")
             return
     second = text_of(call.args[1] if len(call.args) > 1 else keyword(call, "dst", "f", "filename"), names)
-    if name in _SECOND_WRITES:
+    if name in _DATABASES:
+        if first and first != ":memory:":
+            yield FileUse(first, "write", place)
+    elif name in _SECOND_WRITES:
         if second:
             yield FileUse(second, "write", place)
         if first and name in _FIRST_READS:

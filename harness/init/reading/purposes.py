@@ -6,8 +6,8 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.init.reading.constants import dotted, text_of
-from harness.init.reading.source import Function, Module, imports
+from harness.init.reading.constants import dotted, method_of, text_of
+from harness.init.reading.source import Function, Module, imports, keyword
 from harness.init.reading.tasks import Functions, Task
 
 METRIC = re.compile(
@@ -37,6 +37,10 @@ _WORLD_CALLS = frozenset(
 )
 
 
+_LOGS = frozenset({"autolog", "log_batch", "log_metric", "log_metrics"})
+_LOGS_BY_ITSELF = frozenset({"mlflow.evaluate", "mlflow.models.evaluate"})
+
+
 def metrics_of(task: Task, functions: Functions) -> tuple[str, ...]:
     """The names of the numbers in the dict that a task returns; empty where it returns none that look like it."""
     if task.mapped or not task.functions:
@@ -50,6 +54,49 @@ def best_metrics(tasks: Iterable[Task], functions: Functions) -> tuple[Task, tup
     """The task that most looks like the one that judges the model, and its numbers."""
     found = [(task, names) for task in tasks if (names := metrics_of(task, functions))]
     return max(found, key=lambda each: (bool(_EVALUATES.search(each[0].task_id)), len(each[1])), default=None)
+
+
+def pushed_metrics(tasks: Iterable[Task]) -> tuple[Task, tuple[str, ...]] | None:
+    """The task that hands over most numbers by `xcom_push`, one under each key, and their keys."""
+    found = []
+    for task in tasks:
+        keys = [] if task.mapped else list(_pushed(task))
+        if keys:
+            found.append((task, tuple(dict.fromkeys(keys))))
+    return max(found, key=lambda each: (bool(_EVALUATES.search(each[0].task_id)), len(each[1])), default=None)
+
+
+def returned_metric(tasks: Iterable[Task]) -> tuple[Task, str] | None:
+    """The task that returns one number alone, as the names in its code tell, and what to call it."""
+    found = []
+    for task in tasks:
+        for function, _ in task.functions[:1] if not task.mapped else ():
+            own = (
+                node for node in ast.walk(function) if isinstance(node, ast.Return) and node.value is not None
+            )
+            names = {_number_of(node.value) for node in own if node.value is not None}
+            if len(names) == 1 and (name := names.pop()) and METRIC.search(name):
+                found.append((task, name))
+    return max(found, key=lambda each: bool(_EVALUATES.search(each[0].task_id)), default=None)
+
+
+def _number_of(value: ast.expr) -> str:
+    """`accuracy` of `accuracy`, `float(accuracy)` or `round(accuracy, 3)`; empty for all else."""
+    if isinstance(value, ast.Call) and dotted(value.func) in {"float", "round"} and value.args:
+        return _number_of(value.args[0])
+    if isinstance(value, ast.Call) and dotted(value.func).endswith("_score"):
+        return dotted(value.func).rpartition(".")[2].removesuffix("_score")
+    return value.id if isinstance(value, ast.Name) else ""
+
+
+def _pushed(task: Task) -> Iterator[str]:
+    for function, module in task.functions:
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and method_of(node) == "xcom_push":
+                key = text_of(keyword(node, "key") or next(iter(node.args), None), module.constants)
+                value = keyword(node, "value") or (node.args[1] if len(node.args) > 1 else None)
+                if key and METRIC.search(key) and value is not None and _may_be_number(value):
+                    yield key
 
 
 def touches_world(task: Task) -> str:
@@ -70,20 +117,26 @@ def only_by_name(effect: str) -> bool:
     return effect == "of its name"
 
 
-def logs_to_mlflow(functions: Iterable[tuple[Function, Module]]) -> bool:
-    """Whether a number is logged to MLflow in one of these functions."""
-    wanted = {
-        "mlflow.log_metric",
-        "mlflow.log_metrics",
-        "mlflow.evaluate",
-        "mlflow.sklearn.autolog",
-        "mlflow.autolog",
-    }
-    return any(
-        isinstance(node, ast.Call) and dotted(node.func) in wanted
-        for function, _ in functions
-        for node in ast.walk(function)
-    )
+def logged_to_mlflow(functions: Iterable[tuple[Function, Module]]) -> tuple[str, ...] | None:
+    """The names of the numbers that these functions log to MLflow, as far as they tell; None where they log none."""
+    names: list[str] = []
+    logs = False
+    for function, module in functions:
+        if not any(each.module.split(".")[0] == "mlflow" for each in imports(module)):
+            continue
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Call):
+                continue
+            method = method_of(node)
+            if method not in _LOGS and dotted(node.func) not in _LOGS_BY_ITSELF:
+                continue
+            logs = True
+            if method == "log_metric":
+                texts = (text_of(each, module.constants) for each in node.args[:2])
+                names += [text for text in (*texts, text_of(keyword(node, "key"), module.constants)) if text]
+            elif method == "log_metrics" and node.args and isinstance(node.args[0], ast.Dict):
+                names += [text for key in node.args[0].keys if (text := text_of(key, module.constants))]
+    return tuple(dict.fromkeys(names)) if logs else None
 
 
 def _returned(function: Function, module: Module, functions: Functions, depth: int) -> Iterator[str]:

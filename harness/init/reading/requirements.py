@@ -75,7 +75,9 @@ _SAME_NAME = (
 PACKAGES = {
     "PIL": "pillow",
     "bs4": "beautifulsoup4",
+    "cosmos": "astronomer-cosmos",
     "cv2": "opencv-python-headless",
+    "dagfactory": "dag-factory",
     "dateutil": "python-dateutil",
     "dotenv": "python-dotenv",
     "faiss": "faiss-cpu",
@@ -93,10 +95,35 @@ PACKAGES = {
     "yaml": "pyyaml",
     **{name: name for name in _SAME_NAME},
 }
+# What each lock has: Airflow's own, and that of the providers which harness adds.
 _WITH_AIRFLOW = frozenset(
-    {"airflow", "httpx", "jinja2", "pendulum", "pydantic", "requests", "sqlalchemy", "tabulate"}
+    {
+        "airflow",
+        "cryptography",
+        "httpx",
+        "jinja2",
+        "kubernetes",
+        "packaging",
+        "pendulum",
+        "psycopg2-binary",
+        "pydantic",
+    }
+    | {"pyjwt", "python-dateutil", "pyyaml", "requests", "rich", "sqlalchemy", "tabulate", "tenacity"}
 )
-_PROVIDERS_WITH_AIRFLOW = frozenset({"common-compat", "common-io", "common-sql", "smtp", "standard"})
+_PROVIDERS_WITH_AIRFLOW = frozenset(
+    {"cncf-kubernetes", "common-compat", "common-io", "common-sql", "postgres", "smtp", "standard"}
+)
+_BROUGHT = {
+    "apache-airflow-providers-amazon": ("boto3",),
+    "dbt-duckdb": ("duckdb",),
+    "lightgbm": ("numpy", "scipy"),
+    "mlflow": ("joblib", "matplotlib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy"),
+    "pandas": ("numpy",),
+    "scikit-learn": ("joblib", "numpy", "scipy"),
+    "seaborn": ("matplotlib", "numpy", "pandas"),
+    "statsmodels": ("numpy", "pandas", "scipy"),
+    "xgboost": ("numpy", "scipy"),
+}
 
 
 @dataclass(frozen=True)
@@ -122,8 +149,8 @@ def dependencies_of(files: RepositoryFiles, dags_folder: str, home: str, told: I
     folders = list(dict.fromkeys([dags_folder, home, *_parents(home)]))
     in_order = [
         *(path for path in _in(folders, ["requirements.lock"]) if "--hash=" in (files.read_text(path) or "")),
-        *_in(folders, LOCKS),
         *told,
+        *_in(folders, LOCKS),
         *_in(folders, REQUIREMENTS),
         *_in(folders, ["pyproject.toml"]),
         *(name for name in files.named(*REQUIREMENTS) if name.count("/") <= 2),
@@ -157,13 +184,21 @@ def package_of(found: Imported) -> tuple[str, bool]:
     return ("" if parts[0] in _WITH_AIRFLOW else parts[0]), False
 
 
+def with_brought(names: Iterable[str]) -> set[str]:
+    """These packages, and those that they need themselves and code imports as well."""
+    found = set(names)
+    for name in tuple(found):
+        found.update(_BROUGHT.get(name, ()))
+    return found
+
+
 def _provider(parts: list[str]) -> str:
     if len(parts) < 3 or parts[1] != "providers":
         return ""
     two = {"apache", "common", "cncf", "microsoft", "atlassian", "dbt", "ibm"}
     name = f"{parts[2]}-{parts[3]}" if parts[2] in two and len(parts) > 3 else parts[2]
     name = name.replace("_", "-")
-    return "" if name in _PROVIDERS_WITH_AIRFLOW or name == "cncf-kubernetes" else name
+    return "" if name in _PROVIDERS_WITH_AIRFLOW else name
 
 
 def _read(path: str, text: str, files: RepositoryFiles) -> Dependencies | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -43,15 +44,17 @@ def decorated(function: Function, name: str) -> ast.expr | None:
     return None
 
 
-def reachable(function: Function, functions: Functions, depth: int = 0) -> Iterator[Function]:
-    """A function and those of the repository's own that it calls by their names."""
-    yield function
+def reachable(
+    function: Function, module: Module, functions: Functions, depth: int = 0
+) -> Iterator[tuple[Function, Module]]:
+    """A function and those of the repository's own that it calls by their names, each with its module."""
+    yield function, module
     if depth >= MOST_DEPTH:
         return
     for name in dict.fromkeys(dotted(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)):
         inner = functions.get(name)
         if inner is not None and inner[0] is not function:
-            yield from reachable(inner[0], functions, depth + 1)
+            yield from reachable(*inner, functions, depth + 1)
 
 
 def _statements(
@@ -60,6 +63,7 @@ def _statements(
     local = {each.name: (each, module) for each in body if isinstance(each, Function)}
     known = {**functions, **local}
     for statement in body if depth <= MOST_DEPTH else ():
+        known |= _made_tasks(statement, known)
         if isinstance(statement, Function | ast.ClassDef):
             continue
         if isinstance(statement, ast.With):
@@ -72,6 +76,20 @@ def _statements(
             for node in ast.walk(statement):
                 if isinstance(node, ast.Call):
                     yield from _call(node, module, known, prefix, depth)
+
+
+def _made_tasks(statement: ast.stmt, known: Functions) -> dict[str, tuple[Function, Module]]:
+    """`train = task(train_model)`: another way to write a function with @task."""
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
+        return {}
+    call = statement.value
+    maker = call.func.func if isinstance(call.func, ast.Call) else call.func
+    function = known.get(dotted(call.args[0])) if call.args else None
+    if function is None or dotted(maker).split(".")[0] != "task":
+        return {}
+    made = copy.copy(function[0])
+    made.decorator_list = [call.func]
+    return {target.id: (made, function[1]) for target in statement.targets if isinstance(target, ast.Name)}
 
 
 def _group(expression: ast.expr, module: Module) -> str:
@@ -100,13 +118,13 @@ def _call(call: ast.Call, module: Module, functions: Functions, prefix: str, dep
     elif known is not None and (decorator := decorated(known[0], "task")):
         settings = [each for each in (override, decorator) if isinstance(each, ast.Call)]
         given = next((found for each in settings if (found := _task_id(each, module))), None)
-        runs = tuple((each, known[1]) for each in dict.fromkeys(reachable(known[0], functions)))
+        runs = tuple(dict(reachable(*known, functions)).items())
         yield Task(f"{prefix}{given or known[0].name}", known[1].place(known[0]), "@task", mapped, runs, call)
     elif (task_id := _task_id(call, module)) and known is None:
         function = functions.get(dotted(keyword(call, "python_callable") or ast.Constant(0)))
         runs = ()
         if function is not None:
-            runs = tuple((each, function[1]) for each in dict.fromkeys(reachable(function[0], functions)))
+            runs = tuple(dict(reachable(*function, functions)).items())
         operator = dotted(call.func).removesuffix(".partial").rpartition(".")[2]
         partial = isinstance(call.func, ast.Attribute) and call.func.attr == "partial"
         yield Task(f"{prefix}{task_id}", module.place(call), operator, partial, runs, call)

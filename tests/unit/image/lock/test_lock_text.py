@@ -12,14 +12,17 @@ from harness.image.dependencies.source import Source, split
 from harness.image.lock import lock_text, packages
 from harness.image.lock.lock_text import Header
 from harness.image.lock.packages import Resolved
+from harness.image.lock.target import Target
 
 MARKERS = ('platform_machine == "x86_64"', 'platform_machine == "aarch64"')
 COMMIT = "0" * 39 + "1"
 SHA = "a" * 64
+TARGET = Target("3.11")
 PYLOCK = f"""
 [[packages]]
 name = "Wheel_Only"
 version = "1"
+index = "https://x.test/simple"
 wheels = [{{ url = "https://x.test/w.whl", upload-time = 2026-01-01T00:00:00Z, hashes = {{ sha256 = "{SHA}" }} }}]
 [[packages]]
 name = "old"
@@ -67,7 +70,7 @@ def test_any_resolution_is_a_lock_that_is_taken(first: list[Resolved], second: l
 
 
 def test_each_kind_of_package_is_locked_in_its_own_way() -> None:
-    found = packages.read(PYLOCK, by_address=["https://private.test/simple/"])
+    found = packages.read(PYLOCK, TARGET, by_address=["https://private.test/simple/"])
     assert found["wheel-only"].lines() == ["wheel-only==1 \\", f"    --hash=sha256:{SHA}"]
     assert found["old"].lines() == ["old @ https://x.test/old-2.tar.gz \\", f"    --hash=sha256:{SHA}"]
     assert found["ours"].lines() == [f"ours @ git+https://x.test/ours@{COMMIT}#subdirectory=lib"]
@@ -92,7 +95,7 @@ def test_what_is_not_the_same_on_both_architectures_has_a_marker() -> None:
 
 def test_a_local_file_is_refused() -> None:
     with pytest.raises(HarnessError, match="file or folder of this machine"):
-        packages.read('[[packages]]\nname = "x"\nversion = "1"\ndirectory = { path = "." }\n')
+        packages.read('[[packages]]\nname = "x"\nversion = "1"\ndirectory = { path = "." }\n', TARGET)
 
 
 @given(
@@ -134,3 +137,24 @@ e @ git+https://x.test/e@{COMMIT}#subdirectory=lib
         Source("e", f"git+https://x.test/e@{COMMIT}#subdirectory=lib"),
     )
     assert [each.folder for each in sources] == ["", "lib"]
+
+
+def test_of_an_index_that_only_the_project_binds_a_package_to_the_wheel_for_the_machine_is_taken() -> None:
+    wheels = ", ".join(
+        f'{{ url = "https://x.test/torch-2-{tags}.whl", hashes = {{ sha256 = "{digit * 64}" }} }}'
+        for digit, tags in enumerate_hex(
+            "cp311-cp311-win_amd64",
+            "cp312-cp312-manylinux_2_28_x86_64",
+            "cp311-cp311-manylinux_2_28_aarch64",
+            "cp311-cp311-manylinux_2_28_x86_64",
+        )
+    )
+    text = f'[[packages]]\nname = "torch"\nversion = "2"\nwheels = [{wheels}]\n'
+    for machine in ("x86_64", "aarch64"):
+        found = packages.read(text, Target("3.11", machine))["torch"]
+        assert found.url == f"https://x.test/torch-2-cp311-cp311-manylinux_2_28_{machine}.whl"
+        assert len(found.hashes) == 1
+
+
+def enumerate_hex(*texts: str) -> list[tuple[str, str]]:
+    return [(f"{number:x}", text) for number, text in enumerate(texts)]

@@ -105,3 +105,42 @@ def test_the_hour_of_a_day_makes_no_difference(made: Callable[..., Made]) -> Non
 
 def test_bounds_without_what_is_fixed_otherwise() -> None:
     assert airflow.without(("a==1", "B_c==2", "nonsense!"), frozenset({"b-c"})) == ("a==1",)
+
+
+def test_what_an_index_does_not_date_counts_whatever_the_date(made: Callable[..., Made]) -> None:
+    class Undated(Index):
+        def resolve(self, question: Question, target: Target, **_: object) -> dict[str, Resolved]:
+            if question.alone and question.lines == ("house-style",):
+                return {"house-style": Resolved("house-style", "1", ("c" * 64,))}
+            if not question.alone and "house-style" not in question.undated:
+                raise UnresolvedError(
+                    CauseCode.DEPENDENCIES_UNRESOLVED,
+                    "r.txt can't be locked",
+                    evidence=(
+                        "no version of house-style",
+                        "hint: `house-style` was filtered by `exclude-newer` to …",
+                    ),
+                )
+            return super().resolve(question, target)
+
+    found = made(Undated())
+    assert any("no date bounds house-style" in note for note in found.notes)
+    assert found.chosen.startswith("as of 2025-08-31")
+
+
+def test_what_is_only_too_new_is_not_let_in(made: Callable[..., Made]) -> None:
+    class TooNew(Index):
+        def resolve(self, question: Question, target: Target, **_: object) -> dict[str, Resolved]:
+            if not question.alone:
+                raise UnresolvedError(
+                    CauseCode.DEPENDENCIES_UNRESOLVED,
+                    "r.txt can't be locked",
+                    evidence=(
+                        "no version",
+                        "hint: `apache-airflow-core` was filtered by `exclude-newer` to …",
+                    ),
+                )
+            return super().resolve(question, target)
+
+    with pytest.raises(UnresolvedError):
+        made(TooNew())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+import tomllib
 from collections.abc import Mapping
 
 import pytest
@@ -187,3 +189,68 @@ def test_what_is_refused(source: str, files: Mapping[str, str], words: str) -> N
     assert words in caught.value.message
     assert caught.value.hint
     assert caught.value.exit_code == 2
+
+
+INDEXES = {
+    "uv.lock": {
+        "uv.lock": """
+            [[package]]
+            name = "apache-airflow-core"
+            version = "3.2.2"
+            source = { registry = "https://pypi.org/simple" }
+            [[package]]
+            name = "style"
+            version = "1.4"
+            source = { registry = "https://house.test/simple" }
+        """,
+        "pyproject.toml": """
+            [project]
+            dependencies = ["apache-airflow-core", "style"]
+            [[tool.uv.index]]
+            name = "house"
+            url = "https://house.test/simple/"
+            explicit = true
+        """,
+    },
+    "poetry.lock": {
+        "poetry.lock": """
+            [[package]]
+            name = "apache-airflow-core"
+            version = "3.2.2"
+            [[package]]
+            name = "style"
+            version = "1.4"
+            [package.source]
+            type = "legacy"
+            url = "https://house.test/simple"
+            reference = "house"
+        """,
+        "pyproject.toml": """
+            [tool.poetry.dependencies]
+            apache-airflow-core = "*"
+            style = { version = "*", source = "house" }
+            [[tool.poetry.source]]
+            name = "house"
+            url = "https://house.test/simple"
+        """,
+    },
+}
+
+
+@pytest.mark.parametrize("source", INDEXES)
+def test_a_package_of_another_index_is_asked_of_that_index_by_its_name(source: str) -> None:
+    found = of(source, {name: textwrap.dedent(text) for name, text in INDEXES[source].items()})
+    (asked,) = (tomllib.loads(text) for text in found.texts.values())
+    assert asked["project"]["dependencies"] == ["style==1.4"]
+    (index,) = asked["tool"]["uv"]["index"]
+    assert (index["name"], index["url"]) == ("house", "https://house.test/simple")
+    assert asked["tool"]["uv"]["sources"] == {"style": {"index": "house"}}
+    assert (found.files, found.undated) == (tuple(found.texts), {"style"})
+
+
+def test_a_mirror_that_has_everything_is_the_usual_index() -> None:
+    files = {
+        name: textwrap.dedent(text).replace("https://pypi.org", "https://house.test")
+        for name, text in INDEXES["uv.lock"].items()
+    }
+    assert of("uv.lock", files).texts == {}

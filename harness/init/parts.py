@@ -1,0 +1,62 @@
+"""The parts of the repository's code that a DAG runs: its file, its tasks' functions, and what these name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from harness.init.reading.dags import Dag, is_dag
+from harness.init.reading.source import Function, Module
+
+CONSTANT_STEPS = 2  # a constant that is made of another counts with it
+
+
+def parts_of(dag: Dag, module: Module, needed: Sequence[Module]) -> Iterator[tuple[Module, list[ast.AST]]]:
+    """The statements of each module that count for a DAG of `module`; all where its tasks are not known.
+
+    `needed` are the modules that it imports, directly or not, with itself.
+    """
+    if not dag.tasks:
+        for each in needed:
+            yield each, [each.tree]
+        return
+    run = {id(function) for task in dag.tasks for function, _ in task.functions}
+    found = {each.path: [*_statements(each, run, own=each.path == module.path)] for each in needed}
+    for _ in range(CONSTANT_STEPS):
+        named = _names(part for parts in found.values() for part in parts)
+        for each in needed:
+            found[each.path] += [
+                part
+                for part in each.tree.body
+                if isinstance(part, ast.Assign | ast.AnnAssign)
+                and _targets(part) & named
+                and part not in found[each.path]
+            ]
+    yield from ((each, found[each.path]) for each in needed)
+
+
+def _statements(module: Module, run: set[int], *, own: bool) -> Iterator[ast.AST]:
+    """The functions that are run, and of the DAG's own file what runs when it is imported."""
+    for statement in module.tree.body:
+        if isinstance(statement, Function):
+            if id(statement) in run or (own and any(is_dag(node) for node in ast.walk(statement))):
+                yield statement
+        elif isinstance(statement, ast.ClassDef) or (
+            own and not isinstance(statement, ast.Assign | ast.AnnAssign)
+        ):
+            yield statement
+
+
+def _names(parts: Iterator[ast.AST]) -> set[str]:
+    """All names that these parts mention."""
+    return {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for part in parts
+        for node in ast.walk(part)
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+
+
+def _targets(statement: ast.Assign | ast.AnnAssign) -> set[str]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}

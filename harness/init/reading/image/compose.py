@@ -1,0 +1,125 @@
+"""What a compose file says of Airflow: its image, variables and folders, and the services beside it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.init.reading.image.dockerfile import pip_arguments, read_dockerfile
+from harness.init.reading.image.team_image import Said, TeamImage, based_on, is_airflow, substituted
+from harness.init.reading.repository_files import Place, RepositoryFiles
+
+NAMES = (
+    "docker-compose.yml",
+    "docker-compose.yaml",
+    "compose.yml",
+    "compose.yaml",
+    "docker-compose.airflow.yml",
+    "docker-compose.airflow.yaml",
+    "docker-compose.override.yml",
+)
+
+
+def read_compose(path: str, image: TeamImage, files: RepositoryFiles, seen: set[str]) -> None:
+    """Tell `image` what a compose file says; the Dockerfiles that it builds of are added to `seen`."""
+    import yaml
+
+    text = files.read_text(path) or ""
+    if "airflow" not in text:
+        return
+    try:
+        data: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, OverflowError):
+        return
+    if not isinstance(data, dict):
+        return
+    services = data.get("services")
+    shared = {name: table for name, table in data.items() if str(name).startswith("x-")}
+    lines = text.splitlines()
+    for name, table in {**shared, **(services if isinstance(services, dict) else {})}.items():
+        if not isinstance(table, dict):
+            continue
+        built = _dockerfile(table.get("build"), posixpath.dirname(path), files)
+        if _is_airflows(str(name), table, built, files):
+            if built is not None and built[0] not in seen:
+                seen.add(built[0])
+                read_dockerfile(built[0], image, files, built[1])
+            _service(path, lines, table, image)
+        elif name not in shared:
+            place = _line(path, lines, f"{name}:")
+            for each in (name, table.get("container_name"), table.get("hostname")):
+                if isinstance(each, str):
+                    image.services.setdefault(each, place)
+
+
+def _is_airflows(
+    name: str, table: Mapping[str, Any], built: tuple[str, str] | None, files: RepositoryFiles
+) -> bool:
+    """Whether a service runs Airflow, and no database or server beside it."""
+    image = table.get("image")
+    if isinstance(image, str) and is_airflow(substituted(image, {})):
+        return True
+    if any(each.startswith("AIRFLOW__") for each, _ in _environment(table.get("environment"))):
+        return True
+    if built is not None:
+        bases = re.findall(r"^FROM\s+(.+)$", files.read_text(built[0]) or "", re.MULTILINE | re.IGNORECASE)
+        return "airflow" in name and any(is_airflow(base) for base in bases)
+    return not image and name.startswith("airflow")
+
+
+def _dockerfile(build: object, folder: str, files: RepositoryFiles) -> tuple[str, str] | None:
+    """The Dockerfile that a service is built of, and the folder that it is built in."""
+    context, name = build, "Dockerfile"
+    if isinstance(build, Mapping):
+        context, name = build.get("context", "."), str(build.get("dockerfile", name))
+    if not isinstance(context, str):
+        return None
+    within = posixpath.normpath(posixpath.join(folder, substituted(context, {})))
+    within = "" if within == "." else within
+    found = posixpath.normpath(posixpath.join(within, name))
+    path = next((each for each in files.names if each.lower() == found.lower()), None)
+    return (path, within) if path else None
+
+
+def _service(path: str, lines: list[str], table: Mapping[str, Any], image: TeamImage) -> None:
+    said = table.get("image")
+    if isinstance(said, str):
+        based_on(substituted(said, {}), _line(path, lines, said), image)
+    for name, value in _environment(table.get("environment")):
+        place = _line(path, lines, name)
+        if name == "_PIP_ADDITIONAL_REQUIREMENTS":
+            packages = (each for kind, each in pip_arguments(substituted(value, {})) if kind == "package")
+            image.packages += [Said(each, place) for each in packages]
+        elif value:
+            image.environment.setdefault(name, Said(substituted(value, {}), place))
+    volumes = table.get("volumes")
+    for volume in volumes if isinstance(volumes, list) else ():
+        _volume(volume, posixpath.dirname(path), image)
+
+
+def _volume(volume: object, folder: str, image: TeamImage) -> None:
+    if isinstance(volume, Mapping):
+        source, target = str(volume.get("source", "")), str(volume.get("target", ""))
+    else:
+        parts = substituted(str(volume), {}).split(":")
+        if len(parts) < 2:
+            return
+        source, target = parts[0], parts[1]
+    if source.startswith((".", "..")) or "/" in source.strip("/"):
+        host = posixpath.normpath(posixpath.join(folder, source))
+        if not host.startswith(("/", "..")) and target.startswith("/"):
+            image.mounts.setdefault(posixpath.normpath(target), "" if host == "." else host)
+
+
+def _environment(value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        yield from ((str(name), "" if given is None else str(given)) for name, given in value.items())
+    elif isinstance(value, list):
+        yield from ((str(each).partition("=")[0], str(each).partition("=")[2]) for each in value)
+
+
+def _line(path: str, lines: list[str], text: str) -> Place:
+    """Where a text stands first; YAML's reader does not tell."""
+    return Place(path, next((number for number, line in enumerate(lines, 1) if text in line), 1))

@@ -1,0 +1,228 @@
+"""What a Dockerfile of Airflow's says: its base, packages, variables, and the folders that it copies."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from harness.init.reading.image.team_image import ROOT, Said, TeamImage, based_on, is_airflow, substituted
+from harness.init.reading.repository_files import Place, RepositoryFiles
+
+_PIP = re.compile(r"\b(?:pip3?|uv pip)\s+install\b")
+_APT = re.compile(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b")
+_OPTIONS_WITH_VALUE = frozenset(
+    {"-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--python"}
+    | {"-t", "--target"}
+)
+
+
+# Into an environment of its own: `source x/bin/activate`, `x/bin/pip install`.
+_ENTERS = re.compile(r"(?:source|\.)\s+(?P<path>\S+)/bin/activate\b")
+_OF_ENVIRONMENT = re.compile(r"(?P<path>\S*env\S*)/bin/(?:python3?\s+-m\s+)?pip3?\s+install\b")
+_SYNCS = re.compile(r"\b(uv|poetry|pdm)\s+(?:sync|export|install)\b")
+
+
+@dataclass
+class _Stage:
+    """What begins with FROM: its base, with the lines that follow."""
+
+    line: int
+    base: str
+    instructions: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+def read_dockerfile(path: str, image: TeamImage, files: RepositoryFiles, context: str | None = None) -> None:
+    """Tell `image` what the stages of a Dockerfile say that end in Airflow's image; nothing where none does.
+
+    `context` is the folder that it is built in, as a compose file names it; its own where that is not known.
+    """
+    text = files.read_text(path) or ""
+    instructions = list(_instructions(text))
+    variables = {"AIRFLOW_VERSION": ""} | {
+        name: default.strip("\"'")
+        for _, word, value in instructions
+        if word == "ARG" and "=" in value
+        for name, default in [value.split("=", 1)]
+    }
+    folder = posixpath.dirname(path) if context is None else context
+    build = _Build(path, folder, image, files)
+    for stage in _last(_stages(instructions, variables)):
+        if is_airflow(stage.base):
+            based_on(stage.base, Place(path, stage.line), image)
+        build.workdir = build.workdir or image.root
+        for line, word, raw in stage.instructions:
+            build.follow(Place(path, line), word, substituted(raw, variables))
+
+
+def _stages(instructions: Iterable[tuple[int, str, str]], variables: Mapping[str, str]) -> dict[str, _Stage]:
+    """The stages by their names, in order."""
+    found: dict[str, _Stage] = {}
+    for line, word, value in instructions:
+        if word == "FROM":
+            words = [each for each in substituted(value, variables).split() if not each.startswith("--")]
+            name = words[2] if len(words) > 2 and words[1].upper() == "AS" else str(len(found))
+            stage = found[name] = _Stage(line, words[0] if words else "")
+        elif found:
+            stage.instructions.append((line, word, value))
+    return found
+
+
+def _last(stages: dict[str, _Stage]) -> list[_Stage]:
+    """The stages that the last image of Airflow's is made by, its base first."""
+    for name in reversed(stages):
+        chain = [stages[name]]
+        while chain[0].base in stages and stages[chain[0].base] not in chain:
+            chain.insert(0, stages[chain[0].base])
+        if is_airflow(chain[0].base):
+            return chain
+    return []
+
+
+@dataclass
+class _Build:
+    """What is known while the lines of a Dockerfile are followed. `copied` are files by where they are put."""
+
+    path: str
+    folder: str
+    image: TeamImage
+    files: RepositoryFiles
+    workdir: str = ""
+    copied: dict[str, str] = field(default_factory=dict)
+
+    def follow(self, place: Place, word: str, value: str) -> None:
+        if word == "ENV":
+            self.image.environment |= {name: Said(given, place) for name, given in _env(value)}
+        elif word == "RUN":
+            self._run(value, place)
+        elif word == "WORKDIR":
+            self.workdir = posixpath.join(self.workdir, value)
+        elif word in {"COPY", "ADD"}:
+            self._copy(value)
+
+    def _run(self, value: str, place: Place) -> None:
+        own = ""  # the virtual environment that a shell is in
+        for command in re.split(r"&&|;|\|\|", value):
+            if entered := _ENTERS.search(command):
+                own = entered["path"]
+            elif re.search(r"\bdeactivate\b", command):
+                own = ""
+            installs = _PIP.search(command)
+            tool = _SYNCS.search(command)
+            if installs:
+                aside = _OF_ENVIRONMENT.search(command[: installs.end()])
+                if folder := aside["path"] if aside else own:
+                    self.image.environments.append(Said(folder, place))
+                    continue
+                for kind, each in pip_arguments(command[installs.end() :]):
+                    if kind == "package":
+                        self.image.packages.append(Said(each, place))
+                    else:
+                        self.image.requirements += [
+                            Said(path, place) for path in self._sources(each, kind == "folder")
+                        ]
+            elif tool:
+                lock = "uv.lock" if tool[1] == "uv" else f"{tool[1]}.lock"
+                self.image.requirements += [Said(path, place) for path in self._sources(lock, False)]
+            elif system := _APT.search(command):
+                names = (
+                    word
+                    for word in command[system.end() :].split()
+                    if re.fullmatch(r"[a-z0-9][a-z0-9+.-]*", word)
+                )
+                self.image.system_packages += [Said(name, place) for name in names]
+
+    def _sources(self, written: str, folder: bool) -> list[str]:
+        """The file of the repository that a path in the image is; pyproject.toml of a project's folder."""
+        in_image = posixpath.normpath(posixpath.join(self.workdir or "/", written))
+        if folder:
+            written, in_image = f"{written}/pyproject.toml", f"{in_image}/pyproject.toml"
+        name = posixpath.basename(in_image)
+        likely = (
+            self.copied.get(in_image, ""),
+            *(
+                posixpath.normpath(posixpath.join(place, each))
+                for place in dict.fromkeys((self.folder, posixpath.dirname(self.path), ""))
+                for each in (written.lstrip("/"), name)
+            ),
+        )
+        return [path for path in likely if path and self.files.is_file(path)][:1]
+
+    def _copy(self, value: str) -> None:
+        """A folder that is copied into the image is the same there as one that is mounted."""
+        if value.startswith("["):
+            try:
+                words = [str(word) for word in json.loads(value)]
+            except (ValueError, RecursionError):
+                return
+        else:
+            words = [word for word in value.split() if not word.startswith("--")]
+        if "--from" in value or len(words) < 2:
+            return
+        into = words[-1].endswith("/") or words[-1] == "." or len(words) > 2
+        target = posixpath.normpath(posixpath.join(self.workdir or ROOT, words[-1]))
+        for word in words[:-1]:
+            for place in dict.fromkeys((self.folder, posixpath.dirname(self.path), "")):
+                source = posixpath.normpath(posixpath.join(place, word.lstrip("/")))
+                if source in {"", "."} or source.startswith("..") or not self.files.has(source):
+                    continue
+                if self.files.is_file(source):
+                    name = posixpath.join(target, posixpath.basename(source)) if into else target
+                    self.copied.setdefault(name, source)
+                else:
+                    self.image.mounts.setdefault(target, source)
+                break
+
+
+def pip_arguments(text: str) -> Iterator[tuple[str, str]]:
+    """What `pip install` is told to install: a `file` of requirements, a project's `folder` or a `package`."""
+    try:
+        words = iter(shlex.split(text))
+    except ValueError:  # an open quote
+        return
+    for word in words:
+        if word in {"-r", "--requirement"}:
+            yield "file", next(words, "")
+        elif word.startswith("--requirement="):
+            yield "file", word.partition("=")[2]
+        elif word in {"-e", "--editable"}:
+            yield "folder", next(words, "")
+        elif word in _OPTIONS_WITH_VALUE:
+            next(words, None)
+        elif word.startswith((".", "/")) and not word.endswith((".whl", ".gz", ".zip")):
+            yield "folder", word.partition("[")[0]
+        elif re.match(r"[A-Za-z][\w.-]*(?:\[[\w,.-]*\])?\s*(?:[=<>!~].*)?$", word):
+            yield "package", word
+
+
+def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
+    """Line, word and rest of each instruction of a Dockerfile, continued lines joined."""
+    started, parts = 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            continue
+        started = started or number
+        if line.rstrip().endswith("\\"):
+            parts.append(line.rstrip()[:-1])
+            continue
+        whole = " ".join([*parts, line]).strip()
+        word, _, rest = whole.partition(" ")
+        if word:
+            yield started, word.upper(), rest.strip()
+        started, parts = 0, []
+
+
+def _env(value: str) -> Iterator[tuple[str, str]]:
+    """`A=1 B="2"` or the old form `A 1`."""
+    name, _, rest = value.partition(" ")
+    if "=" not in name:
+        yield name, rest.strip()
+        return
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        return
+    yield from ((word.partition("=")[0], word.partition("=")[2]) for word in words if "=" in word)

@@ -1,0 +1,127 @@
+"""Addresses in code that no version reaches: a service of the compose file, or the machine of whoever wrote it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from harness.init.reading.constants import dotted, text_of
+from harness.init.reading.image.team_image import TeamImage
+from harness.init.reading.repository_files import Place
+from harness.init.reading.source import Module
+
+MLFLOW = "MLFLOW_TRACKING_URI"
+MLFLOW_ADDRESS = (
+    "http://mlflow:5000"  # of the server that a version has where its metrics are those of MLflow
+)
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)(?::(?P<port>\d+))?", re.I)
+_OWN_MACHINE = frozenset({"host.docker.internal", "localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104
+_ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv"})
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address that code has. `variable` is the environment variable that it stands in for, if any."""
+
+    place: Place
+    url: str
+    host: str
+    why: str
+    variable: str = ""
+    tracking: bool = False  # whether it is MLflow's
+
+    def __str__(self) -> str:
+        if self.tracking and not self.variable:
+            what = f"it logs to {self.url}, {self.why}"
+            return f"{self.place}: {what}: leave the address out, {MLFLOW} leads to the version's own MLflow"
+        if self.variable:
+            what = f"it takes {self.url} where {self.variable} is not set, {self.why}"
+            return f"{self.place}: {what}: name {self.variable} in `from_env` below [secrets]"
+        what = f"it connects to {self.url}, {self.why}"
+        return f"{self.place}: {what}: take the address from a connection or a variable that a test can set"
+
+
+def unreachable(module: Module, parts: Iterable[ast.AST], image: TeamImage) -> Iterator[Address]:
+    """The addresses in these parts of a module that lead to no host outside."""
+    for part in parts:
+        in_place_of = dict(_defaults(part, module))
+        texts = {id(node.value) for node in ast.walk(part) if isinstance(node, ast.Expr)}
+        tracked = {
+            id(argument)
+            for node in ast.walk(part)
+            if isinstance(node, ast.Call) and dotted(node.func).endswith("set_tracking_uri")
+            for argument in (*node.args, *(each.value for each in node.keywords))
+        }
+        hosts = {
+            id(each.value)
+            for node in ast.walk(part)
+            if isinstance(node, ast.Call)
+            for each in node.keywords
+            if each.arg in {"host", "hostname", "server"}
+        }
+        for node in ast.walk(part):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+                variable = in_place_of.get(id(node), "")
+                found = address_of(node.value, image)
+                if found is None and (variable or id(node) in hosts):
+                    found = _host(node.value, image)
+                if found is not None and variable != MLFLOW:
+                    host, why = found
+                    tracking = (
+                        id(node) in tracked
+                        or "mlflow" in f"{host}{variable}".lower()
+                        or _is_mlflows(node, part)
+                    )
+                    yield Address(
+                        module.place(node), without_login(node.value), host, why, variable, tracking=tracking
+                    )
+
+
+def address_of(text: str, image: TeamImage) -> tuple[str, str] | None:
+    """The host of an address that no version reaches, and why it does not; None for any other text."""
+    found = _URL.match(text.strip())
+    return _host(found["host"].lower(), image) if found else None
+
+
+def _host(host: str, image: TeamImage) -> tuple[str, str] | None:
+    if host in _OWN_MACHINE:
+        return host, "which in a version is no server of yours"
+    if host in image.services:
+        return host, f"a service of {image.services[host]} that no version has"
+    return None
+
+
+def without_login(text: str) -> str:
+    """An address as it may be shown: without user and password, and not longer than a line."""
+    return re.sub(r"(://)[^\s/@]*@", r"\1", text.strip())[:80]
+
+
+def served(value: str, image: TeamImage) -> bool:
+    """Whether a variable's value is a service of the compose file, by its name or by an address."""
+    return (_host(value, image) or address_of(value, image)) is not None
+
+
+def _defaults(part: ast.AST, module: Module) -> Iterator[tuple[int, str]]:
+    """The expressions that stand in for an environment variable which is not set, with its name."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.Call) and dotted(node.func) in _ENVIRONMENT and len(node.args) > 1:
+            name = text_of(node.args[0], module.constants)
+            if name:
+                yield from ((id(each), name) for each in ast.walk(node.args[1]))
+        elif isinstance(node, ast.BoolOp) and isinstance(node.values[0], ast.Call):
+            first = node.values[0]
+            name = text_of(first.args[0], module.constants) if first.args else None
+            if name and dotted(first.func) in _ENVIRONMENT:
+                yield from ((id(each), name) for other in node.values[1:] for each in ast.walk(other))
+
+
+def _is_mlflows(node: ast.Constant, part: ast.AST) -> bool:
+    """Whether it is given to a name such as MLFLOW_TRACKING_URI."""
+    named: Mapping[int, str] = {
+        id(each.value): " ".join(dotted(target) for target in each.targets).lower()
+        for each in ast.walk(part)
+        if isinstance(each, ast.Assign)
+    }
+    return "mlflow" in named.get(id(node), "") or "tracking_uri" in named.get(id(node), "")

@@ -1,0 +1,107 @@
+"""The files of a DAG's tasks: which folders they hand files through, and what is not there to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.init.layout import Layout
+from harness.init.places import below
+from harness.init.reading.dags import Dag, DagFile
+from harness.init.reading.given import Given
+from harness.init.reading.image.team_image import TeamImage
+from harness.init.reading.paths import FileUse, files_of
+from harness.init.reading.repository_files import RepositoryFiles
+from harness.init.reading.source import Module
+
+
+@dataclass
+class Circumstances:
+    """What all DAGs of a repository have in common."""
+
+    files: RepositoryFiles
+    layout: Layout
+    image: TeamImage
+    given: Given
+    general: tuple[str, ...] = ()  # why none can run
+
+
+@dataclass(frozen=True)
+class Uses:
+    """The files of a DAG's tasks: folders to share, what can't be, and whether /tmp is handed through."""
+
+    shared: frozenset[str]
+    written: Sequence[FileUse]
+    loose: Sequence[FileUse]
+    missing: Sequence[FileUse]
+    shares_tmp: bool
+
+
+def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstances) -> Uses:
+    """Where the DAG's tasks read and write."""
+    tasks = [(task.task_id, files_of(task, file.functions, module)) for task in dag.tasks]
+    written = [(task_id, use) for task_id, each in tasks for use in each if use.how == "write"]
+    read = [(task_id, use) for task_id, each in tasks for use in each if use.how == "read"]
+    layout, every = circumstances.layout, [use for _, use in written]
+    folders = [
+        (use, folder)
+        for use in every
+        if (folder := _folder_of(use, layout)) is not None and not _is_handed_data(use, layout)
+    ]
+    return Uses(
+        shared=frozenset(folder for _, folder in folders if _can_be_shared(folder, layout)),
+        written=every,
+        loose=[use for use, folder in folders if not use.folder and not _can_be_shared(folder, layout)],
+        missing=[use for _, use in read if _is_missing(use, every, circumstances)],
+        shares_tmp=any(
+            task_id != other_id and f"{use.path}/".startswith(f"{other.path}/")
+            for task_id, use in read
+            for other_id, other in written
+            if use.path.startswith("/tmp/")  # noqa: S108
+        )
+        or (len(tasks) > 1 and any(use.handed and use.path.startswith("/tmp/") for use in every)),  # noqa: S108
+    )
+
+
+def _folder_of(use: FileUse, layout: Layout) -> str | None:
+    """The folder of the repository that a file lies in; None for one elsewhere."""
+    path = layout.places.locate(use.path)
+    return path if path is None or use.folder else path.rpartition("/")[0]
+
+
+def _is_handed_data(use: FileUse, layout: Layout) -> bool:
+    """Whether a task only tells others of a file that the repository has."""
+    path = layout.places.locate(use.path)
+    return use.handed and path is not None and layout.places.files.has(path)
+
+
+def _can_be_shared(folder: str, layout: Layout) -> bool:
+    own = {"", layout.places.home, layout.dags_folder, *layout.python_path}
+    return folder not in own and folder.split("/", maxsplit=1)[0] not in {"artifacts", "logs"}
+
+
+def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circumstances) -> bool:
+    """Whether nothing makes a file that is read: the repository has none, and no task writes near it."""
+    places, files = circumstances.layout.places, circumstances.files
+    path = places.locate(use.path)
+    if path is None or not path or files.has(path) or "*" in path:
+        return False
+    for other in written:
+        target = places.locate(other.path)
+        if target is not None:
+            folder = target if other.folder else target.rpartition("/")[0]
+            if target == path or below(path, folder) is not None:
+                return False
+    return True
+
+
+def widest(folders: Iterable[str]) -> tuple[str, ...]:
+    """The folders that lie in none of the others."""
+    known = set(folders)
+    return tuple(
+        sorted(
+            each
+            for each in known
+            if not any(other != each and below(each, other) is not None for other in known)
+        )
+    )
