@@ -9,9 +9,8 @@ from dataclasses import replace
 from harness.errors import CauseCode, HarnessError
 from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, listed
 from harness.init.layout import Layout, read_layout
-from harness.init.packages import packages_of
+from harness.init.packages import packages_of, python_version
 from harness.init.places import below, dags_folders, defines_dags, fits
-from harness.init.python_version import python_version
 from harness.init.reading.dag_factory import yaml_dags
 from harness.init.reading.dags import Dag, DagFile, read_dags
 from harness.init.reading.given import Given, given

@@ -109,8 +109,8 @@ def _not_yet(test: ProposedTest) -> Iterator[str]:
 def _metrics(test: ProposedTest) -> str:
     """The line that says where the numbers are; empty where nothing tells."""
     if test.metrics_key:
-        key, task = toml_text(test.metrics_key), toml_text(test.metrics_task)
-        return f"metrics = {{ task = {task}, key = {key}, name = {key} }}"
+        task, key = test.metrics_task, test.metrics_key
+        return f"metrics = {{ task = {toml_text(task)}, key = {toml_text(key)}, name = {toml_text(key)} }}"
     if test.metrics_name:
         return f"metrics = {{ task = {toml_text(test.metrics_task)}, name = {toml_text(test.metrics_name)} }}"
     if test.metrics_task:

@@ -68,7 +68,8 @@ def make(
         constraints=found.constraints,
         as_of=asked,
         exempt=tuple(found.pinned),
-        undated=found.undated,
+        undated=found.bound,
+        bound=found.bound,
         asked=asked,
     )
     version, uploaded, question = _airflow(question, target, found, on_line, log)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,11 +43,13 @@ class Resolved:
         ]
 
 
-def read(text: str, target: Target, *, by_address: Iterable[str] = ()) -> dict[str, Resolved]:
+def read(
+    text: str, target: Target, *, by_address: Iterable[str] = (), bound: Container[str] = ()
+) -> dict[str, Resolved]:
     """The packages of a pylock.toml by name.
 
     `by_address` are indexes that only the inputs name: what comes from those is locked by its address, since whoever
-    installs it later knows nothing of them; and so is what uv names no index of, because a package was bound to one.
+    installs it later knows nothing of them; and so are the packages that are `bound` to an index by name.
     Raises HarnessError(DEPENDENCIES_UNRESOLVED) for a path.
     """
     indexes = {each.rstrip("/") for each in by_address}
@@ -55,7 +57,7 @@ def read(text: str, target: Target, *, by_address: Iterable[str] = ()) -> dict[s
     for entry in tomllib.loads(text).get("packages", ()):
         name, version = canonicalize_name(entry["name"]), entry.get("version", "")
         index = str(entry.get("index", "")).rstrip("/")
-        found[name] = _resolved(name, version, entry, target, by_address=not index or index in indexes)
+        found[name] = _resolved(name, version, entry, target, by_address=name in bound or index in indexes)
     return found
 
 

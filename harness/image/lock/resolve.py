@@ -23,7 +23,8 @@ class Question:
     """What uv is asked. `files` and `lines` are requirements; those in `exempt` may be newer than `as_of`.
 
     `texts` are all files by path: those asked for, what they include, and uv's settings. `undated` are packages whose
-    index does not say when a file was uploaded: they count whatever the date.
+    index does not say when a file was uploaded: they count whatever the date. `bound` are those that are asked of one
+    index alone.
     """
 
     origin: str
@@ -34,6 +35,7 @@ class Question:
     as_of: datetime | None = None
     exempt: Sequence[str] = ()
     undated: frozenset[str] = frozenset()
+    bound: frozenset[str] = frozenset()
     asked: datetime | None = None
     alone: bool = False
 
@@ -91,7 +93,7 @@ def resolve(
             stream.write(f"$ {' '.join(argv)}\n{done.stderr}")
     if done.returncode != 0:
         raise _unresolved(done.stderr, question)
-    return packages.read(done.stdout, target, by_address=question.indexes)
+    return packages.read(done.stdout, target, by_address=question.indexes, bound=question.bound)
 
 
 def _dates(question: Question) -> Iterable[str]:

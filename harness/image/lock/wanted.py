@@ -27,7 +27,7 @@ class Wanted:
 
     `texts` are requirements files by their path, as uv reads them; `requirements` and `constraints` are further lines.
     `pinned` are the packages whose version the inputs fix, `named` those that they ask for. `airflow` is Airflow's
-    version where it is fixed. `undated` are packages of another index than PyPI, which may not say when it got them.
+    version where it is fixed. `bound` are the packages that only one index is asked for.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Wanted:
     constraints: tuple[str, ...] = ()
     pinned: Mapping[str, str] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
-    undated: frozenset[str] = frozenset()
+    bound: frozenset[str] = frozenset()
     airflow: str = ""
 
     @property
@@ -68,7 +68,7 @@ def wanted(inputs: Inputs, target: Target) -> Wanted:
         constraints=found.constraints,
         pinned=found.pinned,
         named=found.named,
-        undated=found.undated,
+        bound=found.bound,
         airflow=airflow,
     )
 
@@ -118,6 +118,7 @@ def _of_project(inputs: Inputs) -> Wanted:
         files=(inputs.source,),
         pinned=dict(_pins(dependencies)),
         named=frozenset(canonicalize_name(each.name) for each in dependencies),
+        bound=frozenset(_bound(_toml(inputs, inputs.source))),
         airflow=_airflow(dict(_pins(dependencies))),
     )
 
@@ -145,13 +146,22 @@ def _of_locked(inputs: Inputs, target: Target) -> Wanted:
     return Wanted(
         texts=texts,
         files=tuple(texts),
-        undated=frozenset(each.name for each in elsewhere),
+        bound=frozenset(each.name for each in elsewhere),
         requirements=tuple(asked),
         constraints=tuple(f"{name}=={version}" for name, version in sorted(versions.items())),
         pinned=versions,
         named=frozenset(named),
         airflow=_airflow(versions),
     )
+
+
+def _bound(project: Mapping[str, Any]) -> Iterator[str]:
+    """The packages that uv's own table gives an index to."""
+    sources = ((project.get("tool") or {}).get("uv") or {}).get("sources") or {}
+    for name, source in sources.items():
+        listed = source if isinstance(source, list) else [source]
+        if any(isinstance(each, dict) and "index" in each for each in listed):
+            yield canonicalize_name(name)
 
 
 def _indexes(inputs: Inputs) -> dict[str, str]:

@@ -22,7 +22,6 @@ PYLOCK = f"""
 [[packages]]
 name = "Wheel_Only"
 version = "1"
-index = "https://x.test/simple"
 wheels = [{{ url = "https://x.test/w.whl", upload-time = 2026-01-01T00:00:00Z, hashes = {{ sha256 = "{SHA}" }} }}]
 [[packages]]
 name = "old"
@@ -151,7 +150,7 @@ def test_of_an_index_that_only_the_project_binds_a_package_to_the_wheel_for_the_
     )
     text = f'[[packages]]\nname = "torch"\nversion = "2"\nwheels = [{wheels}]\n'
     for machine in ("x86_64", "aarch64"):
-        found = packages.read(text, Target("3.11", machine))["torch"]
+        found = packages.read(text, Target("3.11", machine), bound={"torch"})["torch"]
         assert found.url == f"https://x.test/torch-2-cp311-cp311-manylinux_2_28_{machine}.whl"
         assert len(found.hashes) == 1
 

@@ -245,7 +245,7 @@ def test_a_package_of_another_index_is_asked_of_that_index_by_its_name(source: s
     (index,) = asked["tool"]["uv"]["index"]
     assert (index["name"], index["url"]) == ("house", "https://house.test/simple")
     assert asked["tool"]["uv"]["sources"] == {"style": {"index": "house"}}
-    assert (found.files, found.undated) == (tuple(found.texts), {"style"})
+    assert (found.files, found.bound) == (tuple(found.texts), {"style"})
 
 
 def test_a_mirror_that_has_everything_is_the_usual_index() -> None:
