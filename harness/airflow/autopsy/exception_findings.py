@@ -11,6 +11,7 @@ from harness.airflow.autopsy.exception_hints import (
     hint_by_words,
     hint_for,
     not_a_metric,
+    refused_by_airflow,
 )
 from harness.airflow.autopsy.missing_files import (
     elsewhere,
@@ -195,6 +196,8 @@ def _lacking(lines: Sequence[str]) -> tuple[str, str] | None:
 
 def _told(raised: Raised) -> str:
     """An exception in a line: of a group the first that is in it, as the group's own text tells nothing."""
+    if refusal := refused_by_airflow(raised):
+        return f"Airflow refused what it asked for: {in_a_line(refusal)}"
     if not raised.inner:
         return in_a_line(str(raised))
     return f"{in_a_line(str(raised.leaves[0]))} (in {in_a_line(str(raised), GROUP_CHARS)})"

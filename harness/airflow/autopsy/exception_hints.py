@@ -38,6 +38,10 @@ _BY_MESSAGE = (
         "map over fewer parts: 1024 at most, unless AIRFLOW__CORE__MAX_MAP_LENGTH below [image.env] says more",
     ),
     (
+        re.compile("Invalid input for param"),
+        "edit the conf that this task hands over, or that param of the DAG that it triggers",
+    ),
+    (
         re.compile("Exec format error"),
         "that file is no program for this machine: it was built for another processor, or is a script without a first "
         "line such as #!/bin/sh",
@@ -102,6 +106,8 @@ _BY_KIND = {
 
 _NOT_WRITABLE = re.compile(r"(?:Permission denied|Read-only file system): '(?P<path>[^']+)'")
 _NOT_ALLOWED = re.compile(r"(?P<name>[\w.]+) was not found in allow list for deserialization")
+_REFUSED = "API_SERVER_ERROR: "
+_MESSAGE = re.compile(r"""'message': (?:"((?:[^"\\]|\\.)+)"|'((?:[^'\\]|\\.)+)')""")
 _NOT_FINITE = "Out of range float values are not JSON compliant"
 _TOO_LARGE = "can't serialize ints"
 
@@ -113,6 +119,14 @@ def not_a_metric(raised: Raised) -> str | None:
     if raised.kind == "OverflowError" and raised.message.startswith(_TOO_LARGE):
         return "a number that it returned is too large (more than 64 bits)"
     return None
+
+
+def refused_by_airflow(raised: Raised) -> str:
+    """What Airflow's api-server answered to what a task asked of it, in its own words; empty where it was not that."""
+    if not raised.message.startswith(_REFUSED):
+        return ""
+    told = _MESSAGE.findall(raised.message.removeprefix(_REFUSED))
+    return next(filter(None, (double or single for double, single in reversed(told))), "").split("\\n")[0]
 
 
 def ended_by_exit(raised: Raised) -> bool:

@@ -80,7 +80,7 @@ def wait_for_dag(
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
             broken = (*errors, *_died(watch.files, errors, folder))
             forgotten = uncalled(dag_id, (entry.file for entry in watch.files), read_source, folder)
-            raise _absent(dag_id, dag_ids, broken, read_source, forgotten)
+            raise absent(dag_id, dag_ids, broken, read_source, forgotten)
         if clock() - start_s > deadline_s:
             waiting = [entry.file for entry in watch.files if not entry.parsed]
             if own_file := next(
@@ -156,12 +156,12 @@ def _died(
             yield DagImportError(entry.file, DIED, folder)
 
 
-def _absent(
+def absent(
     dag_id: str,
     dag_ids: Sequence[str],
     errors: Sequence[DagImportError],
     read_source: Callable[[str], str | None],
-    forgotten: Uncalled | None,
+    forgotten: Uncalled | None = None,
 ) -> HarnessError:
     """The error for a DAG that is in no file that can be imported."""
     sources = {error.file: read_source(error.file) for error in errors}

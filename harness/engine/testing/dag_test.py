@@ -187,7 +187,8 @@ def _start_triggerer(dag_test: DagTest, progress: Progress) -> None:
 
 
 def _diagnosis(dag_test: DagTest) -> Diagnosis:
-    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings, dag_test.code)
+    source = dag_test.read_source
+    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings, dag_test.code, source)
 
 
 def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], step: Step) -> TestResult:
@@ -281,8 +282,7 @@ def _result(
 ) -> TestResult:
     run = outcome.run if outcome else None
     if cause is not None:
-        hint = cause.hint.replace(REQUIREMENTS, dag_test.requirements)
-        cause = cause.model_copy(update={"hint": hint})
+        cause = cause.model_copy(update={"hint": cause.hint.replace(REQUIREMENTS, dag_test.requirements)})
     if outcome is not None:
         phases |= task_phases(dag_test.settings, outcome)
     return TestResult(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from harness.airflow.autopsy.pod_trouble import killed_sidecars
 from harness.airflow.logs.excerpts import in_a_line
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.logs.task_log import parse_log
+from harness.airflow.parsing.parsing import absent
 from harness.airflow.pods.pods import Pod
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.rest.api import AirflowApi
@@ -26,6 +28,7 @@ from harness.project.places import CodeFiles
 from harness.report.model import Cause, excerpt
 
 LOG_TAIL_LINES = 200
+_NO_DAG = re.compile(r"\bD(?:ag|AG) with dag_id: '(?P<id>[^']+)' not found")
 
 
 def first_failure(
@@ -59,6 +62,7 @@ class Diagnosis:
     keeper: LogKeeper | None
     settings: TestSettings
     code: CodeFiles
+    read_source: Callable[[str], str | None] = lambda _: None  # of a file relative to the DAGs folder
 
     def given_up(self, outcome: RunOutcome, error: HarnessError) -> Cause:
         """Why the harness ended a run that Airflow had not ended; what runs of it is stopped."""
@@ -146,6 +150,8 @@ class Diagnosis:
         hint = found.hint
         if self.settings.skip and "NoneType" in found.message:
             hint = f"the test skips {', '.join(self.settings.skip)}: who asks for what it would have returned gets None"
+        if lacking := _NO_DAG.search(found.message):
+            found, hint = self._without_dag(found, lacking["id"])
         where = "" if dag_id == self.settings.dag or task is None else f"DAG {dag_id}: "
         return found.model_copy(
             update={
@@ -154,6 +160,21 @@ class Diagnosis:
                 "evidence": (*(killed_sidecars(pod) if pod else ()), *found.evidence),
             }
         )
+
+    def _without_dag(self, found: Cause, dag_id: str) -> tuple[Cause, str]:
+        """Why there is no DAG that a task triggers: its file can't be imported, or its id is another."""
+        with suppress(HarnessError):
+            ids = [dag.dag_id for dag in self.api.dags()]
+            why = absent(dag_id, ids, self.api.import_errors(), self.read_source)
+            is_broken = why.cause is CauseCode.DAG_IMPORT_ERROR
+            found = found.model_copy(
+                update={
+                    "message": f"{found.message}; {why.message}",
+                    "evidence": excerpt((*found.evidence, *why.evidence)),
+                }
+            )
+            return found, why.hint if is_broken else "edit the id of the DAG that this task triggers"
+        return found, found.hint
 
     def _metrics_task(self, dag_id: str) -> str | None:
         source = self.settings.metrics

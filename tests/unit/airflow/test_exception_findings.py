@@ -358,3 +358,31 @@ def test_which_number_is_not_finite() -> None:
     cause = cause_of(log=text, metrics_task="boom")
     assert cause.code == "metrics_invalid"
     assert "not finite (NaN or infinite): r2 is nan, mse is inf" in cause.message
+
+
+@pytest.mark.parametrize(
+    ("detail", "told", "hint"),
+    [
+        (
+            "{'reason': 'value_error', 'message': \"Invalid input for param epochs: 0 is less than the minimum of 1\\n"
+            "\\nFailed validating 'minimum' in schema:\"}",
+            "Invalid input for param epochs: 0 is less than the minimum of 1",
+            "edit the conf",
+        ),
+        (
+            "{'reason': 'not_found', 'message': \"Dag with dag_id: 'scoer' not found\"}",
+            "Dag with dag_id: 'scoer' not",
+            "",
+        ),
+        ("{'reason': 'conflict', 'message': 'the run is there'}", "the run is there", ""),
+    ],
+)
+def test_what_airflow_itself_refused_is_told_in_its_words(detail: str, told: str, hint: str) -> None:
+    around = (
+        "API_SERVER_ERROR: {'status_code': 400, 'message': 'Server returned error', 'detail': {'detail': %s}}"
+    )
+    said = around.replace("%s", detail)
+    cause = cause_of(log=log(raised(error("AirflowRuntimeError", said), error("DagRunTriggerException", ""))))
+    assert cause.message.startswith(f"task boom failed: Airflow refused what it asked for: {told}")
+    assert "API_SERVER_ERROR" not in cause.message
+    assert hint in cause.hint
