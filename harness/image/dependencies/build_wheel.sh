@@ -2,6 +2,7 @@
 # Runs in a container with Debian's tools: makes a wheel of the package in /build/source/$FOLDER, always at the same
 # paths, with build tools that are not newer than $AS_OF. The wheel comes to /build/wheel.
 set -eu
+PATH=/build:$PATH
 source=/build/source/${FOLDER:-}
 python=/build/environment/bin/python
 install() {

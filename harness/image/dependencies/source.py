@@ -10,6 +10,7 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +23,7 @@ from harness.host.sources.debian import EPOCH_S
 from harness.image.base import debian as base_image
 from harness.image.dependencies import index_login
 from harness.image.dependencies.lock_file import requirements
+from harness.image.layer import CHUNK_BYTES
 from harness.image.lock.target import Target
 from harness.image.oci import BaseImage
 
@@ -34,6 +36,13 @@ _SOURCE = re.compile(
 # Given to the container by name, so that no value stands in an argument list.
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
            "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL")  # fmt: skip
+# Reads a tar of the folder `build` from stdin, and writes one of the wheels to stdout.
+_PROGRAM = """
+set -e
+tar --extract --no-same-owner --directory /
+sh /build/build_wheel.sh >&2
+exec tar --create --directory /build/wheel .
+"""
 _SETTINGS = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "safe.directory",
@@ -123,26 +132,45 @@ def _build(source: Source, folder: Path, tools: BaseImage, as_of: str, log: Path
         _fetch(source, work)
     script = files("harness") / "image/dependencies/build_wheel.sh"
     (work / "build_wheel.sh").write_bytes(script.read_bytes())
-    bundle = ca_bundle.find()
-    trusted = ["--volume", f"{bundle.path.resolve()}:/etc/ssl/certs/ca-certificates.crt:ro"] if bundle else []
+    shutil.copy(uv.find_uv_bin(), work / "uv")
     settings = _SETTINGS | {"FOLDER": source.folder, "AS_OF": as_of}
-    user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else "0:0"
+    if bundle := ca_bundle.find():
+        shutil.copyfile(bundle.path, work / "certificates.crt")
+        settings["SSL_CERT_FILE"] = "/build/certificates.crt"
+    given, made = folder / "given.tar", folder / "made.tar"
+    with tarfile.open(given, "w") as tar:
+        tar.add(work, "build")
+    shutil.rmtree(work)
+    # Nothing of this machine is mounted: the daemon may be another user, in a sandbox, or in a virtual machine.
     argv = [
-        "docker", "run", "--rm", "--network", "host", "--user", user,
-        "--volume", f"{work}:/build", "--volume", f"{Path(uv.find_uv_bin()).resolve()}:/usr/local/bin/uv:ro", *trusted,
+        "docker", "run", "--rm", "--interactive", "--network", "host", "--user", "0:0",
+        "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
         *(word for name in _PASSED if name in os.environ for word in ("--env", name)),
         *(word for name, value in settings.items() for word in ("--env", f"{name}={value}")),
-        base_image.in_docker(tools), "sh", "/build/build_wheel.sh",
+        "--entrypoint", "sh", base_image.in_docker(tools), "-c", _PROGRAM,
     ]  # fmt: skip
-    done = process.run(argv, check=False)
+    with given.open("rb") as file:
+        done = process.run_bytes(argv, stdin=iter(lambda: file.read(CHUNK_BYTES), b""), output=made)
+    given.unlink()
     with log.open("a", encoding="utf-8") as stream:
-        stream.write(f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}")
-    built = sorted((work / "wheel").glob("*.whl")) if (work / "wheel").is_dir() else []
-    if done.returncode != 0 or not built:
-        raise _not_built(source, [*done.stdout.splitlines(), *done.stderr.splitlines()], log)
-    for wheel in built:
-        wheel.rename(folder / wheel.name)
-    shutil.rmtree(work, ignore_errors=True)
+        stream.write(f"$ {' '.join(argv[:-1])} …\n{done.stderr}")
+    if done.returncode != 0 or not _take(made, folder):
+        raise _not_built(source, done.stderr.splitlines(), log)
+    made.unlink()
+
+
+def _take(made: Path, folder: Path) -> bool:
+    """Put the wheels that came out into the folder; whether there was any."""
+    found = False
+    with suppress(tarfile.ReadError), tarfile.open(made) as archive:  # cut off, or nothing at all
+        for member in archive:
+            name = member.name.rpartition("/")[2]
+            content = archive.extractfile(member) if member.isreg() and name.endswith(".whl") else None
+            if content is not None:
+                with (folder / name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+                found = True
+    return found
 
 
 def _not_built(source: Source, lines: Sequence[str], log: Path) -> HarnessError:
