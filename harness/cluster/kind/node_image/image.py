@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+import stat
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from harness.image.base.debian import measured_layer
 from harness.image.layer import Layer, layer_from_directory
 from harness.image.oci import BaseImage, Image, archive, assemble
 
-FORMAT = 3  # raise when what _assemble() does changes
+FORMAT = 4  # raise when what _assemble() does changes
 REPOSITORY = "harness.local/node"
 SYSTEM_IMAGE = "harness.local/system"
 SERVICES_IMAGE = "harness.local/services"  # the same file system, to be sent to a node of others
@@ -219,8 +220,10 @@ def _assembled(base: BaseImage, layers: Sequence[Layer], name: str) -> Image:
 
 
 def _copy_tar(source: Path, target: tarfile.TarFile) -> None:
+    """Without set-user-id bits: under a daemon that maps users `mount` would be another user than the node's root."""
     with tarfile.open(source) as tar:
         for member in tar:
+            member.mode &= 0o777 | stat.S_ISVTX
             target.addfile(member, tar.extractfile(member) if member.isreg() else None)
 
 
