@@ -11,10 +11,12 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import scratch
 from command import Harness, explained, loaded, only_version
+from packaging.utils import canonicalize_name
 from release_server import Server, serving, tar_of
 
 import harness
@@ -25,10 +27,32 @@ from harness.host import process
 from harness.host.machine import architecture
 from harness.host.sources import debian, mirrors, pins, release_tools
 from harness.image.base import debian as base
+from harness.image.dependencies.lock_file import requirements
 
 pytestmark = pytest.mark.slow  # eight minutes, and a third cluster on the machine
 NAME = "harness-release"
 VERSIONS = {"kind": "v0.33.0", "helm": "v4.3.0", "kubectl": "v1.37.0"}
+# As the published Python has them: no part of any lock.
+SITE = "usr/local/lib/python3.11/dist-packages"
+INSTALLERS = {
+    f"{SITE}/pip/__init__.py": b"",
+    f"{SITE}/pip-24.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: pip\nVersion: 24.0\n",
+    f"{SITE}/setuptools/__init__.py": b"",
+    f"{SITE}/setuptools-79.0.1.dist-info/METADATA": b"Metadata-Version: 2.1\nName: setuptools\nVersion: 79.0.1\n",
+}
+# The share of the packages in the image that are in the lock, as they stand in the task's own process.
+LOCKED_SHARE = """\
+import importlib.metadata
+from packaging.utils import canonicalize_name
+
+LOCKED = {locked!r}
+
+
+def accuracy():
+    there = [canonicalize_name(each.name) for each in importlib.metadata.distributions()]
+    print("not locked:", sorted(set(there) - LOCKED), "twice:", len(there) - len(set(there)))
+    return sum(name in LOCKED for name in there) / len(there)
+"""
 PINNED = """\
 [{name}]
 version = "{version}"
@@ -61,7 +85,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
             "node": server.push("kindest/node", layers, config, compressed=False),
             "python": server.push(
                 "library/python",
-                [python, tar_of({"etc/published": b""})],
+                [python, tar_of({"etc/published": b"", **INSTALLERS})],
                 {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"]},
                 compressed=False,
             ),
@@ -161,16 +185,33 @@ def test_a_flipped_byte_is_refused(release: Release, program: Harness, tmp_path:
 
 
 def test_from_up_to_down(release: Release, program: Harness, tiny: scratch.Scratch, tmp_path: Path) -> None:
-    made = program(tiny.root, "up", "--sources", "release", **release.env)
+    server = release.server
+    server.cut, server.busy, server.uncut = (
+        0.4,
+        set(server.contents),
+        "/v2/kindest/node/",
+    )  # which Docker pulls
+    server.begun.clear()
+    env = {**release.env, "HARNESS_CACHE_DIR": str(tmp_path / "cache")}
+    made = program(tiny.root, "up", "--sources", "release", **env)
+    server.cut = 0.0
     assert made.returncode == 0, explained(made)
+    begun = {path: count for path, count in server.begun.items() if not path.startswith(server.uncut)}
+    assert begun
+    assert set(begun.values()) == {1}, begun
     assert "sources  release: kind v0.33.0, helm v4.3.0, kubectl v1.37.0 as published" in made.stderr
     config = process.run(["docker", "exec", kind.node_name(NAME), "containerd", "config", "dump"]).stdout
     assert "discard_unpacked_layers = true" in config
 
     # The release's host is gone by now, and whoever tests need not know where the cluster came from.
     first = _tested(program, tiny, tmp_path)
-    tiny.write("dags/tiny_model.py", scratch.tiny_model(0.97))
+    locked = {
+        canonicalize_name(each.partition("==")[0])
+        for each in requirements((tiny.root / "dags/requirements.lock").read_text())
+    }
+    tiny.write("dags/tiny_model.py", LOCKED_SHARE.format(locked=locked))
     second = _tested(program, tiny, tmp_path)
+    assert second["tests"][0]["metrics"]["accuracy"]["value"] == 1.0
     assert second["load_bytes"] < 100_000  # an import keeps its layers, also there
     assert second["image"]["base_digest"] == first["image"]["base_digest"]
 
@@ -189,7 +230,7 @@ def test_from_up_to_down(release: Release, program: Harness, tiny: scratch.Scrat
     assert gone.returncode == 0, explained(gone)
 
 
-def _tested(program: Harness, tiny: scratch.Scratch, folder: Path) -> dict[str, object]:
+def _tested(program: Harness, tiny: scratch.Scratch, folder: Path) -> dict[str, Any]:
     report = folder / "result.json"
     done = program(tiny.root, "test", "--json", report)
     assert done.returncode == 0, explained(done)

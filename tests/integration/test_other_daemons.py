@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,16 +15,39 @@ from typing import Any
 import docker.errors
 import other_daemon
 import pytest
+from git_repository import git, make
 
 from harness.host import cache
 from harness.host.docker import client, privileged_probe
 from harness.image.base import debian
-from harness.image.dependencies import bytecode
+from harness.image.dependencies import bytecode, source
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not other_daemon.can_be_made(), reason="only root may make namespaces"),
 ]
+# A package whose build backend lies in it, so that building needs no index.
+PROJECT = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "ours"
+version = "0.3"
+"""
+BACKEND = """\
+import pathlib, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "ours-0.3-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as wheel:
+        wheel.writestr("ours.py", "A = 1\\n")
+        wheel.writestr("ours-0.3.dist-info/METADATA", "Metadata-Version: 2.1\\nName: ours\\nVersion: 0.3\\n")
+        wheel.writestr("ours-0.3.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        wheel.writestr("ours-0.3.dist-info/RECORD", "")
+    return name
+"""
 SITE = "usr/local/lib/python3/dist-packages"
 
 
@@ -37,16 +61,16 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def mapped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with other_daemon.with_mapped_users(folder) as url:
-        monkeypatch.setenv("DOCKER_HOST", url)
-        yield url
+    with other_daemon.with_mapped_users(folder) as daemon:
+        monkeypatch.setenv("DOCKER_HOST", daemon.url)
+        yield daemon.url
 
 
 @pytest.fixture
 def homeless(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with other_daemon.without_home(folder) as url:
-        monkeypatch.setenv("DOCKER_HOST", url)
-        yield url
+    with other_daemon.without_home(folder) as daemon:
+        monkeypatch.setenv("DOCKER_HOST", daemon.url)
+        yield daemon.url
 
 
 def base_image() -> str:
@@ -106,3 +130,20 @@ def test_packages_are_compiled_by_either(
     bytecode.compile_packages(packages, base, tmp_path / "compile.log")
     (made,) = packages.rglob("*.pyc")
     assert made.parent == packages / "airflow" / "__pycache__"
+
+
+@pytest.mark.parametrize("daemon", ["mapped", "homeless"])
+def test_a_package_without_a_wheel_is_built_by_either(
+    daemon: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = base_image()
+    given(image, request.getfixturevalue(daemon))
+    monkeypatch.setattr(debian, "in_docker", lambda _: image)
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    ours = make(tmp_path / "ours", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
+    wanted = source.Source("ours", f"git+file://{ours}@{git(ours, 'rev-parse', 'HEAD')}")
+    tools: Any = SimpleNamespace(digest="sha256:any")
+    (wheel,) = source.wheels([wanted], tools=tools, as_of="", on_line=lambda _: None, log=tmp_path / "log")
+    assert wheel.name == "ours-0.3-py3-none-any.whl"
+    assert zipfile.ZipFile(wheel).read("ours.py") == b"A = 1\n"
+    assert [each.name for each in wheel.parent.iterdir()] == [wheel.name]

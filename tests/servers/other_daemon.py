@@ -12,9 +12,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 DEADLINE_S = 60.0
+_WITHOUT_NETWORKS = "--bridge=none --iptables=false"
 # `daemon` is a user that every system has.
 _MAPPED = (
     'echo daemon:100000:65536 >"$1/ids"; mount --bind "$1/ids" /etc/subuid; mount --bind "$1/ids" /etc/subgid'
@@ -26,8 +28,7 @@ mount --make-rprivate /
 ip link set lo up
 {prepare}
 mount -t tmpfs tmpfs /run
-exec dockerd --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/pid" --host "unix://$1/docker.sock" \
-  --bridge=none --iptables=false {options}
+exec dockerd --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/pid" --host "unix://$1/docker.sock" {options}
 """
 
 
@@ -36,22 +37,31 @@ def can_be_made() -> bool:
     return os.geteuid() == 0 and shutil.which("dockerd") is not None and shutil.which("unshare") is not None
 
 
-@contextmanager
-def with_mapped_users(folder: Path) -> Iterator[str]:
-    """One whose containers' root is nobody here; gives its address."""
-    with _running(folder, _MAPPED, "--userns-remap=daemon") as url:
-        yield url
+@dataclass(frozen=True)
+class OtherDaemon:
+    """Its address, and what goes before a command that is to reach its containers' ports."""
+
+    url: str
+    beside: tuple[str, ...]
 
 
 @contextmanager
-def without_home(folder: Path) -> Iterator[str]:
-    """One that sees an empty home that nobody can write to, as in a sandbox; gives its address."""
-    with _running(folder, _HOMELESS, "") as url:
-        yield url
+def with_mapped_users(folder: Path, *, networks: bool = False) -> Iterator[OtherDaemon]:
+    """One whose containers' root is nobody here; `networks` where they need any."""
+    options = "--userns-remap=daemon" + ("" if networks else f" {_WITHOUT_NETWORKS}")
+    with _running(folder, _MAPPED, options) as daemon:
+        yield daemon
 
 
 @contextmanager
-def _running(folder: Path, prepare: str, options: str) -> Iterator[str]:
+def without_home(folder: Path, *, networks: bool = False) -> Iterator[OtherDaemon]:
+    """One that sees an empty home that nobody can write to, as in a sandbox; `networks` where containers need any."""
+    with _running(folder, _HOMELESS, "" if networks else _WITHOUT_NETWORKS) as daemon:
+        yield daemon
+
+
+@contextmanager
+def _running(folder: Path, prepare: str, options: str) -> Iterator[OtherDaemon]:
     for name in ("/etc/subuid", "/etc/subgid"):
         Path(name).touch()
     script = _DAEMON.format(prepare=prepare, options=options)
@@ -69,7 +79,7 @@ def _running(folder: Path, prepare: str, options: str) -> Iterator[str]:
             assert daemon.poll() is None, (folder / "log").read_text()[-2000:]
             assert time.monotonic() < until, (folder / "log").read_text()[-2000:]
             time.sleep(0.2)
-        yield url
+        yield OtherDaemon(url, ("nsenter", "--target", str(daemon.pid), "--net"))
     finally:
         with suppress(ProcessLookupError):
             daemon.terminate()

@@ -32,7 +32,8 @@ class Server:
 
     With `token`, everything below /v2/ wants it, and it is given to whoever asks, as public registries do. With `cut`
     each connection ends after this part of what was asked for, unless that is little; after each of `busy`'s paths was
-    cut it is answered with 429 once. `begun` counts by path how often the whole was asked for.
+    cut it is answered with 429 once; what lies below `uncut` is never cut. `begun` counts by path how often the whole
+    was asked for.
     """
 
     url: str = ""
@@ -41,6 +42,7 @@ class Server:
     requests: list[str] = field(default_factory=list)
     token: str = ""
     cut: float = 0.0
+    uncut: str = "\0"
     busy: set[str] = field(default_factory=set)
     knows_ranges: bool = True
     begun: Counter[str] = field(default_factory=Counter)
@@ -166,11 +168,12 @@ def serving(token: str = "") -> Iterator[Server]:
 
         def _send_content(self, path: str, *, body: bool) -> None:
             content = server.contents[path]
-            data = content.read_bytes() if server.cut and isinstance(content, Path) else content
+            is_cut = server.cut and not path.startswith(server.uncut)
+            data = content.read_bytes() if is_cut and isinstance(content, Path) else content
             start = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             if body and not start:
                 server.begun[path] += 1
-            if not (server.cut and isinstance(data, bytes) and body):
+            if not (is_cut and isinstance(data, bytes) and body):
                 self._send(200, content, server.types[path], body=body)
                 return
             begin = int(start[1]) if start and server.knows_ranges else 0

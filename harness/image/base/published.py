@@ -19,12 +19,12 @@ from harness.image.base.registry import pull
 from harness.image.layer import WHITEOUT, Layer
 from harness.image.oci import BaseImage, Image, assemble
 
-FORMAT = 2  # raise when what is recorded of an image changes
+FORMAT = 3  # raise when what is recorded of an image changes
 DOMAIN = "harness.local"
 # What a published Python brings for installing packages: code that a lock does not name must not be found by tasks, nor
 # lie below what a lock does name.
 _INSTALLERS = re.compile(
-    r"usr/local/(lib/python3\.\d+/site-packages/[^/]+|bin/(pip|wheel|easy_install)[^/]*)"
+    r"usr/local/(lib/python3\.\d+/(site|dist)-packages/[^/]+|bin/(pip|wheel|easy_install)[^/]*)"
 )
 _ASK_PYTHON = "import site, sys; print('%d.%d' % sys.version_info[:2], site.getsitepackages()[0])"
 
