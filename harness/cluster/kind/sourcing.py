@@ -25,7 +25,8 @@ class Materials:
     """Everything that a cluster needs, on this machine.
 
     `services` names the images of `postgresql` and `gateway` on the node; those in `images` must be sent to it.
-    `base` is the image under every version's, by digest; empty where it is made from packages.
+    `base` is the image under every version's, by digest; empty where it is made from packages. A node image that is not
+    `current` is an earlier harness's.
     """
 
     source: Sources
@@ -36,6 +37,7 @@ class Materials:
     base: str = ""
     published: tuple[Tool, ...] = ()
     postgresql: str = versions.DEBIAN_POSTGRESQL
+    is_current: bool = True
 
     @property
     def origin(self) -> Mapping[str, str]:
@@ -72,7 +74,7 @@ def from_packages(*, used: str = "", on_line: Callable[[str], None], log: Path) 
     image = node_image(used=used, on_line=on_line, log=log)
     tools = programs(on_line=on_line, log=log).tools
     services = {"postgresql": image.system_image, "gateway": image.system_image}
-    return Materials(Sources.PACKAGES, tools, image.name, services)
+    return Materials(Sources.PACKAGES, tools, image.name, services, is_current=image.is_current)
 
 
 def services_from_packages(*, on_line: Callable[[str], None], log: Path) -> Materials:

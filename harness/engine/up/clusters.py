@@ -17,6 +17,7 @@ from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
 from harness.engine.up import origin
 from harness.errors import HarnessError
+from harness.hints import for_cluster
 from harness.host import cache
 from harness.host.docker import client as docker_client
 from harness.host.sources.choice import Sources
@@ -96,6 +97,11 @@ class Kind:
         with self.progress.step("tools and node image") as step:
             materials = from_packages(used=used, on_line=step.update, log=log)
             step.done(materials.node_image)
+        if not materials.is_current:
+            renewed = for_cluster("harness down && harness up", self.name)
+            self.progress.note(
+                f"the node was made by an earlier harness, and stays as it is; anew: {renewed}"
+            )
         return materials
 
 

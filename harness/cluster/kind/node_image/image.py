@@ -74,24 +74,31 @@ SYSTEM = RootfsRecipe(
 
 @dataclass(frozen=True)
 class NodeImage:
-    """The node image's name in Docker, and the image on the node that PostgreSQL and the gateway run in."""
+    """The node image's name in Docker, and the image on the node that PostgreSQL and the gateway run in.
+
+    One that is not `current` was made by an earlier harness, and a node runs it still.
+    """
 
     name: str
     system_image: str
+    is_current: bool = True
 
 
 def node_image(*, used: str = "", on_line: Callable[[str], None], log: Path) -> NodeImage:
     """The image, built and given to Docker when it is not there yet. Raises HarnessError(BUILD_FAILED).
 
-    Docker is not asked for the one that is `used` by a node that runs.
+    A node that runs keeps the one that is `used`, and has the services' image of the same time.
     """
     with process.threads(1) as executor, as_file(_static_files()) as static:
         # Unpacking packages and compiling leave each other's processors alone for most of the time.
-        systems = executor.submit(_root_file_systems, log) if built_programs() is None else None
+        systems = executor.submit(_root_file_systems, log) if built_programs() is None and not used else None
         built = programs(on_line=on_line, log=log)
         key = _key(built, static)
+        repository, _, used_key = used.partition(":")
+        if repository == REPOSITORY:
+            return NodeImage(used, f"{SYSTEM_IMAGE}:{used_key}", is_current=used_key == key)
         image = NodeImage(f"{REPOSITORY}:{key}", f"{SYSTEM_IMAGE}:{key}")
-        if image.name == used or _in_docker(image.name):
+        if _in_docker(image.name):
             return image
         on_line("Debian packages of the node and its services")
         node, system = systems.result() if systems else _root_file_systems(log)
