@@ -21,8 +21,14 @@ DEADLINE_S = 1800.0
 ASKING_S = 120.0
 # containerd takes in the index of every archive under one name, so two imports at once disturb each other.
 _IMPORT = (
-    f"flock /run/harness-import.lock {' '.join(CTR)} images import --local - >/dev/null && "
+    f"flock /run/harness-import.lock {' '.join(CTR)} images import --local "
+    '${snapshotter:+--snapshotter "$snapshotter"} - >/dev/null && '
     f'exec {" ".join(CTR)} images label "$1" "{_LOADED_AT}=$2" >/dev/null'
+)
+# kind's node chooses another one where the kernel has no overlayfs for it, as under a rootless daemon or on ZFS.
+_SNAPSHOTTER = (
+    r"""snapshotter=$(sed -n "s/^ *snapshotter = ['\"]\(.*\)['\"].*/\1/p" /etc/containerd/config.toml"""
+    " | head -n 1)"
 )
 KEPT_IMAGES = 8
 
@@ -148,7 +154,8 @@ def _spliced(parts: Iterable[bytes | Layer], there: Mapping[Layer, str]) -> tupl
         else:
             waiting_bytes += part.size_bytes if isinstance(part, Layer) else len(part)
             pieces.append(part)
-    return (f"{{ {'; '.join([*commands, 'cat'])}; }} | {_IMPORT}" if commands else _IMPORT), streamed(pieces)
+    imported = f"{{ {'; '.join([*commands, 'cat'])}; }} | {_IMPORT}" if commands else _IMPORT
+    return f"{_SNAPSHOTTER}; {imported}", streamed(pieces)
 
 
 def _told(chunks: Iterable[bytes], size_bytes: int, on_change: Callable[[str], None]) -> Iterator[bytes]:
