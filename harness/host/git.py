@@ -73,6 +73,21 @@ class Git:
             )
         return completed.stdout.removesuffix(b"\n")
 
+    def is_shallow(self) -> bool:
+        """Whether the clone has only the newest commits."""
+        return self.output("rev-parse", "--is-shallow-repository") == b"true"
+
+    def deepened(self) -> str:
+        """What gives a shallow clone all commits and branches: in a CI job a line for its file, else a command."""
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            return "add `fetch-depth: 0` below `with:` of actions/checkout"
+        if os.environ.get("GITLAB_CI") == "true":
+            return 'add `GIT_DEPTH: "0"` to the `variables:` of the job'
+        remote = os.fsdecode(self.output("remote")).partition("\n")[0] or "origin"
+        wanted = self.run("config", "--get-all", f"remote.{remote}.fetch").stdout
+        every = "" if b"refs/heads/*" in wanted else f"git remote set-branches {shlex.quote(remote)} '*' && "
+        return f"{every}git fetch --unshallow"
+
     def _remedy(self, said: str) -> str:
         place = shlex.quote(str(self.directory))
         if "index file" in said and ".idx" not in said:  # fsck needs one that it can read

@@ -213,12 +213,12 @@ class Repository:
         """The full id of the newest commit that both refs contain; raises HarnessError(REF_NOT_FOUND)."""
         completed = self.git.run("merge-base", self.resolve(first), self.resolve(second))
         if completed.returncode != 0:
-            shallow = self._is_shallow()
+            shallow = self.git.is_shallow()
             raise HarnessError(
                 CauseCode.REF_NOT_FOUND,
                 f"`{first}` and `{second}` have no common commit"
                 + (" in this shallow clone" if shallow else ""),
-                hint="git fetch --unshallow" if shallow else f"git log --oneline --graph {first} {second}",
+                hint=self.git.deepened() if shallow else f"git log --oneline --graph {first} {second}",
             )
         return completed.stdout.decode().strip()
 
@@ -259,18 +259,15 @@ class Repository:
         listing = self.git.output("for-each-ref", "--format=%(refname:short)", *places)
         return listing.decode(errors="replace").splitlines()
 
-    def _is_shallow(self) -> bool:
-        return self.git.output("rev-parse", "--is-shallow-repository") == b"true"
-
     def _ref_hint(self, ref: str, refs: Sequence[str]) -> str:
         of_remotes = [name for name in refs if name.endswith(f"/{ref}")]
+        if not of_remotes and self.git.is_shallow():
+            return f"the clone is shallow: {self.git.deepened()}"
         near = dict.fromkeys([*of_remotes, *difflib.get_close_matches(ref, refs, n=3)])
         if near:
             return (
                 f"did you mean {' or '.join(f'`{name}`' for name in near)}? `git branch --all` lists branches"
             )
-        if self._is_shallow():
-            return "the clone is shallow: git fetch --unshallow"
         if _HEXADECIMAL.fullmatch(ref):
             return "git fetch --all"
         return "git fetch --all --tags; `git branch --all` lists branches, `git tag` tags"

@@ -11,6 +11,7 @@ import pytest
 from git_repository import git, isolate, make, write
 
 from harness.errors import CauseCode, HarnessError
+from harness.host import process
 from harness.project.commit import WORKING_TREE, Repository
 
 
@@ -38,6 +39,12 @@ def root(tmp_path: Path) -> Path:
     return make(
         tmp_path / "project", {"dags/a.py": "a = 1\n", "dags/deep/b.txt": "b\n", ".gitignore": "*.log\n"}
     )
+
+
+@pytest.fixture(autouse=True)
+def in_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GITHUB_ACTIONS", "GITLAB_CI"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 def failing(code: CauseCode, repository: Repository, ref: str) -> HarnessError:
@@ -167,9 +174,49 @@ class TestRefs:
         git(root, "commit", "--all", "--message=second")
         git(tmp_path, "clone", "--depth=1", f"file://{root}", "shallow")
         repository = Repository.find(tmp_path / "shallow")
-        assert "git fetch --unshallow" in failing(CauseCode.REF_NOT_FOUND, repository, first).hint
+        hint = failing(CauseCode.REF_NOT_FOUND, repository, first).hint
+        assert hint.startswith("the clone is shallow: ")
+        assert hint.endswith("git fetch --unshallow")
         with repository.commit("HEAD") as commit:
             assert commit.read("dags/a.py") == b"a = 3\n"
+
+    @pytest.mark.parametrize("ref", ["main", "origin/main"])
+    def test_the_base_that_a_shallow_clone_lacks_is_there_after_the_hint(
+        self, root: Path, tmp_path: Path, ref: str
+    ) -> None:
+        main = git(root, "rev-parse", "main")
+        git(root, "switch", "--create", "feature")
+        write(root, {"dags/a.py": "a = 3\n"})
+        git(root, "commit", "--all", "--message=second")
+        git(tmp_path, "clone", "--depth=1", f"file://{root}", "shallow")
+        shallow = tmp_path / "shallow"
+        command = failing(CauseCode.REF_NOT_FOUND, Repository.find(shallow), ref).hint.partition(": ")[2]
+        process.run(["sh", "-c", command], cwd=shallow)
+        assert Repository.find(shallow).merge_base("origin/main", "HEAD") == main
+
+    def test_histories_that_were_cut_off_are_joined_by_the_hint(self, root: Path, tmp_path: Path) -> None:
+        main = git(root, "rev-parse", "main")
+        git(root, "switch", "--create", "feature")
+        for number in range(2):
+            write(root, {"dags/a.py": f"b = {number}\n"})
+            git(root, "commit", "--all", "--message=more")
+        git(tmp_path, "clone", "--depth=1", "--no-single-branch", f"file://{root}", "shallow")
+        repository = Repository.find(tmp_path / "shallow")
+        with pytest.raises(HarnessError, match="no common commit in this shallow clone") as raised:
+            repository.merge_base("origin/main", "HEAD")
+        assert raised.value.hint == "git fetch --unshallow"
+        process.run(["sh", "-c", raised.value.hint], cwd=tmp_path / "shallow")
+        assert repository.merge_base("origin/main", "HEAD") == main
+
+    @pytest.mark.parametrize(
+        ("variable", "line"), [("GITHUB_ACTIONS", "`fetch-depth: 0`"), ("GITLAB_CI", '`GIT_DEPTH: "0"`')]
+    )
+    def test_in_a_job_the_line_to_add_is_told(
+        self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, line: str
+    ) -> None:
+        git(tmp_path, "clone", "--depth=1", f"file://{root}", "shallow")
+        monkeypatch.setenv(variable, "true")
+        assert line in failing(CauseCode.REF_NOT_FOUND, Repository.find(tmp_path / "shallow"), "v1").hint
 
     def test_sha256_repositories(self, tmp_path: Path) -> None:
         root = make(tmp_path / "modern", {"a.py": "1\n"}, "--object-format=sha256")

@@ -102,6 +102,8 @@ def plans(
     project = request.project or load(start)
     if request.base is None and not request.asking.asks:
         project.tests(request.names)
+    if request.base is not None:
+        project.repository.resolve(request.base)  # before a lock is made, which may take a minute
     secrets = read(project)
     if secrets.passed_over:
         told = ", ".join(secrets.passed_over)
