@@ -59,7 +59,10 @@ class BaseImage:
 
 @dataclass(frozen=True)
 class Image:
-    """An image ready to be sent. `digest` is its manifest's; name and tag are no part of it."""
+    """An image ready to be sent. `digest` is its manifest's; name and tag are no part of it.
+
+    `base_layers`: how many of the layers, the first ones, are the base's.
+    """
 
     name: str
     tag: str
@@ -70,6 +73,7 @@ class Image:
     config_digest: str
     manifest: bytes = field(repr=False)
     config: bytes = field(repr=False)
+    base_layers: int = 0
 
     @property
     def reference(self) -> str:
@@ -138,6 +142,24 @@ def assemble(
         config_digest=_digest(config),
         manifest=manifest,
         config=config,
+        base_layers=len(base.layers),
+    )
+
+
+def base_of(image: Image) -> Image:
+    """An image's base alone, as an image that nothing is started from: to be kept where others share it."""
+    base = BaseImage(image.layers[: image.base_layers], image.base_digest, "")
+    domain = image.name.partition("/")[0]
+    return assemble(
+        base,
+        [],
+        name=f"{domain}/base",
+        tag=image.base_digest.partition(":")[2][:12],
+        platform=image.platform,
+        env={},
+        user="",
+        workdir="",
+        labels={},
     )
 
 

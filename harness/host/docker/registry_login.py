@@ -1,10 +1,12 @@
-"""What `docker login` left for a registry."""
+"""What `docker login` left for a registry: https://github.com/docker/docker-credential-helpers."""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -12,10 +14,31 @@ from harness.host import process
 
 # Docker Hub's login lies under the name of its first version.
 _DOCKER_HUB = "https://index.docker.io/v1/"
+_TOKEN_USER = "<token>"  # noqa: S105  what helpers call the user of an identity token
 
 
-def basic(host: str) -> str | None:
-    """The `Authorization` for a registry's host; None without a login, which most pulls need not."""
+@dataclass(frozen=True)
+class Login:
+    """A user and password; `identity_token` in place of the password, which is exchanged for one of the registry's."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+
+    @property
+    def pair(self) -> str:
+        """User and password as headers and configurations have them."""
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def entry(self) -> dict[str, str]:
+        """As an entry of Docker's configuration."""
+        if self.identity_token:
+            return {"auth": self.pair, "identitytoken": self.identity_token}
+        return {"username": self.username, "password": self.password, "auth": self.pair}
+
+
+def find(host: str) -> Login | None:
+    """The login for a registry's host; None without one. Asks the credential helper, where one is named."""
     folder = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
     try:
         document = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
@@ -23,19 +46,38 @@ def basic(host: str) -> str | None:
         return None
     names = [_DOCKER_HUB] if host.endswith(".docker.io") else [host, f"https://{host}"]
     for name in names:
-        if (entry := document.get("auths", {}).get(name)) and entry.get("auth"):
-            return f"Basic {entry['auth']}"
+        entry = document.get("auths", {}).get(name) or {}
+        if found := _from_entry(entry):
+            return found
         helper = document.get("credHelpers", {}).get(name) or document.get("credsStore")
         if helper and (found := _from_helper(helper, name)):
             return found
     return None
 
 
-def _from_helper(helper: str, name: str) -> str | None:
+def basic(host: str) -> str | None:
+    """The `Authorization` for a registry's host; None without a login, which most pulls need not."""
+    login = find(host)
+    return f"Basic {login.pair}" if login and login.password else None
+
+
+def _from_entry(entry: dict[str, str]) -> Login | None:
+    username, password = entry.get("username", ""), entry.get("password", "")
+    if entry.get("auth"):
+        try:
+            username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    if entry.get("identitytoken"):
+        return Login(username, "", entry["identitytoken"])
+    return Login(username, password) if username or password else None
+
+
+def _from_helper(helper: str, name: str) -> Login | None:
     try:
         said = process.run([f"docker-credential-{helper}", "get"], input_text=name, check=False, timeout_s=20)
         login = json.loads(said.stdout)
-        pair = f"{login['Username']}:{login['Secret']}"
+        username, secret = str(login["Username"]), str(login["Secret"])
     except (HarnessError, ValueError, KeyError):
         return None
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Login("", "", secret) if username == _TOKEN_USER else Login(username, secret)

@@ -18,16 +18,22 @@ CONNECT_TIMEOUT_S = 8.0
 READ_TIMEOUT_S = 60.0
 
 
-def client() -> httpx2.Client:
-    """An HTTP client that trusts what this machine trusts and heeds its proxy settings.
+def client(trust: ssl.SSLContext | None = None) -> httpx2.Client:
+    """An HTTP client that trusts what this machine trusts, or what `trust` does, and heeds its proxy settings.
 
     Raises HarnessError(SOURCE_UNREACHABLE) for proxy settings that can't be used.
     """
     import httpx2
 
     bundle = ca_bundle.find()
-    verify: ssl.SSLContext | bool = True  # what the system trusts; macOS and Windows keep that in no file
-    if bundle is not None and bundle.origin in ca_bundle.VARIABLES and bundle.certificates() > 0:
+    # By default what the system trusts; macOS and Windows keep that in no file.
+    verify: ssl.SSLContext | bool = trust or True
+    if (
+        trust is None
+        and bundle is not None
+        and bundle.origin in ca_bundle.VARIABLES
+        and bundle.certificates() > 0
+    ):
         verify = ssl.create_default_context(cafile=str(bundle.path))
     timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     # No compression on the way: what is pinned is the file as it is published.

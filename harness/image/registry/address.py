@@ -1,0 +1,59 @@
+"""Where a registry is, and what an image is called there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.image.oci import Image
+
+_HOST = (
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-fA-F:]+\](?::[0-9]{1,5})?)"
+)
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_URL = re.compile(rf"(?:https?://)?{_HOST}(?P<path>(?:/{_PART})*)/?")
+BASE = "base"  # the repository that bases lie in, to be mounted from
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry by its host, and the path below which harness makes its repositories.
+
+    `ca`: a PEM file with the authority of its certificate, where this machine does not know it; `insecure`: it is
+    spoken to without TLS.
+    """
+
+    host: str
+    path: str = ""
+    ca: Path | None = None
+    insecure: bool = False
+
+    @classmethod
+    def parse(cls, url: str, *, ca: Path | None = None, insecure: bool = False) -> Registry:
+        """From such as `registry.example.com/ml`. Raises ValueError for what is none."""
+        parts = _URL.fullmatch(url.strip())
+        if parts is None or (url.strip().startswith("http://") and not insecure):
+            such = "such as registry.example.com/ml"
+            raise ValueError(
+                f"{url!r} is no registry, {such}" if parts is None else f"{url!r} needs `insecure = true`"
+            )
+        return cls(parts["host"], parts["path"].strip("/"), ca, insecure)
+
+    @property
+    def root(self) -> str:
+        """The address that its API's paths begin at."""
+        return f"{'http' if self.insecure else 'https'}://{self.host}/v2/"
+
+    def repository(self, name: str) -> str:
+        """The repository of an image by its name elsewhere, whose domain the registry's takes the place of."""
+        return "/".join(part for part in (self.path, name.partition("/")[2]) if part)
+
+    @property
+    def base(self) -> str:
+        """The repository that bases lie in."""
+        return "/".join(part for part in (self.path, BASE) if part)
+
+    def reference(self, image: Image) -> str:
+        """What pods call an image by: its digest, for a tag may be moved."""
+        return f"{self.host}/{self.repository(image.name)}@{image.digest}"

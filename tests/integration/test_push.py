@@ -1,0 +1,199 @@
+"""Images into a real registry with TLS and a password: only what it lacks, and also through a registry that is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from docker_registry import PASSWORD, USER, DockerRegistry, serving
+
+from harness.errors import CauseCode, HarnessError
+from harness.image.layer import Layer, Member, write_layer
+from harness.image.oci import MANIFEST_TYPE, BaseImage, Image, assemble
+from harness.image.registry import push as pushing
+from harness.image.registry.address import Registry
+from harness.image.registry.push import push
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    with serving(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+@pytest.fixture
+def registry(server: DockerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The registry below a path of this test's own, with a login, as a process sees it that was just started."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(server.log_in(tmp_path / "docker")))
+    pushing._pusher.cache_clear()
+    return Registry.parse(f"{server.host}/{tmp_path.name.replace('_', '-')}", ca=server.authority)
+
+
+def layer(store: Path, name: str, size_bytes: int) -> Layer:
+    content = os.urandom(size_bytes)
+    return write_layer([Member(name, len(content), chunks=lambda: [content])], store=store)
+
+
+def image(base: BaseImage, *layers: Layer, name: str, tag: str) -> Image:
+    return assemble(
+        base, layers, name=f"harness.local/{name}", tag=tag, platform="linux/amd64", env={},
+        user="50000:0", workdir="/opt/airflow", labels={},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> BaseImage:
+    lowest = layer(tmp_path / "store", "base", 3 * MIB)
+    return BaseImage((lowest,), lowest.digest, "usr/lib/python3/dist-packages")
+
+
+def there(server: DockerRegistry, image: Image, registry: Registry) -> httpx2.Response:
+    """The image's manifest as the registry gives it."""
+    repository = registry.repository(image.name)
+    import ssl
+
+    trust = ssl.create_default_context(cafile=str(server.authority))
+    url = f"{registry.root}{repository}/manifests/{image.digest}"
+    return httpx2.get(url, auth=(USER, PASSWORD), verify=trust, headers={"Accept": MANIFEST_TYPE})
+
+
+class TestOnlyWhatIsMissing:
+    def test_a_line_of_code_is_all_that_a_second_push_sends(
+        self, server: DockerRegistry, registry: Registry, base: BaseImage, tmp_path: Path
+    ) -> None:
+        store = tmp_path / "store"
+        packages = layer(store, "packages", 5 * MIB)
+        dependencies = image(base, packages, name="churn/dependencies", tag="d1")
+        first = image(base, packages, layer(store, "code", 2000), name="churn", tag="c1")
+        second = image(base, packages, layer(store, "code", 2001), name="churn", tag="c2")
+        assert push(dependencies, registry) > 8 * MIB
+        assert push(first, registry) < 10_000, "base and packages are mounted, in the registry itself"
+        pushing._pusher.cache_clear()  # another command
+        assert push(second, registry) < 10_000
+        assert push(second, registry) == 0
+        for each in (dependencies, first, second):
+            answer = there(server, each, registry)
+            assert answer.headers["docker-content-digest"] == each.digest
+            assert answer.content == each.manifest
+
+    def test_another_project_mounts_the_base(
+        self, registry: Registry, base: BaseImage, tmp_path: Path
+    ) -> None:
+        store = tmp_path / "store"
+        push(image(base, layer(store, "a", 1000), name="one/dependencies", tag="d"), registry)
+        sent_bytes = push(image(base, layer(store, "b", 1000), name="two/dependencies", tag="d"), registry)
+        assert sent_bytes < 10_000
+
+    def test_bytes_of_bytes_are_told(self, registry: Registry, base: BaseImage) -> None:
+        said: list[str] = []
+        push(image(base, name="told", tag="t"), registry, on_change=said.append)
+        assert f"0.0 of 3.1 MB pushed to {registry.host}" in said
+        assert f"3.1 of 3.1 MB pushed to {registry.host}" in said
+
+
+class TestAway:
+    def test_a_push_outlives_it(
+        self, server: DockerRegistry, registry: Registry, base: BaseImage, tmp_path: Path
+    ) -> None:
+        """It goes in the middle of a layer, and comes back seconds later."""
+        large = layer(tmp_path / "store", "large", 40 * MIB)
+        wanted = image(base, large, name="away/dependencies", tag="d")
+        said: list[str] = []
+        back: list[threading.Timer] = []
+
+        def on_change(text: str) -> None:
+            said.append(text)
+            if text.startswith("2") and " of 41.9 MB" in text and not back:
+                server.stop()
+                back.append(threading.Timer(5, server.start))
+                back[0].start()
+
+        push(wanted, registry, on_change=on_change)
+        back[0].join()
+        assert any("again in" in each for each in said)
+        assert there(server, wanted, registry).headers["docker-content-digest"] == wanted.digest
+
+    def test_one_that_stays_away_is_told(
+        self, server: DockerRegistry, registry: Registry, base: BaseImage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("harness.image.registry.session.NEVER_S", 3.0)
+        server.stop()
+        try:
+            began_s = time.monotonic()
+            with pytest.raises(HarnessError) as raised:
+                push(image(base, name="gone", tag="t"), registry)
+        finally:
+            server.start()
+        assert raised.value.cause is CauseCode.IMAGE_LOAD_FAILED
+        assert registry.host in raised.value.message
+        assert time.monotonic() - began_s < 10
+
+    def test_an_unknown_name_is_told_at_once(self, base: BaseImage) -> None:
+        began_s = time.monotonic()
+        with pytest.raises(HarnessError) as raised:
+            push(image(base, name="x", tag="t"), Registry.parse("registry.invalid/ml"))
+        assert raised.value.cause is CauseCode.IMAGE_LOAD_FAILED
+        assert time.monotonic() - began_s < 10
+
+
+class TestLogin:
+    def test_without_one(
+        self, registry: Registry, base: BaseImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "nothing"))
+        with pytest.raises(HarnessError) as raised:
+            push(image(base, name="x", tag="t"), registry)
+        assert raised.value.cause is CauseCode.LOGIN_FAILED
+        assert raised.value.hint == f"docker login {registry.host}"
+
+    def test_by_a_credential_helper(
+        self, server: DockerRegistry, registry: Registry, base: BaseImage, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        folder = tmp_path / "helped"
+        folder.mkdir()
+        (folder / "config.json").write_text(
+            json.dumps({"auths": {server.host: {}}, "credHelpers": {server.host: "ours"}})
+        )
+        answer = json.dumps({"ServerURL": server.host, "Username": USER, "Secret": PASSWORD})
+        (folder / "docker-credential-ours").write_text(f"#!/bin/sh\ncat >/dev/null\necho '{answer}'\n")
+        (folder / "docker-credential-ours").chmod(0o755)
+        monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        assert push(image(base, name="helped", tag="t"), registry) > 0
+
+    def test_a_wrong_password_is_in_no_message(
+        self, server: DockerRegistry, registry: Registry, base: BaseImage, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        folder = tmp_path / "wrong"
+        folder.mkdir()
+        login = {"username": USER, "password": "not-the-password"}
+        (folder / "config.json").write_text(json.dumps({"auths": {server.host: login}}))
+        monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+        with pytest.raises(HarnessError) as raised:
+            push(image(base, name="x", tag="t"), registry)
+        assert raised.value.cause is CauseCode.LOGIN_FAILED
+        assert "not-the-password" not in repr((raised.value.message, raised.value.evidence))
+
+    def test_an_authority_that_nobody_named(self, registry: Registry, base: BaseImage) -> None:
+        stranger = Registry(registry.host, registry.path)
+        with pytest.raises(HarnessError) as raised:
+            push(image(base, name="x", tag="t"), stranger)
+        assert raised.value.cause is CauseCode.IMAGE_LOAD_FAILED
+        assert "ca" in raised.value.hint
+
+
+def test_an_authority_that_is_no_certificate(tmp_path: Path, base: BaseImage) -> None:
+    (tmp_path / "ca.pem").write_text("nonsense")
+    with pytest.raises(HarnessError) as raised:
+        push(image(base, name="x", tag="t"), Registry("127.0.0.1:1", ca=tmp_path / "ca.pem"))
+    assert raised.value.cause is CauseCode.CONFIG_INVALID
