@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from harness.cluster import placement
+from harness.cluster.placement import Placement
 from harness.errors import CauseCode, HarnessError
 from harness.hints import CONTEXT_MARK, DEFAULT_CLUSTER
 
 if TYPE_CHECKING:
     from harness.cluster.api import KubernetesApi
+    from harness.image.registry.address import Registry
 
 STATE_VARIABLE = "HARNESS_STATE_DIR"
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
@@ -28,7 +31,8 @@ CONTEXT = re.compile(r"[^\s\x00-\x1f\x7f-\x9f-][^\s\x00-\x1f\x7f-\x9f]{0,252}")
 class Cluster:
     """A running cluster: our kubeconfig file for it, its node containers, the gateway's port on 127.0.0.1.
 
-    `forwarded`: nothing listens at that port unless a port-forward is held.
+    `forwarded`: nothing listens at that port unless a port-forward is held. `registry`: images go through it, to a
+    cluster elsewhere, and nothing of Docker's is used for it: there are no node containers.
     """
 
     name: str
@@ -36,6 +40,8 @@ class Cluster:
     nodes: tuple[str, ...]
     gateway_port: int
     forwarded: bool = False
+    placement: Placement = placement.KIND
+    registry: Registry | None = None
 
     def api(self) -> KubernetesApi:
         from harness.cluster.api import KubernetesApi

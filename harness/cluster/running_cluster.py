@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cluster import place
+from harness.cluster import images, place
 from harness.cluster.api import KubernetesApi
 from harness.cluster.existing import existing
 from harness.cluster.kind import kind, sourcing
@@ -17,7 +17,6 @@ from harness.cluster.services.database import Server
 from harness.cluster.services.helm import Helm
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
-from harness.image.node import load_on
 from harness.image.oci import Image
 from harness.progress import Progress
 
@@ -48,8 +47,12 @@ class RunningCluster:
         )
 
     def load(self, image: Image, *, on_change: Callable[[str], None] = lambda _: None) -> int:
-        """Make every node have the image; returns the bytes that were sent. Raises HarnessError(IMAGE_LOAD_FAILED)."""
-        return load_on(image, self.cluster.nodes, on_change=on_change)
+        """Make the cluster be able to run the image; returns the bytes that were sent. Raises what `bring` raises."""
+        return images.bring(self.cluster, image, on_change=on_change)
+
+    def name_of(self, image: Image) -> str:
+        """What pods call the image by."""
+        return images.name_on(self.cluster, image)
 
 
 def log_file(name: str) -> Path:

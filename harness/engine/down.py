@@ -61,7 +61,7 @@ def _emptied(cluster: Cluster, step: Step) -> bool:
     for namespace in ours:
         release.wait_gone(api, namespace, deadline_s=GOING_S, on_change=step.update)
     step.update("images")
-    with process.threads(len(cluster.nodes)) as executor:
+    with process.threads(max(1, len(cluster.nodes))) as executor:
         list(executor.map(node.clear, cluster.nodes))
     place.remove_state(cluster.name)
     return bool(ours)

@@ -90,11 +90,11 @@ def environment(running: RunningCluster | None) -> EnvironmentResult:
             origin = services.recorded(running.api)
             found |= {key: origin[key] for key in found if key in origin and key != "harness"}
             found |= _of_cluster(running)
-            node = running.cluster.nodes[0]
-            argv = ["docker", "container", "inspect", "--format", "{{.Image}}", node]
-            asked = process.run(argv, check=False, timeout_s=10)
-            if asked.returncode == 0:
-                digests["node image"] = asked.stdout.strip()
+            for node in running.cluster.nodes[:1]:
+                argv = ["docker", "container", "inspect", "--format", "{{.Image}}", node]
+                asked = process.run(argv, check=False, timeout_s=10)
+                if asked.returncode == 0:
+                    digests["node image"] = asked.stdout.strip()
     return EnvironmentResult(
         platform=f"linux/{architecture()}",
         source=origin.get("source"),
@@ -104,13 +104,13 @@ def environment(running: RunningCluster | None) -> EnvironmentResult:
     )
 
 
-def image_result(image: Image, foundation: Foundation, *, python: str) -> ImageResult:
-    """An image with all that it is made of."""
+def image_result(image: Image, foundation: Foundation, *, python: str, name: str = "") -> ImageResult:
+    """An image with all that it is made of. `name`: what pods call it by, where that is another."""
     kinds = ["base"] * len(foundation.base.layers) + ["dependencies"]
     kinds += ["code"] * (len(image.layers) - len(kinds))
     base = base_packages(foundation.base)
     return ImageResult(
-        name=image.reference,
+        name=name or image.reference,
         digest=image.digest,
         config_digest=image.config_digest,
         base_digest=image.base_digest,

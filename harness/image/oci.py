@@ -146,23 +146,6 @@ def assemble(
     )
 
 
-def base_of(image: Image) -> Image:
-    """An image's base alone, as an image that nothing is started from: to be kept where others share it."""
-    base = BaseImage(image.layers[: image.base_layers], image.base_digest, "")
-    domain = image.name.partition("/")[0]
-    return assemble(
-        base,
-        [],
-        name=f"{domain}/base",
-        tag=image.base_digest.partition(":")[2][:12],
-        platform=image.platform,
-        env={},
-        user="",
-        workdir="",
-        labels={},
-    )
-
-
 def check_reference(name: str, tag: str) -> None:
     """Raises HarnessError(USAGE) for a name without a domain, or a name or tag that no registry takes."""
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:

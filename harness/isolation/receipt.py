@@ -15,6 +15,7 @@ from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
+from harness.isolation import by_pods
 from harness.isolation import probes as isolation
 from harness.report import format
 from harness.report.model import Cause, Receipt, ReceiptCheck, TaskResult
@@ -81,7 +82,7 @@ class Canaries:
                 [database_name(each.namespace) for each in others],
             )
             spaces = [self.namespace, *(each.namespace for each in others)]
-            finding = executor.submit(isolation.files, running.api, running.cluster.nodes, spaces, run_ids)
+            finding = executor.submit(self._files_of, spaces, run_ids)
             seen = {
                 each.namespace: executor.submit(self._variable_of, each)
                 for each in others
@@ -106,6 +107,12 @@ class Canaries:
             _network(view),
         )
         return Receipt.of(checks, beside=tuple(each.namespace for each in asked))
+
+    def _files_of(self, namespaces: Iterable[str], run_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        running = self.running
+        if running.cluster.nodes:
+            return isolation.files(running.api, running.cluster.nodes, namespaces, run_ids)
+        return by_pods.of_runs(running, namespaces, run_ids)
 
     def _variable(self, others: Mapping[str, Seen], asked: Collection[Version]) -> ReceiptCheck:
         found = self.airflow.find(f"variables/{VARIABLE}", deadline_s=None)

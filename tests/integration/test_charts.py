@@ -36,6 +36,14 @@ FULL: Manifest = VALUES | {
     "environment": {"STAGE": "test", "OMP_NUM_THREADS": "4"},
     "imagePullSecrets": ["registry"],
     "baseUrl": "http://demo-1a2b3c4d.localhost:8080",
+    "volume": {"storageClass": "", "accessMode": "ReadWriteOnce", "size": "1Gi"},
+    "pods": {
+        "nodeSelector": {"pool": "ml"},
+        "tolerations": [{"key": "ml", "operator": "Exists"}],
+        "priorityClassName": "low",
+        "annotations": {"sidecar.istio.io/inject": "false"},
+        "onOneNode": True,
+    },
     "worker": {"nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]},
 }
 
@@ -209,6 +217,24 @@ def test_a_busy_control_plane_is_never_killed_nor_unreachable(objects: list[Mani
     readiness = api_server["readinessProbe"]
     assert readiness["timeoutSeconds"] >= 10
     assert readiness["periodSeconds"] * readiness["failureThreshold"] >= 60
+
+
+def test_every_pod_goes_where_the_cluster_asks(render: Render) -> None:
+    """And where a volume can be had by one node alone, all others follow the control plane."""
+    objects = render(FULL | {"mlflow": {"enabled": True}})
+    made = [*pods(objects), worker(objects)]
+    assert len(made) >= 4
+    for pod in made:
+        spec, metadata = pod["spec"], pod["metadata"]
+        assert spec["nodeSelector"]["pool"] == "ml"
+        assert {"key": "ml", "operator": "Exists"} in spec["tolerations"]
+        assert spec["priorityClassName"] == "low"
+        assert metadata["annotations"]["sidecar.istio.io/inject"] == "false"
+        assert spec["imagePullSecrets"] == [{"name": "registry"}]
+        follows = metadata["labels"]["app.kubernetes.io/component"] != "control-plane"
+        assert ("affinity" in spec) == follows
+    assert worker(objects)["spec"]["nodeSelector"] == {"pool": "ml", "disk": "fast"}
+    assert "storageClassName" not in named(objects, "PersistentVolumeClaim", "version")["spec"]
 
 
 def test_no_hooks(objects: list[Manifest]) -> None:

@@ -1,4 +1,4 @@
-"""Debian's `docker-registry` on this machine, with TLS by an authority of its own, a password, and a log of requests."""
+"""Debian's `docker-registry` on this machine, with TLS by an authority of its own, a password, and a log."""
 
 from __future__ import annotations
 

@@ -170,6 +170,39 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/* Where a pod goes. Arguments: root; follows, whether the volume draws it to the control plane; worker. */}}
+{{- define "airflow.placement" -}}
+{{- $pods := .root.Values.pods -}}
+{{- $own := .worker | default dict -}}
+{{- with merge (dict) ($own.nodeSelector | default dict) $pods.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with concat $pods.tolerations ($own.tolerations | default list) }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pods.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- if and .follows $pods.onOneNode }}
+affinity:
+  podAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      - topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "airflow.selector" (dict "root" .root "component" "control-plane") | nindent 12 }}
+{{- end }}
+{{- end }}
+
+{{- define "airflow.podAnnotations" -}}
+{{- with .Values.pods.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* What every container of Airflow itself has in common. */}}
 {{- define "airflow.controlPlaneContainer" -}}
 imagePullPolicy: {{ .Values.imagePullPolicy }}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.airflow.release.elsewhere import Elsewhere
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, Manifest
 from harness.cluster.services.database import Credentials, Server
@@ -33,7 +34,7 @@ class Release:
 
     `root` is where the image has the code, below which all its paths are; `env` is what the image sets for the code of
     its DAGs, `secrets` what the project's working tree gives it besides; `mlflow`: it has a tracking server of its own;
-    `inside` the ranges that its tasks are kept out of.
+    `inside` the ranges that its tasks are kept out of; `elsewhere` what a cluster asks that isn't ours.
     """
 
     namespace: str
@@ -54,6 +55,7 @@ class Release:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     mlflow: bool = False
     inside: tuple[str, ...] = ()
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def identity(release: Release, role: str = "version") -> Manifest:
 def prepare(api: KubernetesApi, release: Release, server: Server) -> Login:
     """Make the database with its role, and the Secret; nothing of it needs the image."""
     login = Login(USER, secrets.token_urlsafe(18))
+    if release.elsewhere is not None:
+        release.elsewhere.give_login(api, release.namespace)
     credentials = server.create(database_name(release.namespace), release.template)
     api.create(
         f"/api/v1/namespaces/{release.namespace}/secrets", _secret(credentials, login, _labels(release))
@@ -159,6 +163,8 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
         "baseUrl": release.base_url,
         "apiUser": USER,
     }
+    if release.elsewhere is not None:
+        values |= release.elsewhere.values()
     if release.mlflow:
         values["mlflow"] = {"enabled": True}
     if release.inside:

@@ -52,6 +52,7 @@ def key(wanted: Release, dependencies: str) -> str:
     parts = [
         fingerprint(chart("airflow"), {}), dependencies, wanted.template, wanted.project, wanted.dags_folder,
         wanted.root, wanted.ca_bundle, wanted.base_url.rpartition(":")[2], wanted.inside,
+        wanted.elsewhere.values() if wanted.elsewhere else None,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

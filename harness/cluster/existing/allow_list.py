@@ -6,28 +6,66 @@ import json
 import os
 import shlex
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness.cluster.placement import Placement
 from harness.errors import CauseCode, HarnessError
+from harness.image.registry.address import Registry
 
 VARIABLE = "HARNESS_CONFIG_DIR"
 FILE = "contexts.toml"
 
 
-class Allowed(BaseModel):
-    """An entry of the list."""
+class RegistrySettings(BaseModel):
+    """The registry that images go through to clusters elsewhere."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    url: str
+    ca: str = ""
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def _is_one(self) -> RegistrySettings:
+        self.registry(Path())
+        return self
+
+    def registry(self, folder: Path) -> Registry:
+        """The registry; a relative `ca` lies in `folder`."""
+        ca = folder / Path(self.ca).expanduser() if self.ca else None
+        return Registry.parse(self.url, ca=ca, insecure=self.insecure)
+
+
+class Allowed(Placement):
+    """An entry of the list: its server, a registry of its own, and what its cluster asks of pods and volumes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
     server: str
+    own_registry: RegistrySettings | None = Field(default=None, alias="registry")
+
+    @property
+    def placement(self) -> Placement:
+        """What the cluster asks."""
+        return Placement.model_validate(self.model_dump(exclude={"server", "own_registry"}))
 
 
-class _List(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class AllowList(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid")
     contexts: dict[str, Allowed] = {}
+    registry: RegistrySettings | None = None
+
+
+class Entry(BaseModel):
+    """What the list says of one context."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+    placement: Placement
+    registry: Registry | None
+    has_own_registry: bool
 
 
 def path() -> Path:
@@ -36,12 +74,13 @@ def path() -> Path:
     return (Path(root) if root else platformdirs.user_config_path("airflow-harness")) / FILE
 
 
-def check(context: str, server: str) -> None:
-    """Return when the list has this context with this server's address.
+def check(context: str, server: str) -> Entry:
+    """What the list says of this context, when it has it with this server's address.
 
     Raises HarnessError: USAGE when it does not, CONFIG_INVALID for a list that can't be read.
     """
-    allowed = _read().get(context)
+    known = _read()
+    allowed = known.contexts.get(context)
     if allowed is None:
         raise HarnessError(
             CauseCode.USAGE,
@@ -56,27 +95,41 @@ def check(context: str, server: str) -> None:
             evidence=[f"allowed: {allowed.server}", f"by your kubeconfig: {server}"],
             hint=f"kubectl config view; then, if the new one is right: ${{EDITOR:-vi}} {shlex.quote(str(path()))}",
         )
+    settings = allowed.own_registry or known.registry
+    return Entry(
+        placement=allowed.placement,
+        registry=settings.registry(path().parent) if settings else None,
+        has_own_registry=allowed.own_registry is not None,
+    )
 
 
 def _adding(context: str, server: str) -> str:
     """The command that adds an entry: TOML's quoted keys and texts are those of JSON."""
     key, address = (json.dumps(text, ensure_ascii=False) for text in (context, server))
-    lines = [f"[contexts.{key}]", f"server = {address}"]
+    return _appending([f"[contexts.{key}]", f"server = {address}"])
+
+
+def adding_registry() -> str:
+    """The command that names a registry."""
+    return _appending(["[registry]", 'url = "registry.example.com/ml"'])
+
+
+def _appending(lines: list[str]) -> str:
     words = " ".join(shlex.quote(line) for line in lines)
     folder, file = shlex.quote(str(path().parent)), shlex.quote(str(path()))
     return f"mkdir -p {folder} && printf '%s\\n' {words} >>{file}"
 
 
-def parse(text: str) -> Mapping[str, Allowed]:
-    """The entries of a list, by context. Raises ValueError for what is none."""
-    return _List.model_validate(tomllib.loads(text)).contexts
+def parse(text: str) -> AllowList:
+    """A list. Raises ValueError for what is none."""
+    return AllowList.model_validate(tomllib.loads(text))
 
 
-def _read() -> Mapping[str, Allowed]:
+def _read() -> AllowList:
     try:
         return parse(path().read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return AllowList()
     except (OSError, ValueError) as error:  # ValidationError and TOMLDecodeError are ValueErrors
         reasons = (
             [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]

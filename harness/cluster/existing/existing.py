@@ -1,4 +1,4 @@
-"""A kind cluster of this machine that harness did not make: reached by a context that the user allowed."""
+"""A cluster that harness did not make, here or elsewhere: reached by a context that the user allowed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import shlex
 import socket
-from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,23 +20,28 @@ from harness.host import disk, process
 
 API_PORT = "6443/tcp"
 ASKING_S = 30.0
+HERE = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})  # noqa: S104  names of this machine, in addresses
 FORGET = "harness down --force"
 
 
 def find(name: str) -> Cluster:
     """The cluster of `@CONTEXT`: the kubeconfig is read and the allow list asked each time, before anything else.
 
-    Raises HarnessError: USAGE when it is not allowed or not such a cluster, CLUSTER_FAILED when it does not answer.
+    Docker is asked whether its nodes are containers here only where its server is at this machine, and images don't go
+    through a registry of its own. Raises HarnessError: USAGE when it is not allowed, or elsewhere without a registry;
+    CLUSTER_FAILED when it does not answer.
     """
     context = kubeconfig.find(place.context_of(place.check_name(name)) or "")
-    allow_list.check(context.name, context.server)
+    entry = allow_list.check(context.name, context.server)
     document = json.dumps(context.document())
     is_new = not place.state_folder(name).exists()
     folder = disk.folder(place.state_folder(name), variable=place.STATE_VARIABLE)
     folder.chmod(0o700)
     kept = _kept(name, document, folder)
     try:
-        nodes = _nodes(context, kept)
+        nodes = () if entry.has_own_registry else _nodes(context, kept)
+        if not nodes:
+            return _elsewhere(name, context, kept, entry, _port(folder))
     except HarnessError as error:
         if is_new:  # a login that is of no use is not left behind
             place.remove_state(name)
@@ -48,7 +52,7 @@ def find(name: str) -> Cluster:
         elif error.cause is CauseCode.LOGIN_FAILED:
             error.hint = f"{error.hint}; or to forget the cluster: {FORGET}"
         raise
-    return Cluster(name, kept, nodes, _port(folder), forwarded=True)
+    return Cluster(name, kept, nodes, _port(folder), forwarded=True, placement=entry.placement)
 
 
 def _kept(name: str, document: str, folder: Path) -> Path:
@@ -61,15 +65,33 @@ def _kept(name: str, document: str, folder: Path) -> Path:
     return kept
 
 
+def _elsewhere(
+    name: str, context: kubeconfig.Context, kept: Path, entry: allow_list.Entry, port: int
+) -> Cluster:
+    """A cluster whose nodes can't be reached but through its API: what they run, they pull."""
+    if entry.registry is None:
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"context {context.name!r} is no kind cluster of this machine's Docker: images reach it through a "
+            f"registry, and {allow_list.path()} names none",
+            evidence=[f"its server: {context.server}"],
+            hint=allow_list.adding_registry(),
+        )
+    KubernetesApi(kept).request("GET", "/version")  # that it answers, and takes the login
+    return Cluster(name, kept, (), port, forwarded=True, placement=entry.placement, registry=entry.registry)
+
+
 def _nodes(context: kubeconfig.Context, kept: Path) -> tuple[str, ...]:
-    """The containers that are the cluster's nodes: images are put on them through Docker."""
+    """The containers that are the cluster's nodes: images are put on them through Docker. None are of one elsewhere."""
+    if urlsplit(context.server).hostname not in HERE:
+        return ()
     api = KubernetesApi(kept)
     names = [str(item["metadata"]["name"]) for item in api.list("/api/v1/nodes")]
     found = process.run(["docker", "container", "inspect", *names], check=False, timeout_s=ASKING_S)
     containers = json.loads(found.stdout or "[]")
     labels = {(each["Config"]["Labels"] or {}).get(KIND_LABEL) for each in containers}
     if len(containers) != len(names) or len(labels) != 1 or None in labels:
-        raise _unusable(context, names)
+        return ()
     ours = str(labels.pop())
     if (place.state_folder(ours) / "kubeconfig").exists():
         raise HarnessError(
@@ -78,7 +100,7 @@ def _nodes(context: kubeconfig.Context, kept: Path) -> tuple[str, ...]:
             hint=f"harness status --name {ours}",
         )
     if not any(_listens(each["HostConfig"]["PortBindings"] or {}, context.server) for each in containers):
-        raise _unusable(context, names)
+        return ()
     return tuple(names)
 
 
@@ -86,19 +108,7 @@ def _listens(bindings: dict[str, list[dict[str, str]] | None], server: str) -> b
     """Whether it is this container's API server that the address leads to: others may have such names elsewhere."""
     address = urlsplit(server)
     port = str(address.port or 443)
-    return address.hostname in {"127.0.0.1", "localhost", "::1", "0.0.0.0"} and any(  # noqa: S104
-        each["HostPort"] == port for each in bindings.get(API_PORT) or []
-    )
-
-
-def _unusable(context: kubeconfig.Context, names: Iterable[str]) -> HarnessError:
-    return HarnessError(
-        CauseCode.USAGE,
-        f"context {context.name!r} can't be used: it is no kind cluster of this machine's Docker, and to others "
-        "harness can't bring images yet",
-        evidence=[f"server {context.server}, nodes {', '.join(names)}"],
-        hint="kind get clusters; harness up",
-    )
+    return address.hostname in HERE and any(each["HostPort"] == port for each in bindings.get(API_PORT) or [])
 
 
 def _port(folder: Path) -> int:

@@ -6,10 +6,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from harness import __version__
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
+from harness.cluster.images import give_login, pull_login, pull_secrets
+from harness.cluster.place import Cluster
 from harness.cluster.services.helm import Helm, chart, fingerprint
 from harness.errors import CauseCode, HarnessError
 
@@ -32,25 +35,29 @@ def install(
     images: Mapping[str, str],
     *,
     origin: Mapping[str, str],
-    forwarded: bool = False,
+    cluster: Cluster,
 ) -> bool:
     """Install or mend the shared services; `images` names those of `postgresql` and `gateway`.
 
-    `origin` (source, Kubernetes version, …) is kept in the cluster. `forwarded`: the gateway gets no port of the
-    nodes. True when something had to be changed. Raises HarnessError(CLUSTER_FAILED) when the namespace is others'.
+    `origin` (source, Kubernetes version, …) is kept in the cluster. A gateway that is reached by a port-forward gets no
+    port of the nodes. True when something had to be changed. Raises HarnessError(CLUSTER_FAILED) when the namespace is
+    others'.
     """
     dns = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
     if dns is None:
         raise HarnessError(
             CauseCode.CLUSTER_FAILED, "the cluster has no DNS service", hint="harness down && harness up"
         )
-    values: dict[str, dict[str, str]] = {
+    values: dict[str, Any] = {
         "labels": labels.ours(role="shared"),
         "postgresql": {"image": images["postgresql"]},
         "gateway": {"image": images["gateway"], "resolver": dns["spec"]["clusterIP"]},
     }
-    if forwarded:
+    if cluster.forwarded:
         values["gateway"]["serviceType"] = "ClusterIP"
+        values["postgresql"]["storageClass"] = cluster.placement.storage_class
+        values["pods"] = cluster.placement.pods()
+        values["imagePullSecrets"] = pull_secrets(cluster)
     wanted = fingerprint(chart("cluster"), values)
     known = recorded(api)
     if known.get("services") == wanted and _unready(api) == []:
@@ -58,6 +65,7 @@ def install(
             record(api, {**known, **origin})
         return False
     _apply_namespace(api)
+    give_login(api, NAMESPACE, pull_login(cluster), labels.ours(role="shared"))
     _keep_password(api)
     helm.upgrade(RELEASE, chart("cluster"), NAMESPACE, values)
     record(api, {**origin, "services": wanted, "harness": __version__})

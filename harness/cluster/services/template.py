@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
@@ -32,9 +33,17 @@ def template_name(migrations: str) -> str:
 
 
 def ensure(
-    api: KubernetesApi, server: Server, template: str, image: str, *, on_change: Callable[[str], None]
+    api: KubernetesApi,
+    server: Server,
+    template: str,
+    image: str,
+    *,
+    spec: Mapping[str, object] = MappingProxyType({}),
+    on_change: Callable[[str], None],
 ) -> None:
     """Make the template with `image`'s Airflow unless it is there; of several that want it one makes it.
+
+    `spec`: what the migrating pod's has besides.
 
     Raises HarnessError(DATABASE_FAILED) with the migration's last lines, or what the others did that were waited for.
     """
@@ -53,7 +62,7 @@ def ensure(
                     on_change("filling it with what was migrated before")
                 if not _restored(server, template):
                     credentials = server.begin_template(template)
-                    _run_migration(api, name, image, credentials, on_change)
+                    _run_migration(api, _pod(name, image, spec), credentials, on_change)
                     _keep(template, server.dump(template))
                 server.finish_template(template)
         finally:
@@ -163,10 +172,11 @@ def _claim(api: KubernetesApi, name: str, others: _Others) -> bool:
 
 
 def _run_migration(
-    api: KubernetesApi, name: str, image: str, credentials: Credentials, on_change: Callable[[str], None]
+    api: KubernetesApi, pod: Manifest, credentials: Credentials, on_change: Callable[[str], None]
 ) -> None:
+    name = pod["metadata"]["name"]
     api.patch(f"{_SECRETS}/{name}", {"stringData": {"url": credentials.url}})
-    api.create(_PODS, _pod(name, image))
+    api.create(_PODS, pod)
     until = time.monotonic() + CLAIM_S
     while True:
         phase = _phase(api, name) or "gone"
@@ -192,13 +202,14 @@ def _phase(api: KubernetesApi, name: str) -> str:
     return str(pod["status"]["phase"]) if pod else ""
 
 
-def _pod(name: str, image: str) -> dict[str, object]:
+def _pod(name: str, image: str, spec: Mapping[str, object]) -> Manifest:
     connection = {"secretKeyRef": {"name": name, "key": "url"}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "labels": labels.ours(role="migration")},
         "spec": {
+            **spec,
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from harness.cluster.api import KubernetesApi
 from harness.cluster.leases import RENEW_EVERY_S, Claim, Leases, State
+from harness.cluster.placement import KIND, Placement
 from harness.engine.admission.capacity import NEED, Capacity, Room, capacity
 from harness.engine.lifetime import Lifetime
 from harness.errors import CauseCode, HarnessError
@@ -33,11 +34,15 @@ class Admission:
         api: KubernetesApi,
         leases: Leases | None = None,
         make_room: Callable[[Sequence[Claim]], bool] = lambda _: False,
+        placement: Placement = KIND,
     ) -> None:
-        """`make_room` is asked on a full cluster: it gets the claims that live, and says whether it began to."""
+        """`placement`: which nodes have room for versions.
+
+        `make_room` is asked on a full cluster: it gets the claims that live, and says whether it began to."""
         self.api = api
         self.leases = leases or Leases(api)
         self.make_room = make_room
+        self.placement = placement
         self.closed = threading.Event()
         self._tickets: list[Ticket] = []
         self._lock = threading.Lock()
@@ -108,9 +113,9 @@ class Ticket:
 
         Raises HarnessError(CLUSTER_FULL) when nothing at work will ever make room.
         """
-        leases, api = self._admission.leases, self._admission.api
+        leases, api, placement = self._admission.leases, self._admission.api, self._admission.placement
         claims = leases.living(leases.claims())
-        reason, full, alone, hint = why_wait(self._claim.name, claims, lambda: capacity(api))
+        reason, full, alone, hint = why_wait(self._claim.name, claims, lambda: capacity(api, placement))
         if not reason:
             self._move("starting")
             return ""

@@ -10,6 +10,7 @@ from harness.airflow.pods.pods import parse_quantity, shown_bytes
 from harness.airflow.release import standby
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
+from harness.cluster.placement import KIND, Placement
 
 # What a version takes while it is at work: a control plane and one task pod at least. Its pods request no more than
 # that (charts/airflow/values.yaml), and less of the CPU: a version that rests needs hardly any. Further task pods
@@ -79,21 +80,26 @@ class Capacity:
         return max(1, int(self.total.cpu + 1e-6) // CPUS_PER_START)
 
 
-def capacity(api: KubernetesApi) -> Capacity:
-    """Ask the cluster. A control plane that stands by does not count: the next version takes it."""
+def capacity(api: KubernetesApi, placement: Placement = KIND) -> Capacity:
+    """Ask the cluster. A control plane that stands by does not count: the next version takes it.
+
+    Nodes count that pods of ours may go to, by their taints and by what `placement` selects, with all that is on them.
+    """
     nodes = api.list("/api/v1/nodes")
     running = api.list("/api/v1/pods", fieldSelector="status.phase!=Succeeded,status.phase!=Failed")
     waiting = api.list("/api/v1/namespaces", labelSelector=f"{labels.ROLE}={standby.ROLE}")
     ignored = {item["metadata"]["name"] for item in waiting}
+    total, others = NOTHING, set()
+    for node in nodes:
+        if placement.takes(node):
+            total += _room(node["status"].get("allocatable"))
+        elif not node["spec"].get("unschedulable"):
+            others.add(node["metadata"]["name"])
     promised: dict[str, Room] = {}
     for pod in running:
         namespace = pod["metadata"]["namespace"]
-        if namespace not in ignored:
+        if namespace not in ignored and pod["spec"].get("nodeName") not in others:
             promised[namespace] = promised.get(namespace, NOTHING) + requests(pod["spec"])
-    total = NOTHING
-    for node in nodes:
-        if not node["spec"].get("unschedulable"):
-            total += _room(node["status"].get("allocatable"))
     cordoned = tuple(node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable"))
     return Capacity(total, promised, cordoned)
 

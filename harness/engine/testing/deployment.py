@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from harness.airflow.release import code_environment, control_plane, release, standby
 from harness.airflow.release.component_watch import TAIL_LINES, ComponentWatch
+from harness.airflow.release.elsewhere import Elsewhere
 from harness.airflow.release.release import Login, Release
 from harness.airflow.rest import session
 from harness.airflow.rest.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
 from harness.cluster import ranges
+from harness.cluster.images import pod_spec, where
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import template
 from harness.cluster.services.database import TemplateMissingError
@@ -76,13 +78,15 @@ class Deployment:
         self, wanted: Release, foundation: Foundation, layers: Sequence[Layer], executor: Executor
     ) -> AirflowApi | None:
         """The Airflow that stood by, made this version's; None when there is none, or it turns out to be broken."""
-        running, dependencies = self.running, foundation.image.reference
+        running, dependencies = self.running, self.running.name_of(foundation.image)
         with self.phase("prepare_s"), self.progress.waiting("looking for an Airflow that stands by"):
             found = standby.claim(running.api, wanted, dependencies)
         if found is None:
             return None
         taken = self.namespace = found.release.namespace
         try:
+            if wanted.elsewhere is not None:
+                wanted.elsewhere.give_login(running.api, taken)
             code_environment.give_secrets(running.api, found.release)
             with (
                 self.phase("deploy_s"),
@@ -129,9 +133,7 @@ class Deployment:
                 return release.prepare(api, wanted, server)
             except TemplateMissingError:
                 self.running.load(foundation.image, on_change=step.update)
-                template.ensure(
-                    api, server, wanted.template, foundation.image.reference, on_change=step.update
-                )
+                ensure_template(self.running, wanted.template, foundation.image, on_change=step.update)
                 return release.prepare(api, wanted, server)
 
     def _installed(self, wanted: Release, login: Login) -> AirflowApi:
@@ -162,7 +164,10 @@ class Deployment:
         return airflow
 
     def _load(self, image: Image) -> None:
-        with self.phase("load_s"), self.progress.step("image into the node") as step:
+        with (
+            self.phase("load_s"),
+            self.progress.step(f"image into the {where(self.running.cluster)}") as step,
+        ):
             self.load_bytes = self.running.load(image, on_change=step.update)
             step.done(f"{self.load_bytes:,} bytes sent" if self.load_bytes else "there already")
 
@@ -196,7 +201,7 @@ def release_of(
         commit=commit.sha,
         ref=commit.ref,
         tag=commit.tag,
-        image=image.reference,
+        image=running.name_of(image),
         template=template.template_name(foundation.dependencies.migrations),
         dags_folder=settings.dags_folder,
         base_url=f"http://{namespace}.localhost:{running.cluster.gateway_port}",
@@ -209,6 +214,21 @@ def release_of(
         inside=ranges.inside(running.api),
         secrets=secrets or {},
         mlflow=mlflow,
+        elsewhere=Elsewhere.of(running.cluster) if running.cluster.forwarded else None,
+    )
+
+
+def ensure_template(
+    running: RunningCluster, name: str, image: Image, *, on_change: Callable[[str], None]
+) -> None:
+    """Make the database template with the Airflow of an image that the cluster can run, unless it is there."""
+    template.ensure(
+        running.api,
+        running.server,
+        name,
+        running.name_of(image),
+        spec=pod_spec(running.cluster),
+        on_change=on_change,
     )
 
 
@@ -239,9 +259,9 @@ def stand_by(
     """
     if standby.fits(wanted, code, ()):
         blank = release.in_namespace(wanted, namespace or release.new_namespace(wanted.project))
-        standby.make(running.api, running.helm, running.server, blank, foundation.image.reference)
+        standby.make(running.api, running.helm, running.server, blank, running.name_of(foundation.image))
 
 
 def stands_by(running: RunningCluster, wanted: Release, foundation: Foundation) -> bool:
     """Whether a control plane for a version like `wanted` is there already."""
-    return standby.is_there(running.api, standby.key(wanted, foundation.image.reference))
+    return standby.is_there(running.api, standby.key(wanted, running.name_of(foundation.image)))

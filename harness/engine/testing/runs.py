@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.pods.watch import ClusterPods
@@ -23,7 +23,7 @@ from harness.engine.testing.pairs.side_by_side import Pause, SideBySide
 from harness.engine.testing.plan import Plan
 from harness.errors import HarnessError
 from harness.image.lock.of_commit import edited
-from harness.isolation import written
+from harness.isolation import by_pods, written
 from harness.progress import Progress
 from harness.project.commit import Commit
 from harness.project.configuration import TestSettings
@@ -75,13 +75,21 @@ class Runs:
             ),
             self.pause,
             self._most,
-            lambda: written.changes(self.running.api, self.running.cluster.nodes, self.pods.namespace),
+            self._changes,
             self.made,
         )
         runs.measure(wanted, wishes)
         if asking.asks:
             asking.serve(partial(self._asked, progress), self.airflow, self.pause)
         return runs.apart(wanted, wishes)
+
+    def _changes(self) -> dict[str, float] | None:
+        """When files on the version's volume were changed, as its nodes tell it, or its pods."""
+        running, namespace = self.running, self.pods.namespace
+        if running.cluster.nodes:
+            return written.changes(running.api, running.cluster.nodes, namespace)
+        shared = self.plan.project.image_settings(self.plan.commit).shared
+        return by_pods.changes(running, namespace, shared)
 
     def _asked(self, progress: Progress, name: str, settings: TestSettings) -> TestResult:
         """One run that somebody asks for. Without a logical date it is that of the moment."""
@@ -90,7 +98,20 @@ class Runs:
 
     def _redacted(self, found: TestResult) -> TestResult:
         parameters = {name: self.redact(value) for name, value in found.parameters.items()}
-        return found.model_copy(update={"parameters": parameters})
+        notes = (*found.notes, *([self._place] if self._place else []))
+        return found.model_copy(update={"parameters": parameters, "notes": notes})
+
+    @cached_property
+    def _place(self) -> str:
+        """What is to be known of where the pods ran; nothing where there is only one place."""
+        cluster = self.running.cluster
+        if not cluster.forwarded or not cluster.placement.on_one_node:
+            return ""
+        usable = [each for each in self.running.api.list("/api/v1/nodes") if cluster.placement.takes(each)]
+        if len(usable) < 2:
+            return ""
+        mode = cluster.placement.access_mode
+        return f"all its pods were kept on one node of {len(usable)}, since its volume is {mode}"
 
     def _most(self, dag_id: str) -> int:
         """How many runs of a DAG may go at once.

@@ -86,7 +86,7 @@ def _all(
 ) -> Result:
     """Every version at once. When one breaks by a bug, or the user interrupts, all that was made is removed."""
     abandoned = Abandoned(running, progress)
-    with Admission(running.api, make_room=abandoned.remove) as admission:
+    with Admission(running.api, make_room=abandoned.remove, placement=running.cluster.placement) as admission:
         names = labels_of(made)
         version_tests = [
             VersionTest(
@@ -131,7 +131,7 @@ def _all(
 def _pair(version_tests: Sequence[VersionTest], running: RunningCluster) -> None:
     """Tell each version which runs are wanted of it, by those that it is compared with."""
     pairs: dict[int, dict[str, list[Pairs]]] = {id(each.plan): {} for each in version_tests}
-    processors = capacity(running.api).total.cpu
+    processors = capacity(running.api, running.cluster.placement).total.cpu
     for version_test in version_tests:
         plan = version_test.plan
         sides: tuple[Side, ...] = ("base", "head") if plan.base is not None else ("head",)

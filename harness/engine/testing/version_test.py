@@ -207,7 +207,7 @@ class VersionTest:
             )
             image = image_of(commit, settings, foundation, project=plan.project.name)
             step.done(image.digest[:19])
-        made_of = image_result(image, foundation, python=settings.python)
+        made_of = image_result(image, foundation, python=settings.python, name=self.running.name_of(image))
         self.found = self.found.model_copy(update={"image": made_of})
         return foundation, image
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import versions
-from harness.cluster import place
+from harness.cluster import images, place
 from harness.cluster.existing import existing
 from harness.cluster.kind import kind
 from harness.cluster.kind.kind import NodeContainer
@@ -21,6 +21,8 @@ from harness.hints import for_cluster
 from harness.host import cache
 from harness.host.docker import client as docker_client
 from harness.host.sources.choice import Sources
+from harness.image.node import load_on
+from harness.image.oci import Image
 from harness.progress import Progress
 
 READY_DEADLINE_S = 180.0
@@ -33,10 +35,11 @@ class Kind:
     name: str
     container: NodeContainer | None
     progress: Progress
+    where: str = "node"
 
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        return (kind.node_name(self.name),)
+    def bring(self, image: Image, *, on_change: Callable[[str], None]) -> int:
+        """Put the image on the node, which need not be ready; returns the bytes that were sent."""
+        return load_on(image, [kind.node_name(self.name)], on_change=on_change)
 
     def release(self, option: Sources | None, log: Path) -> Materials | None:
         """What it is made from, as `origin.chosen` tells it."""
@@ -113,8 +116,12 @@ class Existing:
     progress: Progress
 
     @property
-    def nodes(self) -> tuple[str, ...]:
-        return self.cluster.nodes
+    def where(self) -> str:
+        return images.where(self.cluster)
+
+    def bring(self, image: Image, *, on_change: Callable[[str], None]) -> int:
+        """Make the cluster be able to run the image; returns the bytes that were sent."""
+        return images.bring(self.cluster, image, on_change=on_change)
 
     def release(self, option: Sources | None, log: Path) -> Materials | None:
         """What its services and tools come from, as `origin.chosen` tells it."""
@@ -151,16 +158,18 @@ def find(name: str, progress: Progress) -> Kind | Existing:
 def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -> RunningCluster:
     running = RunningCluster.to(cluster, materials.tools, materials.base)
     with progress.step("PostgreSQL and gateway") as step:
+        names = {}
         for image in materials.images:
-            step.update(f"{image.reference} into the node")
-            running.load(image)
+            step.update(f"{image.reference} into the {images.where(cluster)}")
+            running.load(image, on_change=step.update)
+            names[image.reference] = running.name_of(image)
         step.update("Helm installs what has changed")
         services.install(
             running.api,
             running.helm,
-            materials.services,
+            {service: names.get(name, name) for service, name in materials.services.items()},
             origin=materials.origin,
-            forwarded=cluster.forwarded,
+            cluster=cluster,
         )
         services.wait_ready(running.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
         step.done("ready")

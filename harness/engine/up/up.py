@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from harness.cluster.services import template
 from harness.engine import lock
 from harness.engine.disk import keep_limits
 from harness.engine.lifetime import remove_expired
-from harness.engine.testing.deployment import release_of, stand_by, stands_by
+from harness.engine.testing.deployment import ensure_template, release_of, stand_by, stands_by
 from harness.engine.up import clusters
 from harness.engine.up.clusters import Existing, Kind
 from harness.host import cache, limits, process
 from harness.host.sources.choice import Sources
 from harness.image.build import Foundation, build_foundation, check
-from harness.image.node import load_on
 from harness.image.oci import Image
 from harness.progress import Progress
 from harness.project import project as projects
@@ -82,7 +80,7 @@ def _with_dependencies(
         sending: list[Future[None]] = []
 
         def send() -> None:
-            sending.append(executor.submit(lambda: _send(building.result().image, cluster.nodes, progress)))
+            sending.append(executor.submit(lambda: _send(building.result().image, cluster, progress)))
 
         running = cluster.make(release, log, on_node=send)
         if not sending:
@@ -120,13 +118,13 @@ def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foun
         return foundation
 
 
-def _send(image: Image, nodes: Iterable[str], progress: Progress) -> None:
-    with progress.step("dependencies into the node") as step:
-        sent_bytes = load_on(image, nodes, on_change=step.update)
+def _send(image: Image, cluster: Kind | Existing, progress: Progress) -> None:
+    with progress.step(f"dependencies into the {cluster.where}") as step:
+        sent_bytes = cluster.bring(image, on_change=step.update)
         step.done(f"{sent_bytes / 1e6:.0f} MB sent" if sent_bytes else "there already")
 
 
 def _template(running: RunningCluster, name: str, image: Image, progress: Progress) -> None:
     with progress.step("database template") as step:
-        template.ensure(running.api, running.server, name, image.reference, on_change=step.update)
+        ensure_template(running, name, image, on_change=step.update)
         step.done(name)

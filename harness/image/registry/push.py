@@ -13,8 +13,8 @@ from urllib.parse import quote, urljoin
 
 from harness.host import background
 from harness.image.layer import Layer
-from harness.image.oci import MANIFEST_TYPE, Image, base_of, content
-from harness.image.registry.address import Registry
+from harness.image.oci import MANIFEST_TYPE, BaseImage, Image, assemble, content
+from harness.image.registry.address import BASE, Registry
 from harness.image.registry.session import Session
 
 OCTETS = "application/octet-stream"
@@ -102,7 +102,7 @@ class _Pusher:
         layers = {layer.digest for layer in image.layers[: image.base_layers]}
         if repository == self._registry.base or not layers & {blob.digest for blob in lacking}:
             return 0
-        return self._push(base_of(image), self._registry.base, on_change)
+        return self._push(_base_of(image), self._registry.base, on_change)
 
     def _source(self, image: Image, repository: str, blob: _Blob) -> str:
         """The repository that a blob may be mounted from."""
@@ -203,6 +203,23 @@ class _Pusher:
 def _blobs(image: Image) -> list[_Blob]:
     layers = {layer.digest: _Blob(layer.digest, layer.size_bytes, layer) for layer in image.layers}
     return [*layers.values(), _Blob(image.config_digest, len(image.config), image.config)]
+
+
+def _base_of(image: Image) -> Image:
+    """An image's base alone, as an image that nothing is started from: to be kept where others share it."""
+    base = BaseImage(image.layers[: image.base_layers], image.base_digest, "")
+    domain = image.name.partition("/")[0]
+    return assemble(
+        base,
+        [],
+        name=f"{domain}/{BASE}",
+        tag=image.base_digest.partition(":")[2][:12],
+        platform=image.platform,
+        env={},
+        user="",
+        workdir="",
+        labels={},
+    )
 
 
 def _may_push(repository: str) -> str:

@@ -23,6 +23,7 @@ from harness.cluster.kind.configuration import KIND_LABEL
 from harness.engine.down import down
 from harness.errors import CauseCode, HarnessError
 from harness.host.process import Completed
+from harness.image.registry.address import Registry
 from harness.progress import Silent
 
 CONTEXTS = st.from_regex(place.CONTEXT, fullmatch=True)
@@ -116,7 +117,8 @@ class TestAllowList:
     @pytest.mark.parametrize(
         "text",
         ["[contexts", "contexts = 3", "[contexts.team]", "[contexts.team]\nserver = 3", "[team]\nserver = 'x'",
-         "[contexts.team]\nserver = 'x'\nanything = 1", "\xff"],
+         "[contexts.team]\nserver = 'x'\nanything = 1", "\xff", "[registry]\nurl = '/ml'",
+         "[registry]\nurl = 'http://r.example.com'", "[contexts.team]\nserver = 'x'\naccess_mode = 'any'"],
     )  # fmt: skip
     def test_one_that_cannot_be_read_allows_nothing(self, lists: Path, text: str) -> None:
         lists.parent.mkdir()
@@ -180,14 +182,34 @@ class TestNodes:
         ],
         ids=str,
     )
-    def test_anything_else_is_refused_and_its_login_not_kept(
+    def test_anything_else_needs_a_registry_and_its_login_is_not_kept(
         self, tmp_path: Path, containers: list[tuple[str | None, Any]]
     ) -> None:
         self.containers = [self.container(*each) for each in containers]
         with pytest.raises(HarnessError) as caught:
             existing.find("@team")
         assert caught.value.cause is CauseCode.USAGE
+        assert "[registry]" in caught.value.hint
         assert not (tmp_path / "state").exists()
+
+    def test_a_cluster_elsewhere_has_a_registry_and_nothing_is_asked_of_docker(
+        self, lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its entry says so by a registry of its own, though its server is at this machine, as by a tunnel."""
+        asked: list[tuple[str, str]] = []
+        self.request = lambda *words: asked.append(words)  # type: ignore[attr-defined]
+        monkeypatch.setattr(existing.process, "run", lambda *_, **__: pytest.fail("a program was run"))
+        written(
+            lists,
+            f'[contexts.team]\nserver = "{SERVER}"\nstorage_class = "nfs"\naccess_mode = "ReadWriteMany"\n'
+            'tolerations = [{key = "ml", operator = "Exists"}]\n'
+            '[contexts.team.registry]\nurl = "registry.example.com/ml"\nca = "ca.pem"\n',
+        )
+        found = existing.find("@team")
+        assert found.nodes == ()
+        assert found.registry == Registry("registry.example.com", "ml", lists.parent / "ca.pem")
+        assert (found.placement.storage_class, found.placement.on_one_node) == ("nfs", False)
+        assert asked == [("GET", "/version")]
 
     def test_one_that_is_gone_is_forgotten_when_asked(self, tmp_path: Path) -> None:
         existing.find("@team")

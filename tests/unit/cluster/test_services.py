@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from doubles import Clock, Kubernetes, items, refusal
 
+from harness.cluster.place import Cluster
 from harness.cluster.services import services
 from harness.errors import CauseCode, HarnessError
 
 SYSTEM = "/api/v1/namespaces/harness-system"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/harness-system/deployments"
 DNS = "/api/v1/namespaces/kube-system/services/kube-dns"
+OURS = Cluster("harness", Path("/nowhere"), ("node",), 30080)
 IMAGES = {"postgresql": "system:1", "gateway": "system:1"}
 
 
@@ -54,7 +56,7 @@ class TestInstall:
 
     def test_once(self) -> None:
         api, helm = self.api(), Helm()
-        assert services.install(api, helm, IMAGES, origin={"source": "packages"}) is True
+        assert services.install(api, helm, IMAGES, origin={"source": "packages"}, cluster=OURS) is True
         ((release, namespace, values),) = helm.upgrades
         assert (release, namespace) == ("cluster", "harness-system")
         assert values["gateway"]["resolver"] == "10.96.0.10"
@@ -65,22 +67,22 @@ class TestInstall:
 
         api.answers["GET", f"{SYSTEM}/configmaps/harness"] = marker.body
         assert services.recorded(api) == marker.body["data"]
-        assert services.install(api, helm, IMAGES, origin={}) is False
+        assert services.install(api, helm, IMAGES, origin={}, cluster=OURS) is False
         assert len(helm.upgrades) == 1
 
     @pytest.mark.parametrize("change", ["image", "unready"])
     def test_again_when_something_changed(self, change: str) -> None:
         api, helm = self.api(), Helm()
-        services.install(api, helm, IMAGES, origin={})
+        services.install(api, helm, IMAGES, origin={}, cluster=OURS)
         api.answers["GET", f"{SYSTEM}/configmaps/harness"] = api.requests[-1].body
         if change == "unready":
             api.answers["GET", DEPLOYMENTS] = items(deployment("postgres"))
         images = {**IMAGES, "gateway": "system:2"} if change == "image" else IMAGES
-        assert services.install(api, helm, images, origin={}) is True
+        assert services.install(api, helm, images, origin={}, cluster=OURS) is True
 
     def test_the_password_is_made_once_and_stays_out_of_helm(self) -> None:
         api, helm = self.api(), Helm()
-        services.install(api, helm, IMAGES, origin={})
+        services.install(api, helm, IMAGES, origin={}, cluster=OURS)
         (secret,) = api.asked("POST", f"{SYSTEM}/secrets")
         password = secret.body["stringData"]["password"]
         assert len(password) >= 32
@@ -88,18 +90,18 @@ class TestInstall:
         api.answers["POST", f"{SYSTEM}/secrets"] = refusal(
             409
         )  # the data on the volume belongs to the old one
-        assert services.install(api, helm, IMAGES, origin={}) is True
+        assert services.install(api, helm, IMAGES, origin={}, cluster=OURS) is True
 
     def test_a_refused_password_is_no_success(self) -> None:
         api, helm = self.api(), Helm()
         api.answers["POST", f"{SYSTEM}/secrets"] = refusal(403)
         with pytest.raises(HarnessError, match="status 403"):
-            services.install(api, helm, IMAGES, origin={})
+            services.install(api, helm, IMAGES, origin={}, cluster=OURS)
         assert helm.upgrades == []
 
     def test_without_dns(self) -> None:
         with pytest.raises(HarnessError, match="no DNS") as caught:
-            services.install(Kubernetes(), Helm(), IMAGES, origin={})
+            services.install(Kubernetes(), Helm(), IMAGES, origin={}, cluster=OURS)
         assert caught.value.cause is CauseCode.CLUSTER_FAILED
 
     def test_an_unfinished_cluster_remembers_nothing(self) -> None:

@@ -269,7 +269,7 @@ class TestTicket:
     def test_two_clients_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [NOW]
         store = Store(clock)
-        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda _: one_processor())
+        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda *_: one_processor())
         first = Admission(store, Leases(store, lambda: clock[0]))
         second = Admission(store, Leases(store, lambda: clock[0]))
         a = first.ask(image="i", ref="a")
@@ -288,7 +288,7 @@ class TestTicket:
     def test_it_is_crowded_while_one_waits_or_two_are_at_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [NOW]
         store = Store(clock)
-        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda _: cluster())
+        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda *_: cluster())
         admission = Admission(store, Leases(store, lambda: clock[0]))
         seen = [admission.is_crowded()]
         a = admission.ask(image="i", ref="a")
@@ -306,7 +306,7 @@ class TestTicket:
     def test_what_a_killed_client_claimed_is_served_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = [NOW]
         store = Store(clock)
-        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda _: one_processor())
+        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda *_: one_processor())
         killed = Admission(store, Leases(store, lambda: clock[0])).ask(image="i", ref="a")
         assert killed.enter() == ""
         clock[0] += timedelta(seconds=1)
@@ -319,7 +319,7 @@ class TestTicket:
     def test_a_full_cluster_is_told_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock, now_s = [NOW], [0.0]
         store = Store(clock)
-        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda _: cluster(used=1.95))
+        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda *_: cluster(used=1.95))
         monkeypatch.setattr("harness.engine.admission.admission.time.monotonic", lambda: now_s[0])
         ticket = Admission(store, Leases(store, lambda: clock[0])).ask(image="i", ref="a")
         assert ticket.enter()
@@ -339,7 +339,7 @@ class TestTicket:
             return now_s[0] == 50.0
 
         store = Store(clock)
-        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda _: cluster(used=1.95))
+        monkeypatch.setattr("harness.engine.admission.admission.capacity", lambda *_: cluster(used=1.95))
         monkeypatch.setattr("harness.engine.admission.admission.time.monotonic", lambda: now_s[0])
         ticket = Admission(store, Leases(store, lambda: clock[0]), make_room).ask(image="i", ref="a")
         for now_s[0] in (0.0, 50.0, 61.0, 110.0):

@@ -1,0 +1,89 @@
+"""What a registry is called, what images are called there, and the logins that Docker keeps."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.host.docker import registry_login
+from harness.host.docker.registry_login import Login
+from harness.image.registry.address import Registry
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path"),
+    [
+        ("registry.example.com/ml", "registry.example.com", "ml"),
+        ("https://registry.example.com/ml/team/", "registry.example.com", "ml/team"),
+        ("127.0.0.1:5000", "127.0.0.1:5000", ""),
+        ("[::1]:5000/a", "[::1]:5000", "a"),
+        ("1234.dkr.ecr.eu-west-1.amazonaws.com/ml", "1234.dkr.ecr.eu-west-1.amazonaws.com", "ml"),
+    ],
+)
+def test_addresses(url: str, host: str, path: str) -> None:
+    found = Registry.parse(url)
+    assert (found.host, found.path, found.root) == (host, path, f"https://{host}/v2/")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "/ml", "ftp://a/b", "a b", "a/UPPER", "http://a/b", "a/b?c", "user:pw@a/b", "a//b"]
+)
+def test_what_is_no_registry(url: str) -> None:
+    with pytest.raises(ValueError, match=r"registry|insecure"):
+        Registry.parse(url)
+
+
+def test_without_tls_only_where_it_is_said() -> None:
+    assert Registry.parse("http://a:5000/b", insecure=True).root == "http://a:5000/v2/"
+
+
+def test_repositories_have_no_domain_of_ours() -> None:
+    assert Registry.parse("r.example.com/ml").repository("harness.local/churn/dependencies") == (
+        "ml/churn/dependencies"
+    )
+    assert Registry.parse("r.example.com").repository("harness.local/churn") == "churn"
+
+
+@given(st.text())
+def test_any_text_is_a_registry_or_refused(text: str) -> None:
+    try:
+        found = Registry.parse(text)
+    except ValueError:
+        return
+    assert "@" not in found.host
+    assert " " not in found.root
+
+
+class TestLogins:
+    def write(self, folder: Path, patch: pytest.MonkeyPatch, **document: object) -> None:
+        (folder / "config.json").write_text(json.dumps(document))
+        patch.setenv("DOCKER_CONFIG", str(folder))
+
+    def test_of_the_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pair = base64.b64encode(b"me:secret:with:colons").decode()
+        self.write(tmp_path, monkeypatch, auths={"r.example.com": {"auth": pair}})
+        found = registry_login.find("r.example.com")
+        assert found == Login("me", "secret:with:colons")
+        assert registry_login.basic("r.example.com") == f"Basic {pair}"
+        assert "secret" not in repr(found)
+        assert registry_login.find("other.example.com") is None
+
+    def test_an_identity_token_is_no_password(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pair = base64.b64encode(b"0000:").decode()
+        self.write(tmp_path, monkeypatch, auths={"r.example.com": {"auth": pair, "identitytoken": "t"}})
+        found = registry_login.find("r.example.com")
+        assert found is not None
+        assert found.identity_token == "t"
+        assert registry_login.basic("r.example.com") is None
+
+    @pytest.mark.parametrize("auth", ["not base64!", base64.b64encode(b"\xff\xfe").decode(), ""])
+    def test_what_can_not_be_read_is_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: str
+    ) -> None:
+        self.write(tmp_path, monkeypatch, auths={"r.example.com": {"auth": auth}})
+        assert registry_login.find("r.example.com") is None
