@@ -40,6 +40,7 @@ class CauseCode(Enum):
     TOOL_MISSING = ("tool_missing", 3)
     CLUSTER_MISSING = ("cluster_missing", 3)
     LOGIN_FAILED = ("login_failed", 3)
+    PERMISSION_MISSING = ("permission_missing", 3)
     SECRET_MISSING = ("secret_missing", 3)
     SOURCE_UNREACHABLE = ("source_unreachable", 3)
     FOLDER_UNUSABLE = ("folder_unusable", 3)

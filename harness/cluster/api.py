@@ -7,6 +7,7 @@ where objects are manifests to be sent and a few fields to be read.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ Manifest = dict[str, Any]
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 FIELD_MANAGER = "harness"
-UNAUTHORIZED = 401
+UNAUTHORIZED, FORBIDDEN = 401, 403
+_NO_RIGHT = re.compile(r" cannot \w+ resource ")  # not what admission says, of quotas and the like
 
 
 class KubernetesError(HarnessError):
@@ -30,8 +32,12 @@ class KubernetesError(HarnessError):
 
     def __init__(self, status: int, method: str, path: str, message: str) -> None:
         self.status = status
-        cause = CauseCode.QUOTA_EXCEEDED if "exceeded quota" in message else CauseCode.CLUSTER_FAILED
-        super().__init__(cause, f"Kubernetes refused {method} {path}: {message}", hint="harness status")
+        cause, hint = CauseCode.CLUSTER_FAILED, "harness status"
+        if "exceeded quota" in message:
+            cause = CauseCode.QUOTA_EXCEEDED
+        elif status == FORBIDDEN and _NO_RIGHT.search(message):
+            cause, hint = CauseCode.PERMISSION_MISSING, "kubectl auth can-i --list"
+        super().__init__(cause, f"Kubernetes refused {method} {path}: {message}", hint=hint)
 
 
 class KubernetesApi:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
-from harness.cluster.api import KubernetesApi, Manifest
+from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 
 LINK_LOCAL = "169.254.0.0/16"  # where clouds tell machines who they are, with keys for what these may do
 _SERVICES = "/apis/networking.k8s.io/v1/servicecidrs"
@@ -35,7 +36,9 @@ def _pods(nodes: Iterable[Manifest]) -> Iterator[str]:
 
 def _services(api: KubernetesApi) -> Iterator[str]:
     """As the cluster lists them; before Kubernetes 1.33 what lies around its DNS."""
-    listed = [cidr for each in api.list(_SERVICES) for cidr in each["spec"].get("cidrs") or ()]
+    listed: list[str] = []
+    with suppress(KubernetesError):  # who may not list them
+        listed = [cidr for each in api.list(_SERVICES) for cidr in each["spec"].get("cidrs") or ()]
     if listed:
         yield from listed
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cluster import images, place
 from harness.cluster.api import KubernetesApi
-from harness.cluster.existing import existing
+from harness.cluster.existing import existing, rights
 from harness.cluster.kind import kind, sourcing
 from harness.cluster.kind.node_image.program import Tools
 from harness.cluster.services import services
@@ -60,12 +60,15 @@ def log_file(name: str) -> Path:
     return disk.folder(place.state_folder(name), variable=place.STATE_VARIABLE) / "harness.log"
 
 
-def attach(name: str) -> RunningCluster:
-    """The cluster that `up` made, or made ready.
+def attach(name: str, *, to_make: bool = False) -> RunningCluster:
+    """The cluster that `up` made, or made ready. `to_make`: so that versions are made on it.
 
-    Raises HarnessError(CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED), and USAGE for a context that isn't allowed.
+    Raises HarnessError: CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED; for a context USAGE where it isn't allowed, and
+    PERMISSION_MISSING where it does not let harness make them.
     """
     cluster = find(name)
+    if cluster is not None and cluster.forwarded and to_make:
+        rights.check(cluster.api(), place.context_of(name) or "")
     if cluster is None:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint="harness up"

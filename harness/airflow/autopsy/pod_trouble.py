@@ -11,6 +11,7 @@ from harness.airflow.pods.pods import (
     Container,
     Pod,
     Resources,
+    registry_is_away,
     shown_bytes,
     will_be_tried_again,
 )
@@ -55,6 +56,7 @@ RUN_AGAIN_HINT = "run the test again; give the task retries if that may happen"
 SOURCES_HINT = "check the Secrets, ConfigMaps and volumes that the task's pod_override names"
 SOON_S = 5.0
 LATER_S = 20.0
+AWAY_S = 120.0  # for a registry to come back, and the kubelet to ask it again, which it does ever more rarely
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,9 @@ def _container(container: Container, pod: Pod) -> Trouble | None:
             f"the node cannot get image {image}{named}: "
             f"{container.waiting_reason} {container.waiting_message}",
             "run the command again: it loads what the node lacks"
-            if image.startswith(f"{DOMAIN}/")
+            if image.startswith(f"{DOMAIN}/") or (own and "@sha256:" in image)
             else "check that image's name in the task's pod_override, and that the cluster may pull it",
+            AWAY_S if registry_is_away(container.waiting_message) else SOON_S,
         )
     if container.waiting_reason in _CREATE_REASONS and not will_be_tried_again(container.waiting_message):
         return _trouble(

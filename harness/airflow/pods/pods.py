@@ -19,6 +19,7 @@ __all__ = [
     "Resources",
     "parse_quantity",
     "peak_memory_bytes",
+    "registry_is_away",
     "shown_bytes",
     "will_be_tried_again",
 ]
@@ -27,12 +28,22 @@ Manifest = Mapping[str, Any]
 DEFAULT_SCHEDULER = "default-scheduler"
 
 # What files/sitecustomize.py of the chart writes, after whatever the task's own code has written before.
+_REGISTRY_AWAY = re.compile(
+    r"connection refused|connection reset|i/o timeout|no route to host|TLS handshake timeout|unexpected EOF|: EOF"
+    r"|deadline exceeded|50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|429 Too Many Requests",
+    re.IGNORECASE,
+)
 _PEAK_MEMORY = re.compile(r'^\{"peak_memory_bytes": (?P<bytes>[1-9][0-9]{0,14})\}\s*\Z', re.MULTILINE)
 
 
 def will_be_tried_again(message: str) -> bool:
     """Whether the kubelet only had not heard of a ConfigMap or Secret yet, which it asks for again by itself."""
     return "failed to sync" in message and "cache: timed out" in message
+
+
+def registry_is_away(message: str) -> bool:
+    """Whether an image could not be pulled since its registry did not answer: the kubelet tries again by itself."""
+    return bool(_REGISTRY_AWAY.search(message))
 
 
 def peak_memory_bytes(message: str) -> int | None:

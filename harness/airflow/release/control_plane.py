@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harness.airflow.pods.pods import will_be_tried_again
+from harness.airflow.pods.pods import registry_is_away, will_be_tried_again
 from harness.cluster.api import KubernetesApi, Manifest
 from harness.cluster.services.database import Server
 from harness.cluster.services.incompatible_packages import incompatible
@@ -96,7 +96,7 @@ def raise_if_hopeless(api: KubernetesApi, namespace: str, pod: Manifest) -> None
     for status in every:
         waiting = status["state"].get("waiting") or {}
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
-        if reason in _IMAGE_TROUBLE:
+        if reason in _IMAGE_TROUBLE and not registry_is_away(message):
             raise HarnessError(
                 CauseCode.IMAGE_NOT_STARTABLE, f"the node can't start {status['image']}: {reason} {message}".strip(),
                 evidence=events(api, namespace), hint="harness up && harness test",

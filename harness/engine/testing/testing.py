@@ -69,7 +69,7 @@ def _tested(
             if refused:
                 return Result.of(tuple(refused))
             with progress.waiting(f"asking cluster {request.cluster}"):
-                running = attach(request.cluster)
+                running = attach(request.cluster, to_make=True)
                 opened.enter_context(port_forward.held(running.cluster, running.server.kubectl))
         except HarnessError as error:
             return Result.of((), Cause.of(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import versions
 from harness.cluster import images, place
-from harness.cluster.existing import existing
+from harness.cluster.existing import existing, rights
 from harness.cluster.kind import kind
 from harness.cluster.kind.kind import NodeContainer
 from harness.cluster.kind.sourcing import Materials, ensure_node_image, from_packages, services_from_packages
@@ -147,7 +147,9 @@ def find(name: str, progress: Progress) -> Kind | Existing:
     """
     if place.context_of(name) is not None:
         with progress.waiting(f"asking cluster {name}"):
-            return Existing(existing.find(name), progress)
+            found = existing.find(name)
+            rights.check(found.api(), place.context_of(name) or "")
+            return Existing(found, progress)
     with progress.waiting("asking Docker"):
         container = kind.node_container(name)
         if container is None:

@@ -39,11 +39,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of a machine. `notes` say what could not be checked and why."""
+    """All checks of a machine, or of a cluster. `notes` say what could not be checked and why."""
 
     machine: str
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
+    subject: str = "This machine"
 
     @property
     def ok(self) -> bool:

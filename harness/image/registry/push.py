@@ -29,6 +29,11 @@ def push(image: Image, registry: Registry, *, on_change: Callable[[str], None] =
     return _pusher(registry).push(image, on_change)
 
 
+def ask(registry: Registry) -> None:
+    """Return when the registry answers and takes our login. Raises what `push` raises."""
+    _pusher(registry).ask()
+
+
 @cache
 def _pusher(registry: Registry) -> _Pusher:
     """One for each registry: its login and its connections are kept."""
@@ -66,6 +71,11 @@ class _Pusher:
         self._registry = session.registry
         self._turn = threading.Lock()
         self._there: set[tuple[str, str]] = set()  # repository and digest, as they were seen or made
+
+    def ask(self) -> None:
+        """As `ask` of this module."""
+        url = self._registry.root
+        self._session.patiently(lambda: self._session.request("GET", url, [], expected={200}), _unheard)
 
     def push(self, image: Image, on_change: Callable[[str], None]) -> int:
         """As `push` of this module."""
@@ -198,6 +208,10 @@ class _Pusher:
             )
 
         self._session.patiently(send, on_change)
+
+
+def _unheard(_: str) -> None:
+    """Nobody watches."""
 
 
 def _blobs(image: Image) -> list[_Blob]:

@@ -47,7 +47,7 @@ def _summary(report: Report) -> Text:
     missing = [check for check in report.checks if check.status == "missing"]
     warnings = [check for check in report.checks if check.status == "warning"]
     if not missing and not warnings:
-        return Text("This machine has all that harness needs.", "green")
+        return Text(f"{report.subject} has all that harness needs.", "green")
     counts = []
     if missing:
         counts.append(f"{len(missing)} missing")
