@@ -63,8 +63,8 @@ def log_file(name: str) -> Path:
 def attach(name: str, *, to_make: bool = False) -> RunningCluster:
     """The cluster that `up` made, or made ready. `to_make`: so that versions are made on it.
 
-    Raises HarnessError: CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED; for a context USAGE where it isn't allowed, and
-    PERMISSION_MISSING where it does not let harness make them.
+    Raises HarnessError: CLUSTER_MISSING, DOCKER_MISSING, CLUSTER_FAILED; for a context USAGE where it is not allowed,
+    and PERMISSION_MISSING where it does not let harness make them.
     """
     cluster = find(name)
     if cluster is not None and cluster.forwarded and to_make:

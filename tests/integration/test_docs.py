@@ -233,7 +233,7 @@ def test_every_key_is_documented_with_its_default() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_toml_block_is_a_valid_configuration(page: Path) -> None:
     for block in _fences(page, "toml"):
-        if block.startswith("[contexts."):
+        if block.startswith(("[contexts.", "[registry]")):
             found = allow_list.parse(block)
             assert found.contexts or found.registry
             continue

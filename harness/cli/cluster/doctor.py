@@ -51,15 +51,15 @@ def doctor(fix: Fix = False, context: ContextName = None, rbac: Rbac = False, js
 
 def _of_context(name: str, *, rbac: bool, json: bool) -> int:
     def command(console: Console) -> int:
-        from harness.engine import cluster_doctor
+        from harness.engine.up import access
 
         if rbac:
             with console.waiting(f"asking cluster {name}"):
-                found = cluster_doctor.role_of(name)
+                found = access.role_of(name)
             console.data(as_yaml(found))
             return 0
         with console.waiting(f"looking at cluster {name}"):
-            report = cluster_doctor.examine(name)
+            report = access.examine(name)
         return _shown(console, report, json=json)
 
     return run(command, name)
