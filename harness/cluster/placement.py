@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
 PULL_SECRET = "registry"  # noqa: S105 the login of the registry, in each namespace of ours
-Label = dict[str, str]
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
-class Toleration(BaseModel):
-    """A taint that pods are put up with, in Kubernetes' own words."""
+@dataclass(frozen=True)
+class Toleration:
+    """A taint that pods put up with, in Kubernetes' own words."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     key: str | None = None
     operator: Literal["Exists", "Equal"] | None = None
     value: str | None = None
@@ -29,17 +30,17 @@ class Toleration(BaseModel):
         return self.key == taint.get("key") and (self.value or "") == (taint.get("value") or "")
 
 
-class Placement(BaseModel):
+@dataclass(frozen=True)
+class Placement:
     """Settings of a context, by the same names as in contexts.toml; all of them may be left out."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    storage_class: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")
+    storage_class: str = ""
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
-    node_selector: Label = {}
+    node_selector: Mapping[str, str] = field(default_factory=lambda: NONE)
     tolerations: tuple[Toleration, ...] = ()
-    priority_class: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")
+    priority_class: str = ""
     pull_secrets: tuple[str, ...] = ()
-    annotations: Label = {}
+    annotations: Mapping[str, str] = field(default_factory=lambda: NONE)
 
     @property
     def on_one_node(self) -> bool:
@@ -60,7 +61,10 @@ class Placement(BaseModel):
         """What every pod's manifest has of it, as the charts name it."""
         return {
             "nodeSelector": dict(self.node_selector),
-            "tolerations": [each.model_dump(exclude_none=True) for each in self.tolerations],
+            "tolerations": [
+                {key: value for key, value in vars(each).items() if value is not None}
+                for each in self.tolerations
+            ],
             "priorityClassName": self.priority_class,
             "annotations": dict(self.annotations),
         }

@@ -7,16 +7,18 @@ import os
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from harness.cluster.placement import Placement
+from harness.cluster.placement import Placement, Toleration
 from harness.errors import CauseCode, HarnessError
 from harness.image.registry.address import Registry
 
 VARIABLE = "HARNESS_CONFIG_DIR"
 FILE = "contexts.toml"
+Name = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")]
 
 
 class RegistrySettings(BaseModel):
@@ -38,17 +40,43 @@ class RegistrySettings(BaseModel):
         return Registry.parse(self.url, ca=ca, insecure=self.insecure)
 
 
-class Allowed(Placement):
+class Tolerated(BaseModel):
+    """A toleration, as it is written."""
+
+    model_config = ConfigDict(extra="forbid")
+    key: str | None = None
+    operator: Literal["Exists", "Equal"] | None = None
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    tolerationSeconds: int | None = None  # noqa: N815  as Kubernetes spells it
+
+
+class Allowed(BaseModel):
     """An entry of the list: its server, a registry of its own, and what its cluster asks of pods and volumes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid")
     server: str
     own_registry: RegistrySettings | None = Field(default=None, alias="registry")
+    storage_class: Name = ""
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Tolerated, ...] = ()
+    priority_class: Name = ""
+    pull_secrets: tuple[Name, ...] = ()
+    annotations: dict[str, str] = {}
 
     @property
     def placement(self) -> Placement:
         """What the cluster asks."""
-        return Placement.model_validate(self.model_dump(exclude={"server", "own_registry"}))
+        return Placement(
+            storage_class=self.storage_class,
+            access_mode=self.access_mode,
+            node_selector=self.node_selector,
+            tolerations=tuple(Toleration(**each.model_dump()) for each in self.tolerations),
+            priority_class=self.priority_class,
+            pull_secrets=self.pull_secrets,
+            annotations=self.annotations,
+        )
 
 
 class AllowList(BaseModel):

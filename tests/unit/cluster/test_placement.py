@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.cluster.placement import KIND, Placement
+from harness.cluster.existing.allow_list import Allowed
+from harness.cluster.placement import KIND, Placement, Toleration
 
 CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 GPU = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
@@ -22,11 +23,11 @@ def test_a_taint_closes_a_node_unless_it_is_tolerated() -> None:
     assert KIND.takes(node({"key": "a", "effect": "PreferNoSchedule"}))
     assert not KIND.takes(node(CONTROL_PLANE))
     assert not KIND.takes(node(unschedulable=True))
-    tolerant = Placement.model_validate({"tolerations": [{"key": "gpu", "value": "yes"}]})
+    tolerant = Placement(tolerations=(Toleration("gpu", value="yes"),))
     assert tolerant.takes(node(GPU))
     assert not tolerant.takes(node({**GPU, "value": "no"}))
     assert not tolerant.takes(node(GPU, CONTROL_PLANE))
-    assert Placement.model_validate({"tolerations": [{"operator": "Exists"}]}).takes(node(GPU, CONTROL_PLANE))
+    assert Placement(tolerations=(Toleration(operator="Exists"),)).takes(node(GPU, CONTROL_PLANE))
 
 
 def test_a_selector_chooses_nodes() -> None:
@@ -36,10 +37,12 @@ def test_a_selector_chooses_nodes() -> None:
 
 
 def test_what_pods_have_of_it() -> None:
-    settings = Placement.model_validate(
-        {"node_selector": {"pool": "ml"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
-         "priority_class": "low", "annotations": {"sidecar.istio.io/inject": "false"}}
-    )  # fmt: skip
+    settings = Placement(
+        node_selector={"pool": "ml"},
+        tolerations=(Toleration("gpu", "Exists"),),
+        priority_class="low",
+        annotations={"sidecar.istio.io/inject": "false"},
+    )
     assert settings.pod_spec() == {
         "nodeSelector": {"pool": "ml"},
         "tolerations": [{"key": "gpu", "operator": "Exists"}],
@@ -49,7 +52,19 @@ def test_what_pods_have_of_it() -> None:
     assert KIND.pod_spec() == {}
 
 
+def test_it_is_read_from_an_entry_of_contexts_toml() -> None:
+    entry = {
+        "server": "https://x",
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "priority_class": "low",
+    }
+    expected = Placement(
+        tolerations=(Toleration("gpu", "Exists"),), node_selector={}, priority_class="low", annotations={}
+    )
+    assert Allowed.model_validate(entry).placement == expected
+
+
 @pytest.mark.parametrize("wrong", [{"access_mode": "any"}, {"storage_class": "A b"}, {"unknown": 1}])
 def test_what_is_no_setting_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Placement.model_validate(wrong)
+        Allowed.model_validate({"server": "https://x", **wrong})
