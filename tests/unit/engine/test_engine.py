@@ -245,6 +245,7 @@ class TestPlans:
             def commit(_: object, ref: str) -> Commit:
                 return Commit(Repository(root), ref, ref * 10, "tree", None, NOW, objects=None)  # type: ignore[arg-type]
 
+            monkeypatch.setattr(Repository, "resolve", lambda _, ref: ref * 10)
             monkeypatch.setattr(projects.Project, "commit", commit)
             monkeypatch.setattr(Commit, "read", lambda commit, path: _text(texts, commit, path))
             monkeypatch.setattr(Commit, "close", lambda _: None)
