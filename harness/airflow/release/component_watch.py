@@ -27,7 +27,10 @@ class ComponentWatch:
         self._looked_s = float("-inf")
 
     def check(self) -> None:
-        """Raises HarnessError(DEPENDENCIES_INCOMPATIBLE) for a component whose packages made it end twice."""
+        """Raises HarnessError for a component that ended twice.
+
+        DEPENDENCIES_INCOMPATIBLE where its packages made it, DAG_IMPORT_ERROR where a file of the user's own did.
+        """
         now_s = self._clock()
         pause_s = INTERVAL_S if now_s - self._since_s < LATER_S else LATER_INTERVAL_S
         if now_s - self._looked_s < pause_s:

@@ -12,7 +12,9 @@ EVIDENCE_LINES = 12
 _RAISED = re.compile(
     r"^(?P<kind>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Warning|Interrupt)): (?P<text>\S.*)$"
 )
-_FILE = re.compile(r'(?:File "|│? *)(?P<file>/[^":│]+\.py)(?:", line |:)\d+')
+_FILE = re.compile(r'(?:File "|│? *)(?P<file>/[^":│]+\.py)(?:", line |:)(?P<line>\d+)')
+# Packages, Python's own modules, and the chart's programs.
+_NOT_THE_USERS = re.compile(r"/(?:site|dist)-packages/|/lib/python3|^/etc/harness/")
 _PACKAGES = ("site-packages/", "dist-packages/")
 # What is around Airflow, or a DAG that its database does not take.
 _NOT_OF_PACKAGES = re.compile(
@@ -26,7 +28,8 @@ _NOT_OF_PACKAGES = re.compile(
 def incompatible(who: str, lines: Sequence[str]) -> HarnessError | None:
     """The error where `who` ended with an exception of its packages, by the last lines that it wrote.
 
-    None where it raised nothing, what it raised is about something around it, or a file of the user's own raised it.
+    None where it raised nothing, or what it raised is about something around it. Where a file of the user's own, such
+    as airflow_local_settings.py, has part in it, that is what can't be imported.
     """
     found = next(
         (
@@ -41,17 +44,14 @@ def incompatible(who: str, lines: Sequence[str]) -> HarnessError | None:
     index, raised = found
     if _NOT_OF_PACKAGES.search(raised["kind"]):
         return None
-    before = [match["file"] for line in lines[:index] if (match := _FILE.search(line))]
-    if (
-        before
-        and not any(part in before[-1] for part in _PACKAGES)
-        and before[-1].startswith("/opt/airflow/")
-    ):
-        return None
+    begins = max((at for at, line in enumerate(lines[:index]) if "Traceback (most recent" in line), default=0)
+    before = [match for line in lines[begins:index] if (match := _FILE.search(line))]
+    if own := next((frame for frame in reversed(before) if not _NOT_THE_USERS.search(frame["file"])), None):
+        return _of_the_user(who, own, raised, lines[max(0, index - EVIDENCE_LINES + 1) : index + 1])
     package = next(
         (
             path.rpartition(part)[2].split("/")[0].removesuffix(".py")
-            for path in reversed(before)
+            for path in (frame["file"] for frame in reversed(before))
             for part in _PACKAGES
             if part in path
         ),
@@ -62,7 +62,17 @@ def incompatible(who: str, lines: Sequence[str]) -> HarnessError | None:
         CauseCode.DEPENDENCIES_INCOMPATIBLE,
         f"{who} can't run with the packages of the lock: {kind}: {raised['text']}"
         + (f" (raised in {package})" if package and package != "airflow" else ""),
-        hint="make the lock again with the versions that Airflow was released with: "
-        "uv pip compile with --exclude-newer at the date of that release, or with Airflow's own constraints file",
+        hint="make the lock again with the versions that Airflow was released with, from what it was made of: "
+        "harness lock FILE, such as requirements.txt",
         evidence=[line.rstrip() for line in lines[max(0, index - EVIDENCE_LINES + 1) : index + 1]],
+    )
+
+
+def _of_the_user(who: str, frame: re.Match[str], raised: re.Match[str], lines: Sequence[str]) -> HarnessError:
+    kind = raised["kind"].rpartition(".")[2]
+    return HarnessError(
+        CauseCode.DAG_IMPORT_ERROR,
+        f"{who} can't start, because of {frame['file']}:{frame['line']}: {kind}: {raised['text']}",
+        hint=f"edit {frame['file'].rpartition('/')[2]}: Airflow reads it when it starts",
+        evidence=[line.rstrip() for line in lines],
     )

@@ -49,7 +49,16 @@ def test_the_supervisors_lines_may_come_after_those_of_several_ends() -> None:
     assert found is not None and found.cause is CauseCode.DEPENDENCIES_INCOMPATIBLE
 
 
-@pytest.mark.parametrize("log", [PLUGIN, DATABASE, KILLED])
+def test_a_file_of_the_users_own_is_told_as_that_whatever_the_root() -> None:
+    for root in ("/opt/airflow", "/usr/local/airflow", "/app"):
+        found = broken_component(PLUGIN.replace("/opt/airflow", root) * 2)
+        assert found is not None
+        assert found.cause is CauseCode.DAG_IMPORT_ERROR
+        assert f"because of {root}/plugins/ours.py:3: KeyError: 'TEAM'" in found.message
+        assert "ours.py" in found.hint
+
+
+@pytest.mark.parametrize("log", [DATABASE, KILLED])
 def test_what_is_not_of_the_packages_is_not_the_locks_fault(log: str) -> None:
     assert broken_component(log * 4) is None
 
