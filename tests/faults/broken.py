@@ -318,6 +318,57 @@ TASKS = (
 
 DEADLINES = (
     Broken(
+        "pool_loses_a_process",
+        one(
+            "pool_loses_a_process",
+            "import multiprocessing\nfrom dies import batch\n"
+            "with multiprocessing.get_context('fork').Pool(2) as pool:\n    return len(pool.map(batch, range(4)))",
+        ),
+        "task_failed",
+        ("task work lost a process", "by SIGSEGV", "had not ended after 25s"),
+        hint="concurrent.futures",
+        toml='timeout = "25s"',
+        beside=(
+            (
+                "dags/dies.py",
+                "import ctypes\n\n\ndef batch(number):\n    return ctypes.string_at(0) if number == 1 else number\n",
+            ),
+        ),
+    ),
+    Broken(
+        "awaits_input",
+        tasks(
+            "awaits_input",
+            "from airflow.providers.standard.operators.hitl import ApprovalOperator\n"
+            "ApprovalOperator(task_id='approve', subject='Deploy?')",
+        ),
+        "task_failed",
+        ("task approve waits for a person to answer",),
+        hint="`skip`",
+    ),
+    Broken(
+        "trigger_beside",
+        tasks("trigger_beside", "from waits import Wait\nWait(task_id='wait')"),
+        "task_failed",
+        ("task wait failed", "No module named 'waits_trigger'"),
+        hint="plugins",
+        beside=(
+            (
+                "dags/waits.py",
+                "from airflow.sdk import BaseOperator\nfrom waits_trigger import WaitTrigger\n\n\n"
+                "class Wait(BaseOperator):\n    def execute(self, context):\n"
+                "        self.defer(trigger=WaitTrigger(), method_name='execute')\n",
+            ),
+            (
+                "dags/waits_trigger.py",
+                "from airflow.triggers.base import BaseTrigger, TriggerEvent\n\n\n"
+                "class WaitTrigger(BaseTrigger):\n    def serialize(self):\n"
+                "        return 'waits_trigger.WaitTrigger', {}\n\n"
+                "    async def run(self):\n        yield TriggerEvent(1)\n",
+            ),
+        ),
+    ),
+    Broken(
         "sensor_gives_up",
         tasks(
             "sensor_gives_up",
@@ -638,20 +689,138 @@ NOT_KEPT = (
     ),
 )
 
+TRIGGERS = (
+    "from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator\n"
+    "from airflow.sdk import Asset, Param, dag, task\n\nFEATURES = Asset('s3://lake/features')\n\n"
+)
+
+
+def triggering(name: str, *children: str, more: str = "") -> str:
+    """A DAG of a task and, after it, one for each DAG that is triggered."""
+    operators = "".join(
+        f"    first >> TriggerDagRunOperator(task_id='go_{child}', trigger_dag_id='{child}'{more})\n"
+        for child in children
+    )
+    return (
+        f"{TRIGGERS}\n@dag(schedule=None)\ndef {name}():\n    @task\n    def work():\n        return {{'rows': 3}}\n\n"
+        f"    first = work()\n{operators}\n\n{name}()\n"
+    )
+
+
+def of_one_task(name: str, body: str, schedule: str = "None", outlets: str = "[]", more: str = "") -> str:
+    return (
+        f"{TRIGGERS}\n@dag(schedule={schedule}{more})\ndef {name}():\n    @task(outlets={outlets})\n    def work():\n"
+        f"        {body}\n\n    work()\n\n\n{name}()\n"
+    )
+
+
+# The first leads to three more runs; beside it are two DAGs whose time has come.
+CHAINS = (
+    Broken(
+        "chain",
+        triggering("chain", "makes_features", "makes_report"),
+        "task_failed",
+        (
+            "DAG follows_features: task work failed",
+            "dags/follows_features.py:",
+            "ValueError: column age is empty",
+        ),
+        toml=METRICS,
+        beside=(
+            ("dags/makes_features.py", of_one_task("makes_features", "return 1", outlets="[FEATURES]")),
+            ("dags/makes_report.py", of_one_task("makes_report", "return 1")),
+            (
+                "dags/follows_features.py",
+                of_one_task("follows_features", "raise ValueError('column age is empty')", "[FEATURES]"),
+            ),
+            *(
+                (
+                    f"dags/{name}.py",
+                    "from datetime import UTC, datetime\n"
+                    + of_one_task(
+                        name,
+                        "return 1",
+                        "'* * * * *'",
+                        "[Asset('s3://lake/other')]",
+                        more=", start_date=datetime(2024, 1, 1, tzinfo=UTC), catchup=True",
+                    ),
+                )
+                for name in ("timed_one", "timed_two")
+            ),
+        ),
+    ),
+    Broken(
+        "child_refuses",
+        triggering("child_refuses", "strict", more=", conf={'epochs': 0}"),
+        "task_failed",
+        ("task go_strict failed", "Invalid input for param epochs: 0 is less than the minimum of 1"),
+        hint="edit the conf",
+        beside=(
+            (
+                "dags/strict.py",
+                of_one_task(
+                    "strict", "return 1", more=", params={'epochs': Param(3, type='integer', minimum=1)}"
+                ),
+            ),
+        ),
+    ),
+    Broken(
+        "child_is_broken",
+        triggering("child_is_broken", "cannot_be_imported"),
+        "task_failed",
+        ("task go_cannot_be_imported failed", "dags/cannot_be_imported.py:1", "No module named 'xgboost'"),
+        hint="xgboost",
+        beside=(("dags/cannot_be_imported.py", "import xgboost\n"),),
+    ),
+)
+
+# What a task returns lies in object storage, and only a reference to it in the database.
+XCOM_BACKEND = (
+    Broken(
+        "kept_elsewhere",
+        one("kept_elsewhere", "return {f'fold_{number}': {'auc': 0.9, 'loss': 0.1} for number in range(40)}"),
+        None,
+        toml=f'{METRICS}\ngates."fold_39.auc" = {{ min = 0.9 }}',
+    ),
+)
+
+# Airflow reads it when it starts, so there is no run to be told of.
+LOCAL_SETTINGS = (
+    Broken(
+        "settings_raise",
+        one("settings_raise", "return 1"),
+        "dag_import_error",
+        ("config/airflow_local_settings.py:1", "KeyError: 'TEAM_POLICY'"),
+        hint="airflow_local_settings.py",
+        beside=(("config/airflow_local_settings.py", "TEAM = __import__('os').environ['TEAM_POLICY']\n"),),
+    ),
+)
+
+HEADS = {  # what the configuration of a group begins with
+    "local_settings": '[image]\ncode = ["dags", "config"]\n',
+    "xcom_backend": """\
+[image.env]
+AIRFLOW__CORE__XCOM_BACKEND = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
+AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH = "file:///opt/airflow/artifacts/xcom"
+AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD = "1000"
+""",
+}
 GROUPS = {  # what takes longest comes first, as four run at a time
     "pods": PODS,
     "not_started": NOT_STARTED,
     "tasks": TASKS,
     "deadlines": DEADLINES,
+    "chains": CHAINS,
     "numbers": NUMBERS,
     "parsing": PARSING,
     "endless": ENDLESS_IMPORT,
     "not_kept": NOT_KEPT,
+    "xcom_backend": XCOM_BACKEND,
 }
 
 
-def repository(root: Path, cases: tuple[Broken, ...]) -> scratch.Scratch:
-    """A repository with the files of some cases, on the sample's dependencies."""
+def repository(root: Path, cases: tuple[Broken, ...], head: str = "") -> scratch.Scratch:
+    """A repository with the files of some cases, on the sample's dependencies; `head` begins its configuration."""
     made = scratch.empty(root)
     (root / "dags").mkdir()
     shutil.copy(scratch.CHECKOUT / "dags" / "requirements.lock", root / "dags")
@@ -660,6 +829,6 @@ def repository(root: Path, cases: tuple[Broken, ...]) -> scratch.Scratch:
             made.write(f"dags/{case.name}.py", case.source)
         for path, text in case.beside:
             made.write(path, text)
-    made.write("harness.toml", "\n".join(case.table for case in cases))
+    made.write("harness.toml", "\n".join([head, *(case.table for case in cases)]))
     made.commit("what is broken")
     return made

@@ -13,28 +13,35 @@ from command import explained, loaded, only_version
 from harness.errors import CauseCode
 from harness.host import process
 
-from .broken import GROUPS, Broken, repository
+from .broken import GROUPS, HEADS, LOCAL_SETTINGS, Broken, repository
 from .conftest import Cluster
 
 
 @pytest.fixture(scope="module")
 def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Any]]]:
     """All groups, each in a version of its own; four versions at a time, as they mostly wait."""
+    groups = {**GROUPS, "local_settings": LOCAL_SETTINGS}
 
     def run(group: str) -> tuple[process.Completed, dict[str, Any]]:
-        made = repository(tmp_path_factory.mktemp(f"broken-{group}") / group, GROUPS[group])
-        file: Path = made.root.parent / "result.json"
+        folder = tmp_path_factory.mktemp(f"broken-{group}")
+        made = repository(folder / group, groups[group], HEADS.get(group, ""))
+        file: Path = folder / "result.json"
         done = cluster.harness(made.root, "test", "--keep", "never", "--json", file)
-        return done, {test["name"]: test for test in only_version(loaded(file))["tests"]}
+        return done, only_version(loaded(file))
 
     with ThreadPoolExecutor(4) as pool:
-        yield {group: pool.submit(run, group) for group in GROUPS}
+        yield {group: pool.submit(run, group) for group in groups}
+
+
+def tests_of(version: dict[str, Any]) -> dict[str, Any]:
+    return {test["name"]: test for test in version["tests"]}
 
 
 @pytest.fixture(scope="module", params=GROUPS)
 def ran(request: pytest.FixtureRequest, runs: dict[str, Future[Any]]) -> Any:
     """All DAGs of a group in one version: the group's name, the command, and its tests by name."""
-    done, tests = runs[request.param].result()
+    done, version = runs[request.param].result()
+    tests = tests_of(version)
     assert set(tests) == {case.name for case in GROUPS[request.param]}, explained(done)
     return request.param, done, tests
 
@@ -68,3 +75,28 @@ def test_the_exit_code_is_that_of_the_causes(ran: Any) -> None:
     group, done, _ = ran
     codes = {CauseCode.of(case.code).exit_code for case in GROUPS[group] if case.code}
     assert done.returncode == next(code for code in (70, 130, 2, 3, 4, 1) if code in codes)
+
+
+def test_a_chain_runs_whole_and_nothing_else_does(runs: dict[str, Future[Any]]) -> None:
+    done, version = runs["chains"].result()
+    found = tests_of(version)["chain"]
+    children = {child["dag_id"]: child["state"] for child in found["children"]}
+    assert children == {
+        "makes_features": "success",
+        "makes_report": "success",
+        "follows_features": "failed",
+    }, explained(done)
+    assert len(found["children"]) == 3
+    assert found["metrics"]["rows"]["value"] == 3.0  # handed over before another task failed
+
+
+def test_a_file_that_airflow_reads_as_it_starts_is_told_without_waiting_for_airflow(
+    runs: dict[str, Future[Any]],
+) -> None:
+    done, version = runs["local_settings"].result()
+    (case,) = LOCAL_SETTINGS
+    cause = version["cause"]
+    assert cause["code"] == case.code, explained(done)
+    assert all(word in cause["message"] for word in case.words), cause
+    assert case.hint in cause["hint"]
+    assert done.returncode == 1
