@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from harness.hints import toml_text
+
 AIRFLOW_ROOT = "/opt/airflow"  # as in Airflow's own images
 RESERVED = ("artifacts", "logs")  # folders below the root that are on the version's volume
 _ROOT = re.compile(r"/[A-Za-z0-9_./-]{1,100}")
@@ -30,6 +32,11 @@ class CodeFiles:
     def in_image(self, path: str) -> bool:
         """Whether the image has a path of the repository."""
         return any(PurePosixPath(path).is_relative_to(each) for each in self.code)
+
+    def with_code(self, path: str) -> str:
+        """The line of [image] that brings a path into the image: by its top folder, or itself where it is in none."""
+        added = () if self.in_image(path) else (PurePosixPath(path).parts[0],)
+        return f"code = [{', '.join(map(toml_text, (*self.code, *added)))}]"
 
     def place(self, path: str) -> str:
         """Where the image has it."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from harness.airflow.autopsy.missing_modules import REQUIREMENTS, own_module
 from harness.airflow.logs.task_log import Raised
 from harness.hints import toml_text
 from harness.project.configuration import ImageSettings
@@ -72,13 +73,24 @@ def elsewhere(path: str, code: CodeFiles) -> tuple[str, str] | None:
             return None if code.in_image(rest) else _left_out(rest, code)
         if not _is_valid(root=top, code=_with(rest, code)):
             continue
-        lines = [f"root = {toml_text(top)}", *([] if code.in_image(rest) else [_code_line(rest, code)])]
+        lines = [f"root = {toml_text(top)}", *([] if code.in_image(rest) else [code.with_code(rest)])]
         return (
             f"the image has the code at {code.root}, not at {top}",
             f"to have {rest} where your own image has it, put {' and '.join(f'`{line}`' for line in lines)} "
             "under [image] in harness.toml",
         )
     return _ends_alike(path, known, code)
+
+
+def of_repository(message: str, hint: str, code: CodeFiles, requirements: str) -> str:
+    """A cause's hint as its repository has it: with what brings a module or file of its own, which the message calls
+    missing, to where it was looked for; else with the name of the file that people edit for another package."""
+    if own := own_module(message, code):
+        return own
+    match = _MISSING_FILE.search(message)
+    path = next(filter(None, match.groups()), None) if match else None
+    found = elsewhere(in_working_directory(path, code), code) if path else None
+    return found[1] if found else hint.replace(REQUIREMENTS, requirements or REQUIREMENTS)
 
 
 def what_helps(path: str, code: CodeFiles) -> str:
@@ -138,12 +150,8 @@ def _left_out(path: str, code: CodeFiles) -> tuple[str, str] | None:
         return None
     return (
         f"the repository has {path}, and the image does not",
-        f"put `{_code_line(path, code)}` under [image] in harness.toml: it is then {code.place(path)}",
+        f"put `{code.with_code(path)}` under [image] in harness.toml: it is then {code.place(path)}",
     )
-
-
-def _code_line(path: str, code: CodeFiles) -> str:
-    return f"code = [{', '.join(map(toml_text, _with(path, code)))}]"
 
 
 def _with(path: str, code: CodeFiles) -> tuple[str, ...]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from harness.hints import toml_text
+from harness.project.places import CodeFiles
+
 _NO_MODULE = re.compile(
     r"No module named '?(?P<name>[\w.]+)'?(?P<hidden>; '(?P<by>[\w.]+)' is not a package)?"
 )
@@ -42,6 +45,24 @@ def missing_module(message: str, trace: str = "") -> str:
     if parts[0] == "airflow":
         return f"Airflow 3 has no {name}: look for it in airflow.sdk and airflow.providers.standard"
     return _missing_package(name, parts)
+
+
+def own_module(message: str, code: CodeFiles) -> str:
+    """What makes a module of the repository's own importable; empty where the repository has none of that name."""
+    found = _NO_MODULE.search(message)
+    if found is None or found["hidden"]:
+        return ""
+    tail = found["name"].strip(".").replace(".", "/")
+    ends = (f"{tail}.py", f"{tail}/__init__.py", tail)
+    paths = [path for path in code.paths() if any(f"/{path}".endswith(f"/{end}") for end in ends)]
+    if not paths:
+        return ""
+    path = min(paths, key=lambda each: (each.count("/"), each))
+    top = next(path[: len(path) - len(end)].rstrip("/") for end in ends if f"/{path}".endswith(f"/{end}"))
+    lines = [] if code.in_image(path) else [code.with_code(path)]
+    lines += [f"python_path = [{toml_text(top)}]"] if top else []
+    told = " and ".join(f"`{line}`" for line in lines)
+    return f"the repository has {path}: put {told} under [image] in harness.toml" if lines else ""
 
 
 def _missing_package(name: str, parts: list[str]) -> str:

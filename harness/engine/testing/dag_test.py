@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from harness.airflow.autopsy.missing_modules import REQUIREMENTS
+from harness.airflow.autopsy.missing_files import of_repository
 from harness.airflow.logs.log_keeper import LogKeeper
 from harness.airflow.parsing.completeness import EveryFile, wait_for_every_file
 from harness.airflow.parsing.dag_ids import refuse_twice
@@ -34,8 +34,7 @@ from harness.verdict import metrics
 
 PARSE_DEADLINE_S = 180.0
 CANCEL_S = 10.0
-# Of all components together; a dag-processor that ends tells of it in hundreds of lines.
-PROCESSOR_LINES = 1000
+PROCESSOR_LINES = 1000  # of all components; a dag-processor that ends tells of it in hundreds of lines
 STATISTICS_LINES = 2000
 
 
@@ -60,7 +59,7 @@ class DagTest:
     shared: Sequence[str] = ()  # the folders below the root that lie on the version's volume
     has_xcom_backend: bool = False  # of its own, by the image's settings
     execute: Callable[[Sequence[str]], str] = lambda _: ""  # what a program prints in the control plane
-    requirements: str = REQUIREMENTS  # the file that people edit for another package
+    requirements: str = ""  # the file that people edit for another package
     parse: bool = True  # False when the DAG was parsed for another run
     beside: bool = False  # other runs of the same DAG, which go at the same time
 
@@ -282,7 +281,8 @@ def _result(
 ) -> TestResult:
     run = outcome.run if outcome else None
     if cause is not None:
-        cause = cause.model_copy(update={"hint": cause.hint.replace(REQUIREMENTS, dag_test.requirements)})
+        hint = of_repository(cause.message, cause.hint, dag_test.code, dag_test.requirements)
+        cause = cause.model_copy(update={"hint": hint})
     if outcome is not None:
         phases |= task_phases(dag_test.settings, outcome)
     return TestResult(

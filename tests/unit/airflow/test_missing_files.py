@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from task_samples import BOOM, cause_of, error, log, raised
 
-from harness.airflow.autopsy.missing_files import elsewhere
+from harness.airflow.autopsy.missing_files import elsewhere, of_repository
 from harness.project.places import CodeFiles
 
 PATHS = (
@@ -72,3 +72,30 @@ def test_also_where_a_program_did_not_find_it() -> None:
     cause = cause_of(log=log(said, raised(bash)), code=CODE)
     assert "the repository has include/sql/a.sql, and the image does not" in cause.message
     assert '`code = ["dags", "include"]`' in cause.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "module", "line"),
+    [
+        (("dags",), "features", '`code = ["dags", "src"]` and `python_path = ["src"]`'),
+        (("dags", "src"), "features", 'put `python_path = ["src"]`'),
+        (("dags",), "features.build", '`code = ["dags", "src"]` and `python_path = ["src"]`'),
+        (("dags",), "shared_code", 'put `code = ["dags", "shared_code"]` under'),
+        (("dags",), "settings", 'put `code = ["dags", "settings.py"]` under'),
+        (("dags",), "names", 'put `python_path = ["dags/lib"]`'),
+    ],
+)
+def test_a_module_of_the_repository_is_no_package_to_be_locked(
+    code: tuple[str, ...], module: str, line: str
+) -> None:
+    paths = ("dags", "dags/lib", "dags/lib/names.py", "settings.py", "shared_code", "shared_code/a.py")
+    more = ("src", "src/features", "src/features/__init__.py", "src/features/build.py")
+    here = CodeFiles(code=code, paths=lambda: (*paths, *more))
+    assert line in of_repository(f"No module named '{module}'", "add it", here, "requirements.txt")
+
+
+def test_what_the_repository_does_not_have_keeps_its_hint_with_the_file_to_edit() -> None:
+    hint = "add xgboost to the file that [image] requirements names in harness.toml"
+    told = of_repository("No module named 'xgboost'", hint, CODE, "requirements.txt")
+    assert told == "add xgboost to requirements.txt"
+    assert of_repository("it failed", "harness logs", CODE, "") == "harness logs"
