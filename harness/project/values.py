@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -11,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+IMPORT_TIMEOUT = "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"
+MAX_IMPORT_S = 170.0  # a test waits little longer for a DAG to be parsed
 MAX_TIMEOUT_S = 7 * 24 * 3600.0
 LOGICAL_YEARS = range(1970, 2201)  # what Airflow, PostgreSQL and pandas can all name, in any time zone
 MAX_CONF_DEPTH = 100
@@ -35,6 +38,15 @@ def parse_duration_s(value: object) -> float:
     if not 0 < seconds <= MAX_TIMEOUT_S:
         raise ValueError(_DURATION_EXPECTED)
     return float(seconds)
+
+
+def import_timeout_s(env: Mapping[str, str]) -> float | None:
+    """How many seconds [image.env] gives a DAG file to be imported; None where it says nothing of use."""
+    try:
+        asked_s = float(env.get(IMPORT_TIMEOUT, ""))
+    except ValueError:
+        return None
+    return min(asked_s, MAX_IMPORT_S) if asked_s > 0 else None
 
 
 def moment(value: object) -> datetime:

@@ -674,7 +674,9 @@ ENDLESS_IMPORT = (
         "endless_import",
         "import time\n\nwhile True:\n    time.sleep(0.1)\n\n" + one("endless_import", "return 1"),
         "dag_import_error",
-        ("dags/endless_import.py", "import timeout", "after 40"),
+        ("dags/endless_import.py", "import timeout", "after 20"),
+        hint="below [image.env]",
+        toml='[image.env]\nAIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT = "20"',
     ),
 )
 

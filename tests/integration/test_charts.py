@@ -335,6 +335,18 @@ def test_the_users_variables_win(render: Render) -> None:
     assert variables(objects, worker(objects)["spec"]["containers"][0])["MKL_NUM_THREADS"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("values", "seconds"), [({}, "90"), ({"dagProcessor": {"importTimeoutSeconds": 20.0}}, "20")]
+)
+def test_a_dag_file_has_as_long_to_be_imported_everywhere(
+    render: Render, values: dict[str, object], seconds: str
+) -> None:
+    objects = render({**VALUES, **values})
+    for pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            assert variables(objects, container)["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] == seconds
+
+
 def test_a_ca_bundle_is_mounted_wherever_it_is_named(render: Render) -> None:
     objects = render(FULL)
     for pod in pods(objects):

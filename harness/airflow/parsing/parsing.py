@@ -241,7 +241,10 @@ def _import_hint(error: DagImportError) -> str:
     if error.message == DIED:
         return f"python {error.path} may show it; a compiled library that crashes or takes all memory ends like this"
     if "timeout" in error.message.lower():
-        return f"let {error.path} do less when it is imported: what takes long belongs into a task"
+        return (
+            f"let {error.path} do less when it is imported: what takes long belongs into a task, also imports of large "
+            f'packages; or give it more time by AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT = "150" below [image.env]'
+        )
     return ""
 
 

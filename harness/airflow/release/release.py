@@ -21,7 +21,7 @@ from harness.cluster.services.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
 from harness.project.places import AIRFLOW_ROOT
-from harness.project.values import name_of
+from harness.project.values import import_timeout_s, name_of
 
 RELEASE = "airflow"
 USER = "harness"
@@ -181,6 +181,8 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
         values["sharedTmp"] = True
     if release.ca_bundle:
         values["caBundle"] = {"configMap": "ca-bundle"}
+    if (import_s := import_timeout_s(release.env)) is not None:
+        values["dagProcessor"] = {"importTimeoutSeconds": import_s}
     if standby:
         values |= {"standby": True, "controlPlane": {"image": standby}}
     return values

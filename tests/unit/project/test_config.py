@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.errors import CauseCode, HarnessError
 from harness.project.configuration import Configuration, ImageSettings, parse, parse_image
-from harness.project.values import moment, parse_duration_s
+from harness.project.values import import_timeout_s, moment, parse_duration_s
 
 WHOLE = """
 project = "breast-cancer"
@@ -487,3 +487,14 @@ class TestAnything:
     def test_no_duration(self, text):
         with pytest.raises(ValueError, match="expected a duration"):
             parse_duration_s(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("20", 20.0), ("150.5", 150.5), ("900", 170.0), ("0", None), ("-1", None), ("soon", None), (None, None)],
+)
+def test_the_time_that_a_dag_file_has_to_be_imported_may_be_set(
+    said: str | None, seconds: float | None
+) -> None:
+    env = {} if said is None else {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": said}
+    assert import_timeout_s(env) == seconds
