@@ -32,7 +32,7 @@ LAYERS = (
     ("harness.verdict",),
     ("harness.image",),
     ("harness.cluster",),
-    ("harness.airflow.logs.redaction", "harness.airflow.logs.excerpts"),
+    ("harness.airflow.logs.redaction", "harness.airflow.logs.excerpts", "harness.airflow.logs.tracebacks"),
     ("harness.airflow.rest",),
     ("harness.airflow.pods",),
     ("harness.airflow.logs",),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.airflow.pods.pods import (
     DEFAULT_SCHEDULER,
+    UNTOLD,
     Container,
     Pod,
     Resources,
@@ -109,7 +110,8 @@ def _evicted(pod: Pod) -> Trouble | None:
 
 def _disrupted(pod: Pod) -> Trouble | None:
     """What the cluster did to it on purpose, or its own deadline."""
-    reason, told = pod.disruption if pod.phase != "Succeeded" else ("", "")
+    disruption = pod.disruption if pod.phase != "Succeeded" else UNTOLD
+    reason, told = disruption.reason, disruption.message
     if reason in _EVICTIONS:
         message = f"its pod was evicted from node {pod.node}: {told or reason}"
         return _trouble(CauseCode.POD_EVICTED, message, RUN_AGAIN_HINT, LATER_S)
@@ -150,7 +152,7 @@ def killed_sidecars(pod: Pod) -> tuple[str, ...]:
 
 
 def _was_too_large(container: Container) -> bool:
-    return container.ended_reason == "OOMKilled"
+    return container.ended.reason == "OOMKilled"
 
 
 def _killed(limit: float | None) -> str:
@@ -160,33 +162,33 @@ def _killed(limit: float | None) -> str:
 def _container(container: Container, pod: Pod) -> Trouble | None:
     own, image = container.name == "base", container.image or pod.image
     named = "" if own else f" of container {container.name}"
-    if container.waiting_reason in _IMAGE_REASONS:
+    if container.waiting.reason in _IMAGE_REASONS:
         return _trouble(
             CauseCode.IMAGE_NOT_STARTABLE,
             f"the node cannot get image {image}{named}: "
-            f"{container.waiting_reason} {container.waiting_message}",
+            f"{container.waiting.reason} {container.waiting.message}",
             "run the command again: it loads what the node lacks"
             if image.startswith(f"{DOMAIN}/") or (own and "@sha256:" in image)
             else "check that image's name in the task's pod_override, and that the cluster may pull it",
-            AWAY_S if registry_is_away(container.waiting_message) else SOON_S,
+            AWAY_S if registry_is_away(container.waiting.message) else SOON_S,
         )
-    if container.waiting_reason in _CREATE_REASONS and not will_be_tried_again(container.waiting_message):
+    if container.waiting.reason in _CREATE_REASONS and not will_be_tried_again(container.waiting.message):
         return _trouble(
             CauseCode.POD_NOT_STARTED,
             f"its container{'' if own else f' {container.name}'} cannot be made: "
-            f"{container.waiting_reason} {container.waiting_message}",
+            f"{container.waiting.reason} {container.waiting.message}",
             SOURCES_HINT,
         )
-    if container.is_init and container.exit_code and container.ended_reason not in _START_REASONS:
+    if container.is_init and container.exit_code and container.ended.reason not in _START_REASONS:
         return _trouble(
             CauseCode.TASK_FAILED,
             f"init container {container.name} ended with exit code {container.exit_code}",
             "check that container in the task's pod_override: the task begins once it has ended with 0",
         )
-    if container.ended_reason in _START_REASONS:
+    if container.ended.reason in _START_REASONS:
         return _trouble(
             CauseCode.IMAGE_NOT_STARTABLE,
-            f"image {image}{named} does not start: {container.ended_message or container.ended_reason}",
+            f"image {image}{named} does not start: {container.ended.message or container.ended.reason}",
             "check the task's pod_override, and that `python` is on the image's PATH"
             if own
             else "check that container's image and command in the task's pod_override",

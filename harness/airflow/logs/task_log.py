@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.airflow.rest.models import Frame, exception_text, traceback_frames
+from harness.airflow.logs.tracebacks import Frame, exception_text, traceback_frames
 
 _KIND = re.compile(r"[A-Za-z_][\w.]*")
 # Beginnings of what Airflow says around every task, which tells nothing about this one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from harness.airflow.logs.task_log import Raised
-from harness.airflow.rest.models import Frame
+from harness.airflow.logs.tracebacks import Frame
 
 
 def users_frames(raised: Raised, code_root: str) -> list[Frame]:

@@ -12,11 +12,12 @@ from pathlib import PurePosixPath
 from harness.airflow.autopsy.missing_modules import missing_module
 from harness.airflow.autopsy.missing_settings import missing_setting
 from harness.airflow.logs.excerpts import whole
+from harness.airflow.logs.tracebacks import Frame
 from harness.airflow.parsing.dag_ids import Uncalled, uncalled
 from harness.airflow.parsing.processor_statistics import ParsedFile, parse_statistics
 from harness.airflow.parsing.refused_files import refused, refused_files
 from harness.airflow.rest.api import AirflowApi
-from harness.airflow.rest.models import Dag, DagImportError, Frame
+from harness.airflow.rest.models import Dag, DagImportError
 from harness.errors import CauseCode, HarnessError
 
 INTERVAL_S = 0.25

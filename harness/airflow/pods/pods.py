@@ -12,10 +12,12 @@ from harness.airflow.pods.nodes import LostNode
 from harness.airflow.pods.resources import NOTHING, Resources, parse_quantity, requested_by, shown_bytes
 
 __all__ = [
+    "UNTOLD",
     "Container",
     "Manifest",
     "Pod",
     "PodWatch",
+    "Reason",
     "Resources",
     "parse_quantity",
     "peak_memory_bytes",
@@ -53,6 +55,21 @@ def peak_memory_bytes(message: str) -> int | None:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why something is as it is: Kubernetes' word for it, and a sentence."""
+
+    reason: str = ""
+    message: str = ""
+
+    @classmethod
+    def of(cls, told: Manifest) -> Reason:
+        return cls(told.get("reason") or "", told.get("message") or "")
+
+
+UNTOLD = Reason()
+
+
+@dataclass(frozen=True)
 class Container:
     """A container's latest state. `exit_code` is None until it has ended.
 
@@ -63,10 +80,8 @@ class Container:
     name: str
     image: str = ""
     image_id: str = ""
-    waiting_reason: str = ""
-    waiting_message: str = ""
-    ended_reason: str = ""
-    ended_message: str = ""
+    waiting: Reason = UNTOLD
+    ended: Reason = UNTOLD
     exit_code: int | None = None
     peak_memory_bytes: int | None = None
     started_at: datetime | None = None
@@ -86,10 +101,8 @@ class Container:
             name=status["name"],
             image=status.get("image") or spec.get("image") or "",
             image_id=status.get("imageID") or "",
-            waiting_reason=waiting.get("reason") or "",
-            waiting_message=waiting.get("message") or "",
-            ended_reason=ended.get("reason") or "",
-            ended_message=ended.get("message") or "",
+            waiting=Reason.of(waiting),
+            ended=Reason.of(ended),
             exit_code=ended.get("exitCode"),
             peak_memory_bytes=peak_memory_bytes(ended.get("message") or ""),
             started_at=_time(started),
@@ -121,7 +134,7 @@ class Pod:
     created_at: datetime | None = None
     deleted: bool = False
     uid: str = ""
-    disruption: tuple[str, str] = ("", "")  # reason and message of what the cluster did to it on purpose
+    disruption: Reason = UNTOLD  # of what the cluster did to it on purpose
     scheduler: str = DEFAULT_SCHEDULER
 
     @classmethod
@@ -193,7 +206,7 @@ class Pod:
         if self.phase != "Pending" or self.deleted:
             return ""
         usual = {"", "ContainerCreating", "PodInitializing"}
-        reasons = (container.waiting_reason for container in self.containers)
+        reasons = (container.waiting.reason for container in self.containers)
         return self.unschedulable or next((reason for reason in reasons if reason not in usual), "")
 
     @property
@@ -234,12 +247,12 @@ def _unschedulable(status: Manifest) -> str:
     return ""
 
 
-def _disruption(status: Manifest) -> tuple[str, str]:
+def _disruption(status: Manifest) -> Reason:
     """https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions"""
     for condition in status.get("conditions") or []:
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            return str(condition.get("reason") or ""), str(condition.get("message") or "")
-    return "", ""
+            return Reason.of(condition)
+    return UNTOLD
 
 
 def _time(value: str | None) -> datetime | None:

@@ -9,24 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from harness.airflow.logs.excerpts import in_a_line
+from harness.airflow.logs.tracebacks import Frame, exception_text, traceback_frames
 
 # Airflow adds to an import timeout where to read on.
 _DOCS = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
 RUN_END_STATES = frozenset({"success", "failed"})
 TASK_END_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a traceback."""
-
-    file: str
-    line: int
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}" + (f" in {self.name}" if self.name else "")
 
 
 @dataclass(frozen=True)
@@ -84,21 +72,6 @@ class DagImportError:
     def path(self) -> str:
         """The file in the user's repository."""
         return f"{self.folder}/{self.file}" if self.folder else self.file
-
-
-def traceback_frames(text: str) -> tuple[Frame, ...]:
-    """The frames in a traceback's text, outermost first."""
-    found = (_FRAME.match(line) for line in text.splitlines())
-    return tuple(Frame(m["file"], int(m["line"]), m["name"] or "") for m in found if m)
-
-
-def exception_text(trace: str) -> str:
-    """What stands after the last frame of a traceback's text: the exception with all lines of its message."""
-    lines = [line for line in trace.splitlines() if line.strip()]
-    last_frame = max((index for index, line in enumerate(lines) if _FRAME.match(line)), default=-1)
-    after = lines[last_frame + 1 :]
-    begin = next((index for index, line in enumerate(after) if not line.startswith(" ")), None)
-    return "\n".join(after[begin:] if begin is not None else lines[-1:]).strip()
 
 
 @dataclass(frozen=True)

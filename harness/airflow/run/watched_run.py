@@ -99,5 +99,5 @@ def _is_slow(pod: Pod, task: TaskInstance) -> bool:
         task.state == "queued"
         and pod.phase == "Pending"
         and bool(pod.node)
-        and any(container.waiting_reason for container in pod.containers)
+        and any(container.waiting.reason for container in pod.containers)
     )

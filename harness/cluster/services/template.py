@@ -76,13 +76,13 @@ def _wait_for_others(
     """A moment for whoever migrates it: then it is there, or they gave up and it is our turn."""
     phase = _phase(api, name)
     state = f"their pod is {phase}" if phase else "they have no pod"
+    on_change(f"others migrate it: {state}")
     if time.monotonic() > until_s:
         raise HarnessError(
             CauseCode.DATABASE_FAILED,
             f"others had not migrated the database template {template} after {DEADLINE_S:.0f} s: {state}",
             hint="harness up",
         )
-    on_change(f"others migrate it: {state}")
     background.check()
     time.sleep(1.0)
 

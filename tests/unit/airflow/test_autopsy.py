@@ -16,7 +16,7 @@ from harness.airflow.autopsy.autopsy import last_pod, root_failure
 from harness.airflow.autopsy.pod_trouble import killed_sidecars, trouble
 from harness.airflow.logs.redaction import redact
 from harness.airflow.logs.task_log import parse_log, readable
-from harness.airflow.pods.pods import Container, Pod, Resources
+from harness.airflow.pods.pods import Container, Pod, Reason, Resources
 from harness.airflow.rest.models import AuditEvent
 from harness.cluster.kind.kernel_log import OomKill
 
@@ -170,7 +170,7 @@ KILLED = {
 
 
 def test_a_kill_at_the_memory_limit() -> None:
-    killed = replace(POD, containers=(Container("base", ended_reason="OOMKilled", exit_code=0),))
+    killed = replace(POD, containers=(Container("base", ended=Reason("OOMKilled"), exit_code=0),))
     cause = cause_of(pods=[killed], log=log(KILLED))
     assert cause.code == "task_out_of_memory"
     assert "limit of 2Gi" in cause.message
@@ -179,7 +179,7 @@ def test_a_kill_at_the_memory_limit() -> None:
 
 def test_a_kill_at_the_memory_limit_has_its_peak_whether_the_pod_has_ended_or_not() -> None:
     running = replace(POD, uid="u-1")
-    ended = replace(running, containers=(Container("base", ended_reason="OOMKilled", exit_code=0),))
+    ended = replace(running, containers=(Container("base", ended=Reason("OOMKilled"), exit_code=0),))
     kills = [OomKill("u-1", 1.5 * 2**30)]
     first, second = (cause_of(pods=[pod], log=log(KILLED), kills=kills) for pod in (running, ended))
     assert first.message == second.message
@@ -300,7 +300,7 @@ def test_a_task_that_failed_of_itself_before_its_pod_was_deleted() -> None:
 
 
 def test_an_image_that_cannot_be_had() -> None:
-    waiting = Container("base", waiting_reason="ErrImageNeverPull", waiting_message="not present")
+    waiting = Container("base", waiting=Reason("ErrImageNeverPull", "not present"))
     cause = cause_of(pods=[replace(POD, phase="Pending", containers=(waiting,))])
     assert cause.code == "image_not_startable"
     assert "demo:abc" in cause.message
@@ -466,7 +466,7 @@ def test_a_token_that_had_expired_when_the_task_began() -> None:
 
 
 def test_the_exit_code_when_there_is_nothing_else() -> None:
-    ended = replace(POD, phase="Failed", containers=(Container("base", ended_reason="Error", exit_code=2),))
+    ended = replace(POD, phase="Failed", containers=(Container("base", ended=Reason("Error"), exit_code=2),))
     assert cause_of(pods=[ended]).message == "task boom failed: its pod ended with exit code 2"
 
 

@@ -17,7 +17,7 @@ from harness.airflow.parsing.parsing import wait_for_dag
 from harness.airflow.parsing.processor_statistics import ParsedFile, parse_statistics
 from harness.airflow.parsing.refused_files import refused_files
 from harness.airflow.pods.nodes import LostNode, NodeWatch
-from harness.airflow.pods.pods import Container, Pod, Resources, parse_quantity, shown_bytes
+from harness.airflow.pods.pods import Container, Pod, Reason, Resources, parse_quantity, shown_bytes
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import Dag, DagImportError, DagRun, Pool, TaskInstance
 from harness.airflow.run.following import RunOutcome, follow
@@ -380,7 +380,7 @@ def test_the_triggerer_is_asked_for_once() -> None:
 
 
 def waiting(reason: str, message: str = "") -> tuple[Container, ...]:
-    return (Container("base", waiting_reason=reason, waiting_message=message),)
+    return (Container("base", waiting=Reason(reason, message)),)
 
 
 HOPELESS = {
@@ -390,7 +390,7 @@ HOPELESS = {
         "demo:abc",
     ),
     "no python": (
-        pod("fit", node="n", phase="Failed", containers=(Container("base", ended_reason="StartError"),)),
+        pod("fit", node="n", phase="Failed", containers=(Container("base", ended=Reason("StartError")),)),
         CauseCode.IMAGE_NOT_STARTABLE,
         "does not start",
     ),
@@ -508,11 +508,13 @@ def test_a_volume_that_cannot_be_mounted_is_told_by_its_event() -> None:
 def test_a_configmap_that_the_kubelet_has_not_heard_of_yet_is_waited_for() -> None:
     late = Container(
         "base",
-        waiting_reason="CreateContainerConfigError",
-        waiting_message="failed to sync configmap cache: timed out waiting for the condition",
+        waiting=Reason(
+            "CreateContainerConfigError",
+            "failed to sync configmap cache: timed out waiting for the condition",
+        ),
     )
     assert trouble(pod("fit", containers=(late,)), None) is None
-    missing = replace(late, waiting_message='configmap "x" not found')
+    missing = replace(late, waiting=replace(late.waiting, message='configmap "x" not found'))
     assert trouble(pod("fit", containers=(missing,)), None) is not None
 
 
@@ -807,7 +809,7 @@ def test_reads_a_pod_from_the_clusters_json() -> None:
     assert found.key == ("fit", 3, 2)
     assert (found.dag_id, found.run_id, found.node) == ("good", "harness-1", "harness-control-plane")
     assert found.base is not None
-    assert (found.base.ended_reason, found.base.exit_code) == ("OOMKilled", 137)
+    assert (found.base.ended.reason, found.base.exit_code) == ("OOMKilled", 137)
     assert (found.image, found.image_id) == ("demo:abc", "sha256:1234")
     assert found.requests == Resources(0.1, 256 * 2**20)
     assert found.limits == Resources(None, 2 * 2**30, (("ephemeral-storage", 10 * 2.0**30),))

@@ -16,7 +16,7 @@ from doubles import Kubernetes, items
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.airflow.pods.pods import Container, Pod
+from harness.airflow.pods.pods import Container, Pod, Reason
 from harness.airflow.release import versions as look
 from harness.airflow.rest.models import AuditEvent, Dag, DagRun, TaskInstance
 from harness.airflow.rest.task_definitions import TaskDefinition
@@ -606,7 +606,7 @@ class TestTrial:
     def test_what_was_killed_beside_a_task_is_told_if_the_task_failed(
         self, judge: Callable[..., TestResult]
     ) -> None:
-        containers = (Container("base", exit_code=0), Container("proxy", ended_reason="OOMKilled"))
+        containers = (Container("base", exit_code=0), Container("proxy", ended=Reason("OOMKilled")))
         pod = Pod("p", task_id="evaluate", try_number=1, phase="Failed", node="n", containers=containers)
         airflow = Airflow({"a": 1.0})
         assert judge(airflow, ("evaluate", -1), pods=(pod,)).verdict == "passed"
