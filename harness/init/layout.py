@@ -19,6 +19,7 @@ from harness.init.reading.source import Imported, Module, imports, rebound
 _EDITS = frozenset({"sys.path.append", "sys.path.insert", "path.append", "path.insert"})
 IMPORT_STEPS = 3
 _SETTINGS = (".yml", ".yaml", ".json", ".toml", ".cfg", ".ini")
+_DATABASES = (".duckdb", ".db", ".sqlite", ".sqlite3")
 _ABSOLUTE = re.compile(r"(?:/opt|/usr/local)/airflow/[\w./-]+")
 _AIRFLOWS = frozenset({"config", "dags", "logs", "plugins", "tests"})
 _TOP = ("src", "lib", "python")  # folders that are a root of imports by custom
@@ -35,7 +36,10 @@ class PathEdit:
 
 @dataclass
 class Layout:
-    """Where the code lies. `used` are the modules that DAG files need, `foreign` their other imports, by file."""
+    """Where the code lies. `used` are the modules that DAG files need, `foreign` their other imports, by file.
+
+    `databases` are folders of files that configuration names and tasks make.
+    """
 
     places: Places
     dags_folder: str
@@ -45,6 +49,7 @@ class Layout:
     used: dict[str, Module] = field(default_factory=dict)
     foreign: list[tuple[Imported, str]] = field(default_factory=list)
     roots: tuple[str, ...] = ()
+    databases: set[str] = field(default_factory=set)
 
     def module_of(self, name: str, modules: Mapping[str, Module]) -> Module | None:
         """The repository's own module that is imported as `name`."""
@@ -106,7 +111,13 @@ def read_layout(
     _bind_imported(layout)
     for module in layout.used.values():
         layout.add_named(text for text, _ in mentioned(module))
-    layout.add_named(_named_by_settings(layout))
+    named = list(_named_by_settings(layout))
+    layout.add_named(named)
+    made = (places.locate(text) for text in named if text.endswith(_DATABASES))
+    layout.databases = {posixpath.dirname(path) for path in made if path and not files.has(path)} - {
+        "",
+        dags_folder,
+    }
     layout.add_named(target for target, host in image.mounts.items() if _is_codes(target, host, image.root))
     return layout
 

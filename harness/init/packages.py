@@ -40,10 +40,14 @@ _NEWER = "versions run on Airflow 3.0 or later"
 
 @dataclass(frozen=True)
 class Packages:
-    """`path` for [image] requirements, files to write for it, and why what is asked for can't be had."""
+    """`path` for [image] requirements, files to write for it, and why what is asked for can't be had.
+
+    `version` is that of Airflow, `airflow` the same where [image] must name it.
+    """
 
     path: str
     airflow: str = ""
+    version: str = ""
     system: str | tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -75,6 +79,7 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
                 findings.append(
                     Finding("decided", "Airflow", f"{airflow}, the last {said[0]} that was tried")
                 )
+    version = airflow or (said[0] if said and said[0].startswith("3") else "")
     added = {} if known.locked else dict(_missing(known, layout, image))
     findings += _unknown(known, added, layout)
     text = files.read_text(known.path) or "" if known.path else ""
@@ -84,7 +89,7 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
     system, system_findings = _system(image)
     findings += system_findings
     if known.path and not added and not (copied and not known.path.endswith(".toml")):
-        return Packages(known.path, airflow, system, {}, tuple(findings), tuple(reasons))
+        return Packages(known.path, airflow, version, system, {}, tuple(findings), tuple(reasons))
     lines = ["# What versions run on; written by harness init, yours to change."]
     if known.path and not copied:
         lines.append(f"-r {known.path}")
@@ -99,7 +104,7 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
         lines.append("apache-airflow-core>=3")
     findings.append(Finding("decided", "packages", _written(known, added), WRITTEN))
     return Packages(
-        WRITTEN, airflow, system, {WRITTEN: "\n".join(lines) + "\n"}, tuple(findings), tuple(reasons)
+        WRITTEN, airflow, version, system, {WRITTEN: "\n".join(lines) + "\n"}, tuple(findings), tuple(reasons)
     )
 
 

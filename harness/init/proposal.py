@@ -32,6 +32,7 @@ from harness.init.runnable import (
 )
 from harness.init.table import decided, found, other_folders, yours
 from harness.init.uses import Circumstances, uses_of, widest
+from harness.init.written import POOLS, pools_text
 from harness.project.configuration import TestSettings
 from harness.project.places import RESERVED, link_contradictions
 
@@ -70,10 +71,11 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         image,
         gives,
         general=(*packages.reasons, *python_reasons),
+        airflow=packages.version,
     )
     read = list(_dags(known, dags_folder, circumstances))
     tests = tuple(_tests(read, circumstances))
-    shared = _shared(read)
+    shared = _shared(read, layout)
     code = _code(layout)
     table = ImageTable(
         requirements=packages.path,
@@ -88,22 +90,24 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         links=_links(layout, code, shared),
         env=_env(read, circumstances),
     )
+    settings = _airflow_settings(read, gives)
+    pools = () if settings or gives.settings_file else tuple(_pools(read))
     findings = (
         *found(read, layout, image),
         *other_folders(folders[1:], layout),
         *packages.findings,
         *python_findings,
-        *decided(table, tests),
+        *decided(table, tests, pools),
         *yours(read, tests, broken, layout),
     )
     return Proposal(
         table,
         tests,
         findings,
-        extra=packages.extra,
+        extra={**packages.extra, **({POOLS: pools_text(pools)} if pools else {})},
         env_file=_env_file(read, gives, table.env),
         unnamed=tuple(_unnamed(read)),
-        airflow_settings=_airflow_settings(read, gives),
+        airflow_settings=settings or (POOLS if pools else ""),
     )
 
 
@@ -214,8 +218,8 @@ def _metrics_file(read: ReadDag, circumstances: Circumstances) -> str:
     return ""
 
 
-def _shared(read: list[ReadDag]) -> tuple[str, ...]:
-    folders = {folder for each in read for folder in each.uses.shared}
+def _shared(read: list[ReadDag], layout: Layout) -> tuple[str, ...]:
+    folders = {folder for each in read for folder in each.uses.shared} | layout.databases
     return widest(folder for folder in folders if fits(folder))
 
 
@@ -262,6 +266,11 @@ def _env_file(read: list[ReadDag], gives: Given, env: Mapping[str, str]) -> str:
     """The untracked file of variables, where it gives something that the code asks for."""
     wanted = {ask.variable for each in read for ask in each.asks} - set(env)
     return gives.env_file if wanted & gives.variables and fits(gives.env_file) else ""
+
+
+def _pools(read: list[ReadDag]) -> Iterator[str]:
+    """The pools that DAGs name."""
+    return iter(sorted({ask.name for each in read for ask in each.asks if ask.kind == "pool"}))
 
 
 def _airflow_settings(read: list[ReadDag], gives: Given) -> str:

@@ -10,7 +10,7 @@ from harness.init.layout import Layout
 from harness.init.parts import parts_of
 from harness.init.reading.asks import Ask, asks
 from harness.init.reading.dags import Dag, DagFile
-from harness.init.reading.idioms import Idiom, idioms
+from harness.init.reading.idioms import Idiom, idioms, minor_of
 from harness.init.reading.image.services import (
     MLFLOW_ADDRESS,
     Address,
@@ -64,7 +64,7 @@ def reasons(read: ReadDag, circumstances: Circumstances) -> list[str]:
     """Why the DAG can't run yet; nothing when it can."""
     dag, module, uses = read.dag, read.module, read.uses
     found = list(circumstances.general)
-    found += [str(each) for each in idioms_of(module, circumstances.layout)]
+    found += [str(each) for each in idioms_of(module, circumstances)]
     found += [f"{dag.place}: a run must give {name!r}: add conf = {{ {name} = … }}" for name in dag.required]
     found += [str_of_ask(each, circumstances) for each in missing_asks(read, circumstances)]
     found += [str(each) for each in read.addresses if not _is_reached(each, read, circumstances)]
@@ -134,9 +134,10 @@ def skipped(dag: Dag) -> list[tuple[Task, str]]:
     return found
 
 
-def idioms_of(module: Module, layout: Layout) -> list[Idiom]:
-    """What of Airflow 2 a DAG's file and the repository's modules that it imports use."""
-    return [each for used in needed_by(module, layout) for each in idioms(used)]
+def idioms_of(module: Module, circumstances: Circumstances) -> list[Idiom]:
+    """What a DAG's file and the repository's modules that it imports use, and their Airflow has not."""
+    minor = minor_of(circumstances.airflow)
+    return [each for used in needed_by(module, circumstances.layout) for each in idioms(used, minor)]
 
 
 def needed_by(module: Module, layout: Layout) -> list[Module]:

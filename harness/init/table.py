@@ -12,6 +12,7 @@ from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.purposes import LOWER_IS_BETTER
 from harness.init.reading.repository_files import Place
 from harness.init.runnable import ReadDag
+from harness.init.written import POOLS
 
 MOST_ADDRESSES = 8
 
@@ -47,12 +48,14 @@ def other_folders(folders: Sequence[str], layout: Layout) -> Iterator[Finding]:
             yield Finding("found", "more DAGs", text, folder or ".")
 
 
-def decided(table: ImageTable, tests: Sequence[ProposedTest]) -> Iterator[Finding]:
+def decided(table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[str]) -> Iterator[Finding]:
     yield Finding("decided", "code", listed(table.code, 8))
     if table.python_path:
         yield Finding("decided", "import path", listed(table.python_path))
     if table.shared:
         yield Finding("decided", "shared folders", f"{listed(table.shared)}: tasks write there")
+    if pools:
+        yield Finding("decided", "pools", f"{listed(pools)}, with one slot each", POOLS)
     if table.shared_tmp:
         yield Finding("decided", "folder /tmp", "one for all tasks of a run: they hand files through it")
     if table.links:

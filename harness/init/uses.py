@@ -24,6 +24,7 @@ class Circumstances:
     image: TeamImage
     given: Given
     general: tuple[str, ...] = ()  # why none can run
+    airflow: str = ""  # its version, where one is named
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from harness.hints import toml_key, toml_text
 from harness.init.findings import ImageTable, Proposal, ProposedTest
 from harness.init.reading.purposes import LOWER_IS_BETTER
 
+POOLS = "harness-settings.yaml"
 WIDTH = 100
 SHOWN_REASONS = 6
 
@@ -18,6 +19,12 @@ def text_of(proposal: Proposal) -> str:
     return (
         "\n".join([*_head(proposal), *_image(proposal.image), *_secrets(proposal), *_tests(proposal)]) + "\n"
     )
+
+
+def pools_text(pools: Sequence[str]) -> str:
+    """A file of Airflow's settings with these pools, of one slot each: no task can be wrong in such a one."""
+    rows = "".join(f"    - pool_name: {toml_text(name)}\n      pool_slot: 1\n" for name in pools)
+    return f"# Pools of a version; written by harness init, yours to change.\nairflow:\n  pools:\n{rows}"
 
 
 def _head(proposal: Proposal) -> Iterator[str]:

@@ -56,6 +56,9 @@ def _asks(part: ast.AST, module: Module) -> Iterator[Ask]:
     for node in ast.walk(part):
         if isinstance(node, ast.Call):
             yield from _call(node, module)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            if any("args" in dotted(target) for target in node.targets):
+                yield from _pool_of(node.value, module)
         elif isinstance(node, ast.Subscript) and dotted(node.value) in {"os.environ", "environ"}:
             name = text_of(node.slice, module.constants)
             if name and isinstance(node.ctx, ast.Load) and not _GIVEN.fullmatch(name):
@@ -66,6 +69,14 @@ def _asks(part: ast.AST, module: Module) -> Iterator[Ask]:
                     kind: Kind = "connection" if match["kind"] == "conn" else "Variable"
                     if match["name"] != "get":
                         yield Ask(kind, match["name"], module.place(node))
+
+
+def _pool_of(settings: ast.Dict, module: Module) -> Iterator[Ask]:
+    """The pool that default_args name."""
+    for key, value in zip(settings.keys, settings.values, strict=True):
+        pool = text_of(value, module.constants) if text_of(key, module.constants) == "pool" else None
+        if pool and pool != "default_pool":
+            yield Ask("pool", pool, module.place(value))
 
 
 def _call(call: ast.Call, module: Module) -> Iterator[Ask]:
@@ -83,6 +94,8 @@ def _call(call: ast.Call, module: Module) -> Iterator[Ask]:
             yield Ask("Variable", asked, place, optional)
     elif name in _ENVIRONMENT and first and not _GIVEN.fullmatch(first):
         yield Ask("environment variable", first, place, optional=True)
+    if isinstance(settings := keyword(call, "default_args"), ast.Dict):
+        yield from _pool_of(settings, module)
     for given in call.keywords:
         value = value_of(given.value, names)
         if not given.arg or not isinstance(value, str) or not value or "{" in value:
@@ -92,6 +105,6 @@ def _call(call: ast.Call, module: Module) -> Iterator[Ask]:
         elif (
             given.arg == "pool"
             and value != "default_pool"
-            and keyword(call, "task_id", "pool_slots") is not None
+            and (keyword(call, "task_id", "pool_slots") is not None or "task" in name.split("."))
         ):
             yield Ask("pool", value, place)

@@ -13,9 +13,13 @@ from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Imported, Module, imports
 from harness.init.reading.tasks import decorated
 
+_SQL = "airflow.providers.common.sql.operators.sql.SQLExecuteQueryOperator"
 # Modules that are gone, and what took their place; those below them count too. Tried with Airflow 3.3.
 GONE_MODULES = {
+    "airflow.api.common.experimental": "airflow.providers.standard.operators.trigger_dagrun",
+    "airflow.compat": "Python's own functools",
     "airflow.contrib": "the provider's package",
+    "airflow.decorators.python": "airflow.providers.standard.decorators.python",
     "airflow.executors.celery_executor": "airflow.providers.celery",
     "airflow.hooks.S3_hook": "airflow.providers.amazon.aws.hooks.s3",
     "airflow.hooks.base_hook": "airflow.sdk.BaseHook",
@@ -23,6 +27,7 @@ GONE_MODULES = {
     "airflow.hooks.postgres_hook": "airflow.providers.postgres.hooks.postgres",
     "airflow.kubernetes": "airflow.providers.cncf.kubernetes",
     "airflow.lineage.entities": "assets",
+    "airflow.models.dataset": "airflow.sdk.Asset",
     "airflow.operators.bash_operator": "airflow.providers.standard.operators.bash",
     "airflow.operators.dagrun_operator": "airflow.providers.standard.operators.trigger_dagrun",
     "airflow.operators.dummy": "airflow.providers.standard.operators.empty.EmptyOperator",
@@ -33,13 +38,34 @@ GONE_MODULES = {
     "airflow.operators.sql": "airflow.providers.common.sql.operators.sql",
     "airflow.operators.subdag": "airflow.sdk.TaskGroup",
     "airflow.operators.subdag_operator": "airflow.sdk.TaskGroup",
+    "airflow.providers.microsoft.mssql.operators.mssql": _SQL,
+    "airflow.providers.mysql.operators.mysql": _SQL,
+    "airflow.providers.oracle.operators.oracle.OracleOperator": _SQL,
+    "airflow.providers.postgres.operators.postgres": _SQL,
+    "airflow.providers.sqlite.operators.sqlite": _SQL,
+    "airflow.providers.trino.operators.trino": _SQL,
     "airflow.sensors.base_sensor_operator": "airflow.sdk.BaseSensorOperator",
     "airflow.sensors.external_task_sensor": "airflow.providers.standard.sensors.external_task",
     "airflow.sensors.s3_key_sensor": "airflow.providers.amazon.aws.sensors.s3",
     "airflow.sensors.sql": "airflow.providers.common.sql.sensors.sql",
+    "airflow.sensors.smart_sensor": "a deferrable sensor",
+    "airflow.utils.weekday": "airflow.providers.standard.utils.weekday",
     "airflow.www": "nothing: the web server is another",
 }
+# Modules that later releases lack, with the first minor version of Airflow 3 that does; looked up in 3.0 to 3.3.
+GONE_SINCE = {
+    "airflow.datasets": (2, "airflow.sdk.Asset"),
+    "airflow.models.mappedoperator": (2, "airflow.sdk"),
+    "airflow.timetables.datasets": (2, "airflow.timetables.assets"),
+    "airflow.utils.dag_parsing_context": (2, "airflow.sdk.get_parsing_context"),
+}
 GONE_NAMES = {
+    "airflow.decorators.DAG": "airflow.sdk.DAG",
+    "airflow.operators.BashOperator": "airflow.providers.standard.operators.bash",
+    "airflow.operators.PythonOperator": "airflow.providers.standard.operators.python",
+    "airflow.providers.http.operators.http.SimpleHttpOperator": "HttpOperator",
+    "airflow.providers.snowflake.operators.snowflake.SnowflakeOperator": _SQL,
+    "airflow.utils.db.create_session": "what airflow.sdk has: tasks reach no database of Airflow's",
     "airflow.models.SubDagOperator": "airflow.sdk.TaskGroup",
     "airflow.utils.dates.days_ago": "a fixed start_date",
     "airflow.utils.decorators.apply_defaults": "nothing: it does so by itself",
@@ -72,6 +98,10 @@ GONE_CONTEXT = {
     "yesterday_ds": "macros.ds_add(ds, -1)",
     "yesterday_ds_nodash": "macros.ds_add(ds, -1)",
 }
+NEWEST_MINOR = 99
+_OF_PROVIDERS = re.compile(
+    r"airflow\.(?:hooks|operators|sensors)\.(?!time_sensor)\w+_(?:hook|operator|sensor)"
+)
 _CONTEXTS = frozenset({"context", "kwargs", "ti_context", "ctx"})
 
 
@@ -89,10 +119,10 @@ class Idiom:
         )
 
 
-def idioms(module: Module) -> list[Idiom]:
-    """What a module uses that is gone, in order of its lines, once per line and thing."""
+def idioms(module: Module, minor: int = NEWEST_MINOR) -> list[Idiom]:
+    """What a module uses that Airflow 3.`minor` has not, in order of its lines, once per line and thing."""
     found = [
-        *_imports(module),
+        *_imports(module, minor),
         *_arguments(module),
         *_context(module),
         *_templates(module),
@@ -107,14 +137,20 @@ def _class_as_decorator(module: Module) -> Iterator[Idiom]:
             yield Idiom(module.place(given), "decorator DAG, which is a class", "airflow.sdk.dag")
 
 
-def _imports(module: Module) -> Iterator[Idiom]:
+def _imports(module: Module, minor: int) -> Iterator[Idiom]:
     for found in imports(module):
-        gone = None if found.guarded else _gone(found)
+        gone = None if found.guarded else _gone(found, minor)
         if gone:
             yield Idiom(Place(module.path, found.line), *gone)
 
 
-def _gone(found: Imported) -> tuple[str, str] | None:
+def minor_of(version: str) -> int:
+    """The minor version of Airflow 3 that a text names, such as 2 of 3.2.1; the newest where it names none."""
+    found = re.match(r"3\.(\d+)", version)
+    return int(found[1]) if found else NEWEST_MINOR
+
+
+def _gone(found: Imported, minor: int) -> tuple[str, str] | None:
     """The name that is gone, and what took its place."""
     whole = f"{found.module}.{found.name}" if found.name else found.module
     if whole in GONE_NAMES:
@@ -125,6 +161,10 @@ def _gone(found: Imported) -> tuple[str, str] | None:
             owner = ".".join(parts[:length])
             if owner in GONE_MODULES:
                 return owner, GONE_MODULES[owner]
+            if minor >= GONE_SINCE.get(owner, (minor + 1, ""))[0]:
+                return owner, GONE_SINCE[owner][1]
+            if _OF_PROVIDERS.fullmatch(owner):
+                return owner, "the provider's package"
     return None
 
 

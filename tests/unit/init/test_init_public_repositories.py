@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 import pytest
+import yaml
 
 from harness.init.findings import Proposal
 from harness.init.proposal import propose
@@ -387,3 +388,62 @@ class TestMetrics:
         test = configured(proposal({"dags/churn.py": in_a_task(body)})).tests["churn"]
         found = test.metrics.model_dump(exclude_defaults=True) if test.metrics else None
         assert found == metrics
+
+
+class TestAirflowsVersions:
+    @pytest.mark.parametrize(("version", "runs"), [("3.1.8", True), ("3.2.0", False)])
+    def test_what_only_later_releases_lack(self, version: str, runs: bool) -> None:
+        source = "from airflow.datasets import Dataset\n" + textwrap.dedent(PLAIN)
+        found = proposal({"requirements.txt": f"apache-airflow=={version}\n", "dags/churn.py": source})
+        assert found.can_run is runs
+        assert reasons(found) == (
+            [] if runs else ["dags/churn.py:1: Airflow 3 has no airflow.datasets: use airflow.sdk.Asset"]
+        )
+
+    @pytest.mark.parametrize(
+        ("line", "instead"),
+        [
+            (
+                "from airflow.providers.postgres.operators.postgres import PostgresOperator",
+                "SQLExecuteQueryOperator",
+            ),
+            ("from airflow.operators.mysql_operator import MySqlOperator", "the provider's package"),
+            ("from airflow.models.dataset import Dataset", "airflow.sdk.Asset"),
+            ("from airflow.providers.http.operators.http import SimpleHttpOperator", "HttpOperator"),
+        ],
+    )
+    def test_what_no_release_has(self, line: str, instead: str) -> None:
+        (reason,) = reasons(proposal({"dags/churn.py": f"{line}\n{textwrap.dedent(PLAIN)}"}))
+        assert reason.startswith("dags/churn.py:1: Airflow 3 has no ")
+        assert reason.endswith(instead)
+
+    def test_a_sensor_that_is_there(self) -> None:
+        source = "from airflow.sensors.time_sensor import TimeSensor\n" + textwrap.dedent(PLAIN)
+        assert proposal({"dags/churn.py": source}).can_run
+
+
+class TestPools:
+    @pytest.mark.parametrize(
+        "how",
+        [
+            "@dag(default_args={'pool': 'gpu', 'retries': 1})\ndef churn():\n    @task\n",
+            "default_args = {'pool': 'gpu'}\n@dag(default_args=default_args)\ndef churn():\n    @task\n",
+            "@dag\ndef churn():\n    @task(pool='gpu')\n",
+        ],
+    )
+    def test_a_pool_that_nobody_gives_is_made_with_one_slot(self, how: str) -> None:
+        source = f"from airflow.sdk import dag, task\n{how}    def train(): ...\n    train()\nchurn()\n"
+        found = proposal({"dags/churn.py": source})
+        assert configured(found).secrets.airflow_settings == "harness-settings.yaml"
+        (text,) = (text for name, text in found.extra.items() if name == "harness-settings.yaml")
+        assert yaml.safe_load(text) == {"airflow": {"pools": [{"pool_name": "gpu", "pool_slot": 1}]}}
+
+    def test_one_that_the_team_gives_is_left_to_them(self) -> None:
+        source = "@dag\ndef churn():\n    @task(pool='gpu')\n    def train(): ...\n    train()\nchurn()\n"
+        files = {
+            "dags/churn.py": f"from airflow.sdk import dag, task\n{source}",
+            "airflow_settings.yaml": "airflow: {pools: [{pool_name: gpu, pool_slot: 4}]}",
+        }
+        found = proposal(files)
+        assert configured(found).secrets.airflow_settings == "airflow_settings.yaml"
+        assert "harness-settings.yaml" not in found.extra
