@@ -197,6 +197,7 @@ def _has(name: str, names: Iterable[str]) -> bool:
         plain.removesuffix("-binary"),
         plain.removesuffix("-headless"),
         plain.removesuffix("-cpu"),
+        f"python-{plain}",
     }
     together = plain.replace("-", "")
     return bool(variants & known) or any(

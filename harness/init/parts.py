@@ -35,6 +35,26 @@ def parts_of(dag: Dag, module: Module, needed: Sequence[Module]) -> Iterator[tup
     yield from ((each, found[each.path]) for each in needed)
 
 
+def imported_and_run(
+    dag: Dag, module: Module, needed: Sequence[Module]
+) -> Iterator[tuple[Module, list[ast.AST]]]:
+    """As `parts_of`, with all that runs when the modules are imported, whether or not a task needs it."""
+    run = {id(function) for task in dag.tasks for function, _ in task.functions}
+    for each in needed:
+        own = each.path == module.path
+        yield (
+            each,
+            [
+                statement
+                for statement in each.tree.body
+                if not dag.tasks
+                or not isinstance(statement, Function)
+                or id(statement) in run
+                or (own and any(is_dag(node) for node in ast.walk(statement)))
+            ],
+        )
+
+
 def _statements(module: Module, run: set[int], *, own: bool) -> Iterator[ast.AST]:
     """The functions that are run, and of the DAG's own file what runs when it is imported."""
     for statement in module.tree.body:

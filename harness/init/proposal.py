@@ -133,15 +133,17 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             layout.add_named(yaml.named)
     twice = duplicates(dag for dag, *_ in read)
     for dag, file, module, said in read:
+        left_out = [task for task, _ in skipped(dag)]
+        kept = replace(dag, tasks=tuple(task for task in dag.tasks if task not in left_out))
         found = ReadDag(
             dag,
             file,
             module,
-            uses_of(dag, file, module, circumstances),
-            asks_of(module, layout),
+            uses_of(kept, file, module, circumstances),
+            asks_of(kept, left_out, module, layout),
             logged=logged_to_mlflow(each for task in dag.tasks for each in task.functions),
-            addresses=addresses_of(dag, module, circumstances),
-            outside=outside(dag, module, circumstances),
+            addresses=addresses_of(kept, module, circumstances),
+            outside=outside(kept, module, circumstances),
         )
         why = [*reasons(found, circumstances), *said]
         if dag.dag_id in twice:

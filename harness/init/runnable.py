@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.init.layout import Layout
-from harness.init.parts import parts_of
+from harness.init.parts import imported_and_run, parts_of
 from harness.init.reading.asks import Ask, asks
 from harness.init.reading.dags import Dag, DagFile
 from harness.init.reading.idioms import Idiom, idioms, minor_of
@@ -162,7 +163,7 @@ def needed_by(module: Module, layout: Layout) -> list[Module]:
 def missing_asks(read: ReadDag, circumstances: Circumstances) -> list[Ask]:
     """What the DAG's file and its modules need of Airflow and the environment, and nothing here gives."""
     found = []
-    for ask in asks_of(read.module, circumstances.layout):
+    for ask in read.asks:
         said = circumstances.image.environment.get(ask.variable)
         here = said is not None and served(said.value, circumstances.image)
         of_mlflow = read.mlflow and "MLFLOW" in ask.variable.upper()
@@ -171,11 +172,21 @@ def missing_asks(read: ReadDag, circumstances: Circumstances) -> list[Ask]:
     return found
 
 
-def asks_of(module: Module, layout: Layout) -> list[Ask]:
-    """What a DAG's file and the repository's modules that it imports ask for, once each."""
+def asks_of(dag: Dag, left_out: Iterable[Task], module: Module, layout: Layout) -> list[Ask]:
+    """What a DAG's file, its tasks and the modules that it imports ask for, once each.
+
+    `left_out` are tasks that the test skips: what only these ask for is not needed.
+    """
+    without = {
+        id(node)
+        for task in left_out
+        for part in (task.call, *(function for function, _ in task.functions[:1]))
+        if part is not None
+        for node in ast.walk(part)
+    }
     wanted: dict[tuple[str, str], Ask] = {}
-    for used in needed_by(module, layout):
-        for each in asks(used):
+    for used, parts in imported_and_run(dag, module, needed_by(module, layout)):
+        for each in asks(used, parts, without):
             known = wanted.get((each.kind, each.name))
             if known is None or (known.optional and not each.optional):
                 wanted[each.kind, each.name] = each

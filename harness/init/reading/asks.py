@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,19 +41,24 @@ class Ask:
         return f"{prefix}{self.name.upper()}" if prefix else ""
 
 
-def asks(module: Module, nodes: Iterable[ast.AST] | None = None) -> list[Ask]:
-    """What a module asks for, or only these parts of it; once each, at its first line."""
+def asks(module: Module, nodes: Iterable[ast.AST] | None = None, without: Container[int] = ()) -> list[Ask]:
+    """What a module asks for, or only these parts of it; once each, at its first line.
+
+    `without` are the ids of nodes that do not count.
+    """
     found: dict[tuple[Kind, str], Ask] = {}
     for part in (module.tree,) if nodes is None else nodes:
-        for each in _asks(part, module):
+        for each in _asks(part, module, without):
             known = found.get((each.kind, each.name))
             if known is None or (known.optional and not each.optional):
                 found[each.kind, each.name] = each
     return sorted(found.values())
 
 
-def _asks(part: ast.AST, module: Module) -> Iterator[Ask]:
+def _asks(part: ast.AST, module: Module, without: Container[int]) -> Iterator[Ask]:
     for node in ast.walk(part):
+        if id(node) in without:
+            continue
         if isinstance(node, ast.Call):
             yield from _call(node, module)
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):

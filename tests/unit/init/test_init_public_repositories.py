@@ -447,3 +447,30 @@ class TestPools:
         found = proposal(files)
         assert configured(found).secrets.airflow_settings == "airflow_settings.yaml"
         assert "harness-settings.yaml" not in found.extra
+
+
+def test_what_only_a_task_that_is_left_out_needs_is_no_reason() -> None:
+    source = """
+        from airflow.sdk import Variable, dag, task
+        from airflow.providers.slack.operators.slack_webhook import SlackWebhookOperator
+
+        def publish():
+            connect("http://localhost:80")
+            open("/opt/airflow/data/nowhere.csv")
+
+        @dag
+        def churn():
+            @task
+            def train():
+                return {"auc": 1.0}
+            @task
+            def deploy():
+                Variable.get("endpoint")
+                publish()
+            train() >> deploy() >> SlackWebhookOperator(task_id="notify", slack_webhook_conn_id="slack")
+        churn()
+    """
+    found = proposal({"dags/churn.py": source})
+    assert (found.can_run, found.tests[0].skip) == (True, ("deploy", "notify"))
+    read_at_import = source.replace("def publish", "KEY = os.environ['KEY']\n        def publish")
+    assert "environment variable KEY" in reasons(proposal({"dags/churn.py": read_at_import}))[0]
