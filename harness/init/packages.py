@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from harness.errors import HarnessError
-from harness.image.base.debian import check_python
 from harness.init.findings import Finding, listed
 from harness.init.layout import Layout
 from harness.init.places import fits
@@ -22,6 +20,7 @@ from harness.init.reading.requirements import (
     with_brought,
 )
 from harness.project.configuration import ImageSettings
+from harness.versions import DEBIAN_OF_PYTHON
 
 WRITTEN = "harness-requirements.in"
 _OF_THIS_MACHINE = re.compile(r"^\s*(?:(?:-e|--editable)\s|\.{1,2}(?:/|\s|$))", re.MULTILINE)
@@ -219,26 +218,27 @@ def _system(image: TeamImage) -> tuple[str | tuple[str, ...], list[Finding]]:
 
 
 def python_version(
-    files: RepositoryFiles, home: str, image: TeamImage
+    files: RepositoryFiles, home: str, image: TeamImage, airflow: str
 ) -> tuple[str, list[str], list[Finding]]:
-    """The Python of the image, why none fits, and what is said of it."""
+    """The Python of the image, why none fits, and what is said of it; `airflow` is the version that it runs."""
     default = str(ImageSettings.model_fields["python"].default)
     asked = [*python_asked(files, home), *image.python]
     bounds = python_bounds(files, home)
     wanted = asked[0].value if asked else default
+    built = [python for python in DEBIAN_OF_PYTHON if python != "3.13" or not airflow.startswith("3.0")]
+    fitting = [python for python in built if bounds is None or _allowed(python, bounds.value)]
+    if bounds is not None and not fitting:
+        known = " and ".join(built)
+        return "", [f"{bounds.place} asks for Python {bounds.value}, and versions have {known}"], []
+    chosen = next((python for python in (wanted, default) if python in fitting), fitting[0])
     findings = []
-    try:
-        check_python(wanted)
-    except HarnessError:
-        place = str(asked[0].place)
-        text = f"{default}, in place of {wanted}: the nearest that is built"
-        findings.append(Finding("decided", "Python", text, place))
-        wanted = default
-    if bounds is not None and not _allowed(wanted, bounds.value):
-        return "", [f"{bounds.place} asks for Python {bounds.value}, and versions have {wanted}"], findings
-    if wanted != default:
-        findings.append(Finding("found", "Python", wanted, str(asked[0].place)))
-    return ("" if wanted == default else wanted), [], findings
+    if asked and chosen != wanted:
+        text = f"{chosen}, in place of {wanted}: the nearest that is built"
+        findings.append(Finding("decided", "Python", text, str(asked[0].place)))
+    elif chosen != default:
+        place = str(asked[0].place if asked else bounds.place if bounds else "")
+        findings.append(Finding("found", "Python", chosen, place))
+    return ("" if chosen == default else chosen), [], findings
 
 
 def _allowed(python: str, bounds: str) -> bool:

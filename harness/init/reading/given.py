@@ -53,7 +53,7 @@ def python_asked(files: RepositoryFiles, home: str) -> list[Said]:
 
 
 def python_bounds(files: RepositoryFiles, home: str) -> Said | None:
-    """`requires-python` of the nearest pyproject.toml."""
+    """`requires-python` of the nearest pyproject.toml, or the python that Poetry has among the dependencies."""
     for path in dict.fromkeys((f"{home}/pyproject.toml" if home else "pyproject.toml", "pyproject.toml")):
         try:
             data: dict[str, Any] = tomllib.loads(files.read_text(path) or "")
@@ -61,8 +61,12 @@ def python_bounds(files: RepositoryFiles, home: str) -> Said | None:
             continue
         project = data.get("project")
         bounds = project.get("requires-python") if isinstance(project, dict) else None
+        tool = data.get("tool")
+        poetry = tool.get("poetry") if isinstance(tool, dict) else None
+        named = poetry.get("dependencies") if isinstance(poetry, dict) else None
+        bounds = bounds or (named.get("python") if isinstance(named, dict) else None)
         if isinstance(bounds, str):
-            return Said(bounds, Place(path, 0))
+            return Said(re.sub(r"\^(?=\s*3)", ">=", re.sub(r"~(?=\s*3)", "==", bounds)), Place(path, 0))
     return None
 
 

@@ -474,3 +474,21 @@ def test_what_only_a_task_that_is_left_out_needs_is_no_reason() -> None:
     assert (found.can_run, found.tests[0].skip) == (True, ("deploy", "notify"))
     read_at_import = source.replace("def publish", "KEY = os.environ['KEY']\n        def publish")
     assert "environment variable KEY" in reasons(proposal({"dags/churn.py": read_at_import}))[0]
+
+
+@pytest.mark.parametrize(
+    ("project", "python"),
+    [
+        ('[project]\nrequires-python = ">=3.12"\ndependencies = ["pandas"]\n', "3.13"),
+        ('[tool.poetry.dependencies]\npython = "^3.12"\npandas = "*"\n', "3.13"),
+        ('[tool.poetry.dependencies]\npython = "~3.12"\npandas = "*"\n', None),
+        ('[project]\nrequires-python = ">=3.10,<3.13"\ndependencies = ["pandas"]\n', "3.11"),
+        ('[project]\nrequires-python = ">=3.12"\ndependencies = ["apache-airflow==3.0.6"]\n', None),
+    ],
+)
+def test_the_python_is_one_that_the_project_takes(project: str, python: str | None) -> None:
+    found = proposal({"pyproject.toml": project, "dags/churn.py": PLAIN})
+    if python is None:
+        assert "and versions have 3.11" in reasons(found)[0]
+    else:
+        assert configured(found).image.python == python
