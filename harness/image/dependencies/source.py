@@ -142,9 +142,10 @@ def _build(source: Source, folder: Path, tools: BaseImage, as_of: str, log: Path
         tar.add(work, "build")
     shutil.rmtree(work)
     # Nothing of this machine is mounted: the daemon may be another user, in a sandbox, or in a virtual machine.
+    # One that maps users has the host's network for the host's users alone, and its files are another user's then.
     argv = [
-        "docker", "run", "--rm", "--interactive", "--network", "host", "--user", "0:0",
-        "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+        "docker", "run", "--rm", "--interactive", "--network", "host", "--userns", "host", "--user", "0:0",
+        "--cap-drop", "ALL", "--cap-add", "DAC_OVERRIDE", "--security-opt", "no-new-privileges",
         *(word for name in _PASSED if name in os.environ for word in ("--env", name)),
         *(word for name, value in settings.items() for word in ("--env", f"{name}={value}")),
         "--entrypoint", "sh", base_image.in_docker(tools), "-c", _PROGRAM,
