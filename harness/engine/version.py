@@ -14,7 +14,7 @@ from harness import __version__, versions
 from harness.cluster.kind.node_image.image import NODE, SYSTEM
 from harness.cluster.running_cluster import RunningCluster, attach
 from harness.cluster.services import services
-from harness.cluster.services.helm import chart
+from harness.cluster.services.helm import chart, files_of
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
 from harness.host.machine import architecture
@@ -190,7 +190,6 @@ def _chart(folder: Path) -> tuple[str, str]:
     about = (folder / "Chart.yaml").read_text(encoding="utf-8")
     stated = re.search(r"^version: *(\S+)", about, re.MULTILINE)
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, path in files_of(folder):
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return stated[1] if stated else "", f"sha256:{digest.hexdigest()}"

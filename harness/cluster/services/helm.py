@@ -22,12 +22,18 @@ def chart(name: str) -> Path:
     return inside if inside.is_dir() else package.parent / "charts" / name
 
 
+def files_of(chart_path: Path) -> Iterator[tuple[str, Path]]:
+    """A chart's files by their names in it, without what pip compiles beside the Python among them."""
+    for path in sorted(chart_path.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(chart_path).as_posix(), path
+
+
 def fingerprint(chart_path: Path, values: Mapping[str, Any]) -> str:
     """A digest of a chart's files and the values it is rendered with."""
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for path in sorted(chart_path.rglob("*")):
-        if path.is_file():
-            digest.update(path.relative_to(chart_path).as_posix().encode() + path.read_bytes())
+    for name, path in files_of(chart_path):
+        digest.update(name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -9,7 +9,7 @@ import pytest
 from doubles import Programs
 
 from harness.cluster.services import helm
-from harness.cluster.services.helm import Helm
+from harness.cluster.services.helm import Helm, files_of, fingerprint
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_a_release_is_made_as_it_should_be(
     Helm(Path("helm"), Path("kubeconfig")).upgrade("cluster", Path("chart"), "harness-system", {})
     assert [words[1] for words in programs.commands] == commands
     assert all(words[-2:] == ("--kubeconfig", "kubeconfig") for words in programs.commands)
+
+
+def test_what_pip_compiles_beside_a_charts_python_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/control_plane.py").write_text("pass", encoding="utf-8")
+    before = fingerprint(tmp_path, {})
+    (tmp_path / "files/__pycache__").mkdir()
+    (tmp_path / "files/__pycache__/control_plane.cpython-311.pyc").write_bytes(b"\0")
+    assert fingerprint(tmp_path, {}) == before
+    assert [name for name, _ in files_of(tmp_path)] == ["files/control_plane.py"]
