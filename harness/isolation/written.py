@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.cluster.api import KubernetesApi
@@ -14,17 +14,32 @@ _LIST = 'for part in artifacts shared; do find "$1/$part" -type f -printf "$part
 _ASK_S = 60.0
 
 
-def changes(api: KubernetesApi, nodes: Iterable[str], namespace: str) -> dict[str, float] | None:
-    """When each file on a version's volume was changed last; None where the node can't be asked."""
+def changes(
+    api: KubernetesApi, nodes: Iterable[str], namespace: str, shared: Sequence[str] = ()
+) -> dict[str, float] | None:
+    """When each file on a version's volume was changed last, by its path as tasks know it below the image's root.
+
+    `shared`: the folders that lie there. None where the node can't be asked.
+    """
     try:
         for volume in api.list("/api/v1/persistentvolumes"):
             spec = volume["spec"]
             place = spec.get("hostPath") or spec.get("local")
             if place and spec.get("claimRef", {}).get("namespace") == namespace:
-                return _listed(place["path"], nodes)
+                found = _listed(place["path"], nodes)
+                return None if found is None else {known(path, shared): at for path, at in found.items()}
     except HarnessError:
         return None
     return {}
+
+
+def known(path: str, shared: Sequence[str]) -> str:
+    """`dags/data/model.json` for `shared/0/model.json`: the volume counts the folders."""
+    place, _, below = path.partition("/")
+    number, _, rest = below.partition("/")
+    if place == "shared" and number.isdigit() and int(number) < len(shared):
+        return f"{shared[int(number)]}/{rest}"
+    return path
 
 
 def _listed(folder: str, nodes: Iterable[str]) -> dict[str, float] | None:

@@ -13,9 +13,8 @@ def noise(test: TestResult) -> tuple[str, ...]:
         return test.notes
     answered = [metric for metric in compared.values() if metric.answer is not None]
     if not test.repetitions and not answered:
-        return (
-            "one run of each: that can't tell a change from chance; a seed in the test's conf makes it several",
-        )
+        several = "" if test.notes else "; a seed in the test's conf makes it several"
+        return (f"one run of each: that can't tell a change from chance{several}", *test.notes)
     told = [line(metric) for metric in answered if metric.message]
     others = {name: metric for name, metric in compared.items() if metric.answer is None}
     real = [name for name, metric in others.items() if metric.within_noise is False]

@@ -86,9 +86,9 @@ class Runs:
     def _changes(self) -> dict[str, float] | None:
         """When files on the version's volume were changed, as its nodes tell it, or its pods."""
         running, namespace = self.running, self.pods.namespace
-        if running.cluster.nodes:
-            return written.changes(running.api, running.cluster.nodes, namespace)
         shared = self.plan.project.image_settings(self.plan.commit).shared
+        if running.cluster.nodes:
+            return written.changes(running.api, running.cluster.nodes, namespace, shared)
         return by_pods.changes(running, namespace, shared)
 
     def _asked(self, progress: Progress, name: str, settings: TestSettings) -> TestResult:

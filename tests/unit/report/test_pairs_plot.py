@@ -6,6 +6,7 @@ import html
 import re
 
 from harness.project.configuration import TestSettings
+from harness.report import pairs
 from harness.report.html import page
 from harness.report.model import MetricResult, Result, TestResult, VersionResult
 from harness.verdict import comparison
@@ -58,3 +59,14 @@ def test_what_is_undecided_has_no_such_line() -> None:
 def test_a_gate_that_fails_by_its_bound_tells_of_the_pairs_too() -> None:
     told = html.unescape(rendered(0.88, 0.883, 0.877))
     assert "accuracy 0.88 is below its minimum 0.9, and worse than the base's 0.95 in 3 pairs" in told
+
+
+def test_runs_that_got_in_each_others_way_are_told_wherever_there_is_a_base() -> None:
+    metric = MetricResult(value=0.9, base=0.91)
+    test = TestResult(name="t", dag_id="d", verdict="passed", metrics={"accuracy": metric})
+    assert pairs.noise(test)[0].endswith("a seed in the test's conf makes it several")
+    collided = test.model_copy(update={"notes": ("runs a and b both wrote dags/data/model.json",)})
+    assert pairs.noise(collided) == (
+        "one run of each: that can't tell a change from chance",
+        "runs a and b both wrote dags/data/model.json",
+    )
