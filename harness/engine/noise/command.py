@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from harness.cluster import place
 from harness.cluster.existing import port_forward
@@ -15,9 +17,10 @@ from harness.errors import CauseCode, HarnessError
 from harness.progress import Progress
 from harness.project.configuration import TestSettings
 from harness.project.project import load
+from harness.report.format import plural
 from harness.verdict import learnt
 from harness.verdict.comparison import is_compared, seeds
-from harness.verdict.learnt import Noise
+from harness.verdict.learnt import Noise, Sample
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,36 @@ def run(start: Path, asked: Asked, progress: Progress) -> list[TestNoise]:
     with port_forward.held(running.cluster, running.server.kubectl):
         if read:
             noise.keep(running.server, read)
-            progress.note(f"learnt from {asked.import_}: {len(read)} samples")
+            progress.note(f"learnt from {asked.import_}: {told_of(read, tests)}")
         samples = {name: noise.samples(running.server, settings) for name, settings in tests.items()}
     if asked.export is not None:
         found = [sample for each in samples.values() for sample in each]
         noise.write(asked.export, found)
         progress.note(
-            f"{asked.export}: {len(found)} samples; on the other cluster: harness noise --import FILE"
+            f"{asked.export}: {told_of(found, tests)}; on the other cluster: harness noise --import "
+            f"{quote(str(asked.export))}"
         )
-    return [TestNoise(name, tests[name], learnt.noise(each)) for name, each in samples.items()]
+    return [
+        TestNoise(name, tests[name], gated_first(learnt.noise(each), tests[name]))
+        for name, each in samples.items()
+    ]
+
+
+def gated_first(found: dict[str, Noise], settings: TestSettings) -> dict[str, Noise]:
+    """The metrics in the order of results: those with a gate as the gates are, then the others by name."""
+    names = [name for name in settings.gates if name in found]
+    return {name: found[name] for name in (*names, *sorted(found.keys() - settings.gates.keys()))}
+
+
+def told_of(found: Sequence[Sample], tests: dict[str, TestSettings]) -> str:
+    """How many runs samples are of, and whether they tell anything of these tests."""
+    keys = {noise.test_key(settings) for settings in tests.values()}
+    runs = sum(len(side) for sample in found for side in sample.sides)
+    ours = sum(len(side) for sample in found if sample.test in keys for side in sample.sides)
+    told = plural(runs, "run")
+    return (
+        told if ours == runs else f"{told}, {ours or 'none'} of them of {', '.join(tests)} as configured here"
+    )
 
 
 def measurable(tests: dict[str, TestSettings], progress: Progress) -> dict[str, TestSettings]:

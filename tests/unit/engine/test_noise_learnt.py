@@ -12,6 +12,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.progress import Silent
 from harness.project.configuration import MetricsSource, TestSettings
 from harness.report.model import MetricResult, TestResult
+from harness.verdict.learnt import Noise
 
 
 class Said(Silent):
@@ -87,3 +88,23 @@ def test_tests_without_a_seed_are_measured_only_where_there_is_no_other() -> Non
     assert command.measurable({"a": seeded, "b": other}, said) == {"a": seeded}
     assert said.notes == ["without a seed in conf, not measured: b"]
     assert command.measurable({"b": other}, said) == {"b": other}  # which is refused, with a hint
+
+
+def test_metrics_are_told_in_the_gates_order() -> None:
+    known = dict.fromkeys(("loss", "zeta", "accuracy", "alpha"), Noise(0.1, 9, None, 0))
+    gates = {"accuracy": {"min": 0.9}, "absent": {"min": 0}, "loss": {"max": 1}}
+    assert list(command.gated_first(known, settings(gates=gates))) == ["accuracy", "loss", "alpha", "zeta"]
+
+
+def test_what_is_carried_says_how_much_of_it_is_of_these_tests() -> None:
+    runs = {"a": {"t": [run(1.0), run(2.0)]}, "b": {"t": [run(1.0), run(2.5)]}}
+    here = noise.learnt_of({"t": settings()}, runs)
+    elsewhere = noise.learnt_of({"t": settings(dag="other")}, runs)
+    assert command.told_of(here, {"churn": settings()}) == "4 runs"
+    assert command.told_of([*here, *elsewhere], {"churn": settings()}) == (
+        "8 runs, 4 of them of churn as configured here"
+    )
+    assert (
+        command.told_of(elsewhere, {"churn": settings()})
+        == "4 runs, none of them of churn as configured here"
+    )
