@@ -16,6 +16,7 @@ from harness.cluster.services.kept_results import Results
 from harness.engine.testing.plan import Plan
 from harness.errors import HarnessError
 from harness.project.configuration import TestSettings
+from harness.report.format import plural
 from harness.report.model import TestResult
 from harness.verdict.comparison import Runs, seeds
 
@@ -81,6 +82,12 @@ def kept(server: Server, runs: Iterable[Wanted]) -> dict[str, TestResult]:
                     update={"name": tests[key], "kept_at": result.made_at, "phases": {}}
                 )
     return found
+
+
+def told(found: Mapping[str, TestResult]) -> str:
+    """What to say of runs that were measured before."""
+    last = max(run.kept_at or "" for run in found.values())
+    return f"{plural(len(found), 'run')} measured before, the last at {last}: --no-cache measures again"
 
 
 def keep(server: Server, results: Mapping[str, TestResult]) -> None:

@@ -79,10 +79,26 @@ def test_it_is_over_with_an_answer() -> None:
 
 def test_after_the_first_pair_it_is_said_what_to_expect() -> None:
     found = Comparison().looked()
-    found.clock.now_s = 60.0
+    found.clock.now_s = 40.0  # until the versions were there
+    assert (found.base.take(), found.head.take()) == (0, 0)
+    found.clock.now_s = 100.0
     found.add(0, 0.9, 0.91)
     found.add(1, 0.9, 0.93)
     assert found.notes == ["1 pair so far; nothing is known of the noise yet: 3 to 12 pairs, 2 min to 11 min"]
+
+
+def test_what_was_measured_before_tells_nothing_of_the_time_that_is_left() -> None:
+    found = Comparison()
+    found.add(0, 0.9, 0.91)
+    found.add(1, 0.9, 0.93)
+    found.looked()
+    assert found.notes == []
+    assert (found.base.take(), found.head.take()) == (2, 2)
+    found.clock.now_s = 30.0
+    found.add(2, 0.9, 0.85)
+    assert found.notes == [
+        "3 pairs so far; about 12 are to be expected by what is known of the noise: 4 min more"
+    ]
 
 
 def test_runs_that_are_the_same_need_no_second_pair() -> None:

@@ -52,6 +52,8 @@ class Pairs:
         self._over = False
         self.collision = ""
         self._used = 0
+        self._kept = 0  # pairs that were measured before
+        self._begun_s: float | None = None  # when the first run began
         self._told = False
         self._note = note
         self._clock = clock
@@ -71,6 +73,14 @@ class Pairs:
         """What was measured of this side before has been added."""
         with self._lock:
             self._looked.add(side)
+            if self._looked == self._runs.keys():
+                self._kept = self._complete()
+
+    def begin(self) -> None:
+        """A run begins."""
+        with self._lock:
+            if self._begun_s is None:
+                self._begun_s = self._clock()
 
     def end(self, side: Side) -> None:
         """No more comes of this side, whatever the reason."""
@@ -112,11 +122,12 @@ class Pairs:
         base, head = ([self._runs[side][index] for index in range(complete)] for side in ("base", "head"))
         found = comparison.compared(self.settings, base, head, self.learnt)
         self._over, self._used = found.is_decided, found.pairs
-        if not self._told and not self._over:
+        if not self._told and not self._over and self._begun_s is not None and complete > self._kept:
             self._told = True
-            self._note(self._outlook(found, complete))
+            pair_s = (self._clock() - self._begun_s) / (complete - self._kept)
+            self._note(self._outlook(found, complete, pair_s))
 
-    def _outlook(self, found: answers.Compared, complete: int) -> str:
+    def _outlook(self, found: answers.Compared, complete: int, pair_s: float) -> str:
         """How many pairs are to be expected, and how long they take."""
         asked = {name: each for name, each in found.metrics.items() if each.answer is not None}
         expected = [
@@ -125,13 +136,17 @@ class Pairs:
             )
             for each in asked.values()
         ]
-        pair_s = (self._clock() - self._started_s) / complete
         known = [count for count in expected if count is not None]
         if len(known) < len(expected) or not known:
-            least = min(3, self.most)
+            least, longest = min(3, self.most), _minutes(pair_s * (self.most - complete))
+            if complete >= least:
+                return (
+                    f"{plural(complete, 'pair')} so far; nothing is known of the noise yet: up to "
+                    f"{self.most} pairs, {longest} more at most"
+                )
             return (
                 f"{plural(complete, 'pair')} so far; nothing is known of the noise yet: {least} to {self.most} pairs, "
-                f"{_minutes(pair_s * (least - complete))} to {_minutes(pair_s * (self.most - complete))}"
+                f"{_minutes(pair_s * (least - complete))} to {longest}"
             )
         count = max(known)
         return (
@@ -208,6 +223,8 @@ class Wishes:
             found = self.peek(ahead)
             if found is not None and found != WAIT:
                 self._begun.add(found)
+                for each in self._pairs:
+                    each.begin()
             return found
 
     def check(self, index: int) -> None:

@@ -112,7 +112,7 @@ class SideBySide:
 def needs_runs(wishes: Iterable[Wishes], pause: Pause, progress: Progress) -> bool:
     """Whether any run is still wanted, once it is known what both sides have measured before."""
     every = list(wishes)
-    with progress.waiting("waiting for what the other version finds measured before"):
+    with progress.waiting("waiting whether runs are wanted that were not measured before"):
         while True:
             found = {each.peek(ahead=1) for each in every}
             if found - {None, WAIT}:
