@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.pytest_plugin.session import made_cluster
 from harness.pytest_plugin.settings import cluster_name
 
 if TYPE_CHECKING:
     from harness.cluster.running_cluster import RunningCluster
-
-
-SESSION = pytest.StashKey[str]()
-
-
-def session_id(config: pytest.Config) -> str:
-    """One name for the session, the same in each of pytest-xdist's workers."""
-    workerinput = getattr(config, "workerinput", None)
-    if workerinput is not None:
-        return str(workerinput["harness_session"])
-    return config.stash.setdefault(SESSION, secrets.token_hex(8))
 
 
 def obtain(config: pytest.Config) -> RunningCluster:
@@ -44,21 +32,8 @@ def obtain(config: pytest.Config) -> RunningCluster:
             raise
     was_there = running_cluster.find(name) is not None
     if not was_there:
-        _made_by(config).write_text(name, encoding="utf-8")
+        made_cluster(config, name)
     return up(name, Path(str(config.rootpath)), Silent())
-
-
-def remove_made(config: pytest.Config) -> None:
-    """Remove the cluster that this session made, if it made one."""
-    marker = _made_by(config)
-    if not marker.exists():
-        return
-    from harness.engine.down import down
-    from harness.progress import Silent
-
-    name = marker.read_text(encoding="utf-8")
-    marker.unlink()
-    down(name, Silent(), force=True)
 
 
 def kind_cluster(running: RunningCluster) -> object:
@@ -74,8 +49,3 @@ def kind_cluster(running: RunningCluster) -> object:
         kind_path=running.server.kubectl.with_name("kind"),
         kubectl_path=running.server.kubectl,
     )
-
-
-def _made_by(config: pytest.Config) -> Path:
-    """The file by which the workers of one session tell the first process that they made the cluster."""
-    return Path(tempfile.gettempdir()) / f"harness-cluster-of-{session_id(config)}"

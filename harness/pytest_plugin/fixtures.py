@@ -10,7 +10,7 @@ import pytest
 
 from harness.pytest_plugin import cluster
 from harness.pytest_plugin.runs import Run, autopsy, checked, report
-from harness.pytest_plugin.settings import request_of, setting
+from harness.pytest_plugin.settings import INTERRUPTED, request_of, setting
 
 if TYPE_CHECKING:
     from harness.pytest_plugin.open_version import OpenVersion
@@ -32,7 +32,9 @@ def airflow_version(
     from harness.progress import Silent
     from harness.pytest_plugin.open_version import open_version
 
-    with open_version(Path(str(request.config.rootpath)), request_of(request.config), Silent()) as version:
+    config = request.config
+    root, interrupted = Path(str(config.rootpath)), config.stash[INTERRUPTED]
+    with open_version(root, request_of(config), Silent(), interrupted) as version:
         yield version
 
 

@@ -34,12 +34,15 @@ class OpenVersion:
 
 
 @contextmanager
-def open_version(start: Path, request: Request, progress: Progress) -> Iterator[OpenVersion]:
+def open_version(
+    start: Path, request: Request, progress: Progress, interrupted: threading.Event | None = None
+) -> Iterator[OpenVersion]:
     """The version that `request` names, in its own Airflow; it goes as that of a test does when the block ends.
 
+    Once `interrupted` is set, and when Ctrl-C ends the block, it goes at once, whatever it is at.
     Raises HarnessError with the version's cause where it can't be made, and for a failed isolation receipt at its end.
     """
-    asking = Asking()
+    asking = Asking(interrupted=interrupted or threading.Event())
     results: list[Result] = []
 
     def work() -> None:
@@ -55,6 +58,9 @@ def open_version(start: Path, request: Request, progress: Progress) -> Iterator[
     thread.start()
     try:
         yield OpenVersion(asking)
+    except KeyboardInterrupt:
+        asking.interrupted.set()
+        raise
     finally:
         asking.ended.set()
         thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from harness.pytest_plugin.fixtures import (
     harness_compare,
     harness_run,
 )
+from harness.pytest_plugin.settings import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -39,8 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The mark, by its name."""
+    """The mark, by its name, and what Ctrl-C sets."""
     config.addinivalue_line("markers", MARK)
+    config.stash[INTERRUPTED] = threading.Event()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -72,15 +75,20 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """Tell a worker of pytest-xdist which session it belongs to."""
-    from harness.pytest_plugin.cluster import session_id
+    from harness.pytest_plugin.session import session_id
 
     node.workerinput["harness_session"] = session_id(node.config)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A cluster that this session made goes with it, once all of its workers have ended."""
-    if not hasattr(session.config, "workerinput"):
-        from harness.pytest_plugin.cluster import remove_made
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+    """After Ctrl-C versions go at once. Once all workers have ended, so does what is left, and a cluster made here."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        session.config.stash[INTERRUPTED].set()
+    try:
+        yield
+    finally:
+        if not hasattr(session.config, "workerinput"):
+            from harness.pytest_plugin import left
 
-        remove_made(session.config)
+            left.remove(session.config)

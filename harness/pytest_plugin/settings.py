@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import pytest
 
 from harness.hints import DEFAULT_CLUSTER, VARIABLE
+from harness.pytest_plugin.session import note
 
 if TYPE_CHECKING:
     from harness.engine.testing.plan import Request
 
 Keep = Literal["never", "on-failure", "always"]
+INTERRUPTED = pytest.StashKey[threading.Event]()  # set when the session was, by Ctrl-C
 KEEPS = ("never", "on-failure", "always")
 
 
@@ -46,5 +50,6 @@ def request_of(config: pytest.Config, names: tuple[str, ...] = (), base: str | N
         keep=keep(config),
         cluster=cluster_name(config),
         base=base,
+        on_namespace=partial(note, config),
         stand_by=False,
     )

@@ -86,3 +86,29 @@ def test_a_word_that_is_no_keep_is_told(repository: pytest.Pytester, test: str, 
     result = run(repository, "--harness", "--harness-keep", "sometimes", "--harness-cluster", "A bad name")
     assert result.ret != 0
     assert "Traceback (most recent call last)" not in result.stdout.str()
+
+
+def test_ctrl_c_is_known_before_fixtures_end(repository: pytest.Pytester) -> None:
+    repository.makepyfile(
+        test_one="""
+        import pytest
+        from harness.pytest_plugin.settings import INTERRUPTED
+
+
+        @pytest.fixture(scope="session")
+        def version(request):
+            yield
+            print("interrupted:", request.config.stash[INTERRUPTED].is_set())
+
+
+        def test_one(version):
+            raise KeyboardInterrupt
+        """
+    )
+    result = run(repository, "-s")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "interrupted: True" in result.stdout.str()
+    repository.makepyfile(
+        test_one=(repository.path / "test_one.py").read_text().replace("raise K", "assert K")
+    )
+    assert "interrupted: False" in run(repository, "-s").stdout.str()

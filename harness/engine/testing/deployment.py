@@ -38,7 +38,8 @@ class Deployment:
     """One version's way onto the cluster.
 
     `namespace` is what there is to remove, from its first moment on; `phases` are the seconds that each step
-    took, `load_bytes` what the node lacked of the image, `stood_by` whether its Airflow did.
+    took, `load_bytes` what the node lacked of the image, `stood_by` whether its Airflow did. `on_namespace` is told
+    each namespace before anything is made in it.
     """
 
     running: RunningCluster
@@ -47,6 +48,7 @@ class Deployment:
     namespace: str | None = None
     load_bytes: int = 0
     stood_by: bool = False
+    on_namespace: Callable[[str], None] = lambda _: None
     _pending: list[Future[None]] = field(default_factory=list)
 
     def run(
@@ -68,6 +70,10 @@ class Deployment:
         self.settled()
         return self._installed(wanted, login)
 
+    def _begin(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.on_namespace(namespace)
+
     def settled(self) -> None:
         """Return when DAGs can run: the node has the image, and Helm knows the release; both have deadlines."""
         with self.progress.waiting("waiting until the node has the image and Helm knows the release"):
@@ -83,7 +89,8 @@ class Deployment:
             found = standby.claim(running.api, wanted, dependencies)
         if found is None:
             return None
-        taken = self.namespace = found.release.namespace
+        taken = found.release.namespace
+        self._begin(taken)
         try:
             if wanted.elsewhere is not None:
                 wanted.elsewhere.give_login(running.api, taken)
@@ -125,7 +132,7 @@ class Deployment:
             self.phase("prepare_s"),
             self.progress.step(f"database and namespace {wanted.namespace}") as step,
         ):
-            self.namespace = wanted.namespace
+            self._begin(wanted.namespace)
             release.create_namespace(api, wanted)
             code_environment.give_secrets(api, wanted)
             step.update("copying the database template")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ class Request:
     nor is the other side. `kept_s`: how long a version lives that stays; None is the usual time. `bundle`: the
     folder for bundles of what failed; `project`: what to test instead of what is configured around the start.
     `asking`: who asks for runs in place of the configured tests.
+    `on_namespace` is told where each version is, from its first moment on.
     `stand_by`: an Airflow is started for the next test, also when none stood by for this one; a CI job has no next.
     """
 
@@ -57,6 +58,7 @@ class Request:
     bundle: Path | None = None
     project: Project | None = None
     asking: Asking = NOBODY
+    on_namespace: Callable[[str], None] = lambda _: None
     stand_by: bool = field(default_factory=lambda: not os.environ.get("CI"))
 
 

@@ -109,9 +109,10 @@ def _all(
                         pool.submit(version_test.run, bases.get(id(version_test.plan.base)))
                         for version_test in version_tests
                     ]
-                    on_verdict(result(each.known.result() for each in version_tests))
+                    asked = request.asking
+                    on_verdict(result(asked.result_of(each.known) for each in version_tests))
                     pool.submit(keep_limits, running, progress)
-                    return result(future.result() for future in futures)
+                    return result(asked.result_of(future) for future in futures)
                 except BaseException:
                     admission.closed.set()
                     for version_test in version_tests:  # all of them first: removing one takes its time

@@ -63,7 +63,8 @@ class VersionTest:
         self.redact = Redactor(secret_values(self.plan.secrets.environment))
         self.progress = Changed(self.progress, self.redact.known)
         self.found = self.plan.found
-        self.deployment = Deployment(self.running, self.progress, phases=dict(self.found.phases))
+        told, phases = self.request.on_namespace, dict(self.found.phases)
+        self.deployment = Deployment(self.running, self.progress, phases, on_namespace=told)
         self.stopped = threading.Event()
         self._airflow: AirflowApi | None = None
         self._successor: Successor | None = None
@@ -162,6 +163,8 @@ class VersionTest:
         if self.plan.reuse:
             with self.progress.waiting("asking the cluster what was measured before"):
                 kept = measured.kept(self.running.server, wanted)
+        if kept:
+            self.progress.note(measured.told(kept))
         tell_kept(self.wishes, wanted, kept)
         made = self._made
         if self.request.asking.asks or needs_runs(self.wishes.values(), self.pause, self.progress):
@@ -173,6 +176,7 @@ class VersionTest:
                     self.deployment.settled, self.pause, self.redact.known, self.side_by_side, self._made,
                 )  # fmt: skip
                 made = runs.measured(wanted, self.wishes, self.progress, self.request.asking)
+                self._check_stopped()
                 try:
                     if not any(run.cause and run.cause.code in UNREACHABLE for run in made.values()):
                         self._check_isolation(planting, list(made.values()))
@@ -183,9 +187,6 @@ class VersionTest:
                     keeper.finish()
                     made = memory.completed(made, self._pods, self.pause)
             self._measured_now = made if self.found.cause is None else {}
-        else:
-            first = next(iter(kept.values()))
-            self.progress.note(f"measured before, at {first.kept_at}: --no-cache measures again")
         return measured.by_test(wanted, kept | made)
 
     def _fingerprint(self) -> str | None:
@@ -292,9 +293,8 @@ class VersionTest:
 
     def _with_evidence(self, found: VersionResult) -> VersionResult:
         """All that is to be told of the version, once whatever is seen of it only while it is there was looked at."""
-        phases, sent = self.deployment.phases, self.deployment.load_bytes
-        found = found.model_copy(
-            update={"namespace": self.namespace, "phases": dict(phases), "load_bytes": sent}
-        )
+        phases, sent = dict(self.deployment.phases), self.deployment.load_bytes
+        update = {"namespace": self.namespace, "phases": phases, "load_bytes": sent}
+        found = found.model_copy(update=update)
         evidence, namespace = self._evidence, self.namespace
         return evidence.after(found, namespace, self.plan.commit.tag) if namespace else found

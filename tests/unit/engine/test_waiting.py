@@ -15,6 +15,7 @@ from doubles import Kubernetes
 from harness.cluster.running_cluster import RunningCluster, locked
 from harness.engine.testing import deployment
 from harness.engine.testing.deployment import Deployment
+from harness.engine.testing.plan import Request
 from harness.engine.testing.version_test import VersionTest
 from harness.host import cache
 from harness.progress import Labelled, Progress, Silent, SilentStep, Step
@@ -88,7 +89,7 @@ def a_trip(progress: Progress, ref: str = "head") -> VersionTest:
     found = VersionResult(ref=ref, commit="a" * 40)
     project = SimpleNamespace(configuration=None)
     plan = SimpleNamespace(found=found, project=project, secrets=Secrets())
-    request = SimpleNamespace(bundle=None)
+    request = Request()
     parts = cast("tuple[Any, Any, Any, Any]", (plan, request, SimpleNamespace(), SimpleNamespace()))
     return VersionTest(*parts, progress)
 
