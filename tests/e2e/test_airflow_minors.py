@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import scratch
-from command import loaded, only_version
 from conftest import Cluster
+
+from harness.engine.testing.plan import Request
+from harness.progress import Silent
+from harness.pytest_plugin.open_version import OpenVersion, open_version
+from harness.pytest_plugin.runs import Run
 
 OLDEST = "3.0.6"
 OTHERS = ("3.1.8", "3.2.2", "3.4.0b2")
 TOML = """\
 [image]
 requirements = "requirements.txt"
-[tests.mapped]
-dag = "mapped"
-metrics = { task = "evaluate" }
-gates.total = { min = 12 }
-[tests.broken]
-dag = "broken"
 """
 DAG = """\
 from airflow.sdk import dag, task
@@ -37,9 +36,10 @@ def mapped():
 
     @task
     def evaluate(scores):
+        import airflow
         import docopt  # which has no wheel
 
-        return {"total": sum(scores), "docopt": bool(docopt.__version__)}
+        return {"total": sum(scores), "docopt": bool(docopt.__version__), "airflow": airflow.__version__}
 
     evaluate(score.expand(part=parts()))
 
@@ -58,28 +58,32 @@ broken()
 """
 
 
-@pytest.mark.parametrize(
-    "airflow", [OLDEST, *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)]
+@pytest.fixture(
+    params=[OLDEST, *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)],
 )
-def test_a_mapped_dag_and_a_failure(cluster: Cluster, tmp_path: Path, airflow: str) -> None:
+def airflow(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def airflow_version(cluster: Cluster, airflow: str, tmp_path: Path) -> Iterator[OpenVersion]:
+    """The team's commit; a receipt that fails is raised in the end."""
     team = scratch.empty(tmp_path / "minors")
     team.write("harness.toml", TOML)
     team.write("requirements.txt", f"apache-airflow=={airflow}\ndocopt\n")
     team.write("dags/minors.py", DAG)
     team.commit("a team")
-    ran = cluster.harness.watch(
-        team.root, "test", "--ref", "HEAD", "--keep", "never", "--json", tmp_path / "result"
-    )
-    assert ran.exit_code == 1, ran.text
-    version = only_version(loaded(tmp_path / "result"))
-    assert version["image"]["lock"]["airflow"] == airflow
-    assert version["image"]["built_from_source"] == ["docopt"]
-    tests = {test["name"]: test for test in version["tests"]}
-    assert tests["mapped"]["verdict"] == "passed"
-    assert {name: metric["value"] for name, metric in tests["mapped"]["metrics"].items()} == {
-        "total": 12,
-        "docopt": 1,
-    }
-    assert tests["broken"]["cause"]["code"] == "task_failed"
-    assert "ValueError: the sky fell" in tests["broken"]["cause"]["message"]
-    assert [check for check in version["receipt"]["checks"] if check["verdict"] == "failed"] == []
+    request = Request(refs=("HEAD",), keep="never", cluster=cluster.harness.cluster, stand_by=False)
+    with open_version(team.root, request, Silent()) as version:
+        yield version
+
+
+def test_a_mapped_dag_and_a_failure(harness_run: Callable[..., Run], airflow: str) -> None:
+    run = harness_run("mapped", metrics="evaluate")
+    assert run.metrics == {"total": 12, "docopt": 1}
+    assert run.xcom("evaluate")["airflow"] == airflow
+    failed = harness_run("broken", check=False)
+    assert failed.cause is not None
+    assert (failed.cause.code, failed.state) == ("task_failed", "failed")
+    assert "ValueError: the sky fell" in failed.cause.message
+    assert "the sky fell" in failed.logs("fails")
