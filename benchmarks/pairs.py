@@ -1,10 +1,11 @@
 """Ten pairs of commits that are equal in truth, and ten of which one is worse: what the cluster's comparisons say.
 
-The sample's model is trained on draws of its own data. Head adds 1000 to each seed: its draws are others, its model is
-as good. That is the equal commit; the worse one has the same draws, and one metric, in turns, is made worse by two
-standard deviations of the paired difference, which is what the gates allow. Four gates are judged together. Each pair
-begins with another seed, so that no two comparisons share a draw; the base's runs of the equal commit are used again
-for the worse one, as the product does by itself. Nothing is known of the noise in the beginning; it learns as it goes.
+The sample's model is trained on draws of its own data, in one task, so that a run takes seconds. Head adds 1000 to
+each seed: its draws are others, its model is as good. That is the equal commit; the worse one has the same draws, and
+one metric, in turns, is made worse by two standard deviations of the paired difference, which is what the gates allow.
+Four gates are judged together. Each pair begins with another seed, so that no two of a kind share a draw; the base's
+runs of the equal commit are used again for the worse one, as the product does by itself. Nothing is known of the noise
+in the beginning; it is learnt on the way.
 
 Ends with 1 when more than 2 of 10 equal ones are called worse, or fewer than 8 of 10 worse ones.
 """
@@ -12,6 +13,7 @@ Ends with 1 when more than 2 of 10 equal ones are called worse, or fewer than 8 
 from __future__ import annotations
 
 import argparse
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -59,6 +61,10 @@ def main() -> None:
     )
     options.add_argument("--name", default="harness", help="which cluster")
     options.add_argument("--count", type=int, default=10, help="of each kind")
+    options.add_argument(
+        "--first", type=int, default=1, help="the number of the first, to go on with a series"
+    )
+    options.add_argument("--series", default=secrets.token_hex(4), help="what an earlier one learnt is known")
     given = options.parse_args()
     print(f"the noise in truth, over {sample.SEEDS} pairs of draws:", flush=True)
     for name, sd in sample.sds().items():
@@ -86,7 +92,7 @@ def main() -> None:
 def _compared(harness: Harness, made: Repository, dag_id: str, number: int, truth: Truth) -> Comparison:
     metric = "" if truth == "equal" else list(sample.METRICS)[number % len(sample.METRICS)]
     worse = {metric: sample.ZONE * sample.sds()[metric]} if metric else None
-    text = sample.dag(dag_id, line=f"{truth} {number}", other_draws=OTHER_DRAWS, worse=worse)
+    text = sample.one_task(dag_id, f"{truth} {number}", other_draws=OTHER_DRAWS, worse=worse)
     branch = made.branch(f"{truth}-{number}", {sample.DAG_FILE: text})
     tested = harness.diff(made.root, "main", branch, "--test", f"draws_{number}")
     test = _head(tested)

@@ -1,4 +1,4 @@
-"""The sample pipeline in a repository to measure with: its models, its four gates, and as few tasks as it can have."""
+"""The sample pipeline in a repository to measure with: whole, or its data, model and metrics in one task."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,49 +15,61 @@ from benchmarks.repositories import CHECKOUT, PROJECT, Repository
 
 DAG_FILE = "dags/breast_cancer.py"
 METRICS = {"accuracy": "higher", "roc_auc": "higher", "log_loss": "lower", "calibration_error": "lower"}
-CANDIDATE = 0.1  # in place of three: a run of five tasks
+REGULARISATION = 0.1
 ZONE = 2.0  # standard deviations of the paired difference: what a gate allows here
 SEEDS = 200
 
-_CANDIDATES = 'CANDIDATES = [{"C": 0.01}, {"C": 0.1}, {"C": 1.0}]'
-_CANDIDATE = f'CANDIDATES = [{{"C": {CANDIDATE}}}]'
-_SEED = 'seed=context["params"]["seed"]'
-_METRICS = "        return evaluation.metrics(model.labels(rows), probabilities)\n"
-_DECORATOR = '    dag_id="breast_cancer",\n'
+ONE_TASK = """\
+from airflow.sdk import Param, dag, get_current_context, task
 
 
-def dag(
-    dag_id: str,
-    *,
-    line: str = "",
-    other_draws: int = 0,
-    worse: Mapping[str, float] | None = None,
-    is_whole: bool = False,
-    max_active_runs: int | None = None,
+@dag(dag_id="{dag_id}", schedule=None, params={{"seed": Param(7, type="integer")}})
+def breast_cancer():  # {line}
+    @task(multiple_outputs=False)
+    def evaluate():
+        from breast_cancer_pipeline import data, evaluation, model
+
+        parts = data.split(data.load_raw(), seed=get_current_context()["params"]["seed"] + {other_draws})
+        fitted = model.fit(parts.train, C={regularisation})
+        found = evaluation.metrics(model.labels(parts.test), model.malignancy(fitted, parts.test))
+{worse}        return found
+
+    evaluate()
+
+
+breast_cancer()
+"""
+
+
+def one_task(
+    dag_id: str, line: str = "main", *, other_draws: int = 0, worse: Mapping[str, float] | None = None
 ) -> str:
-    """The DAG's file under another id.
+    """A DAG of one task that does what the sample's do: splits the data by the seed, trains, and evaluates.
 
     `line`: a comment that makes it another commit's. `other_draws`: what is added to the seed. `worse`: by how much
-    each metric is made worse in truth, whatever the draw. `is_whole`: with all of its candidates.
+    each metric is made worse in truth, whatever the draw.
     """
+    changes = [
+        f'        found["{name}"] {"-" if METRICS[name] == "higher" else "+"}= {by!r}\n'
+        for name, by in (worse or {}).items()
+    ]
+    return ONE_TASK.format(
+        dag_id=dag_id,
+        line=line,
+        other_draws=other_draws,
+        regularisation=REGULARISATION,
+        worse="".join(changes),
+    )
+
+
+def whole(dag_id: str, line: str = "main", *, max_active_runs: int | None = None) -> str:
+    """The sample's own DAG under another id."""
     text = (CHECKOUT / DAG_FILE).read_text(encoding="utf-8")
-    returned = "        found = evaluation.metrics(model.labels(rows), probabilities)\n"
-    for name, by in (worse or {}).items():
-        returned += f'        found["{name}"] {"-" if METRICS[name] == "higher" else "+"}= {by!r}\n'
     limit = "" if max_active_runs is None else f"    max_active_runs={max_active_runs},\n"
-    changes = {
-        _CANDIDATES: f"{_CANDIDATES if is_whole else _CANDIDATE}  # {line}",
-        _SEED: f"{_SEED} + {other_draws}",
-        _METRICS: returned + "        return found\n",
-        _DECORATOR: f'    dag_id="{dag_id}",\n{limit}',
-    }
-    for old, new in changes.items():
-        if text.count(old) != 1:
-            raise SystemExit(
-                f"{DAG_FILE} no longer has the line {old.strip()!r}, which the benchmark changes"
-            )
-        text = text.replace(old, new)
-    return text
+    named = '    dag_id="breast_cancer",\n'
+    if text.count(named) != 1:
+        raise SystemExit(f"{DAG_FILE} no longer has the line {named.strip()!r}, which the benchmark changes")
+    return f"# {line}\n" + text.replace(named, f'    dag_id="{dag_id}",\n{limit}')
 
 
 @lru_cache
@@ -67,29 +79,31 @@ def sds() -> dict[str, float]:
     found = {}
     for name in METRICS:
         differences = [numbers[SEEDS + seed][name] - numbers[seed][name] for seed in range(SEEDS)]
-        found[name] = (sum(each**2 for each in differences) / SEEDS) ** 0.5  # their mean is 0 in truth
+        sd = (sum(each**2 for each in differences) / SEEDS) ** 0.5  # their mean is 0 in truth
+        found[name] = float(f"{sd:.3g}")
     return found
 
 
-@contextmanager
-def repository(
-    first_seeds: Sequence[int], *, is_whole: bool = False, max_active_runs: int | None = None
-) -> Iterator[tuple[Repository, str]]:
-    """A repository with one commit, gone afterwards, and the id of its DAG, which nothing is known of anywhere.
+def new_dag_id() -> str:
+    """Of a DAG of which no cluster knows anything."""
+    return f"breast_cancer_{secrets.token_hex(4)}"
 
-    It has a test `draws_N` for each first seed, whose gates allow two standard deviations.
+
+@contextmanager
+def repository(dag_id: str, text: str, first_seeds: Mapping[int, int]) -> Iterator[Repository]:
+    """A repository with one commit of this DAG, gone afterwards.
+
+    It has a test `draws_N` for each number and its first seed, whose gates allow two standard deviations.
     """
-    dag_id = f"breast_cancer_{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as folder:
         made = Repository(Path(folder) / "benchmark")
         ignored = shutil.ignore_patterns("__pycache__", "requirements.in")
         shutil.copytree(CHECKOUT / "dags", made.root / "dags", ignore=ignored)
-        text = dag(dag_id, is_whole=is_whole, max_active_runs=max_active_runs)
-        tests = [_test(dag_id, number, seed) for number, seed in enumerate(first_seeds, 1)]
+        tests = [_test(dag_id, number, seed) for number, seed in first_seeds.items()]
         made.write({"harness.toml": f'project = "{PROJECT}"\n' + "".join(tests), DAG_FILE: text})
         made.git("init", "--quiet", "--initial-branch=main")
         made.commit()
-        yield made, dag_id
+        yield made
 
 
 def _test(dag_id: str, number: int, seed: int) -> str:
@@ -111,7 +125,7 @@ def _numbers(seed: int) -> dict[str, float]:
     finally:
         sys.path.pop(0)
     parts = data.split(data.load_raw(), seed=seed)
-    fitted = model.fit(parts.train, C=CANDIDATE)
+    fitted = model.fit(parts.train, C=REGULARISATION)
     found: dict[str, float] = evaluation.metrics(
         model.labels(parts.test), model.malignancy(fitted, parts.test)
     )

@@ -47,9 +47,9 @@ def main() -> None:
 def _seconds(harness: Harness, way: str) -> float:
     """Of five pairs that nobody has measured before, with an Airflow that stands by."""
     limit = 1 if way == SINGLY else None
-    with sample.repository([7], is_whole=True, max_active_runs=limit) as (made, dag_id):
-        text = sample.dag(dag_id, line="head", is_whole=True, max_active_runs=limit)
-        head = made.branch("head", {sample.DAG_FILE: text})
+    dag_id = sample.new_dag_id()
+    with sample.repository(dag_id, sample.whole(dag_id, max_active_runs=limit), {1: 7}) as made:
+        head = made.branch("head", {sample.DAG_FILE: sample.whole(dag_id, "head", max_active_runs=limit)})
         harness.up(made.root)
         tested = harness.diff(made.root, "main", head, "--repeat", str(PAIRS)).check_passed()
     for version in tested.result.versions:
