@@ -32,6 +32,8 @@ class CauseCode(Enum):
     DAG_NOT_FOUND = ("dag_not_found", 2)
     CODE_NOT_FOUND = ("code_not_found", 2)
     CODE_INCOMPLETE = ("code_incomplete", 2)
+    DOCKERFILE_FAILED = ("dockerfile_failed", 2)
+    IMAGE_UNFIT = ("image_unfit", 2)
     DEPENDENCIES_UNRESOLVED = ("dependencies_unresolved", 2)
     DEPENDENCIES_INCOMPATIBLE = ("dependencies_incompatible", 2)
 

@@ -26,7 +26,14 @@ from harness.image.dependencies.source import sources
 from harness.image.lock.of_commit import lock_of
 from harness.image.oci import Image
 from harness.project.project import load
-from harness.report.provenance import EnvironmentResult, ImageResult, LayerResult, LockResult, Model
+from harness.report.provenance import (
+    EnvironmentResult,
+    ImageResult,
+    LayerResult,
+    LockResult,
+    Model,
+    OwnImageResult,
+)
 
 CHARTS = ("airflow", "cluster")
 # How a cluster that was not built from packages names what its own pods run.
@@ -106,7 +113,7 @@ def environment(running: RunningCluster | None) -> EnvironmentResult:
 
 def image_result(image: Image, foundation: Foundation, *, python: str, name: str = "") -> ImageResult:
     """An image with all that it is made of. `name`: what pods call it by, where that is another."""
-    kinds = ["base"] * len(foundation.base.layers) + ["dependencies"]
+    kinds = ["base"] * len(foundation.base.layers) + ["dependencies"] * len(foundation.dependencies.layers)
     kinds += ["code"] * (len(image.layers) - len(kinds))
     base = base_packages(foundation.base)
     return ImageResult(
@@ -124,9 +131,12 @@ def image_result(image: Image, foundation: Foundation, *, python: str, name: str
         built_from_source=tuple(
             each.name
             for each in sources(
-                foundation.lock.content, python=python, architecture=foundation.base.architecture
+                foundation.lock.content if foundation.lock else b"",
+                python=python,
+                architecture=foundation.base.architecture,
             )
         ),
+        own=_own_result(foundation),
     )
 
 
@@ -146,9 +156,21 @@ def _of_project(start: Path, published: str) -> tuple[LockResult | None, ImageRe
     return lock, None
 
 
-def _lock_result(foundation: Foundation) -> LockResult:
-    return LockResult(
-        path=foundation.lock.path, digest=foundation.lock.digest, airflow=foundation.lock.airflow
+def _lock_result(foundation: Foundation) -> LockResult | None:
+    lock = foundation.lock
+    return LockResult(path=lock.path, digest=lock.digest, airflow=lock.airflow) if lock else None
+
+
+def _own_result(foundation: Foundation) -> OwnImageResult | None:
+    own = foundation.own
+    if own is None:
+        return None
+    return OwnImageResult(
+        origin=own.origin,
+        airflow=own.contents.airflow,
+        python=own.contents.python,
+        user_id=own.base.user_id,
+        as_is=foundation.lock is None,
     )
 
 

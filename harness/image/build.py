@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
 from harness.host.docker.client import server_architecture
 from harness.host.sources.pins import Reference
-from harness.image.base.debian import USER_ID, built_base, check_python, package_base, toolchain
+from harness.image.base.debian import built_base, check_python, package_base, toolchain
 from harness.image.base.published import built_base as built_published_base
 from harness.image.base.published import published_base
 from harness.image.code import code_layers
@@ -21,8 +23,10 @@ from harness.image.dependencies.lock_file import check_lock
 from harness.image.layer import Layer
 from harness.image.lock.of_commit import Lock, lock_of
 from harness.image.oci import BaseImage, Image, assemble
+from harness.image.own import additions
+from harness.image.own.own import OwnImage, own_image
 from harness.project.commit import Commit
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 from harness.project.places import AIRFLOW_ROOT
 from harness.project.values import debian_packages
 
@@ -38,12 +42,16 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Foundation:
-    """What images of commits with the same lock share: base, packages, and the image of both without code."""
+    """What images of commits with the same lock share: base, packages, and the image of both without code.
+
+    `own` is the image of the team's own that it stands on, if it does; `lock` is None where that is taken as it is.
+    """
 
     base: BaseImage
     dependencies: Dependencies
     image: Image
-    lock: Lock
+    lock: Lock | None
+    own: OwnImage | None = None
 
 
 def build_foundation(
@@ -57,9 +65,19 @@ def build_foundation(
 ) -> Foundation:
     """The commit's base and dependencies, built when they are not there yet.
 
-    `published` is the base image by digest; empty for one made of packages.
+    `published` is the base image by digest; empty for one made of packages. An image of the team's own is neither.
     """
+    if settings.is_own:
+        own = own_image(commit, settings, on_line=on_line, log=log)
+        settings = own.settled(settings)
+        lock = None if settings.as_is else lock_of(commit, settings)
+        if lock is None:
+            return _foundation(None, own.base, Dependencies((), own.contents.migrations), project, own)
+        check_lock(lock.content, lock.path)
+        packages = additions.added(lock.content, own, origin=lock.path, on_line=on_line, log=log)
+        return _foundation(lock, own.base, packages, project, own)
     lock = lock_of(commit, settings)
+    check_lock(lock.content, lock.path)
     extra = system_packages(commit, settings)
     if published := _published(published, settings, extra):
         where = server_architecture()
@@ -82,7 +100,9 @@ def build_foundation(
 def built_foundation(
     commit: Commit, settings: ImageSettings, *, project: str, published: str = ""
 ) -> Foundation | None:
-    """What `build_foundation` gives if all of it was built before, else None."""
+    """What `build_foundation` gives if all of it was built before, else None. The team's own is not looked for."""
+    if settings.is_own:
+        return None
     lock = lock_of(commit, settings)
     extra = system_packages(commit, settings)
     if published := _published(published, settings, extra):
@@ -125,10 +145,15 @@ def system_packages(commit: Commit, settings: ImageSettings) -> tuple[str, ...]:
         raise HarnessError(CauseCode.CONFIG_INVALID, f"{named}: {error}", hint=f"edit {named}") from error
 
 
-def _foundation(lock: Lock, base: BaseImage, packages: Dependencies, project: str) -> Foundation:
-    tag = packages.layer.digest.removeprefix("sha256:")[:12]
-    image = _assemble(base, [packages.layer], f"{DOMAIN}/{project}/dependencies", tag)
-    return Foundation(base, packages, image, lock)
+def _foundation(
+    lock: Lock | None, base: BaseImage, packages: Dependencies, project: str, own: OwnImage | None = None
+) -> Foundation:
+    digests = [layer.digest for layer in packages.layers]
+    if own is not None:  # which may have the same packages put on it as another, or none
+        digests = [f"sha256:{hashlib.sha256(json.dumps([base.digest, *digests]).encode()).hexdigest()}"]
+    tag = digests[-1].removeprefix("sha256:")[:12]
+    image = _assemble(base, packages.layers, f"{DOMAIN}/{project}/dependencies", tag)
+    return Foundation(base, packages, image, lock, own)
 
 
 def check(commit: Commit, settings: ImageSettings) -> None:
@@ -137,17 +162,19 @@ def check(commit: Commit, settings: ImageSettings) -> None:
     The code is packed, which `image_of` then need not do again. Raises HarnessError: CODE_NOT_FOUND,
     CODE_INCOMPLETE, CONFIG_INVALID, DEPENDENCIES_UNRESOLVED, FOLDER_UNUSABLE, DISK_FULL.
     """
-    check_python(settings.python)
-    lock = lock_of(commit, settings)
-    check_lock(lock.content, lock.path)
-    system_packages(commit, settings)
+    if not settings.is_own:
+        check_python(settings.python)
+        system_packages(commit, settings)
+    if not settings.as_is:
+        lock = lock_of(commit, settings)
+        check_lock(lock.content, lock.path)
     code_layers(commit, settings, store=_store())
 
 
 def image_of(commit: Commit, settings: ImageSettings, foundation: Foundation, *, project: str) -> Image:
     """The image of a commit, tagged with it. The tag and the project's name are no part of its digest."""
     code = code_layers(commit, settings, store=_store())
-    layers = [foundation.dependencies.layer, *code]
+    layers = [*foundation.dependencies.layers, *code]
     env = {**settings.env, "AIRFLOW_HOME": settings.root}
     return _assemble(foundation.base, layers, f"{DOMAIN}/{project}", commit.tag, env)
 
@@ -157,7 +184,11 @@ def _store() -> Path:
 
 
 def _assemble(
-    base: BaseImage, layers: list[Layer], name: str, tag: str, env: Mapping[str, str] = MappingProxyType({})
+    base: BaseImage,
+    layers: Sequence[Layer],
+    name: str,
+    tag: str,
+    env: Mapping[str, str] = MappingProxyType({}),
 ) -> Image:
     home = env.get("AIRFLOW_HOME", AIRFLOW_ROOT)
     return assemble(
@@ -167,7 +198,7 @@ def _assemble(
         tag=tag,
         platform=f"linux/{base.architecture}",
         env={**env, **ENVIRONMENT, "AIRFLOW_HOME": home},
-        user=f"{USER_ID}:0",
+        user=f"{base.user_id}:0",
         workdir=home,
         labels={},
     )

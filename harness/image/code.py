@@ -22,7 +22,7 @@ from harness.project.commit import GITLINK, Commit
 from harness.project.places import AIRFLOW_ROOT, RESERVED
 
 if TYPE_CHECKING:
-    from harness.project.configuration import ImageSettings
+    from harness.project.image_settings import ImageSettings
 
 FORMAT = "code-2"  # part of every key: raise it when the same files make other layers
 

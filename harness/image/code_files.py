@@ -39,19 +39,27 @@ class CodeFile:
 
 
 def code_files(
-    commit: Commit, paths: Sequence[str], opened: ExitStack, *, submodule: str = ""
+    commit: Commit,
+    paths: Sequence[str],
+    opened: ExitStack,
+    *,
+    submodule: str = "",
+    wanted: Callable[[str], bool] = lambda _: True,
 ) -> list[CodeFile]:
     """The files at or below `paths`, sorted; submodules that they need stay open as long as `opened`.
 
-    `submodule` is where `commit` is one's, for messages. Raises HarnessError(CODE_INCOMPLETE) when the content of
-    a large file or of a submodule is not here.
+    `submodule` is where `commit` is one's, for messages; `wanted` says of each path whether it is needed.
+    Raises HarnessError(CODE_INCOMPLETE) when the content of a large file or of a submodule is not here.
     """
     files: list[CodeFile] = []
     missing: list[str] = []
     lfs_store: Path | None = None
     for entry in commit.files(paths):
         if entry.mode == GITLINK:
-            files += _submodule_files(commit, entry, opened, submodule)
+            inner = _submodule_files(commit, entry, opened, submodule) if wanted(entry.path) else ()
+            files += (file for file in inner if wanted(file.path))
+            continue
+        if not wanted(entry.path):
             continue
         content = _small_content(commit, entry)
         if content is not None and entry.mode != SYMLINK and _POINTER.match(content):

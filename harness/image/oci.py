@@ -40,7 +40,8 @@ NAME_LIMIT = 255
 class BaseImage:
     """What the other layers stand on. `site_directory` is where its Python finds packages, relative to /.
 
-    `architecture` is that of its programs, by OCI's name: images on it are for nodes of that kind.
+    `architecture` is that of its programs, by OCI's name: images on it are for nodes of that kind. `user_id` is whom
+    versions run as.
     """
 
     layers: tuple[Layer, ...]
@@ -50,6 +51,7 @@ class BaseImage:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     architecture: str = field(default_factory=machine.architecture)
+    user_id: int = 50000  # as in Airflow's own images; its group is root's
 
     @property
     def path(self) -> str:

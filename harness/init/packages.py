@@ -19,7 +19,7 @@ from harness.init.reading.requirements import (
     package_of,
     with_brought,
 )
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 from harness.versions import DEBIAN_OF_PYTHON
 
 WRITTEN = "harness-requirements.in"

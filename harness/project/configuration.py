@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -21,27 +20,23 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from harness.errors import CauseCode, HarnessError
-from harness.project.contradictions import GATE_SCHEMA, NO_METRICS, contradictions, gate_contradictions
-from harness.project.places import (
-    AIRFLOW_ROOT,
-    airflow_root,
-    link_contradictions,
-    not_hidden,
-    volume_folders,
+from harness.project.contradictions import (
+    GATE_SCHEMA,
+    NO_METRICS,
+    contradictions,
+    gate_contradictions,
+    image_contradictions,
 )
+from harness.project.image_settings import ImageSettings, Settings
 from harness.project.values import (
     Duration,
-    Environment,
     Finite,
     Moment,
-    Paths,
     RepositoryPath,
-    SystemPackages,
     TaskPatterns,
     TestName,
     VariableNames,
     json_object,
-    not_empty,
 )
 
 FILE_NAMES = ("harness.toml", "pyproject.toml")
@@ -50,50 +45,14 @@ DEFAULT_TIMEOUT_S = 600.0
 DEFAULT_COMPARISON_S = 1200.0
 RETURN_VALUE = "return_value"  # what Airflow calls the XCom with a task's return value
 SHOWN = 50
+_Model = TypeVar("_Model", bound=Settings)
 _BYTE_ORDER_MARK = "\ufeff"  # some editors of Windows begin every file with it
 
 
-class Settings(BaseModel):
-    """Frozen, and strict about its keys and types."""
+class AirflowSettings(Settings):
+    """[airflow]: values of Airflow's official chart, which a version's Airflow takes as far as they mean something."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
-
-
-class ImageSettings(Settings):
-    """[image]: what a version's image is made of."""
-
-    python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] = "3.11"
-    requirements: RepositoryPath = "dags/requirements.lock"
-    airflow: Annotated[str, Field(pattern=r"^3\.[0-9]{1,3}(\.[0-9]{1,3}((a|b|rc)[0-9]{1,3})?)$")] | None = (
-        None
-    )
-    system_packages: SystemPackages = ()
-    code: Annotated[
-        Paths, AfterValidator(not_empty), AfterValidator(not_hidden), Field(json_schema_extra={"minItems": 1})
-    ] = ("dags",)
-    root: Annotated[str, AfterValidator(airflow_root)] = AIRFLOW_ROOT
-    python_path: Paths = ()
-    shared: Annotated[Paths, AfterValidator(volume_folders)] = ()
-    shared_tmp: bool = False
-    links: dict[RepositoryPath, RepositoryPath] = Field(default_factory=dict)
-    env: Environment = Field(default_factory=dict)
-
-    @field_validator("links")
-    @classmethod
-    def _links_take_no_place(cls, links: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        for problem in link_contradictions(links, (*info.data.get("code", ()), *info.data.get("shared", ()))):
-            raise ValueError(problem)
-        return links
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """All that lies below the root: paths of code, and links."""
-        return (*self.code, *self.links)
-
-    @property
-    def dags_folder(self) -> str:
-        """The folder Airflow reads DAGs from: the one named `dags`, else the first of `code`."""
-        return next((path for path in self.code if PurePosixPath(path).name == "dags"), self.code[0])
+    values: RepositoryPath | None = None
 
 
 class SecretsSettings(Settings):
@@ -195,6 +154,7 @@ class Configuration(Settings):
 
     project: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")] | None = None
     image: ImageSettings = Field(default_factory=ImageSettings)
+    airflow: AirflowSettings = Field(default_factory=AirflowSettings)
     secrets: SecretsSettings = Field(default_factory=SecretsSettings)
     tests: dict[TestName, TestSettings] = Field(default_factory=dict)
 
@@ -220,19 +180,36 @@ def parse(text: str, *, origin: str) -> Configuration | None:
 
 
 def parse_image(text: str, *, origin: str) -> ImageSettings | None:
-    """[image] alone from such a text: all that counts of the configuration of an older commit.
+    """[image] alone from such a text: with [airflow], all that counts of the configuration of an older commit.
 
     None when there is no configuration in it. Raises HarnessError(CONFIG_INVALID), for nothing but [image].
     """
+    return _table(text, origin, "image", ImageSettings, image_contradictions)
+
+
+def parse_airflow(text: str, *, origin: str) -> AirflowSettings | None:
+    """[airflow] alone, likewise."""
+    return _table(text, origin, "airflow", AirflowSettings, lambda _: [])
+
+
+def _table(
+    text: str, origin: str, name: str, model: type[_Model], check: Callable[[object], list[ErrorDetails]]
+) -> _Model | None:
     found = _settings(text, origin)
     if found is None:
         return None
     data, prefix = found
-    image = data.get("image", {}) if isinstance(data, Mapping) else data
+    table = data.get(name, {}) if isinstance(data, Mapping) else data
+    details = check(table)
     try:
-        return ImageSettings.model_validate(image)
+        settings = model.model_validate(table)
     except ValidationError as error:
-        raise _invalid((*prefix, "image"), error.errors(include_url=False), origin) from error
+        details = [*error.errors(include_url=False), *details]
+    if details:
+        for each in details:
+            each["loc"] = each["loc"] if each["loc"][:1] == (name,) else (name, *each["loc"])
+        raise _invalid(prefix, details, origin)
+    return settings
 
 
 def _settings(text: str, origin: str) -> tuple[Any, tuple[str, ...]] | None:

@@ -18,7 +18,13 @@ from harness.project.values import moment
 NO_METRICS = 'gates need metrics = { task = "…" }, { file = "…" } or { mlflow = true }: where the numbers are'
 _REGRESSIONS = ("max_regression", "max_relative_regression")
 _BOUNDS = ("min", "max", *_REGRESSIONS)
+_OWN = ("base", "dockerfile")
+_OF_DOCKERFILE = ("context", "target", "build_args")
 # What of it a schema can say.
+IMAGE_SCHEMA: dict[str, Any] = {
+    "not": {"required": list(_OWN)},
+    "dependentRequired": {key: ["dockerfile"] for key in _OF_DOCKERFILE},
+}
 GATE_SCHEMA: dict[str, Any] = {
     "anyOf": [{"required": [bound]} for bound in _BOUNDS],
     "dependentRequired": {name: ["better"] for name in _REGRESSIONS},
@@ -28,7 +34,43 @@ GATE_SCHEMA: dict[str, Any] = {
 def contradictions(data: object) -> list[ErrorDetails]:
     """Those of a whole configuration, each with its place, in the form of pydantic's own."""
     tests = _tables(data.get("tests") if isinstance(data, Mapping) else None)
-    return [*_gates(tests), *_skipped_metrics(tests), *_seeds(tests), *_same_runs(tests)]
+    image = image_contradictions(data.get("image") if isinstance(data, Mapping) else None)
+    return [*image, *_gates(tests), *_skipped_metrics(tests), *_seeds(tests), *_same_runs(tests)]
+
+
+def image_contradictions(data: object) -> list[ErrorDetails]:
+    """Those of [image]: what can't be had together."""
+    image = data if isinstance(data, Mapping) else {}
+    named = [key for key in _OWN if image.get(key) is not None]
+    as_is = image.get("as_is") is True
+    found = []
+    if len(named) == 2:
+        found.append(("base", "`base` and `dockerfile` both name what the image stands on: take one"))
+    if named and not as_is and "requirements" not in image:
+        found.append(
+            (
+                named[0],
+                "name the packages to put on it with `requirements`, or say as_is = true: it has all that is needed",
+            )
+        )
+    if as_is and not named:
+        found.append(("as_is", "it is about an image of your own: name it by `base` or `dockerfile`"))
+    if as_is and "requirements" in image:
+        found.append(("requirements", "with as_is = true no packages are added: leave one of the two out"))
+    if named and image.get("system_packages"):
+        found.append(
+            (
+                "system_packages",
+                f"an image of your own is taken with the packages that it has: see `{named[0]}`",
+            )
+        )
+    if "dockerfile" not in named:
+        found += [
+            (key, "it is about a Dockerfile: name that by `dockerfile`")
+            for key in _OF_DOCKERFILE
+            if key in image
+        ]
+    return [_detail(("image", key), message) for key, message in found]
 
 
 def gate_contradictions(gate: Mapping[str, Any]) -> Iterator[str]:

@@ -13,12 +13,14 @@ from harness.project.commit import Commit, Repository
 from harness.project.configuration import (
     FILE_NAMES,
     LOCK_FILE,
+    AirflowSettings,
     Configuration,
-    ImageSettings,
     TestSettings,
     parse,
+    parse_airflow,
     parse_image,
 )
+from harness.project.image_settings import ImageSettings
 from harness.project.values import name_of
 
 # Untracked files below these make the working tree a version of its own, whatever its harness.toml says.
@@ -40,12 +42,21 @@ class Project:
     def commit(self, ref: str | None) -> Commit:
         """What `ref` means; None is the working tree, untracked files below the image's paths included."""
         image = self.configuration.image
-        return self.repository.commit(ref, paths=[*_ALWAYS, *image.code, image.requirements])
+        built_from = (image.dockerfile, image.context) if image.dockerfile else ()
+        values = [path] if (path := self.configuration.airflow.values) else []
+        return self.repository.commit(
+            ref, paths=[*_ALWAYS, *image.code, image.requirements, *built_from, *values]
+        )
 
     def image_settings(self, commit: Commit) -> ImageSettings:
         """[image] of the commit itself; where it has no configuration, that of the asking side."""
         own = (parse_image(file.text, origin=file.origin) for file in _own_files(commit))
         return next((image for image in own if image is not None), self.configuration.image)
+
+    def airflow_settings(self, commit: Commit) -> AirflowSettings:
+        """[airflow] of the commit itself; where it has no configuration, that of the asking side."""
+        own = (parse_airflow(file.text, origin=file.origin) for file in _own_files(commit))
+        return next((found for found in own if found is not None), self.configuration.airflow)
 
     def as_of(self, commit: Commit) -> Project:
         """The project as the commit itself configures it; where that names no tests, as the working tree does.

@@ -22,6 +22,11 @@ _DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h3
 _TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}")
 _TASK_PATTERN = re.compile(r"[\w.*?\[\]!-]{1,250}")
+# https://pkg.go.dev/github.com/distribution/reference: a name, a tag and a digest
+_IMAGE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SET_BY_HARNESS = frozenset(
     {"AIRFLOW_HOME", "HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "USER"}
@@ -150,6 +155,12 @@ def _repository_path(value: str) -> str:
     return str(path)
 
 
+def _image_reference(value: str) -> str:
+    if not _IMAGE.fullmatch(value) or len(value) > 500:
+        raise ValueError('expected an image\'s name, such as "apache/airflow:3.2.2" or one with @sha256:…')
+    return value
+
+
 # The schemas say to an editor what the functions above say to a command.
 _DURATION_SCHEMA = {
     "anyOf": [
@@ -180,6 +191,14 @@ _VARIABLE_SCHEMA = {
 }
 VariableName = Annotated[str, AfterValidator(_variable), WithJsonSchema(_VARIABLE_SCHEMA)]
 VariableNames = Annotated[tuple[VariableName, ...], Field(strict=False)]
+ImageReference = Annotated[
+    str,
+    AfterValidator(_image_reference),
+    WithJsonSchema({"type": "string", "pattern": f"^{_IMAGE.pattern}$"}),
+]
+BuildArguments = dict[
+    Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Annotated[str, Field(max_length=4096)]
+]
 Environment = dict[VariableName, Annotated[str, AfterValidator(_variable_text)]]
 TaskPattern = Annotated[
     str,

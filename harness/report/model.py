@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from harness.errors import CauseCode, HarnessError, combined_exit_code
 from harness.report.metric_results import GateResult, LearntResult, MetricResult, VerdictName
-from harness.report.provenance import EnvironmentResult, ImageResult, Model
+from harness.report.provenance import EnvironmentResult, ImageResult, Model, ValuesResult
 
 __all__ = [
     "Cause",
@@ -204,6 +204,7 @@ class VersionResult(Model):
     commit: str | None
     dirty: str | None = None
     image: ImageResult | None = None
+    values: ValuesResult | None = None
     namespace: str | None = None
     role: Literal["base", "head"] | None = None
     phases: dict[str, float] = Field(default_factory=dict)

@@ -28,6 +28,20 @@ class LockResult(Model):
     airflow: str | None = None
 
 
+class OwnImageResult(Model):
+    """The image of the team's own that a version stands on: where it came from, and what it holds.
+
+    `origin`: the Dockerfile's path, or the image's name, with its digest where a registry has it. `as_is`: no packages
+    were put on it.
+    """
+
+    origin: str
+    airflow: str | None
+    python: str
+    user_id: int
+    as_is: bool
+
+
 class ImageResult(Model):
     """What ran: the image's name with its tag, manifest digest, config digest, and the base's digest.
 
@@ -42,7 +56,23 @@ class ImageResult(Model):
     lock: LockResult | None = None
     layers: tuple[LayerResult, ...] = ()
     base_packages: dict[str, str] = Field(default_factory=dict)
+    own: OwnImageResult | None = None
     built_from_source: tuple[str, ...] = ()  # for these the dependency layer may differ on another machine
+
+
+class RefusedValue(Model):
+    """A value of Airflow's official chart that does not count, and why."""
+
+    key: str
+    reason: str
+
+
+class ValuesResult(Model):
+    """What became of the values file that [airflow] names: the keys that `counted`, and those that did not."""
+
+    file: str
+    counted: tuple[str, ...] = ()
+    refused: tuple[RefusedValue, ...] = ()
 
 
 class EnvironmentResult(Model):

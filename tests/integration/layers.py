@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.image.code import code_layers
 from harness.image.layer import Layer
 from harness.project.commit import Repository
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 
 SETTINGS = ImageSettings(code=("dags",))
 

@@ -15,7 +15,7 @@ from layers import contents, layers_of, refused
 from harness.errors import CauseCode, HarnessError
 from harness.host.git import ObjectReader
 from harness.project.commit import Commit
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 
 
 @pytest.fixture(autouse=True)

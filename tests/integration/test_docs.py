@@ -40,6 +40,7 @@ CONTRACT = (
 SETTINGS = {
     "": config.Configuration,
     "image.": config.ImageSettings,
+    "airflow.": config.AirflowSettings,
     "tests.NAME.": config.TestSettings,
     "secrets.": config.SecretsSettings,
     "tests.NAME.metrics.": config.MetricsSource,

@@ -13,7 +13,7 @@ import pytest
 from git_repository import git, isolate, make, write
 
 from harness.cli.app import app
-from harness.engine.lock import ensure
+from harness.engine.image.lock import ensure
 from harness.errors import CauseCode, HarnessError
 from harness.image.dependencies.lock_file import check_lock
 from harness.image.dependencies.source import sources
@@ -21,7 +21,7 @@ from harness.image.lock.of_commit import lock_as_of_commit, lock_of
 from harness.progress import Silent
 from harness.project import project as projects
 from harness.project.commit import Repository
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 
 TOML = '[image]\nrequirements = "requirements.txt"\ncode = ["dags"]\n'
 CONSTRAINTS = "https://raw.githubusercontent.com/apache/airflow/constraints-3.0.6/constraints-3.11.txt"
@@ -124,7 +124,8 @@ def test_a_commit_without_a_lock_is_locked_as_of_its_date(
 def test_a_ci_job_refuses_what_nobody_would_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(HarnessError) as caught:
-        ensure(projects.load(repository), Silent())
+        project = projects.load(repository)
+        ensure(project, project.configuration.image, Silent())
     assert "there is no harness.lock" in caught.value.message
     assert caught.value.hint == "harness lock && git add harness.lock"
     assert caught.value.exit_code == 2

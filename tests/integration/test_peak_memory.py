@@ -35,7 +35,7 @@ while process._service_subprocess(1.0) is None:
     pass
 """
 BEGINS = "import os, sys, sitecustomize\nsitecustomize.TERMINATION_LOG = sys.argv[1]\n"
-FIRST = "os.getpid = lambda: 1\n"  # stands for the pod's first process, without a namespace of processes
+FIRST = "sitecustomize.SUPERVISOR = os.getpid()\n"  # what the pod was made to run, without a namespace of processes
 
 
 def python(code: str, message: Path, *, path: Path = FILES, before: tuple[str, ...] = ()) -> str:

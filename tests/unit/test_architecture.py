@@ -39,6 +39,7 @@ LAYERS = (
     ("harness.airflow.autopsy",),
     ("harness.airflow.parsing",),
     ("harness.airflow.run",),
+    ("harness.airflow.values",),
     ("harness.airflow.release",),
     ("harness.isolation",),
     ("harness.init",),

@@ -10,8 +10,8 @@ such handlers after the instruction that crashed has ended, which it never does:
 Whoever waits for a pool of multiprocessing waits for ever once one of its processes was killed, crashed or exited:
 the pool starts another and says nothing. So the end of each such process is told on standard error.
 
-The pod's first process is Airflow's supervisor of the task, which is a child of it. At its end it writes into the
-container's termination message what the largest process below it held at most.
+Airflow's supervisor, the pod's first process unless the image has an entrypoint, has the task as a child. At its end it
+writes into the container's termination message what the largest process below it held at most.
 """
 
 import atexit
@@ -23,6 +23,11 @@ import sys
 TERMINATION_LOG = "/dev/termination-log"
 VARIABLES = "/etc/harness/code-secrets"
 PROCESSES = "multiprocessing.popen_fork"
+
+# What the pod was made to run, also below the image's entrypoint, which may have become another process.
+SUPERVISOR = (
+    os.getpid() if os.getpid() == 1 or "airflow.sdk.execution_time.execute_workload" in sys.orig_argv else 0
+)
 
 _install = signal.signal
 
@@ -43,7 +48,7 @@ def set_variables(folder: str) -> None:
 
 def tell_peak_memory() -> None:
     """Add a line with the peak to the termination message; whatever stands in its way, the task does not notice."""
-    if os.getpid() != 1:  # a fork inherits this function
+    if os.getpid() != SUPERVISOR:  # a fork inherits this function
         return
     try:
         from resource import RUSAGE_CHILDREN, getrusage
@@ -112,5 +117,5 @@ def tell_ends(process: type) -> None:
 signal.signal = _signal
 sys.meta_path.insert(0, OnceImported())
 set_variables(VARIABLES)
-if os.getpid() == 1:  # not a Python that the task's own code starts
+if os.getpid() == SUPERVISOR:  # not a Python that the task's own code starts
     atexit.register(tell_peak_memory)

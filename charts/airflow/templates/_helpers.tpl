@@ -30,7 +30,7 @@ app.kubernetes.io/component: {{ .component }}
 
 {{- define "airflow.podSecurityContext" -}}
 runAsNonRoot: true
-runAsUser: 50000
+runAsUser: {{ .Values.user }}
 runAsGroup: 0
 fsGroup: 0
 fsGroupChangePolicy: OnRootMismatch
@@ -91,6 +91,9 @@ capabilities:
   mountPath: /etc/harness/ca
   readOnly: true
 {{- end }}
+{{- with .Values.volumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "airflow.volumes" -}}
@@ -103,6 +106,9 @@ capabilities:
 - name: ca-bundle
   configMap:
     name: {{ .Values.caBundle.configMap }}
+{{- end }}
+{{- with .Values.volumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 

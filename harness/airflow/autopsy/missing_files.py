@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from harness.airflow.autopsy.missing_modules import REQUIREMENTS, own_module
 from harness.airflow.logs.task_log import Raised
 from harness.hints import toml_text
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 from harness.project.places import CodeFiles
 
 # As Python, numpy, pyarrow and SQLAlchemy's neighbours say it.

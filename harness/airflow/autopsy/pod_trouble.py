@@ -169,7 +169,7 @@ def _container(container: Container, pod: Pod) -> Trouble | None:
             f"{container.waiting.reason} {container.waiting.message}",
             "run the command again: it loads what the node lacks"
             if image.startswith(f"{DOMAIN}/") or (own and "@sha256:" in image)
-            else "check that image's name in the task's pod_override, and that the cluster may pull it",
+            else f"docker pull {image}: what this Docker has, the node gets; or mend its name in the pod_override",
             AWAY_S if registry_is_away(container.waiting.message) else SOON_S,
         )
     if container.waiting.reason in _CREATE_REASONS and not will_be_tried_again(container.waiting.message):

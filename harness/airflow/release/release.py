@@ -20,6 +20,7 @@ from harness.cluster.services.database import Credentials, Server
 from harness.cluster.services.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
 from harness.host import background
+from harness.image.base.debian import USER_ID
 from harness.project.places import AIRFLOW_ROOT
 from harness.project.values import import_timeout_s, name_of
 
@@ -34,6 +35,8 @@ class Release:
 
     `root` is where the image has the code, below which all its paths are; `env` is what the image sets for the code of
     its DAGs, `secrets` what the project's working tree gives it besides; `mlflow`: it has a tracking server of its own;
+    `user_id` is whom its pods run as; `code_in_image`: below the root the image has files that no code layer brings;
+    `values` are further ones of the chart, from the project's own;
     `inside` the ranges that its tasks are kept out of; `elsewhere` what a cluster asks that isn't ours.
     """
 
@@ -54,6 +57,9 @@ class Release:
     ca_bundle: str = field(default="", repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     mlflow: bool = False
+    user_id: int = USER_ID
+    code_in_image: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)
     inside: tuple[str, ...] = ()
     elsewhere: Elsewhere | None = None
 
@@ -165,6 +171,8 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
     }
     if release.elsewhere is not None:
         values |= release.elsewhere.values()
+    if release.user_id != USER_ID:
+        values["user"] = release.user_id
     if release.mlflow:
         values["mlflow"] = {"enabled": True}
     if release.inside:
@@ -185,7 +193,7 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
         values["dagProcessor"] = {"importTimeoutSeconds": import_s}
     if standby:
         values |= {"standby": True, "controlPlane": {"image": standby}}
-    return values
+    return values | dict(release.values)
 
 
 def remove(

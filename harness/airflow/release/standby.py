@@ -53,6 +53,7 @@ def key(wanted: Release, dependencies: str) -> str:
         fingerprint(chart("airflow"), {}), dependencies, wanted.template, wanted.project, wanted.dags_folder,
         wanted.root, wanted.ca_bundle, wanted.base_url.rpartition(":")[2], wanted.inside,
         wanted.elsewhere.values() if wanted.elsewhere else None,
+        wanted.user_id, wanted.values,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -65,6 +66,7 @@ def fits(wanted: Release, code: Iterable[str], layers: Iterable[Layer]) -> bool:
     tops = {posixpath.normpath(path) for path in code}
     return (
         not wanted.shared
+        and not wanted.code_in_image
         and not any(name.startswith("AIRFLOW__") for name in wanted.env)
         and sum(layer.size_bytes for layer in layers) <= CODE_LIMIT_BYTES
         and not any(top == "." or top.split("/")[0] in READ_AT_START for top in tops)

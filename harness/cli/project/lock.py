@@ -34,7 +34,7 @@ def lock(file: Locked = None, upgrade: Upgrade = False, check: Check = False, js
     """Fix every package of the image at one version, by hash, in a file to commit."""
 
     def command(console: Console) -> int:
-        from harness.engine.lock import lock as run_lock
+        from harness.engine.image.lock import lock as run_lock
 
         done = run_lock(here(), console, source=file, upgrade=upgrade, check=check)
         if json:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import versions
-from harness.cluster.kind.image_pull import pull
 from harness.cluster.kind.node_image.image import node_image, services_image
 from harness.cluster.kind.node_image.program import Tools, built, programs
 from harness.host import process
@@ -16,6 +15,7 @@ from harness.host.sources import mirrors, pins, release_tools
 from harness.host.sources.choice import Sources
 from harness.host.sources.pins import Pins, Reference
 from harness.host.sources.release_tools import Tool
+from harness.image.base.image_pull import pull
 from harness.image.base.published import published_base, service_image
 from harness.image.oci import Image
 

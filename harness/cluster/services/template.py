@@ -231,8 +231,7 @@ def _pod(name: str, image: str, spec: Mapping[str, object]) -> Manifest:
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "capabilities": {"drop": ["ALL"]},
-                        "runAsUser": 50000,
-                        "runAsGroup": 0,
+                        "runAsGroup": 0,  # the image says the user
                     },
                 }
             ],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.airflow.release import code_environment, control_plane, release, standby
 from harness.airflow.release.component_watch import TAIL_LINES, ComponentWatch
@@ -14,11 +15,13 @@ from harness.airflow.release.elsewhere import Elsewhere
 from harness.airflow.release.release import Login, Release
 from harness.airflow.rest import session
 from harness.airflow.rest.api import CONTROL_PLANE, WITHOUT_CODE, AirflowApi
+from harness.airflow.values import pods
 from harness.cluster import ranges
 from harness.cluster.images import pod_spec, where
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import template
 from harness.cluster.services.database import TemplateMissingError
+from harness.engine.image.other_images import bring
 from harness.errors import CauseCode, HarnessError
 from harness.host.sources import ca_bundle
 from harness.image.build import Foundation
@@ -26,7 +29,7 @@ from harness.image.layer import Layer
 from harness.image.oci import Image
 from harness.progress import Progress, Step
 from harness.project.commit import Commit
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 
 READY_DEADLINE_S = 180.0
 HEALTHY_DEADLINE_S = 60.0
@@ -61,7 +64,7 @@ class Deployment:
         """
         executor.submit(session.prepare)
         layers = image.layers[len(foundation.image.layers) :]
-        self._pending = [executor.submit(self._load, image)]
+        self._pending = [executor.submit(self._load, image, pods.images(wanted.values))]
         if standby.fits(wanted, code, layers):
             airflow = self._claimed(wanted, foundation, layers, executor)
             if airflow is not None:
@@ -170,13 +173,14 @@ class Deployment:
         step.done(deployed.base_url)
         return airflow
 
-    def _load(self, image: Image) -> None:
+    def _load(self, image: Image, others: Sequence[str]) -> None:
         with (
             self.phase("load_s"),
             self.progress.step(f"image into the {where(self.running.cluster)}") as step,
         ):
             self.load_bytes = self.running.load(image, on_change=step.update)
             step.done(f"{self.load_bytes:,} bytes sent" if self.load_bytes else "there already")
+        bring(self.running, dict.fromkeys(others, ("further containers of task pods",)), self.progress)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -198,6 +202,7 @@ def release_of(
     *,
     secrets: Mapping[str, str] | None = None,
     mlflow: bool = False,
+    values: Mapping[str, Any] | None = None,
 ) -> Release:
     """What the Airflow of a commit is made from, in a namespace that was never used before."""
     namespace = release.new_namespace(project)
@@ -221,6 +226,9 @@ def release_of(
         inside=ranges.inside(running.api),
         secrets=secrets or {},
         mlflow=mlflow,
+        values=values or {},
+        user_id=foundation.base.user_id,
+        code_in_image=foundation.own is not None and foundation.own.holds_code(settings),
         elsewhere=Elsewhere.of(running.cluster) if running.cluster.forwarded else None,
     )
 

@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from harness.engine import lock
+from harness.cluster.running_cluster import log_file
 from harness.engine.asking import NOBODY, Asking
+from harness.engine.image import own_image
+from harness.engine.image.values import check_values
 from harness.errors import CauseCode, HarnessError
 from harness.hints import toml_key
 from harness.host import disk
@@ -21,6 +23,7 @@ from harness.image.lock.of_commit import lock_as_of_commit
 from harness.progress import Progress
 from harness.project.commit import WORKING_TREE, Commit
 from harness.project.configuration import Gate, TestSettings
+from harness.project.image_settings import ImageSettings
 from harness.project.project import Project, load
 from harness.project.secrets import Secrets, read
 from harness.project.values import LOGICAL_YEARS
@@ -66,6 +69,7 @@ class Request:
 class Plan:
     """One version to be tested. `dates` are the logical dates of each test's runs, one for each seed.
 
+    `image` is [image] of the commit, with what an image of the team's own says itself.
     `base` is the plan of the version that it is compared with, `base_gates` what that one's own configuration
     asks of each test. `sequential`: the tests whose runs end with an answer. `secrets` are the asking side's, whatever
     the commit says.
@@ -73,6 +77,7 @@ class Plan:
 
     project: Project
     commit: Commit
+    image: ImageSettings
     found: VersionResult
     tests: Mapping[str, TestSettings] = field(default_factory=dict)
     dates: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
@@ -116,8 +121,10 @@ def plans(
     refused: list[VersionResult] = []
     bases: dict[str, Plan] = {}
     for ref in request.refs or (None,):
-        commit, found = _checked(project, ref, "head" if request.base else None, opened, progress)
-        if commit is None or found.cause is not None:
+        commit, image, found = _checked(
+            project, ref, "head" if request.base else None, request, opened, progress
+        )
+        if commit is None or image is None or found.cause is not None:
             refused.append(found)
             continue
         asking = project
@@ -132,11 +139,11 @@ def plans(
             counts = dict.fromkeys(tests, request.repeat or 1)
             dates = run_dates(tests, commit.date, counts)
             seeded = _seeded(tests, request.repeat or 1)
-            made.append(Plan(asking, commit, found, seeded, dates, secrets=secrets))
+            made.append(Plan(asking, commit, image, found, seeded, dates, secrets=secrets))
             continue
         sha = base_of(project, request.base, ref, progress)
-        base_commit, base_found = _checked(project, sha, "base", opened, progress)
-        if base_commit is None or base_found.cause is not None:
+        base_commit, base_image, base_found = _checked(project, sha, "base", request, opened, progress)
+        if base_commit is None or base_image is None or base_found.cause is not None:
             refused.append(base_found.model_copy(update={"ref": request.base}))
             continue
         sequential = _sequential(tests, request)
@@ -148,13 +155,16 @@ def plans(
             named = base_found.model_copy(update={"ref": request.base})
             ungated = {name: each.model_copy(update={"gates": {}}) for name, each in tests.items()}
             again = replace(base_commit, ref=request.base)
-            bases[key] = Plan(asking, again, named, ungated, dates, request.reuse, secrets=secrets)
+            bases[key] = Plan(
+                asking, again, base_image, named, ungated, dates, request.reuse, secrets=secrets
+            )
             made.insert(len(bases) - 1, bases[key])
         gates = _gates(project, base_commit)
         made.append(
             Plan(
                 asking,
                 commit,
+                image,
                 found,
                 tests,
                 dates,
@@ -241,31 +251,39 @@ def _checked(
     project: Project,
     ref: str | None,
     role: Literal["base", "head"] | None,
+    request: Request,
     opened: ExitStack,
     progress: Progress,
-) -> tuple[Commit | None, VersionResult]:
-    """The commit of a ref, open, and its result so far: with a cause when no image can be made of it."""
+) -> tuple[Commit | None, ImageSettings | None, VersionResult]:
+    """The commit of a ref, open, its [image], and its result so far: with a cause when no image can be made of it."""
     found = VersionResult(ref=ref or WORKING_TREE, commit=None, role=role)
-    commit = None
+    commit = image = None
+    log = log_file(request.cluster)
     started_s = time.monotonic()
     try:
         with disk.explained():
             if ref is None:
-                lock.ensure(project, progress)
+                own_image.ensure_lock(project, progress, log)
             commit = opened.enter_context(project.commit(ref))
             found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
-            if ref is not None:
-                _lock(project, commit, progress)
-            check(commit, project.image_settings(commit))
+            image = own_image.settled(commit, project.image_settings(commit), progress, log)
+            if ref is not None and not image.as_is:
+                _lock(commit, image, progress)
+            check(commit, image)
+            check_values(project, commit)
     except HarnessError as error:
-        return commit, found.model_copy(update={"cause": Cause.of(error)})
-    return commit, found.model_copy(update={"phases": {"check_s": round(time.monotonic() - started_s, 3)}})
+        return commit, image, found.model_copy(update={"cause": Cause.of(error)})
+    return (
+        commit,
+        image,
+        found.model_copy(update={"phases": {"check_s": round(time.monotonic() - started_s, 3)}}),
+    )
 
 
-def _lock(project: Project, commit: Commit, progress: Progress) -> None:
+def _lock(commit: Commit, image: ImageSettings, progress: Progress) -> None:
     """Lock a commit that has no lock of its own as of its date; nobody can commit to it any more."""
     with progress.waiting(f"lock of {commit.tag}, as of its date") as step:
-        made = lock_as_of_commit(commit, project.image_settings(commit), on_line=step.update)
+        made = lock_as_of_commit(commit, image, on_line=step.update)
     if made is not None:
         progress.note(f"{commit.tag} has no lock of its own: {made.count} packages, {made.chosen}")
 

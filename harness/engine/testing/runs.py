@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 
 from harness.airflow.logs.log_keeper import LogKeeper
+from harness.airflow.parsing.other_images import other_images
 from harness.airflow.pods.watch import ClusterPods
-from harness.airflow.release import control_plane, mlflow_server
+from harness.airflow.release import control_plane, mlflow_server, release
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.xcom_backend import SETTING
 from harness.airflow.run import pools
 from harness.cluster.running_cluster import RunningCluster
 from harness.engine.asking import NOBODY, Asking
+from harness.engine.image.other_images import bring
 from harness.engine.testing import dag_test
 from harness.engine.testing.measured import Wanted
 from harness.engine.testing.pairs.pairs import Wishes
@@ -134,9 +136,11 @@ class Runs:
             )
         return min(self.side_by_side, allowed) if isinstance(allowed, int) else self.side_by_side
 
-    def _ready(self, progress: Progress) -> None:
-        """Return when DAGs can run, with what they log to."""
+    def _ready(self, dag_id: str, progress: Progress) -> None:
+        """Return when DAGs can run, with what they log to and the images that their tasks ask for."""
         self.settled()
+        images = other_images(self.running.server, release.database_name(self.pods.namespace), dag_id)
+        bring(self.running, {name: tasks for name, tasks in images.items() if name != self._image}, progress)
         if self.plan.uses_mlflow:
             with progress.waiting("waiting for the version's MLflow") as step:
                 mlflow_server.wait_ready(
@@ -148,7 +152,7 @@ class Runs:
 
     def _dag_test(self, wanted: Wanted, progress: Progress, pause: Pause, parsed: bool) -> dag_test.DagTest:
         commit = self.plan.commit
-        image = self.plan.project.image_settings(commit)
+        image = self.plan.image
         return dag_test.DagTest(
             api=self.airflow,
             pods=self.pods,
@@ -159,8 +163,8 @@ class Runs:
             read_source=source_reader(commit, image.dags_folder),
             sleep=pause,
             keeper=self.keeper,
-            before_run=lambda: self._ready(progress),
-            image=self.found.image.name if self.found.image else "",
+            before_run=lambda: self._ready(wanted.settings.dag, progress),
+            image=self._image,
             gated=tuple(
                 wanted.settings.gates
                 if wanted.test not in self.plan.tests
@@ -175,6 +179,10 @@ class Runs:
             parse=not parsed,
             beside=parsed and self._most(wanted.settings.dag) > 1,
         )
+
+    @property
+    def _image(self) -> str:
+        return self.found.image.name if self.found.image else ""
 
     def _execute(self, argv: Sequence[str]) -> str:
         """What a program prints in the version's control plane."""

@@ -162,7 +162,7 @@ def _pair(version_tests: Sequence[VersionTest], running: RunningCluster) -> None
         side: Side = "base" if plan.found.role == "base" else "head"
         version_test.wishes = {name: Wishes(side, found) for name, found in pairs[id(plan)].items()}
         version_test.side_by_side = side_by_side(
-            shared=bool(plan.project.image_settings(plan.commit).shared),
+            shared=bool(plan.image.shared),
             processors=processors,
             versions=len(version_tests),
         )

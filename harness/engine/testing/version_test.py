@@ -12,10 +12,12 @@ from harness.airflow.logs.redaction import Redactor, secret_values
 from harness.airflow.pods.watch import ClusterPods
 from harness.airflow.release import release, standby
 from harness.airflow.rest.api import AirflowApi
+from harness.airflow.values.reading import Values
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import kept_results
 from harness.engine.admission.admission import Admission, Ticket
 from harness.engine.admission.capacity import need_of
+from harness.engine.image import values
 from harness.engine.noise import known as noise
 from harness.engine.testing import measured, memory
 from harness.engine.testing.deployment import Deployment, release_of
@@ -71,6 +73,7 @@ class VersionTest:
         asked = self.plan.project.configuration
         self._evidence = Evidence(self.running, asked, self.progress, self.request.bundle)
         self._ticket: Ticket | None = None
+        self._values = Values()
         self._measured_now: dict[str, TestResult] = {}
         self._made: dict[str, TestResult] = {}
         self._samples: list[Sample] = []
@@ -190,38 +193,35 @@ class VersionTest:
         return measured.by_test(wanted, kept | made)
 
     def _fingerprint(self) -> str | None:
-        """What tells the secrets that the version gets from others: another warehouse is another measurement."""
-        secrets = self.plan.secrets
-        return secrets.fingerprint(kept_results.key(self.running.api)) if secrets.environment else None
+        """What tells the secrets and values that the version gets from others: with them it is another measurement."""
+        secrets, parts = self.plan.secrets, [self._values.fingerprint]
+        if secrets.environment:
+            parts.append(secrets.fingerprint(kept_results.key(self.running.api)) or "")
+        return "".join(parts) or None
 
     def _built(self) -> tuple[Foundation, Image]:
-        plan, commit = self.plan, self.plan.commit
-        settings = plan.project.image_settings(commit)
+        plan, commit, settings = self.plan, self.plan.commit, self.plan.image
         with self.deployment.phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
             foundation = build_foundation(
-                commit,
-                settings,
-                project=plan.project.name,
-                published=self.running.base,
-                on_line=step.update,
-                log=self.running.log,
-            )
+                commit, settings, project=plan.project.name, published=self.running.base,
+                on_line=step.update, log=self.running.log,
+            )  # fmt: skip
             image = image_of(commit, settings, foundation, project=plan.project.name)
             step.done(image.digest[:19])
         made_of = image_result(image, foundation, python=settings.python, name=self.running.name_of(image))
-        self.found = self.found.model_copy(update={"image": made_of})
+        given = values.values_of(plan.project, commit, settings, foundation, plan.secrets.environment)
+        self._values = values.told(given, self.progress)
+        self.found = self.found.model_copy(update={"image": made_of, "values": values.result_of(given)})
         return foundation, image
 
     def _deployed(self, foundation: Foundation, image: Image, executor: Executor) -> AirflowApi:
         """The commit's Airflow, once it is its turn."""
-        commit, project = self.plan.commit, self.plan.project
-        settings = project.image_settings(commit)
+        commit, project, settings = self.plan.commit, self.plan.project, self.plan.image
         wanted = release_of(
             self.running, commit, settings, foundation, project.name, image,
-            secrets=self.plan.secrets.environment, mlflow=self.plan.uses_mlflow,
+            secrets=self.plan.secrets.environment, mlflow=self.plan.uses_mlflow, values=self._values.chart,
         )  # fmt: skip
-        following = release.new_namespace(project.name)
-        self._successor = Successor(wanted, foundation, settings.places, following)
+        self._successor = Successor(wanted, foundation, settings.places, release.new_namespace(project.name))
         self._enter(image)
         self._airflow = self.deployment.run(wanted, foundation, image, settings.places, executor)
         mark(self.running, self.namespace, "running")

@@ -11,8 +11,9 @@ from harness.cluster import place
 from harness.cluster.kind.sourcing import Materials
 from harness.cluster.running_cluster import RunningCluster, locked, log_file
 from harness.cluster.services import template
-from harness.engine import lock
 from harness.engine.disk import keep_limits
+from harness.engine.image import own_image
+from harness.engine.image.values import check_values, values_of
 from harness.engine.lifetime import remove_expired
 from harness.engine.testing.deployment import ensure_template, release_of, stand_by, stands_by
 from harness.engine.up import clusters
@@ -24,7 +25,7 @@ from harness.image.oci import Image
 from harness.progress import Progress
 from harness.project import project as projects
 from harness.project.commit import Commit
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 
 
 def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = None) -> RunningCluster:
@@ -43,11 +44,14 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
         cluster = clusters.find(name, progress)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
-            lock.ensure(project, progress)
+            own_image.ensure_lock(project, progress, log_file(name))
             with progress.waiting("reading the working tree"):
                 commit = opened.enter_context(project.commit(None))
-                asked = _Asked(project, commit, project.image_settings(commit))
-                check(commit, asked.settings)
+                settings = project.image_settings(commit)
+            settings = own_image.settled(commit, settings, progress, log_file(name))
+            check(commit, settings)
+            check_values(project, commit)
+            asked = _Asked(project, commit, settings)
         log = log_file(name)
         release = cluster.release(sources, log)
         if asked is None:
@@ -86,8 +90,15 @@ def _with_dependencies(
         if not sending:
             send()
         foundation = building.result()
+        given = values_of(asked.project, asked.commit, asked.settings, foundation, ())
         wanted = release_of(
-            running, asked.commit, asked.settings, foundation, asked.project.name, foundation.image
+            running,
+            asked.commit,
+            asked.settings,
+            foundation,
+            asked.project.name,
+            foundation.image,
+            values=given.chart,
         )
         if stands_by(running, wanted, foundation):  # made from the template, which is never dropped
             sending[0].result()
@@ -113,8 +124,10 @@ def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foun
             on_line=step.update,
             log=log,
         )
-        size_bytes = foundation.dependencies.layer.size_bytes
-        step.done(f"{asked.settings.requirements}, {size_bytes / 1e6:.0f} MB")
+        size_bytes = sum(layer.size_bytes for layer in foundation.dependencies.layers)
+        own = f"{foundation.own.origin}, " if foundation.own else ""
+        named = f"{asked.settings.requirements}, {size_bytes / 1e6:.0f} MB" if foundation.lock else "as it is"
+        step.done(f"{own}{named}")
         return foundation
 
 

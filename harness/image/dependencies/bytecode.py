@@ -60,7 +60,7 @@ def compile_packages(packages: Path, base: BaseImage, log: Path) -> None:
         lines.append(str(error))
     finally:
         compiled.unlink(missing_ok=True)
-    if not any(packages.glob("airflow/__pycache__/*.pyc")):
+    if any(_modules(packages)) and not any(packages.rglob("__pycache__/*.pyc")):
         raise refusal(
             CauseCode.BUILD_FAILED,
             "the packages can't be compiled in the base image",
@@ -72,16 +72,19 @@ def compile_packages(packages: Path, base: BaseImage, log: Path) -> None:
 
 def _sources(packages: Path) -> Iterator[bytes]:
     """A tar of all modules."""
-    for path in sorted(packages.rglob("*.py")):
-        if path.is_file() and not path.is_symlink():
-            size_bytes = path.stat().st_size
-            name = path.relative_to(packages).as_posix()
-            yield tar.header(name, tar.FILE, mode=0o644, size_bytes=size_bytes)
-            with path.open("rb") as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    yield chunk
-            yield tar.padding(size_bytes)
+    for path in _modules(packages):
+        size_bytes = path.stat().st_size
+        name = path.relative_to(packages).as_posix()
+        yield tar.header(name, tar.FILE, mode=0o644, size_bytes=size_bytes)
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+        yield tar.padding(size_bytes)
     yield tar.END
+
+
+def _modules(packages: Path) -> list[Path]:
+    return [path for path in sorted(packages.rglob("*.py")) if path.is_file() and not path.is_symlink()]
 
 
 def _take(compiled: Path, packages: Path) -> None:

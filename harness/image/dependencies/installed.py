@@ -15,7 +15,7 @@ from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import cache, process
 from harness.image.dependencies import source
 from harness.image.dependencies.bytecode import compile_packages
-from harness.image.dependencies.lock_file import HINT, check_lock
+from harness.image.dependencies.lock_file import HINT
 from harness.image.layer import Layer, layer_from_directory, recall, remember
 from harness.image.lock import lock_text, uv_program
 from harness.image.oci import BaseImage
@@ -29,9 +29,12 @@ PYTHON_IN_IMAGE = "#!/usr/bin/env python3\n"
 
 @dataclass(frozen=True)
 class Dependencies:
-    """A lock file's packages as one layer. `migrations` is a digest of the database migrations among them."""
+    """A lock file's packages as layers, one unless the base has packages of its own.
 
-    layer: Layer
+    `migrations` is a digest of the database migrations among them; empty without any.
+    """
+
+    layers: tuple[Layer, ...]
     migrations: str
 
 
@@ -52,7 +55,6 @@ def dependencies(
     Raises HarnessError(DEPENDENCIES_UNRESOLVED) when uv cannot install it or a package can't be built, BUILD_FAILED
     when compiling to bytecode fails.
     """
-    check_lock(lock, origin)
     key = _key(lock, base, python, architecture)
     store = _store()
     with cache.build("dependencies", key, on_wait=on_line) as target:
@@ -97,7 +99,7 @@ def built_dependencies(
     migrations = cache.entry("dependencies", key) / MIGRATIONS
     if layers is None or not migrations.exists():
         return None
-    return Dependencies(layers[0], migrations.read_text(encoding="utf-8"))
+    return Dependencies(layers, migrations.read_text(encoding="utf-8"))
 
 
 def _key(lock: bytes, base: BaseImage, python: str, architecture: str) -> str:
@@ -192,9 +194,10 @@ def _normalize(target: Path) -> None:
 def _migrations(packages: Path) -> str:
     """What decides how a migrated database looks: Airflow's migrations and those that providers bring."""
     digest = hashlib.sha256()
-    for path in sorted(packages.glob("airflow/**/migrations/versions/*.py")):
+    paths = sorted(packages.glob("airflow/**/migrations/versions/*.py"))
+    for path in paths:
         digest.update(path.relative_to(packages).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16] if paths else ""
 
 
 def _replace(path: Path, content: bytes, *, executable: bool = False) -> None:

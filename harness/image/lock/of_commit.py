@@ -18,7 +18,8 @@ from harness.image.code_files import large_content
 from harness.image.lock import lock_text, make
 from harness.image.lock.inputs import EDITED, LOCKED_PROJECTS, PROJECT, Inputs, is_lock, kind_of, read_inputs
 from harness.project.commit import DIRECTORY, GITLINK, SYMLINK, Commit
-from harness.project.configuration import LOCK_FILE, ImageSettings
+from harness.project.configuration import LOCK_FILE
+from harness.project.image_settings import ImageSettings
 
 _AIRFLOW = re.compile(r"^apache-airflow-core==([^\s;\\]+)", re.MULTILINE)
 
@@ -85,6 +86,8 @@ def lock_as_of_commit(
 
 def edited(commit: Commit, settings: ImageSettings) -> str:
     """The file that people edit for another package: what the lock is made from."""
+    if settings.as_is:
+        return settings.dockerfile or settings.base or ""
     path = settings.requirements
     if kind_of(path) in LOCKED_PROJECTS:
         return posixpath.join(posixpath.dirname(path), PROJECT)

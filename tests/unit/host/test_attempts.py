@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cluster.kind import image_pull as pull
 from harness.errors import CauseCode, HarnessError
 from harness.host.sources import attempts, network_errors
+from harness.image.base import image_pull as pull
 
 URL = "https://files.example/kind"
 Answer = httpx2.Response | Exception

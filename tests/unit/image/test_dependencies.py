@@ -20,7 +20,7 @@ from harness.image.dependencies import installed as dependencies
 from harness.image.dependencies.lock_file import NEEDED, check_lock
 from harness.image.lock.of_commit import Lock, lock_of
 from harness.project.commit import DIRECTORY, GITLINK, REGULAR, SYMLINK, Commit, TreeEntry
-from harness.project.configuration import ImageSettings
+from harness.project.image_settings import ImageSettings
 
 HASH = "--hash=sha256:" + "0" * 64
 NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import CauseCode, HarnessError
-from harness.project.configuration import Configuration, ImageSettings, parse, parse_image
+from harness.project.configuration import Configuration, parse, parse_image
+from harness.project.image_settings import ImageSettings
 from harness.project.values import import_timeout_s, moment, parse_duration_s
 
 WHOLE = """

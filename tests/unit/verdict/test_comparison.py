@@ -226,7 +226,7 @@ class TestMeasuredBefore:
 
     def plan(self, test: TestSettings, runs: int = 1) -> Plan:
         dates = tuple(DAY.replace(second=index) for index in range(runs))
-        return Plan(None, None, VersionResult(ref="r", commit="c"), {"t": test}, {"t": dates})  # type: ignore[arg-type]
+        return Plan(None, None, None, VersionResult(ref="r", commit="c"), {"t": test}, {"t": dates})  # type: ignore[arg-type]
 
     def key(self, test: TestSettings, digest: str = DIGEST, date: datetime = DAY) -> str:
         return measured.key_of(test, digest, date)

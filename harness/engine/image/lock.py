@@ -15,7 +15,8 @@ from harness.image.lock.of_commit import unlocked
 from harness.progress import Progress
 from harness.project import project as projects
 from harness.project.commit import Repository
-from harness.project.configuration import LOCK_FILE, ImageSettings
+from harness.project.configuration import LOCK_FILE
+from harness.project.image_settings import ImageSettings
 
 # What is locked where no harness.toml says it, the first that is there.
 CANDIDATES = (
@@ -81,12 +82,12 @@ def lock(
     return Locked(path, target, inputs.source, _made(inputs, path, progress))
 
 
-def ensure(project: projects.Project, progress: Progress) -> None:
-    """Lock the working tree's requirements when that was not done, or they have changed since.
+def ensure(project: projects.Project, settings: ImageSettings, progress: Progress) -> None:
+    """Lock the working tree's requirements, as [image] names them, when that was not done, or they have changed since.
 
     Raises HarnessError(DEPENDENCIES_UNRESOLVED) instead in a CI job, which nobody commits from, and what `lock` raises.
     """
-    settings, root = project.configuration.image, project.repository.root
+    root = project.repository.root
     content = _read(root, settings.requirements)
     if content is None or is_lock(
         settings.requirements, content

@@ -1,0 +1,1 @@
+"""What versions are made of, made ready before them: the lock, an image of the team's own, and its values."""

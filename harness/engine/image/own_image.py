@@ -1,0 +1,45 @@
+"""An image of the team's own, made ready before anything else: lock and code depend on what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.engine.image import lock
+from harness.image.own.own import own_image
+from harness.progress import Progress
+from harness.project.commit import Commit
+from harness.project.image_settings import ImageSettings
+from harness.project.project import Project
+
+
+def settled(commit: Commit, settings: ImageSettings, progress: Progress, log: Path) -> ImageSettings:
+    """[image] with what its own image says of Python, Airflow and its root; the same where there is none.
+
+    Raises HarnessError: DOCKERFILE_FAILED, IMAGE_UNFIT, and what else the image can't be had for.
+    """
+    if not settings.is_own:
+        return settings
+    named = settings.dockerfile or f"base {settings.base}"
+    with progress.step(f"{named} of {commit.tag}" if settings.dockerfile else named) as step:
+        own = own_image(commit, settings, on_line=step.update, log=log)
+        airflow = f"Airflow {own.contents.airflow}" if own.contents.airflow else "no Airflow"
+        step.done(f"{airflow}, Python {own.contents.python}, user {own.base.user_id}")
+    return own.settled(settings)
+
+
+def ensure_lock(project: Project, progress: Progress, log: Path) -> None:
+    """Lock the working tree's requirements for the image that they are put on, unless that was done.
+
+    Raises what `settled` and `lock.ensure` raise.
+    """
+    settings = project.configuration.image
+    if settings.as_is:
+        return
+    if settings.is_own:
+        with (
+            project.commit(None) as commit,
+            progress.waiting("reading the image that packages are put on") as step,
+        ):
+            own = own_image(commit, settings, on_line=step.update, log=log)
+            settings = own.settled(settings)
+    lock.ensure(project, settings, progress)

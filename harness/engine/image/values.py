@@ -1,0 +1,92 @@
+"""A version's values of Airflow's official chart: read from its commit, and told as far as they don't count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import yaml
+
+from harness.airflow.values.reading import Facts, Values, by_reason, read
+from harness.cluster.services.helm import chart
+from harness.errors import CauseCode, HarnessError
+from harness.image.build import Foundation
+from harness.progress import Progress
+from harness.project.commit import Commit
+from harness.project.image_settings import ImageSettings
+from harness.project.project import Project
+from harness.report.provenance import RefusedValue, ValuesResult
+
+
+def check_values(project: Project, commit: Commit) -> None:
+    """Look whether the commit's values can be read. Raises HarnessError: CODE_NOT_FOUND, CONFIG_INVALID."""
+    found = _text(project, commit)
+    if found is not None:
+        nothing: dict[str, dict[str, str]] = {"requests": {}, "limits": {}}
+        facts = Facts(None, "", 0, frozenset(), frozenset(), {"worker": nothing, "triggerer": nothing})
+        read(found[1], file=found[0], facts=facts)
+
+
+def values_of(
+    project: Project, commit: Commit, settings: ImageSettings, foundation: Foundation, secrets: Iterable[str]
+) -> Values:
+    """The commit's values as ours; empty without any. `secrets`: the variables that `[secrets]` gives.
+
+    Raises what `check_values` raises.
+    """
+    found = _text(project, commit)
+    if found is None:
+        return Values()
+    airflow = foundation.lock.airflow if foundation.lock else settings.airflow
+    defaults = yaml.safe_load((chart("airflow") / "values.yaml").read_text(encoding="utf-8"))
+    facts = Facts(
+        airflow,
+        settings.root,
+        foundation.base.user_id,
+        own_variables(),
+        frozenset(secrets),
+        {part: defaults[part]["resources"] for part in ("worker", "triggerer")},
+    )
+    return read(found[1], file=found[0], facts=facts)
+
+
+def own_variables() -> frozenset[str]:
+    """The variables that the chart sets itself, by its own template."""
+    text = (chart("airflow") / "templates/configuration.yaml").read_text(encoding="utf-8")
+    return frozenset(re.findall(r'"([A-Z][A-Z0-9_]{2,})"', text))
+
+
+def told(values: Values, progress: Progress) -> Values:
+    """The same; what of them does not count is said, a line for each reason."""
+    if not values.file:
+        return values
+    every = len(values.counted) + len(
+        {key.partition("[")[0] for key, _ in values.refused} - set(values.counted)
+    )
+    progress.note(f"{values.file}: {len(values.counted)} of {every} keys count")
+    for reason, keys in by_reason(values.refused).items():
+        progress.note(f"    does not count: {', '.join(keys)}: {reason}")
+    return values
+
+
+def result_of(values: Values) -> ValuesResult | None:
+    """The same for results."""
+    if not values.file:
+        return None
+    refused = tuple(RefusedValue(key=key, reason=reason) for key, reason in values.refused)
+    return ValuesResult(file=values.file, counted=values.counted, refused=refused)
+
+
+def _text(project: Project, commit: Commit) -> tuple[str, str] | None:
+    path = project.airflow_settings(commit).values
+    if path is None:
+        return None
+    content = commit.read(path)
+    if content is None:
+        place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
+        raise HarnessError(
+            CauseCode.CODE_NOT_FOUND,
+            f"[airflow] values: there is no file `{path}` in {place}",
+            hint=f"git add {path}",
+        )
+    return path, content.decode(errors="replace")

@@ -1,0 +1,98 @@
+"""The team's own image as a base: by its name, or as the commit's Dockerfile makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from harness.errors import CauseCode, HarnessError
+from harness.image.base import image_pull
+from harness.image.base.debian import USER_ID
+from harness.image.oci import BaseImage
+from harness.image.own import docker_image, dockerfile
+from harness.image.own.contents import Contents, contents_of
+from harness.image.own.docker_image import Known
+from harness.image.own.fitness import check_fit
+from harness.project.commit import Commit
+from harness.project.image_settings import ImageSettings
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """An image of the team's own. `origin` is what it was made from, with its digest where a registry has it by one."""
+
+    origin: str
+    known: Known
+    contents: Contents
+    base: BaseImage
+
+    def settled(self, settings: ImageSettings) -> ImageSettings:
+        """[image] with what the image itself says: its Python, and where not set, its Airflow and Airflow's home."""
+        said: dict[str, str | None] = {"python": self.contents.python}
+        if settings.airflow is None:
+            said["airflow"] = self.contents.airflow
+        if "root" not in settings.model_fields_set and self.contents.home:
+            said["root"] = self.contents.home
+        return settings.model_copy(update=said)
+
+    def holds_code(self, settings: ImageSettings) -> bool:
+        """Whether Airflow's home in the image has files that the commit's code does not bring itself."""
+        brought = {PurePosixPath(path).parts[0] for path in settings.places if path != "."}
+        return bool(set(self.contents.at_home) - brought)
+
+
+def own_image(
+    commit: Commit, settings: ImageSettings, *, on_line: Callable[[str], None], log: Path
+) -> OwnImage:
+    """The image that [image] names; what is here already is not built, pulled or asked again.
+
+    Raises HarnessError: IMAGE_UNFIT for one that can't run a version, what `dockerfile.built` and `pull` raise.
+    """
+    if settings.dockerfile is not None:
+        image = dockerfile.built(commit, settings, on_line=on_line, log=log)
+        origin = told = settings.dockerfile
+    else:
+        told = settings.base or ""
+        image = _named(told, on_line, log)
+        repository = told.partition("@")[0].rpartition(":")[0] or told
+        digest = next((each for each in image.digests if each.startswith(f"{repository}@")), "")
+        origin = told if "@" in told or not digest else f"{told}@{digest.partition('@')[2]}"
+    contents = contents_of(image, origin=told, on_line=on_line)
+    check_fit(settings, contents, origin=told)
+    return OwnImage(origin, image, contents, _base(image, contents, settings, on_line))
+
+
+def _named(name: str, on_line: Callable[[str], None], log: Path) -> Known:
+    found = docker_image.known(name)
+    if found is None:
+        image_pull.pull(name, on_line=on_line, log=log)
+        found = docker_image.known(name)
+    if found is None:
+        raise HarnessError(
+            CauseCode.SOURCE_UNREACHABLE, f"Docker has no image {name}", hint=f"docker pull {name}"
+        )
+    return found
+
+
+def _base(
+    image: Known, contents: Contents, settings: ImageSettings, on_line: Callable[[str], None]
+) -> BaseImage:
+    try:
+        layers = docker_image.layers(image, on_line=on_line)
+    except HarnessError:
+        if settings.dockerfile is not None:
+            dockerfile.forget(image)
+        raise
+    # A pod's home is another one than the image's user has.
+    user_base = {"PYTHONUSERBASE": contents.user_base} if contents.user_base else {}
+    return BaseImage(
+        layers=layers,
+        digest=image.content_digest,
+        site_directory=contents.site_directory.strip("/"),
+        env={**image.env, **user_base},
+        entrypoint=image.entrypoint,
+        command=image.command,
+        architecture=image.architecture,
+        user_id=contents.user_id or USER_ID,
+    )
