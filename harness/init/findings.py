@@ -88,6 +88,7 @@ class Proposal:
     extra: Mapping[str, str] = field(default_factory=dict)
     env_file: str = ""
     airflow_settings: str = ""
+    values: str = ""
     from_env: tuple[str, ...] = ()
     unnamed: tuple[UnnamedDag, ...] = ()
 

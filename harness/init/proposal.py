@@ -15,6 +15,7 @@ from harness.init.reading.dag_factory import yaml_dags
 from harness.init.reading.dags import Dag, DagFile, read_dags
 from harness.init.reading.given import Given, given
 from harness.init.reading.image.image_files import team_image
+from harness.init.reading.image.production import production, values_file
 from harness.init.reading.image.services import MLFLOW_ADDRESS, served
 from harness.init.reading.image.team_image import ROOT
 from harness.init.reading.purposes import best_metrics, logged_to_mlflow, pushed_metrics, returned_metric
@@ -94,12 +95,14 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
     )
     settings = _airflow_settings(read, gives)
     pools = () if settings or gives.settings_file else tuple(_pools(read))
+    values = values_file(files)
     findings = (
         *found(read, layout, image),
         *other_folders(folders[1:], layout),
         *packages.findings,
         *python_findings,
         *decided(table, tests, pools),
+        *production(files, image, values),
         *yours(read, tests, broken, layout),
     )
     return Proposal(
@@ -110,6 +113,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         env_file=_env_file(read, gives, table.env),
         unnamed=tuple(_unnamed(read)),
         airflow_settings=settings or (POOLS if pools else ""),
+        values=values,
     )
 
 

@@ -16,9 +16,8 @@ SHOWN_REASONS = 6
 
 def text_of(proposal: Proposal) -> str:
     """The whole file, which the configuration's own parser accepts."""
-    return (
-        "\n".join([*_head(proposal), *_image(proposal.image), *_secrets(proposal), *_tests(proposal)]) + "\n"
-    )
+    tables = (_image(proposal.image), _airflow(proposal), _secrets(proposal), _tests(proposal))
+    return "\n".join([*_head(proposal), *(line for table in tables for line in table)]) + "\n"
 
 
 def pools_text(pools: Sequence[str]) -> str:
@@ -56,6 +55,15 @@ def _image(image: ImageTable) -> Iterator[str]:
         yield ""
         yield "[image.env]  # no place for passwords: it is part of the image"
         yield from (f"{toml_key(name)} = {toml_text(image.env[name])}" for name in sorted(image.env))
+
+
+def _airflow(proposal: Proposal) -> Iterator[str]:
+    if proposal.values:
+        yield ""
+        yield "[airflow]"
+        yield from _key(
+            "values", proposal.values, "of Airflow's official chart, as far as they mean the same"
+        )
 
 
 def _secrets(proposal: Proposal) -> Iterator[str]:
