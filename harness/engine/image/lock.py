@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from harness.cluster.running_cluster import log_file
 from harness.errors import CauseCode, HarnessError
+from harness.hints import DEFAULT_CLUSTER
 from harness.image.lock import lock_text
 from harness.image.lock.inputs import EDITED, LOCKED_PROJECTS, PROJECT, Inputs, is_lock, read_inputs
 from harness.image.lock.make import Made, make
 from harness.image.lock.of_commit import unlocked
+from harness.image.own.own import own_image
 from harness.progress import Progress
 from harness.project import project as projects
 from harness.project.commit import Repository
@@ -70,6 +73,8 @@ def lock(
     root = Repository.find(start).root
     given = None if source is None else _inside(root, start / source)
     settings = _asked(start, root, given)
+    if settings.is_own:
+        settings = _for_own_image(start, settings, progress, upgrade=upgrade)
     inputs, target = _inputs(root, settings, given)
     path = root / target
     found = path.read_bytes() if path.is_file() else None
@@ -136,6 +141,26 @@ def _asked(start: Path, root: Path, source: str | None) -> ImageSettings:
     return ImageSettings(requirements=found)
 
 
+def _for_own_image(
+    start: Path, settings: ImageSettings, progress: Progress, *, upgrade: bool
+) -> ImageSettings:
+    """[image] with what the image says that the packages are put on; with `upgrade` as its name leads to it today."""
+    if settings.as_is:
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID,
+            "there is nothing to lock: with [image] as_is = true the image has its packages already",
+            hint="put `requirements` under [image] in place of as_is",
+        )
+    project = projects.load(start)
+    named = settings.dockerfile or f"base {settings.base}"
+    with project.commit(None) as commit, progress.step(named) as step:
+        own = own_image(
+            commit, settings, on_line=step.update, log=log_file(DEFAULT_CLUSTER), locked=not upgrade
+        )
+        step.done(f"Airflow {own.contents.airflow}, Python {own.contents.python}")
+    return own.settled(settings)
+
+
 def _inside(root: Path, file: Path) -> str:
     """A file's path from the repository's root. Raises HarnessError(CODE_NOT_FOUND)."""
     problem = "there is no such file" if not file.is_file() else "it is not in this repository"
@@ -170,7 +195,11 @@ def _inputs(root: Path, settings: ImageSettings, source: str | None) -> tuple[In
 
 def _inputs_of(root: Path, settings: ImageSettings, source: str) -> Inputs:
     return read_inputs(
-        source, lambda path: _read(root, path), python=settings.python, airflow=settings.airflow or ""
+        source,
+        lambda path: _read(root, path),
+        python=settings.python,
+        airflow=settings.airflow or "",
+        base=settings.base or "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.engine.image import lock
+from harness.hints import toml_text
 from harness.image.own.own import own_image
 from harness.progress import Progress
 from harness.project.commit import Commit
@@ -24,6 +25,10 @@ def settled(commit: Commit, settings: ImageSettings, progress: Progress, log: Pa
         own = own_image(commit, settings, on_line=step.update, log=log)
         airflow = f"Airflow {own.contents.airflow}" if own.contents.airflow else "no Airflow"
         step.done(f"{airflow}, Python {own.contents.python}, user {own.base.user_id}")
+    if settings.base and settings.as_is and own.origin != settings.base:
+        progress.note(
+            f"{settings.base} may be another image tomorrow: base = {toml_text(own.origin)} stays the same"
+        )
     return own.settled(settings)
 
 

@@ -26,7 +26,7 @@ class Inputs:
     """What a lock is made from. `source` is the file that [image] names, `files` what it leads to, by path.
 
     `airflow` is the version that [image] asks for, empty where the requirements themselves do. `constraints` are those
-    of the files that only bound versions.
+    of the files that only bound versions. `base` is the image that they are put on, where that is the team's.
     """
 
     source: str
@@ -34,11 +34,17 @@ class Inputs:
     python: str
     airflow: str = ""
     constraints: frozenset[str] = frozenset()
+    base: str = ""
 
     @property
     def digest(self) -> str:
         """The same for the same files, whichever line ends a checkout gave them."""
-        inputs = [self.python, self.airflow, self.source]
+        inputs = [
+            self.python,
+            self.airflow,
+            self.source,
+            *([self.base.partition("@")[0]] if self.base else []),
+        ]
         for path in sorted(self.files):
             inputs += [path, hashlib.sha256(self.files[path].replace(b"\r\n", b"\n")).hexdigest()]
         return f"sha256:{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}"
@@ -77,7 +83,7 @@ def is_lock(path: str, content: bytes) -> bool:
     return b"--hash=" in content or PurePosixPath(path).suffix == ".lock"
 
 
-def read_inputs(source: str, read: Read, *, python: str, airflow: str = "") -> Inputs:
+def read_inputs(source: str, read: Read, *, python: str, airflow: str = "", base: str = "") -> Inputs:
     """The inputs that `source` leads to.
 
     Raises HarnessError: CODE_NOT_FOUND when one of the files is not there, DEPENDENCIES_UNRESOLVED for what can't be
@@ -85,7 +91,7 @@ def read_inputs(source: str, read: Read, *, python: str, airflow: str = "") -> I
     """
     files: dict[str, bytes] = {}
     _take(source, read, files, needed_by="[image] requirements")
-    inputs = Inputs(source, files, python, airflow)
+    inputs = Inputs(source, files, python, airflow, base=base)
     if inputs.kind in LOCKED_PROJECTS:
         _take(inputs.beside(PROJECT), read, files, needed_by=source)
     elif inputs.kind == "requirements":

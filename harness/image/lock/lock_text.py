@@ -11,6 +11,7 @@ _HEADER = re.compile(
     r"# inputs: (?P<inputs>sha256:[0-9a-f]{64})\n"
     r"# packages: (?P<packages>.+)\n"
     r"# nothing newer than: (?P<as_of>[0-9TZ:-]+)\n"
+    r"(?:# base: (?P<base>\S+)\n)?"
 )
 
 
@@ -18,7 +19,8 @@ _HEADER = re.compile(
 class Header:
     """The first lines of a lock. `packages` says as of when, or by which constraints, they were chosen.
 
-    `as_of` is a time that no file is newer than, but for packages whose version the source fixes.
+    `as_of` is a time that no file is newer than, but for packages whose version the source fixes. `base` is the image
+    of the team's own that the packages are put on, by its digest.
     """
 
     source: str
@@ -26,6 +28,7 @@ class Header:
     inputs: str
     packages: str
     as_of: str
+    base: str = ""
 
     @property
     def text(self) -> str:
@@ -33,7 +36,7 @@ class Header:
             f"# Made by `harness lock` from {self.source} for Python {self.python}. Edit that, and lock again.\n"
             f"# inputs: {self.inputs}\n"
             f"# packages: {self.packages}\n"
-            f"# nothing newer than: {self.as_of}\n"
+            f"# nothing newer than: {self.as_of}\n" + (f"# base: {self.base}\n" if self.base else "")
         )
 
 
@@ -46,7 +49,7 @@ def header_of(content: bytes) -> Header | None:
     """What a lock was made from; None for one that `harness lock` did not make."""
     text = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
     found = _HEADER.match(text)
-    return Header(**found.groupdict()) if found else None
+    return Header(**found.groupdict(default="")) if found else None
 
 
 def is_of(content: bytes | None, inputs: str) -> bool:

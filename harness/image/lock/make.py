@@ -186,7 +186,8 @@ def _made(
     lines = packages.both(first, other, _MARKERS) if other else packages.both(first, first, _MARKERS)
     assert way.question.as_of is not None  # noqa: S101
     as_of = f"{way.question.as_of:%Y-%m-%dT%H:%M:%SZ}"
-    header = lock_text.Header(inputs.source, inputs.python, inputs.digest, way.name, as_of)
+    base = inputs.base if "@" in inputs.base else ""
+    header = lock_text.Header(inputs.source, inputs.python, inputs.digest, way.name, as_of, base)
     return Made(
         content=lock_text.write(header, lines),
         airflow=first[AIRFLOW[0]].version,

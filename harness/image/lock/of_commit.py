@@ -101,7 +101,11 @@ def edited(commit: Commit, settings: ImageSettings) -> str:
 def inputs_of(commit: Commit, settings: ImageSettings) -> Inputs:
     """What a commit's lock is made from. Raises what `read_inputs` raises."""
     return read_inputs(
-        settings.requirements, commit.read, python=settings.python, airflow=settings.airflow or ""
+        settings.requirements,
+        commit.read,
+        python=settings.python,
+        airflow=settings.airflow or "",
+        base=settings.base or "",
     )
 
 

@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 from harness.errors import CauseCode, HarnessError
 from harness.image.base import image_pull
 from harness.image.base.debian import USER_ID
+from harness.image.lock.lock_text import header_of
 from harness.image.oci import BaseImage
 from harness.image.own import docker_image, dockerfile
 from harness.image.own.contents import Contents, contents_of
 from harness.image.own.docker_image import Known
 from harness.image.own.fitness import check_fit
 from harness.project.commit import Commit
+from harness.project.configuration import LOCK_FILE
 from harness.project.image_settings import ImageSettings
 
 
@@ -30,6 +32,8 @@ class OwnImage:
     def settled(self, settings: ImageSettings) -> ImageSettings:
         """[image] with what the image itself says: its Python, and where not set, its Airflow and Airflow's home."""
         said: dict[str, str | None] = {"python": self.contents.python}
+        if settings.base is not None:
+            said["base"] = self.origin
         if settings.airflow is None:
             said["airflow"] = self.contents.airflow
         if "root" not in settings.model_fields_set and self.contents.home:
@@ -43,17 +47,23 @@ class OwnImage:
 
 
 def own_image(
-    commit: Commit, settings: ImageSettings, *, on_line: Callable[[str], None], log: Path
+    commit: Commit,
+    settings: ImageSettings,
+    *,
+    on_line: Callable[[str], None],
+    log: Path,
+    locked: bool = True,
 ) -> OwnImage:
     """The image that [image] names; what is here already is not built, pulled or asked again.
 
+    A name without a digest leads to the image that the commit's lock was made for, if it says so and `locked` counts.
     Raises HarnessError: IMAGE_UNFIT for one that can't run a version, what `dockerfile.built` and `pull` raise.
     """
     if settings.dockerfile is not None:
         image = dockerfile.built(commit, settings, on_line=on_line, log=log)
         origin = told = settings.dockerfile
     else:
-        told = settings.base or ""
+        told = _locked(commit, settings) if locked else settings.base or ""
         image = _named(told, on_line, log)
         repository = told.partition("@")[0].rpartition(":")[0] or told
         digest = next((each for each in image.digests if each.startswith(f"{repository}@")), "")
@@ -61,6 +71,13 @@ def own_image(
     contents = contents_of(image, origin=told, on_line=on_line)
     check_fit(settings, contents, origin=told)
     return OwnImage(origin, image, contents, _base(image, contents, settings, on_line))
+
+
+def _locked(commit: Commit, settings: ImageSettings) -> str:
+    """The base by the digest that the commit's lock names it by; else as [image] names it."""
+    named = settings.base or ""
+    header = None if settings.as_is or "@" in named else header_of(commit.read(LOCK_FILE) or b"")
+    return header.base if header is not None and header.base.partition("@")[0] == named else named
 
 
 def _named(name: str, on_line: Callable[[str], None], log: Path) -> Known:
