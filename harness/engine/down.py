@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.airflow.release import release
+from harness.airflow.release import release, removal
 from harness.airflow.release.versions import Version, find_version
 from harness.cluster import labels, place
 from harness.cluster.api import KubernetesApi
@@ -57,9 +57,9 @@ def _emptied(cluster: Cluster, step: Step) -> bool:
         item["metadata"]["name"] for item in api.list("/api/v1/namespaces", labelSelector=labels.SELECTOR)
     ]
     for namespace in ours:
-        release.delete_namespace(api, namespace)
+        removal.delete_namespace(api, namespace)
     for namespace in ours:
-        release.wait_gone(api, namespace, deadline_s=GOING_S, on_change=step.update)
+        removal.wait_gone(api, namespace, deadline_s=GOING_S, on_change=step.update)
     step.update("images")
     with process.threads(max(1, len(cluster.nodes))) as executor:
         list(executor.map(node.clear, cluster.nodes))
