@@ -8,7 +8,7 @@ import json
 import pytest
 from doubles import Clock, Kubernetes
 
-from harness.airflow.release import release
+from harness.airflow.release import release, removal
 from harness.cluster.services.database import Credentials
 from harness.errors import CauseCode, HarnessError
 
@@ -49,7 +49,7 @@ class Server:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(release, "time", clock)
+    monkeypatch.setattr(removal, "time", clock)
     return clock
 
 
