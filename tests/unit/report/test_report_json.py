@@ -23,6 +23,7 @@ VERSION = {
     "bundle",
     "phases",
     "load_bytes",
+    "values",
     "kept",
     "tests",
     "receipt",
@@ -30,7 +31,7 @@ VERSION = {
 }
 IMAGE = {
     *("name", "digest", "config_digest", "base_digest", "python", "lock", "layers"),
-    *("base_packages", "built_from_source"),
+    *("base_packages", "built_from_source", "own"),
 }
 ENVIRONMENT = {"platform", "source", "node_image", "versions", "digests"}
 TEST = {
