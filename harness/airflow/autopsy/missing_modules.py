@@ -23,6 +23,29 @@ _PACKAGES = {  # whose modules are named unlike themselves
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }
+_MOVED = {  # modules of Airflow 2, by a part of their name
+    "contrib": "the provider's own package",
+    "datasets": "Asset of airflow.sdk",
+    "dummy": "EmptyOperator of airflow.providers.standard.operators.empty",
+    "dummy_operator": "EmptyOperator of airflow.providers.standard.operators.empty",
+    "subdag": "a TaskGroup of airflow.sdk",
+    "subdag_operator": "a TaskGroup of airflow.sdk",
+}
+_GONE = {  # arguments and names of Airflow 2, and what takes their place
+    "concurrency": "max_active_tasks",
+    "days_ago": "pendulum.today('UTC').add(days=-1)",
+    "default_view": "nothing",
+    "fail_stop": "fail_fast",
+    "orientation": "nothing",
+    "provide_context": "nothing, as the context is always handed over",
+    "schedule_interval": "schedule",
+    "sla": "nothing",
+    "sla_miss_callback": "nothing",
+    "timetable": "schedule",
+}
+_NAMED = re.compile(
+    r"unexpected keyword argument '(\w+)'|\*\*kwargs: \{'(\w+)'|cannot import name '(\w+)' from 'airflow"
+)
 _PROVIDERS = ["airflow", "providers"]
 _PROVIDER_FAMILIES = {"apache", "atlassian", "cncf", "common", "dbt", "microsoft"}  # each of several packages
 _DAG_FILE = "unusual_prefix_"  # what Airflow calls a DAG file's own module
@@ -42,9 +65,18 @@ def missing_module(message: str, trace: str = "") -> str:
     parts = name.split(".")
     if parts[:2] == _PROVIDERS and len(parts) > 2:
         return _missing_provider(parts, trace)
+    if moved := next((_MOVED[part] for part in parts if parts[0] == "airflow" and part in _MOVED), ""):
+        return f"Airflow 3 has no {name}: take {moved}"
     if parts[0] == "airflow":
         return f"Airflow 3 has no {name}: look for it in airflow.sdk and airflow.providers.standard"
     return _missing_package(name, parts)
+
+
+def gone_in_airflow_3(message: str) -> str:
+    """What takes the place of an argument or a name of Airflow 2; empty for other messages."""
+    found = _NAMED.search(message)
+    name = next(filter(None, found.groups()), "") if found else ""
+    return f"Airflow 3 no longer has {name}: take {_GONE[name]} in its place" if name in _GONE else ""
 
 
 def own_module(message: str, code: CodeFiles) -> str:

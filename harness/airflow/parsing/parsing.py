@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from harness.airflow.autopsy.missing_modules import missing_module
+from harness.airflow.autopsy.missing_modules import gone_in_airflow_3, missing_module
 from harness.airflow.autopsy.missing_settings import missing_setting
 from harness.airflow.logs.excerpts import whole
 from harness.airflow.logs.tracebacks import Frame
@@ -235,6 +235,8 @@ def _read_by(error: DagImportError) -> str:
 
 def _import_hint(error: DagImportError) -> str:
     if hint := missing_module(error.message, error.stack_trace):
+        return hint
+    if hint := gone_in_airflow_3(error.message):
         return hint
     kind, _, message = error.message.partition(": ")
     if hint := missing_setting(kind, message):

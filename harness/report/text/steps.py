@@ -17,6 +17,8 @@ FIRST_SIGN_S = 10.0
 QUIET_S = 2.0  # on a terminal, until a step is drawn that is mostly done at once
 _MOST_LINES = 12
 _NARROWEST_BAR, _WIDEST_BAR = 8, 30
+_NARROWEST_TITLE = 16
+_AMOUNT_COLUMNS = 34  # "1100 of 2140 packages, 15 min left"
 # "12.5 of 70 MB", "612 of 2140 packages": what a step has done of all.
 _AMOUNT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) of (?:at most )?(\d+(?:\.\d+)?) \w")
 
@@ -95,11 +97,13 @@ def drawn(running: Sequence[ConsoleStep], now_s: float, style: Style, stream: Te
         elapsed_s = int(now_s - step.started_s)
         took = format.seconds(elapsed_s) if elapsed_s >= 10 else f"{elapsed_s} s"
         line = Text(f"{frame} ", style="cyan", no_wrap=True, overflow="ellipsis")
-        line.append(step.title, style="default")
-        line.append(f"  {took}", style="dim")
         done = share(step.detail)
+        columns = max(_NARROWEST_BAR, min(_WIDEST_BAR, style.width // 10))
+        # What is done of all, and the time left, come before the end of a long title.
+        beside = 2 + len(took) + columns + _AMOUNT_COLUMNS + 6 if done is not None else 0
+        line.append(style.fit(step.title, max(_NARROWEST_TITLE, style.width - beside)), style="default")
+        line.append(f"  {took}", style="dim")
         if done is not None:
-            columns = max(_NARROWEST_BAR, min(_WIDEST_BAR, style.width // 10))
             full = round(columns * done)
             line.append(f"  {style.signs.bar * full}", style="cyan")
             line.append(f"{style.signs.rest * (columns - full)}", style="dim")

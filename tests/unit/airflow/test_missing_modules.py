@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.airflow.autopsy.missing_modules import missing_module
+from harness.airflow.autopsy.missing_modules import gone_in_airflow_3, missing_module
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,32 @@ def test_other_messages_have_no_such_hint() -> None:
 def test_a_class_of_the_dag_file_itself_needs_a_module_of_its_own() -> None:
     hint = missing_module("No module named 'unusual_prefix_2f1c_train'")
     assert "a module of its own beside the DAG file" in hint
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "TypeError: DAG.__init__() got an unexpected keyword argument 'schedule_interval'",
+            "take schedule in",
+        ),
+        ("TypeError: DAG.__init__() got an unexpected keyword argument 'concurrency'", "max_active_tasks"),
+        (
+            "ImportError: cannot import name 'days_ago' from 'airflow.utils.dates' (/usr/lib/x.py)",
+            "pendulum.today",
+        ),
+        ("TypeError: Invalid arguments were: **kwargs: {'provide_context': True}", "always handed over"),
+        ("TypeError: f() got an unexpected keyword argument 'colour'", ""),
+        ("ImportError: cannot import name 'days_ago' from 'ours'", ""),
+    ],
+)
+def test_what_takes_the_place_of_airflow_2s_names(message: str, words: str) -> None:
+    hint = gone_in_airflow_3(message)
+    assert words in hint if words else hint == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("operators.subdag", "a TaskGroup"), ("datasets", "Asset of airflow.sdk")]
+)
+def test_what_takes_the_place_of_airflow_2s_modules(name: str, words: str) -> None:
+    assert words in missing_module(f"ModuleNotFoundError: No module named 'airflow.{name}'")

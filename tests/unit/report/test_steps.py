@@ -54,3 +54,12 @@ def test_at_80_columns_the_amount_and_the_time_left_are_to_be_seen() -> None:
 
 def test_at_200_columns_all_is() -> None:
     assert line(200)[2:] == f"tools and node image  5 min 12 s  {'█' * 5}{'░' * 15}  {DETAIL}"
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_a_long_title_makes_room_for_the_amount_and_the_time_left(columns: int) -> None:
+    step = ConsoleStep("a-branch-with-a-long-name: tools and node image, compiled once for this machine", 0.0)
+    step.update(DETAIL)
+    stream = io.StringIO()
+    Screen(file=stream, width=columns).print(drawn([step], 312.0, Style(width=columns), stream))
+    assert "612 of 2448 packages, 6 min left" in stream.getvalue()
