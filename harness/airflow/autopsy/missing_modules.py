@@ -24,12 +24,12 @@ _PACKAGES = {  # whose modules are named unlike themselves
     "yaml": "PyYAML",
 }
 _MOVED = {  # modules of Airflow 2, by a part of their name
-    "contrib": "the provider's own package",
-    "datasets": "Asset of airflow.sdk",
-    "dummy": "EmptyOperator of airflow.providers.standard.operators.empty",
-    "dummy_operator": "EmptyOperator of airflow.providers.standard.operators.empty",
-    "subdag": "a TaskGroup of airflow.sdk",
-    "subdag_operator": "a TaskGroup of airflow.sdk",
+    "contrib": "take the provider's own package",
+    "datasets": "take Asset of airflow.sdk",
+    "dummy": "take EmptyOperator of airflow.providers.standard.operators.empty",
+    "dummy_operator": "take EmptyOperator of airflow.providers.standard.operators.empty",
+    "subdag": "take a TaskGroup of airflow.sdk",
+    "subdag_operator": "take a TaskGroup of airflow.sdk",
 }
 _GONE = {  # arguments and names of Airflow 2, and what takes their place
     "concurrency": "max_active_tasks",
@@ -65,10 +65,9 @@ def missing_module(message: str, trace: str = "") -> str:
     parts = name.split(".")
     if parts[:2] == _PROVIDERS and len(parts) > 2:
         return _missing_provider(parts, trace)
-    if moved := next((_MOVED[part] for part in parts if parts[0] == "airflow" and part in _MOVED), ""):
-        return f"Airflow 3 has no {name}: take {moved}"
     if parts[0] == "airflow":
-        return f"Airflow 3 has no {name}: look for it in airflow.sdk and airflow.providers.standard"
+        look = "look for it in airflow.sdk and airflow.providers.standard"
+        return f"Airflow 3 has no {name}: {next((_MOVED[part] for part in parts if part in _MOVED), look)}"
     return _missing_package(name, parts)
 
 
