@@ -85,6 +85,8 @@ def make(
         if answered.undated:
             names = ", ".join(sorted(answered.undated))
             notes.append(f"no date bounds {names}: the index does not say when files were uploaded")
+        if newer := answered.exempt[len(way.question.exempt) :]:
+            notes.append(f"newer than that, because your versions need it: {', '.join(newer)}")
         return _made(inputs, found, replace(way, question=answered), first, notes, on_line, log)
     assert failed is not None  # noqa: S101  there is one way at least
     raise failed
@@ -113,17 +115,21 @@ def _resolve(
 ) -> tuple[dict[str, Resolved], Question]:
     """The packages that answer a question; those that an index has without a date count whatever the date.
 
-    With them the question as it was answered. Raises what `resolve` raises.
+    Those that only the date stands against may be newer, as what a fixed version needs in turn. With the packages
+    comes the question as it was answered. Raises what `resolve` raises.
     """
     while True:
         try:
             return resolve(question, target, on_line=on_line, log=log), question
         except UnresolvedError as error:
-            suspects = {canonicalize_name(name) for name in error.without_a_date} - question.undated
+            suspects = {str(canonicalize_name(name)) for name in error.without_a_date} - question.undated
             undated = {name for name in suspects if not _has_date(name, question, target, log)}
-            if not undated:
+            newer = suspects - undated - {*question.exempt, *AIRFLOW}
+            if not undated | newer:
                 raise
-            question = replace(question, undated=question.undated | undated)
+            question = replace(
+                question, undated=question.undated | undated, exempt=(*question.exempt, *sorted(newer))
+            )
 
 
 def _has_date(name: str, question: Question, target: Target, log: Path | None) -> bool:

@@ -144,3 +144,26 @@ def test_what_is_only_too_new_is_not_let_in(made: Callable[..., Made]) -> None:
 
     with pytest.raises(UnresolvedError):
         made(TooNew())
+
+
+def test_what_a_fixed_version_needs_may_be_newer_too_and_nothing_else(made: Callable[..., Made]) -> None:
+    class Newer(Index):
+        def resolve(self, question: Question, target: Target, **_: object) -> dict[str, Resolved]:
+            if question.alone and question.lines == ("pandas-skinny",):
+                return {"pandas-skinny": Resolved("pandas-skinny", "9", ("c" * 64,), "", ASKED)}
+            if not question.alone and "pandas-skinny" not in question.exempt:
+                raise UnresolvedError(
+                    CauseCode.DEPENDENCIES_UNRESOLVED,
+                    "r.txt can't be locked",
+                    evidence=(
+                        "no version of pandas-skinny==9",
+                        "hint: `pandas-skinny` was filtered by `exclude-newer` to …",
+                    ),
+                )
+            return super().resolve(question, target)
+
+    index = Newer()
+    found = made(index)
+    assert found.chosen.startswith("as of 2025-08-31")
+    assert any("because your versions need it: pandas-skinny" in note for note in found.notes)
+    assert {question.undated for question, _ in index.asked} == {frozenset()}
