@@ -66,16 +66,13 @@ def main() -> None:
     )
     options.add_argument("--series", default=secrets.token_hex(4), help="what an earlier one learnt is known")
     given = options.parse_args()
-    print(f"the noise in truth, over {sample.SEEDS} pairs of draws:", flush=True)
-    for name, sd in sample.sds().items():
-        print(f"  {name:<18} sd of a paired difference {sd:.4f}", flush=True)
-    numbers = range(1, given.count + 1)
+    numbers = range(given.first, given.first + given.count)
+    first_seeds = {number: APART * number for number in numbers}
+    dag_id = f"breast_cancer_{given.series}"
+    print(f"series {given.series}", flush=True)
     with (
         cluster(given.name) as running,
-        sample.repository([APART * number for number in numbers]) as (
-            made,
-            dag_id,
-        ),
+        sample.repository(dag_id, sample.one_task(dag_id), first_seeds) as made,
     ):
         harness = Harness(running.cluster.name)
         harness.up(made.root)
@@ -91,7 +88,7 @@ def main() -> None:
 
 def _compared(harness: Harness, made: Repository, dag_id: str, number: int, truth: Truth) -> Comparison:
     metric = "" if truth == "equal" else list(sample.METRICS)[number % len(sample.METRICS)]
-    worse = {metric: sample.ZONE * sample.sds()[metric]} if metric else None
+    worse = {metric: sample.ZONE * sample.SDS[metric]} if metric else None
     text = sample.one_task(dag_id, f"{truth} {number}", other_draws=OTHER_DRAWS, worse=worse)
     branch = made.branch(f"{truth}-{number}", {sample.DAG_FILE: text})
     tested = harness.diff(made.root, "main", branch, "--test", f"draws_{number}")
