@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from harness.project.values import is_set_by_harness
+
 _NO_CONNECTION = re.compile(
     r"conn(?:ection)?(?:_id)?[^`'\"]{0,20}[`'\"](?P<name>[^`'\"]+)[`'\"] (?:isn't|(?:is )?not) (?:found|defined)"
 )
@@ -21,7 +23,9 @@ def missing_setting(kind: str, message: str) -> str:
         name = f"AIRFLOW_VAR_{match['name'].upper()}"
         return f"a version has no Variables but those that it is given: {_give(name)}"
     if kind == "KeyError" and (match := _UPPER_CASE.fullmatch(message)):
-        return f"if it is an environment variable, {_give(match['name'])}"
+        name = match["name"]
+        taken = is_set_by_harness(name) or name == "PYTHONPATH"
+        return "" if taken else f"if it is an environment variable, {_give(name)}"
     return ""
 
 
