@@ -772,7 +772,7 @@ CHAINS = (
         "task_failed",
         ("task go_cannot_be_imported failed", "dags/cannot_be_imported.py:1", "No module named 'xgboost'"),
         hint="xgboost",
-        beside=(("dags/cannot_be_imported.py", "import xgboost\n"),),
+        beside=(("dags/cannot_be_imported.py", "import xgboost\nfrom airflow.sdk import dag\n"),),
     ),
 )
 

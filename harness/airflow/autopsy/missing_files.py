@@ -85,7 +85,7 @@ def elsewhere(path: str, code: CodeFiles) -> tuple[str, str] | None:
 def of_repository(message: str, hint: str, code: CodeFiles, requirements: str) -> str:
     """A cause's hint as its repository has it: with what brings a module or file of its own, which the message calls
     missing, to where it was looked for; else with the name of the file that people edit for another package."""
-    if own := own_module(message, code):
+    if REQUIREMENTS in hint and (own := own_module(message, code)):  # else somebody knows better
         return own
     match = _MISSING_FILE.search(message)
     path = next(filter(None, match.groups()), None) if match else None

@@ -91,7 +91,10 @@ def test_a_module_of_the_repository_is_no_package_to_be_locked(
     paths = ("dags", "dags/lib", "dags/lib/names.py", "settings.py", "shared_code", "shared_code/a.py")
     more = ("src", "src/features", "src/features/__init__.py", "src/features/build.py")
     here = CodeFiles(code=code, paths=lambda: (*paths, *more))
-    assert line in of_repository(f"No module named '{module}'", "add it", here, "requirements.txt")
+    hint = "add it to the file that [image] requirements names in harness.toml"
+    assert line in of_repository(f"No module named '{module}'", hint, here, "requirements.txt")
+    below = "put that module below plugins/"  # where the triggerer looks for it
+    assert of_repository(f"No module named '{module}'", below, here, "requirements.txt") == below
 
 
 def test_what_the_repository_does_not_have_keeps_its_hint_with_the_file_to_edit() -> None:
