@@ -73,7 +73,7 @@ class Release:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    tools, roots = built(), [debian.built(each) for each in (base.PYTHON, node_images.SYSTEM)]
+    tools, roots = built(), [debian.built(each) for each in (base.recipe("3.11"), node_images.SYSTEM)]
     if tools is None or None in roots:
         pytest.skip("what is published here is built from packages first: harness up --sources packages")
     folder = tmp_path_factory.mktemp("release")
