@@ -29,6 +29,10 @@ SHOWN_LINES = 12
 # Docker hands these on without keeping them in the image: https://docs.docker.com/reference/dockerfile/#predefined-args
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _STEP = re.compile(r"(?:Step \d+/\d+ :|#\d+ \[[^\]]*\]) (?P<step>[A-Z]+\b.*)")
+# What Docker adds to the words of the program that failed.
+_ENDED = re.compile(
+    r"returned a non-zero code: \d+$|did not complete successfully|^-{4,}$|^Dockerfile:\d+$|^ *\d+ \|"
+)
 _NETWORK = re.compile(
     r"temporary failure in name resolution|could not resolve|no such host|timed? ?out|connection (refused|reset)"
     r"|network is unreachable|certificate verify failed|TLS handshake",
@@ -248,7 +252,8 @@ def failed(dockerfile: str, step: str, said: Sequence[str], log: Path) -> Harnes
             f"see that containers reach the network: docker run --rm IMAGE; proxies are handed on; less {log}"
         )
     where = f" at `{step if len(step) <= 100 else step[:97] + '…'}`" if step else ""
-    last = lines[-1].strip() if lines else "Docker gave no reason"
+    telling = [line.strip() for line in lines if not _ENDED.search(line)]
+    last = telling[-1] if telling else "Docker gave no reason"
     return HarnessError(
         cause, f"{dockerfile} can't be built{where}: {last}", evidence=lines[-SHOWN_LINES:], hint=hint
     )

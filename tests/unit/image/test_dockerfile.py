@@ -74,6 +74,7 @@ def test_a_failed_step_is_told_with_its_last_lines() -> None:
         "DEPRECATED: The legacy builder",
         "Step 2/3 : RUN pip install nothing-such",
         "ERROR: No matching distribution",
+        "The command '/bin/sh -c pip install nothing-such' returned a non-zero code: 1",
     ]
     error = failed("Dockerfile", "RUN pip install nothing-such", said, LOG)
     assert error.cause is CauseCode.DOCKERFILE_FAILED
