@@ -65,8 +65,8 @@ def told(make: Callable[[Callable[[Result], None]], Result], targets: Targets, c
 
     def show(result: Result) -> None:
         known.append(result)
+        files.write_ahead(targets, result)  # first: whoever sees the verdict finds them
         console.result(result, to_stderr=targets.json == files.STDOUT)
-        files.write_ahead(targets, result)
 
     try:
         result = make(show)
