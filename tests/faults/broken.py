@@ -766,14 +766,6 @@ CHAINS = (
             ),
         ),
     ),
-    Broken(
-        "child_is_broken",
-        triggering("child_is_broken", "cannot_be_imported"),
-        "task_failed",
-        ("task go_cannot_be_imported failed", "dags/cannot_be_imported.py:1", "No module named 'xgboost'"),
-        hint="xgboost",
-        beside=(("dags/cannot_be_imported.py", "import xgboost\nfrom airflow.sdk import dag\n"),),
-    ),
 )
 
 # What a task returns lies in object storage, and only a reference to it in the database.

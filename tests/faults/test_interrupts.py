@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import scratch
-from command import explained, loaded, only_version
+from command import explained
 
 from harness.cluster.kind import kind
 from harness.host import process
@@ -20,7 +20,6 @@ from .broken import Broken, one, repository
 from .conftest import Cluster, official_client
 from .running import BOUNDED_S, Running, eventually, running_pod
 
-QUICK = Broken("quick", one("quick", "return 1"), None)
 SLOW = Broken("slow", one("slow", "import time\ntime.sleep(120)"), None)
 SIGNALS = {  # by the name of the project
     "interrupted": (signal.SIGINT,),
@@ -84,25 +83,6 @@ def test_the_second_interrupt_ends_at_once(cluster: Cluster, stopped: dict[str, 
     assert ended.took_s < 2.0
     gone = cluster.harness(ended.root, "down", ended.namespace)
     assert gone.returncode == 0 or ended.namespace not in cluster.versions(), explained(gone)
-
-
-def test_a_removal_that_is_interrupted_leaves_the_verdict_in_its_file_and_nothing_on_the_cluster(
-    cluster: Cluster, tmp_path: Path, result: Path
-) -> None:
-    made = repository(tmp_path / "removed", (QUICK,))
-    with Running(made.root, ("test", "--name", cluster.name, "--keep", "never", "--json", result)) as running:
-        assert running.process.stdout is not None
-        shown = iter(running.process.stdout)
-        verdict = next(line for line in shown if line.startswith("✓ passed"))
-        assert loaded(result)["verdict"] == "passed"
-        running.interrupt()
-        rest = "".join(shown)
-        code = running.process.wait(timeout=BOUNDED_S)
-    assert "quick" in verdict
-    assert code == 130, rest
-    assert "Traceback" not in rest
-    namespace = only_version(loaded(result))["namespace"]
-    eventually(lambda: namespace not in cluster.versions(), what="its namespace is gone", deadline_s=60.0)
 
 
 def test_two_ups_at_once(cluster: Cluster, tiny: scratch.Scratch) -> None:
