@@ -47,6 +47,12 @@ _VALUE = rf'{_TEXT}|\[(?:{_TEXT}|[^\]"])*\]|\{{(?:{_TEXT}|[^{{}}"])*\}}|true\b|f
 _LINE = re.compile(rf"(?<![\w.\[])(?P<key>[A-Za-z_][\w.]*) = (?P<value>{_VALUE})")
 TABLES = {"image": ImageSettings, "secrets": SecretsSettings, "tests.a": TestSettings}
 FILLED = "FILLED"
+BESIDE = {  # what a key of an image of one's own is about
+    "as_is": 'dockerfile = "Dockerfile"\n',
+    "base": "as_is = true\n",
+    "context": 'dockerfile = "Dockerfile"\nas_is = true\n',
+    "dockerfile": "as_is = true\n",
+}
 EXAMPLES = {"python": "3.13", "root": "/usr/local/airflow"}  # of keys that don't take any text
 
 
@@ -123,7 +129,7 @@ def configuration(key: str, value: str) -> Configuration:
     line = f"{key} = {value}"
     rest = "" if table == "tests.a" else '[tests.a]\ndag = "a"\n'
     dag = 'dag = "a"\n' if table == "tests.a" and key != "dag" else ""
-    found = parse(f"[{table}]\n{dag}{line}\n{rest}", origin="harness.toml")
+    found = parse(f"[{table}]\n{dag}{BESIDE.get(key, '')}{line}\n{rest}", origin="harness.toml")
     assert found is not None
     return found
 
