@@ -25,7 +25,7 @@ from harness.image.own.contents import files_of
 from harness.image.own.docker_image import ASKING_S
 from harness.image.own.own import OwnImage
 
-FORMAT = 2  # raise when what takes packages away changes
+FORMAT = 3  # raise when what takes packages away changes
 _PINNED = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*(?P<version>[^\s;]+)|@\s*\S+)\s*"
     r"(?:;(?P<marker>.*?))?(?:\s--hash=.*)?"

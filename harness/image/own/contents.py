@@ -84,9 +84,9 @@ for distribution in importlib.metadata.distributions():
     name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
     for file in (distribution.files or ()) if name in sys.argv[1:] else ():
         path = os.path.abspath(distribution.locate_file(file))
-        about = os.path.dirname(path)
-        if about.endswith((".dist-info", ".egg-info")):
-            found.add(about)  # whole: an empty one would still be taken for a package, without a name
+        about = re.match(r"(.*\.(?:dist|egg)-info)/", path)
+        if about:
+            found.add(about[1])  # whole: an empty one would still be taken for a package, without a name
         else:
             found |= {path, importlib.util.cache_from_source(path) if path.endswith(".py") else path}
 print("\n".join(sorted(path for path in found if os.path.lexists(path))))
