@@ -52,6 +52,10 @@ class KubernetesApi:
         """The API server's address."""
         return self._login.server
 
+    def stays(self, namespace: str) -> bool:  # noqa: ARG002  those that stay are given ones
+        """Whether a namespace of ours is used again after what is in it was removed. Here each is gone with it."""
+        return False
+
     def request(
         self,
         method: str,

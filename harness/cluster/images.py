@@ -39,7 +39,7 @@ def pull_login(cluster: Cluster) -> str:
     login = registry_login.find(cluster.registry.host) if cluster.registry is not None else None
     if cluster.registry is None or login is None:
         return ""
-    return json.dumps({"auths": {cluster.registry.host: login.entry()}})
+    return json.dumps({"auths": {registry_login.name_of(cluster.registry.host): login.entry()}})
 
 
 def pull_secrets(cluster: Cluster) -> list[str]:

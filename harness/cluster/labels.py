@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 
+PREFIX = "harness.local/"  # of all names below
 CREATED_BY = "harness.local/created-by"
 PROJECT = "harness.local/project"
 COMMIT = "harness.local/commit"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.cluster.api import KubernetesApi
     from harness.image.registry.address import Registry
 
+SHARED = "harness-system"  # the namespace of what versions share
 STATE_VARIABLE = "HARNESS_STATE_DIR"
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,48}[a-z0-9])?")
 CONTEXT = re.compile(r"[^\s\x00-\x1f\x7f-\x9f-][^\s\x00-\x1f\x7f-\x9f]{0,252}")
@@ -44,6 +45,10 @@ class Cluster:
     registry: Registry | None = None
 
     def api(self) -> KubernetesApi:
+        if self.placement.namespaces:
+            from harness.cluster.existing.given_namespaces import GivenNamespaces
+
+            return GivenNamespaces(self.kubeconfig, self.placement.namespaces, SHARED)
         from harness.cluster.api import KubernetesApi
 
         return KubernetesApi(self.kubeconfig)

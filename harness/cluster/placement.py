@@ -41,6 +41,8 @@ class Placement:
     priority_class: str = ""
     pull_secrets: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=lambda: NONE)
+    quota: Mapping[str, str] = field(default_factory=lambda: NONE)
+    namespaces: tuple[str, ...] = ()
 
     @property
     def on_one_node(self) -> bool:

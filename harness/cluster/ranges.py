@@ -42,7 +42,9 @@ def _services(api: KubernetesApi) -> Iterator[str]:
     if listed:
         yield from listed
         return
-    dns = api.get(_DNS)
+    dns = None
+    with suppress(KubernetesError):  # who may not see it
+        dns = api.get(_DNS)
     address = _network(str(dns["spec"].get("clusterIP"))) if dns else None
     if address is not None:
         yield str(address.supernet(new_prefix=16))

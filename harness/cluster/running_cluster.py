@@ -68,7 +68,7 @@ def attach(name: str, *, to_make: bool = False) -> RunningCluster:
     """
     cluster = find(name)
     if cluster is not None and cluster.forwarded and to_make:
-        rights.check(cluster.api(), place.context_of(name) or "")
+        rights.check(cluster.api(), place.context_of(name) or "", cluster.placement.namespaces)
     if cluster is None:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint="harness up"

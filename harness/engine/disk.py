@@ -70,7 +70,7 @@ def use(cluster: Cluster | None) -> DiskUse:
         _cache_limit(items),
         nodes,
         _node_limit(nodes[0]) if nodes else None,
-        docker_images.listed(),
+        docker_images.listed() if cluster is None or cluster.registry is None else (),
     )
 
 
@@ -117,7 +117,8 @@ def rubbish(
         if is_ours:
             known = {item["metadata"]["name"] for item in running.api.list("/api/v1/persistentvolumes")}
             volumes[node] = node_disk.gone_volumes(measured, known)
-    unused = (image for image in docker_images.listed() if not image.is_used) if unused_s is not None else ()
+    asks_docker = unused_s is not None and (running is None or running.cluster.registry is None)
+    unused = (image for image in docker_images.listed() if not image.is_used) if asks_docker else ()
     return Rubbish(found, images, node_bytes, volumes, tuple(unused))
 
 

@@ -53,13 +53,14 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
 def _emptied(cluster: Cluster, step: Step) -> bool:
     """Remove what is ours from a cluster and from its nodes, and what lies here of it."""
     api = cluster.api()
-    ours = [
-        item["metadata"]["name"] for item in api.list("/api/v1/namespaces", labelSelector=labels.SELECTOR)
-    ]
+    ours = {
+        item["metadata"]["name"]: removal.made_at(item)
+        for item in api.list("/api/v1/namespaces", labelSelector=labels.SELECTOR)
+    }
     for namespace in ours:
         removal.delete_namespace(api, namespace)
-    for namespace in ours:
-        removal.wait_gone(api, namespace, deadline_s=GOING_S, on_change=step.update)
+    for namespace, made in ours.items():
+        removal.wait_gone(api, namespace, made, deadline_s=GOING_S, on_change=step.update)
     step.update("images")
     with process.threads(max(1, len(cluster.nodes))) as executor:
         list(executor.map(node.clear, cluster.nodes))

@@ -75,11 +75,12 @@ def known(start: Path, cluster: str) -> Known:
 
 def environment(running: RunningCluster | None) -> EnvironmentResult:
     """What made and ran the versions of a cluster; without one, what would."""
+    is_elsewhere = running is not None and running.cluster.registry is not None
     found = {
         "harness": __version__,
         "python": platform.python_version(),
         "uv": package_version("uv"),
-        "docker": _docker(),
+        "docker": "" if is_elsewhere else _docker(),
         "kubernetes": versions.KUBERNETES,
         "containerd": versions.CONTAINERD,
         "kind": versions.KIND,
@@ -88,6 +89,8 @@ def environment(running: RunningCluster | None) -> EnvironmentResult:
         "coredns": versions.COREDNS,
         "postgresql": _postgresql(),
     }
+    if is_elsewhere:  # nobody here knows what such a cluster was made of
+        found = {name: text for name, text in found.items() if name not in {"kind", "etcd", "coredns"}}
     digests = {}
     origin: Mapping[str, str] = {}
     for name in CHARTS:

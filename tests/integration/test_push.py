@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from docker_registry import PASSWORD, USER, DockerRegistry, serving
+from token_server import IDENTITY, ISSUER, SERVICE, TokenServer
+from token_server import serving as token_serving
 
 from harness.errors import CauseCode, HarnessError
 from harness.image.layer import Layer, Member, write_layer
@@ -190,6 +192,70 @@ class TestLogin:
             push(image(base, name="x", tag="t"), stranger)
         assert raised.value.cause is CauseCode.IMAGE_LOAD_FAILED
         assert "ca" in raised.value.hint
+
+
+class TestTokens:
+    """As most registries have it: a token for each scope, from elsewhere."""
+
+    @pytest.fixture
+    def tokens(self, tmp_path: Path) -> Iterator[TokenServer]:
+        with token_serving(tmp_path / "tokens", USER, PASSWORD) as tokens:
+            yield tokens
+
+    @pytest.fixture
+    def by_tokens(
+        self, tokens: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[DockerRegistry]:
+        auth = {
+            "realm": tokens.url, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": str(tokens.certificate)
+        }  # fmt: skip
+        with serving(tmp_path / "by-tokens", auth={"token": auth}) as server:
+            monkeypatch.setenv("DOCKER_CONFIG", str(server.log_in(tmp_path / "docker")))
+            pushing._pusher.cache_clear()
+            yield server
+
+    def test_a_push_with_a_mount(
+        self, by_tokens: DockerRegistry, tokens: TokenServer, base: BaseImage, tmp_path: Path
+    ) -> None:
+        registry = Registry.parse(f"{by_tokens.host}/ml", ca=by_tokens.authority)
+        packages = layer(tmp_path / "store", "packages", MIB)
+        push(image(base, packages, name="churn/dependencies", tag="d"), registry)
+        code = layer(tmp_path / "store", "code", 2000)
+        assert push(image(base, packages, code, name="churn", tag="c"), registry) < 10_000
+        assert ("repository:ml/churn-dependencies:pull", "repository:ml/churn:pull,push") in tokens.asked
+
+    def test_a_token_that_ends_meanwhile(
+        self, by_tokens: DockerRegistry, tokens: TokenServer, base: BaseImage, tmp_path: Path
+    ) -> None:
+        tokens.lives_s = -57.0  # the registry lets them be a minute late
+        registry = Registry.parse(f"{by_tokens.host}/ml", ca=by_tokens.authority)
+        push(image(base, name="one", tag="d"), registry)
+        before = len(tokens.asked)
+        time.sleep(5)
+        tokens.lives_s = 300.0
+        push(image(base, layer(tmp_path / "store", "code", 2000), name="one", tag="e"), registry)
+        assert len(tokens.asked) > before
+
+    def test_an_identity_token(
+        self, by_tokens: DockerRegistry, base: BaseImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "identity"
+        folder.mkdir()
+        login = {"auth": "MDAwMDo=", "identitytoken": IDENTITY}
+        (folder / "config.json").write_text(json.dumps({"auths": {by_tokens.host: login}}))
+        monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+        registry = Registry.parse(f"{by_tokens.host}/ml", ca=by_tokens.authority)
+        assert push(image(base, name="identity", tag="d"), registry) > 0
+
+    def test_a_wrong_login(
+        self, by_tokens: DockerRegistry, base: BaseImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "nothing"))
+        registry = Registry.parse(f"{by_tokens.host}/ml", ca=by_tokens.authority)
+        with pytest.raises(HarnessError) as raised:
+            push(image(base, name="x", tag="d"), registry)
+        assert raised.value.cause is CauseCode.LOGIN_FAILED
+        assert "wrong login" in raised.value.message
 
 
 def test_an_authority_that_is_no_certificate(tmp_path: Path, base: BaseImage) -> None:

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -94,8 +95,10 @@ def program() -> Path:
 
 
 @contextmanager
-def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[DockerRegistry]:
-    """The registry at a free port of an address of this machine."""
+def serving(
+    folder: Path, address: str = "127.0.0.1", auth: dict[str, Any] | None = None
+) -> Iterator[DockerRegistry]:
+    """The registry at a free port of an address of this machine. `auth`: how it knows who asks, else by a password."""
     folder.mkdir(parents=True, exist_ok=True)
     with closing(socket.socket()) as probe:
         probe.bind((address, 0))
@@ -111,7 +114,7 @@ def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[DockerRegistry
             "secret": "the-same-after-a-restart",
             "tls": {"certificate": str(folder / "crt.pem"), "key": str(folder / "key.pem")},
         },
-        "auth": {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}},
+        "auth": auth or {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}},
     }
     (folder / "config.json").write_text(json.dumps(settings))
     registry = DockerRegistry(folder, host)

@@ -32,6 +32,7 @@ class Elsewhere:
             },
             "pods": {**self.placement.pods(), "onOneNode": self.placement.on_one_node},
             "imagePullSecrets": list(self.pull_secrets),
+            "quota": {"hard": dict(self.placement.quota)},
         }  # fmt: skip
 
     def give_login(self, api: KubernetesApi, namespace: str) -> None:

@@ -7,7 +7,7 @@ import itertools
 import json
 import secrets
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from harness.airflow.release import removal
 from harness.airflow.release.elsewhere import Elsewhere
 from harness.cluster import labels
-from harness.cluster.api import KubernetesApi, Manifest
+from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 from harness.cluster.services.database import Credentials, Server
 from harness.cluster.services.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
@@ -25,6 +25,7 @@ from harness.project.values import import_timeout_s, name_of
 
 RELEASE = "airflow"
 USER = "harness"
+CONFLICT = 409
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,25 @@ def create_namespace(
     metadata["name"] = release.namespace
     metadata["labels"] |= {"pod-security.kubernetes.io/enforce": "restricted"} | dict(extra or {})
     api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def take_given(api: KubernetesApi, server: Server, release: Release, given: Sequence[str]) -> Release:
+    """The release in the first free namespace of those that were given. Raises HarnessError(CLUSTER_FULL)."""
+    for name in given:
+        placed = in_namespace(release, name)
+        try:
+            create_namespace(api, placed)
+        except KubernetesError as error:
+            if error.status != CONFLICT:
+                raise
+            continue
+        server.drop(database_name(name))  # of a version whose removal was cut short
+        return placed
+    raise HarnessError(
+        CauseCode.CLUSTER_FULL,
+        f"all {len(given)} namespaces that contexts.toml gives are in use",
+        hint="harness status, then harness down VERSION for what is not needed any more",
+    )
 
 
 def identity(release: Release, role: str = "version") -> Manifest:
@@ -198,6 +218,7 @@ def remove(
     api: KubernetesApi,
     server: Server,
     namespace: str,
+    tag: str = "",
     *,
     deadline_s: float = 120.0,
     wait: bool = True,
@@ -205,15 +226,23 @@ def remove(
 ) -> bool:
     """Remove a version whole: its namespace with all that is in it, its database and role.
 
-    Without `wait` the cluster is left to do the rest; `on_change` is told what is still there.
+    Without `wait` the cluster is left to do the rest; `on_change` is told what is still there. `tag`: of which version,
+    where the namespace is one that stays, and may have the next one by now.
 
     False when there was nothing of it. Raises HarnessError(CLUSTER_FAILED) when the namespace does not go.
     """
+    if tag and not removal.holds(api, namespace, tag):
+        return False
+    made = None
+    if api.stays(namespace):  # the next version may have it, and a database of its name, at any moment after
+        made = removal.made_at(api.get(f"/api/v1/namespaces/{namespace}"))
+        server.drop(database_name(namespace))
     was_there = removal.delete_namespace(api, namespace, wait=wait)
-    on_change("its database")
-    server.drop(database_name(namespace))
+    if not api.stays(namespace):
+        on_change("its database")
+        server.drop(database_name(namespace))
     if wait:
-        removal.wait_gone(api, namespace, deadline_s=deadline_s, on_change=on_change)
+        removal.wait_gone(api, namespace, made, deadline_s=deadline_s, on_change=on_change)
     return was_there
 
 

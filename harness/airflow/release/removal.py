@@ -1,4 +1,4 @@
-"""A version's namespace, removed with all that is in it, and awaited."""
+"""A namespace of ours removed, with all that is in it, and awaited with a reason."""
 
 from __future__ import annotations
 
@@ -11,6 +11,21 @@ from harness.errors import CauseCode, HarnessError
 from harness.host import background
 
 CLAIMS_GO_S = 2.0
+
+
+def made_at(namespace: Manifest | None) -> str:
+    """When what it holds was made, which tells one version from the next where a namespace stays."""
+    if namespace is None:
+        return ""
+    return str((namespace["metadata"].get("annotations") or {}).get(labels.CREATED_AT, ""))
+
+
+def holds(api: KubernetesApi, namespace: str, tag: str) -> bool:
+    """Whether a namespace still has the version of that tag: one that stays may have the next one."""
+    if not api.stays(namespace):
+        return True
+    found = api.get(f"/api/v1/namespaces/{namespace}") or {"metadata": {}}
+    return bool((found["metadata"].get("annotations") or {}).get(labels.TAG) == tag)
 
 
 def delete_namespace(api: KubernetesApi, namespace: str, *, wait: bool = True) -> bool:
@@ -39,12 +54,20 @@ def delete_namespace(api: KubernetesApi, namespace: str, *, wait: bool = True) -
 
 
 def wait_gone(
-    api: KubernetesApi, namespace: str, *, deadline_s: float, on_change: Callable[[str], None]
+    api: KubernetesApi,
+    namespace: str,
+    made: str | None = None,
+    *,
+    deadline_s: float,
+    on_change: Callable[[str], None],
 ) -> None:
-    """Return when the namespace is gone. Raises HarnessError(CLUSTER_FAILED) with what is left in it."""
+    """Return when the namespace is gone, or one that stays has another version than the one `made` then.
+
+    Raises HarnessError(CLUSTER_FAILED) with what is left in it.
+    """
     path = f"/api/v1/namespaces/{namespace}"
     until = time.monotonic() + deadline_s
-    while (namespaced := api.get(path)) is not None:
+    while (namespaced := api.get(path)) is not None and made in {None, made_at(namespaced)}:
         left = _left(namespaced)
         if time.monotonic() > until:
             raise HarnessError(

@@ -67,6 +67,7 @@ def fits(wanted: Release, code: Iterable[str], layers: Iterable[Layer]) -> bool:
     return (
         not wanted.shared
         and not wanted.code_in_image
+        and not (wanted.elsewhere and wanted.elsewhere.placement.namespaces)  # those are for versions
         and not any(name.startswith("AIRFLOW__") for name in wanted.env)
         and sum(layer.size_bytes for layer in layers) <= CODE_LIMIT_BYTES
         and not any(top == "." or top.split("/")[0] in READ_AT_START for top in tops)

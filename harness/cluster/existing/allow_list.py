@@ -64,6 +64,8 @@ class Allowed(BaseModel):
     priority_class: Name = ""
     pull_secrets: tuple[Name, ...] = ()
     annotations: dict[str, str] = {}
+    quota: dict[str, str] = {}
+    namespaces: tuple[Name, ...] = ()
 
     @property
     def placement(self) -> Placement:
@@ -76,6 +78,8 @@ class Allowed(BaseModel):
             priority_class=self.priority_class,
             pull_secrets=self.pull_secrets,
             annotations=self.annotations,
+            quota=self.quota,
+            namespaces=tuple(dict.fromkeys(self.namespaces)),
         )
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from harness import __version__
 from harness.cluster import labels
-from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
+from harness.cluster.api import FORBIDDEN, KubernetesApi, KubernetesError, Manifest
 from harness.cluster.images import give_login, pull_login, pull_secrets
-from harness.cluster.place import Cluster
+from harness.cluster.place import SHARED, Cluster
 from harness.cluster.services.helm import Helm, chart, fingerprint
 from harness.errors import CauseCode, HarnessError
 
-NAMESPACE = "harness-system"
+NAMESPACE = SHARED
 RELEASE = "cluster"
 LAST_LINES = 5
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
@@ -43,15 +43,11 @@ def install(
     port of the nodes. True when something had to be changed. Raises HarnessError(CLUSTER_FAILED) when the namespace is
     others'.
     """
-    dns = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
-    if dns is None:
-        raise HarnessError(
-            CauseCode.CLUSTER_FAILED, "the cluster has no DNS service", hint="harness down && harness up"
-        )
+    resolver = _resolver(api)
     values: dict[str, Any] = {
         "labels": labels.ours(role="shared"),
         "postgresql": {"image": images["postgresql"]},
-        "gateway": {"image": images["gateway"], "resolver": dns["spec"]["clusterIP"]},
+        "gateway": {"image": images["gateway"], "resolver": resolver},
     }
     if cluster.forwarded:
         values["gateway"]["serviceType"] = "ClusterIP"
@@ -70,6 +66,21 @@ def install(
     helm.upgrade(RELEASE, chart("cluster"), NAMESPACE, values)
     record(api, {**origin, "services": wanted, "harness": __version__})
     return True
+
+
+def _resolver(api: KubernetesApi) -> str:
+    """The address of the cluster's DNS; empty where it may not be asked for, for the gateway to find out itself."""
+    try:
+        dns = api.get("/api/v1/namespaces/kube-system/services/kube-dns")
+    except KubernetesError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return ""
+    if dns is None:
+        raise HarnessError(
+            CauseCode.CLUSTER_FAILED, "the cluster has no DNS service", hint="harness down && harness up"
+        )
+    return str(dns["spec"]["clusterIP"])
 
 
 def record(api: KubernetesApi, data: Mapping[str, str]) -> None:
@@ -112,10 +123,20 @@ def _unready(api: KubernetesApi) -> list[str]:
         if item.get("status", {}).get("availableReplicas", 0) < item["spec"]["replicas"]:
             found.append(f"{item['metadata']['name']}: {_pod_state(api, item['metadata']['name'])}")
     # Without names nobody finds PostgreSQL: on a busy machine the cluster's DNS starts after it.
-    for item in api.list(_DEPLOYMENTS.format("kube-system"), labelSelector="k8s-app=kube-dns"):
+    for item in _dns_deployments(api):
         if item.get("status", {}).get("availableReplicas", 0) < 1:
             found.append(f"{item['metadata']['name']}: the cluster's DNS does not answer yet")
     return found
+
+
+def _dns_deployments(api: KubernetesApi) -> list[Manifest]:
+    """Nothing where they may not be listed."""
+    try:
+        return api.list(_DEPLOYMENTS.format("kube-system"), labelSelector="k8s-app=kube-dns")
+    except KubernetesError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return []
 
 
 def _pod_state(api: KubernetesApi, name: str) -> str:

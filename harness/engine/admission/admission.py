@@ -199,6 +199,9 @@ def why_wait(name: str, claims: Sequence[Claim], look: Callable[[], Capacity]) -
     found = look()
     if len(starting) >= found.starts:
         return Wait(f"{' and '.join(claim.ref for claim in starting)} starting")
+    if not found.has_namespace([claim.version for claim in admitted]):
+        reason = f"all {len(found.given)} namespaces that contexts.toml gives are in use"
+        return Wait(reason, full=True, alone=not admitted)
     need = next((Room(each.cpu, each.memory_bytes) for each in claims if each.name == name), NEED)
     free = found.free(
         [Room(claim.cpu, claim.memory_bytes) for claim in admitted], [claim.version for claim in admitted]

@@ -62,6 +62,8 @@ class Capacity:
     total: Room
     promised: Mapping[str, Room]
     cordoned: tuple[str, ...] = ()  # nodes that take no pods until somebody says so; not in `total`
+    given: tuple[str, ...] = ()  # namespaces for versions, where none can be made
+    taken: frozenset[str] = frozenset()  # those of them that are in use
 
     def free(self, claimed: Iterable[Room], versions: Iterable[str]) -> Room:
         """What is left beside `claimed`, which stands for all that the namespaces `versions` hold."""
@@ -73,6 +75,13 @@ class Capacity:
         for room in claimed:
             rest -= room
         return rest
+
+    def has_namespace(self, admitted: Iterable[str]) -> bool:
+        """Whether a version can have a namespace beside `admitted`: names, empty where one has none yet."""
+        if not self.given:
+            return True
+        names = list(admitted)
+        return len(self.taken | {name for name in names if name}) + names.count("") < len(self.given)
 
     @property
     def starts(self) -> int:
@@ -101,7 +110,11 @@ def capacity(api: KubernetesApi, placement: Placement = KIND) -> Capacity:
         if namespace not in ignored and pod["spec"].get("nodeName") not in others:
             promised[namespace] = promised.get(namespace, NOTHING) + requests(pod["spec"])
     cordoned = tuple(node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable"))
-    return Capacity(total, promised, cordoned)
+    given = placement.namespaces
+    taken = [] if not given else api.list("/api/v1/namespaces", labelSelector=labels.SELECTOR)
+    return Capacity(
+        total, promised, cordoned, given, frozenset(each["metadata"]["name"] for each in taken) & set(given)
+    )
 
 
 def requests(spec: Mapping[str, Any]) -> Room:

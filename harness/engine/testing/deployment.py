@@ -69,7 +69,7 @@ class Deployment:
             airflow = self._claimed(wanted, foundation, layers, executor)
             if airflow is not None:
                 return airflow
-        login = self._prepared(wanted, foundation)
+        wanted, login = self._prepared(wanted, foundation)
         self.settled()
         return self._installed(wanted, login)
 
@@ -128,23 +128,35 @@ class Deployment:
         self.stood_by = True
         return airflow
 
-    def _prepared(self, wanted: Release, foundation: Foundation) -> Login:
+    def _prepared(self, wanted: Release, foundation: Foundation) -> tuple[Release, Login]:
         """Namespace, database and Secret; the template they need is made first where there is none yet."""
         api, server = self.running.api, self.running.server
+        is_given = bool(self.running.cluster.placement.namespaces)  # then it is known once it is taken
+        title = "namespace and database" if is_given else f"database and namespace {wanted.namespace}"
         with (
             self.phase("prepare_s"),
-            self.progress.step(f"database and namespace {wanted.namespace}") as step,
+            self.progress.step(title) as step,
         ):
-            self._begin(wanted.namespace)
-            release.create_namespace(api, wanted)
+            wanted = self._placed(wanted)
             code_environment.give_secrets(api, wanted)
             step.update("copying the database template")
             try:
-                return release.prepare(api, wanted, server)
+                return wanted, release.prepare(api, wanted, server)
             except TemplateMissingError:
                 self.running.load(foundation.image, on_change=step.update)
                 ensure_template(self.running, wanted.template, foundation.image, on_change=step.update)
-                return release.prepare(api, wanted, server)
+                return wanted, release.prepare(api, wanted, server)
+
+    def _placed(self, wanted: Release) -> Release:
+        """The release in a namespace of its own: one that is made, or the first free one of those that were given."""
+        api, given = self.running.api, self.running.cluster.placement.namespaces
+        if not given:
+            self._begin(wanted.namespace)
+            release.create_namespace(api, wanted)
+            return wanted
+        placed = release.take_given(api, self.running.server, wanted, given)
+        self._begin(placed.namespace)
+        return placed
 
     def _installed(self, wanted: Release, login: Login) -> AirflowApi:
         with self.phase("deploy_s"), self.progress.step(f"Airflow of {wanted.tag}") as step:

@@ -254,7 +254,10 @@ def _bare(item: Manifest) -> dict[str, Any]:
 
 
 def _versions(running: RunningCluster) -> dict[str, Any]:
-    docker = process.run(["docker", "version", "--format", "{{.Server.Version}}"], check=False, timeout_s=10)
+    docker = ""
+    if running.cluster.registry is None:
+        argv = ["docker", "version", "--format", "{{.Server.Version}}"]
+        docker = process.run(argv, check=False, timeout_s=10).stdout.strip()
     git = process.run(["git", "--version"], check=False, timeout_s=10)
     made = services.recorded(running.api)
     return {
@@ -263,7 +266,7 @@ def _versions(running: RunningCluster) -> dict[str, Any]:
         "helm": made.get("helm", versions.HELM),
         "kind": made.get("kind", versions.KIND),
         "cluster": dict(made),
-        "docker": docker.stdout.strip(),
+        "docker": docker,
         "git": git.stdout.strip().removeprefix("git version "),
         "python": sys.version.split()[0],
         "system": platform.platform(),

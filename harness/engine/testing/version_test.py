@@ -141,13 +141,13 @@ class VersionTest:
 
     def remove(self, *, wait: bool, on_change: Callable[[str], None] = lambda _: None) -> None:
         """Remove what there is of the version, as far as that can be done, and of the Airflow for the next one."""
-        api, server = self.running.api, self.running.server
+        api, server, tag = self.running.api, self.running.server, self.plan.commit.tag
         if wait and self._successor is not None:
             with suppress(HarnessError):
                 standby.remove_unfinished(api, server, self._successor.namespace)
-        if self.namespace is not None:
+        if (name := self.namespace) is not None:
             with suppress(HarnessError):
-                release.remove(api, server, self.namespace, deadline_s=20.0, wait=wait, on_change=on_change)
+                release.remove(api, server, name, tag, deadline_s=20.0, wait=wait, on_change=on_change)
 
     def pause(self, seconds: float) -> None:
         """Sleep. Raises HarnessError(INTERRUPTED) when stopped meanwhile."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.cluster import place
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
@@ -28,7 +28,7 @@ def examine(name: str) -> Report:
         *_nodes(api, cluster, notes),
         *_registry(cluster),
         *_storage(api, cluster, notes),
-        *_rights(api, context),
+        *_rights(api, context, cluster.placement.namespaces),
     ]
     title = f"context {context}, {api.server}" + (f", as {user}" if user else "")
     return Report(title, tuple(checks), tuple(notes), subject=f"Context {context}")
@@ -36,7 +36,8 @@ def examine(name: str) -> Report:
 
 def role_of(name: str) -> list[Manifest]:
     """The role that the context's login needs, for whoever may give it."""
-    return rights.manifests(rights.who(existing.find(name).api()))
+    cluster = existing.find(name)
+    return rights.manifests(rights.who(cluster.api()), cluster.placement.namespaces)
 
 
 def _nodes(api: KubernetesApi, cluster: Cluster, notes: list[str]) -> Iterator[Check]:
@@ -107,8 +108,9 @@ def _storage(api: KubernetesApi, cluster: Cluster, notes: list[str]) -> Iterator
         yield Check("storage class", "ok", f"{wanted or standard[0]}, {mode}{where}", needed)
 
 
-def _rights(api: KubernetesApi, context: str) -> Iterator[Check]:
-    lacking = rights.missing(api)
+def _rights(api: KubernetesApi, context: str, given: Sequence[str]) -> Iterator[Check]:
+    every = rights.wanted(given)
+    lacking = rights.missing(api, every)
     hint = (
         f"harness doctor --context {shlex.quote(context)} --rbac | kubectl apply -f - (by an administrator)"
     )
@@ -117,9 +119,7 @@ def _rights(api: KubernetesApi, context: str) -> Iterator[Check]:
         said = hint if each is lacking[-1] else ""
         yield Check(each.name, "missing", verbs, each.needed, said, CauseCode.PERMISSION_MISSING)
     if not lacking:
-        count = len(rights.EVERY)
-        yield Check(
-            "rights", "ok", f"all {count} kinds of objects", "what harness makes, it must be allowed to"
-        )
+        needed = "what harness makes, it must be allowed to"
+        yield Check("rights", "ok", f"all {len(every)} that are needed", needed)
     for each in rights.missing(api, rights.WELCOME):
         yield Check(each.name, "warning", f"may not {', '.join(each.verbs)}", each.needed)

@@ -148,7 +148,7 @@ def find(name: str, progress: Progress) -> Kind | Existing:
     if place.context_of(name) is not None:
         with progress.waiting(f"asking cluster {name}"):
             found = existing.find(name)
-            rights.check(found.api(), place.context_of(name) or "")
+            rights.check(found.api(), place.context_of(name) or "", found.placement.namespaces)
             return Existing(found, progress)
     with progress.waiting("asking Docker"):
         container = kind.node_container(name)

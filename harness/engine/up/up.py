@@ -107,9 +107,10 @@ def _with_dependencies(
             sending[0].result()
         _template(running, wanted.template, foundation.image, progress)
         sending[0].result()
-    with progress.step("an Airflow that stands by") as step:
-        stand_by(running, wanted, foundation, asked.settings.places)
-        step.done("for the next test")
+    if not running.cluster.placement.namespaces:  # those that were given are for versions
+        with progress.step("an Airflow that stands by") as step:
+            stand_by(running, wanted, foundation, asked.settings.places)
+            step.done("for the next test")
     keep_limits(running, progress)
     return running
 

@@ -44,8 +44,8 @@ def find(host: str) -> Login | None:
         document = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    names = [_DOCKER_HUB] if host.endswith(".docker.io") else [host, f"https://{host}"]
-    for name in names:
+    own = name_of(host)
+    for name in (own,) if own == _DOCKER_HUB else (own, f"https://{own}"):
         entry = document.get("auths", {}).get(name) or {}
         if found := _from_entry(entry):
             return found
@@ -53,6 +53,11 @@ def find(host: str) -> Login | None:
         if helper and (found := _from_helper(helper, name)):
             return found
     return None
+
+
+def name_of(host: str) -> str:
+    """What Docker calls a registry's login."""
+    return _DOCKER_HUB if host == "docker.io" or host.endswith(".docker.io") else host
 
 
 def basic(host: str) -> str | None:

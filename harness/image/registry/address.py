@@ -13,6 +13,8 @@ _HOST = (
 )
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _URL = re.compile(rf"(?:https?://)?{_HOST}(?P<path>(?:/{_PART})*)/?")
+_DOCKER_HUB = ("docker.io", "index.docker.io")
+_API_OF_DOCKER_HUB = "registry-1.docker.io"
 BASE = "base"  # the repository that bases lie in, to be mounted from
 
 
@@ -43,16 +45,21 @@ class Registry:
     @property
     def root(self) -> str:
         """The address that its API's paths begin at."""
-        return f"{'http' if self.insecure else 'https'}://{self.host}/v2/"
+        host = _API_OF_DOCKER_HUB if self.host in _DOCKER_HUB else self.host
+        return f"{'http' if self.insecure else 'https'}://{host}/v2/"
 
     def repository(self, name: str) -> str:
-        """The repository of an image by its name elsewhere, whose domain the registry's takes the place of."""
-        return "/".join(part for part in (self.path, name.partition("/")[2]) if part)
+        """The repository of an image by its name elsewhere, whose domain the registry's takes the place of.
+
+        All are on one level below the path: some registries know no deeper ones.
+        """
+        own = name.partition("/")[2].replace("/", "-")
+        return f"{self.path}/{own}" if self.path else own
 
     @property
     def base(self) -> str:
         """The repository that bases lie in."""
-        return "/".join(part for part in (self.path, BASE) if part)
+        return self.repository(f"/{BASE}")
 
     def reference(self, image: Image) -> str:
         """What pods call an image by: its digest, for a tag may be moved."""

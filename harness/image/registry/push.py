@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import quote, urljoin
 
-from harness.host import background
+from harness.host import background, process
 from harness.image.layer import Layer
 from harness.image.oci import MANIFEST_TYPE, BaseImage, Image, assemble, content
 from harness.image.registry.address import BASE, Registry
 from harness.image.registry.session import Session
 
+ASKED_AT_ONCE = 4
 OCTETS = "application/octet-stream"
-DEPENDENCIES = "dependencies"  # ends the name of the image without code, which a project's others stand on
+DEPENDENCIES = (
+    "-dependencies"  # ends the repository of the image without code, which a project's others stand on
+)
 
 
 def push(image: Image, registry: Registry, *, on_change: Callable[[str], None] = lambda _: None) -> int:
@@ -85,9 +88,7 @@ class _Pusher:
     def _push(self, image: Image, repository: str, on_change: Callable[[str], None]) -> int:
         if self._has(repository, "manifests", image.digest, on_change):
             return 0
-        lacking = [
-            each for each in _blobs(image) if not self._has(repository, "blobs", each.digest, on_change)
-        ]
+        lacking = self._lacking(image, repository, on_change)
         sent_bytes = self._push_base(image, repository, lacking, on_change)
         missing = []
         for blob in lacking:
@@ -100,10 +101,17 @@ class _Pusher:
         for each in missing:
             self._upload(repository, each, done_bytes, total_bytes, on_change)
             done_bytes += each.blob.size_bytes
-        for reference in dict.fromkeys((image.digest, image.tag)):
-            self._put_manifest(repository, reference, image.manifest, on_change)
+        self._put_manifest(repository, image, on_change)
         self._there.add((repository, image.digest))
         return sent_bytes + done_bytes + len(image.manifest)
+
+    def _lacking(self, image: Image, repository: str, on_change: Callable[[str], None]) -> list[_Blob]:
+        blobs = _blobs(image)
+        with process.threads(ASKED_AT_ONCE) as executor:
+            asked = [
+                executor.submit(self._has, repository, "blobs", each.digest, on_change) for each in blobs
+            ]
+            return [blob for blob, there in zip(blobs, asked, strict=True) if not there.result()]
 
     def _push_base(
         self, image: Image, repository: str, lacking: list[_Blob], on_change: Callable[[str], None]
@@ -120,7 +128,7 @@ class _Pusher:
             return ""
         if blob.digest in {layer.digest for layer in image.layers[: image.base_layers]}:
             return self._registry.base
-        return "" if repository.endswith(f"/{DEPENDENCIES}") else f"{repository}/{DEPENDENCIES}"
+        return "" if repository.endswith(DEPENDENCIES) else f"{repository}{DEPENDENCIES}"
 
     def _has(self, repository: str, kind: str, digest: str, on_change: Callable[[str], None]) -> bool:
         if (repository, digest) in self._there:
@@ -191,10 +199,10 @@ class _Pusher:
         answer = self._session.request("POST", url, scopes, expected={202})
         return urljoin(url, answer.headers.get("location", ""))
 
-    def _put_manifest(
-        self, repository: str, reference: str, manifest: bytes, on_change: Callable[[str], None]
-    ) -> None:
-        url = f"{self._registry.root}{repository}/manifests/{reference}"
+    def _put_manifest(self, repository: str, image: Image, on_change: Callable[[str], None]) -> None:
+        """Under its tag, which keeps it from being taken for rubbish; it is then there by its digest too."""
+        manifest = image.manifest
+        url = f"{self._registry.root}{repository}/manifests/{image.tag}"
         headers = {"Content-Type": MANIFEST_TYPE, "Content-Length": str(len(manifest))}
 
         def send() -> None:

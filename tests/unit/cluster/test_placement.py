@@ -59,7 +59,11 @@ def test_it_is_read_from_an_entry_of_contexts_toml() -> None:
         "priority_class": "low",
     }
     expected = Placement(
-        tolerations=(Toleration("gpu", "Exists"),), node_selector={}, priority_class="low", annotations={}
+        tolerations=(Toleration("gpu", "Exists"),),
+        node_selector={},
+        priority_class="low",
+        annotations={},
+        quota={},
     )
     assert Allowed.model_validate(entry).placement == expected
 

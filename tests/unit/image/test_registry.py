@@ -42,9 +42,19 @@ def test_without_tls_only_where_it_is_said() -> None:
     assert Registry.parse("http://a:5000/b", insecure=True).root == "http://a:5000/v2/"
 
 
+def test_docker_hub_has_an_address_and_a_login_of_other_names() -> None:
+    hub = Registry.parse("docker.io/me")
+    assert (hub.root, hub.repository("harness.local/churn/dependencies")) == (
+        "https://registry-1.docker.io/v2/",
+        "me/churn-dependencies",
+    )
+    assert registry_login.name_of("docker.io") == "https://index.docker.io/v1/"
+    assert registry_login.name_of("r.example.com") == "r.example.com"
+
+
 def test_repositories_have_no_domain_of_ours() -> None:
     assert Registry.parse("r.example.com/ml").repository("harness.local/churn/dependencies") == (
-        "ml/churn/dependencies"
+        "ml/churn-dependencies"
     )
     assert Registry.parse("r.example.com").repository("harness.local/churn") == "churn"
 
