@@ -215,7 +215,7 @@ def _builder() -> tuple[list[str], dict[str, str]]:
     if process.run(["docker", "buildx", "version"], check=False, timeout_s=30).returncode == 0:
         # One image, and not an index with a report of how it was built, which holds times.
         return ["buildx", "build", "--load", "--progress", "plain", "--provenance=false"], {}
-    return ["build"], {"DOCKER_BUILDKIT": "0"}
+    return ["build", "--force-rm"], {"DOCKER_BUILDKIT": "0"}  # also the container of a step that failed
 
 
 def _run(
