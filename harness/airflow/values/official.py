@@ -229,7 +229,7 @@ RULES = (
     Rule(("workers.**",), "task pods are as harness has them: they end with their run"),
 )
 UNKNOWN = "the official chart has no such key"
-SET_BY_HARNESS = "harness sets it itself"
+SET_BY_HARNESS = "it is harness's own to set"
 TEMPLATED = "it holds a Helm template, which is read by nobody here"
 
 

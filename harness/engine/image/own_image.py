@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from harness.cluster.running_cluster import log_file
 from harness.engine.image import lock
 from harness.hints import toml_text
 from harness.image.own.own import own_image
@@ -13,7 +12,7 @@ from harness.project.image_settings import ImageSettings
 from harness.project.project import Project
 
 
-def settled(commit: Commit, settings: ImageSettings, progress: Progress, log: Path) -> ImageSettings:
+def settled(commit: Commit, settings: ImageSettings, progress: Progress, cluster: str) -> ImageSettings:
     """[image] with what its own image says of Python, Airflow and its root; the same where there is none.
 
     Raises HarnessError: DOCKERFILE_FAILED, IMAGE_UNFIT, and what else the image can't be had for.
@@ -22,7 +21,7 @@ def settled(commit: Commit, settings: ImageSettings, progress: Progress, log: Pa
         return settings
     named = settings.dockerfile or f"base {settings.base}"
     with progress.step(f"{named} of {commit.tag}" if settings.dockerfile else named) as step:
-        own = own_image(commit, settings, on_line=step.update, log=log)
+        own = own_image(commit, settings, on_line=step.update, log=log_file(cluster))
         airflow = f"Airflow {own.contents.airflow}" if own.contents.airflow else "no Airflow"
         step.done(f"{airflow}, Python {own.contents.python}, user {own.base.user_id}")
     if settings.base and settings.as_is and own.origin != settings.base:
@@ -32,7 +31,7 @@ def settled(commit: Commit, settings: ImageSettings, progress: Progress, log: Pa
     return own.settled(settings)
 
 
-def ensure_lock(project: Project, progress: Progress, log: Path) -> None:
+def ensure_lock(project: Project, progress: Progress, cluster: str) -> None:
     """Lock the working tree's requirements for the image that they are put on, unless that was done.
 
     Raises what `settled` and `lock.ensure` raise.
@@ -45,6 +44,6 @@ def ensure_lock(project: Project, progress: Progress, log: Path) -> None:
             project.commit(None) as commit,
             progress.waiting("reading the image that packages are put on") as step,
         ):
-            own = own_image(commit, settings, on_line=step.update, log=log)
+            own = own_image(commit, settings, on_line=step.update, log=log_file(cluster))
             settings = own.settled(settings)
     lock.ensure(project, settings, progress)

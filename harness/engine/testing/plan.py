@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from harness.cluster.running_cluster import log_file
 from harness.engine.asking import NOBODY, Asking
 from harness.engine.image import own_image
 from harness.engine.image.values import check_values
@@ -258,15 +257,14 @@ def _checked(
     """The commit of a ref, open, its [image], and its result so far: with a cause when no image can be made of it."""
     found = VersionResult(ref=ref or WORKING_TREE, commit=None, role=role)
     commit = image = None
-    log = log_file(request.cluster)
     started_s = time.monotonic()
     try:
         with disk.explained():
             if ref is None:
-                own_image.ensure_lock(project, progress, log)
+                own_image.ensure_lock(project, progress, request.cluster)
             commit = opened.enter_context(project.commit(ref))
             found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
-            image = own_image.settled(commit, project.image_settings(commit), progress, log)
+            image = own_image.settled(commit, project.image_settings(commit), progress, request.cluster)
             if ref is not None and not image.as_is:
                 _lock(commit, image, progress)
             check(commit, image)

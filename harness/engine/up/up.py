@@ -44,11 +44,11 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
         cluster = clusters.find(name, progress)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
-            own_image.ensure_lock(project, progress, log_file(name))
+            own_image.ensure_lock(project, progress, name)
             with progress.waiting("reading the working tree"):
                 commit = opened.enter_context(project.commit(None))
                 settings = project.image_settings(commit)
-            settings = own_image.settled(commit, settings, progress, log_file(name))
+            settings = own_image.settled(commit, settings, progress, name)
             check(commit, settings)
             check_values(project, commit)
             asked = _Asked(project, commit, settings)

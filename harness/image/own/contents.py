@@ -162,6 +162,6 @@ def _silent(origin: str, lines: Sequence[str]) -> HarnessError:
         if none
         else f"{origin} can't be asked what it holds: {reason}",
         evidence=lines[-5:],
-        hint="put Python with Airflow on the image's PATH, or leave [image] base and dockerfile out: "
-        "harness makes an image of your requirements",
+        hint="put Python with Airflow on the image's PATH, or leave [image] base and dockerfile out; "
+        "an image is then made of your requirements",
     )

@@ -111,8 +111,8 @@ def test_what_harness_sets_itself_is_told() -> None:
     )
     assert found.chart == {"environment": {"A": "b"}}
     assert told(found) == {
-        "config.core.executor": "harness sets it itself",
-        "env[PYTHONPATH]": "harness sets it itself",
+        "config.core.executor": "it is harness's own to set",
+        "env[PYTHONPATH]": "it is harness's own to set",
     }
 
 
