@@ -84,10 +84,13 @@ def left_on_docker(name: str, before: dict[str, str]) -> list[str]:
 def half_made() -> list[str]:
     """Files that a killed command left: what it worked on in the cache, and whatever else goes by our name.
 
-    What is locked is being worked on.
+    What is locked is being worked on, and what pytest's plugin notes belongs to a session that may run beside this one.
     """
     found = [path for path in cache.root().rglob(f"{scratch.PREFIX}*") if not path.is_symlink()]
-    found += Path(tempfile.gettempdir()).glob("harness-*")
+    notes = ("harness-versions-of-", "harness-cluster-of-")
+    found += [
+        path for path in Path(tempfile.gettempdir()).glob("harness-*") if not path.name.startswith(notes)
+    ]
     return [str(path) for path in found if not _is_locked(path)]
 
 

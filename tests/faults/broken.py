@@ -727,6 +727,7 @@ CHAINS = (
             "dags/follows_features.py:",
             "ValueError: column age is empty",
         ),
+        deadline_s=120.0,  # four DAG runs, one after another
         toml=METRICS,
         beside=(
             ("dags/makes_features.py", of_one_task("makes_features", "return 1", outlets="[FEATURES]")),

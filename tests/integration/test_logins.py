@@ -22,7 +22,7 @@ from harness.host import process
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "harness"
 V1 = "client.authentication.k8s.io/v1"
-LOGGED_IN = "it is no kind cluster of this machine's Docker"  # what is told once the nodes' names are known
+LOGGED_IN = "is no kind cluster of this machine's Docker"  # what is told once the nodes' names are known
 
 Status = Callable[[dict[str, Any]], process.Completed]
 
