@@ -192,7 +192,8 @@ def test_from_up_to_down(release: Release, program: Harness, tiny: scratch.Scrat
         "/v2/kindest/node/",
     )  # which Docker pulls
     server.begun.clear()
-    env = {**release.env, "HARNESS_CACHE_DIR": str(tmp_path / "cache")}
+    cache = {"HARNESS_CACHE_DIR": str(tmp_path / "cache")}
+    env = {**release.env, **cache}
     made = program(tiny.root, "up", "--sources", "release", **env)
     server.cut = 0.0
     assert made.returncode == 0, explained(made)
@@ -204,13 +205,13 @@ def test_from_up_to_down(release: Release, program: Harness, tiny: scratch.Scrat
     assert "discard_unpacked_layers = true" in config
 
     # The release's host is gone by now, and whoever tests need not know where the cluster came from.
-    first = _tested(program, tiny, tmp_path)
+    first = _tested(program, tiny, tmp_path, cache)
     locked = {
         canonicalize_name(each.partition("==")[0])
         for each in requirements((tiny.root / "dags/requirements.lock").read_text())
     }
     tiny.write("dags/tiny_model.py", LOCKED_SHARE.format(locked=locked))
-    second = _tested(program, tiny, tmp_path)
+    second = _tested(program, tiny, tmp_path, cache)
     assert second["tests"][0]["metrics"]["accuracy"]["value"] == 1.0
     assert second["load_bytes"] < 100_000  # an import keeps its layers, also there
     assert second["image"]["base_digest"] == first["image"]["base_digest"]
@@ -219,20 +220,22 @@ def test_from_up_to_down(release: Release, program: Harness, tiny: scratch.Scrat
     node = kind.node_name(NAME)
     process.run(["docker", "exec", node, "ctr", "-n", "k8s.io", "content", "prune", "references"])
     tiny.write("dags/tiny_model.py", scratch.tiny_model(0.98))
-    third = _tested(program, tiny, tmp_path)
+    third = _tested(program, tiny, tmp_path, cache)
     assert third["load_bytes"] > 100_000_000
 
-    again = program(tiny.root, "up", "--sources", "packages", **release.env)
+    again = program(tiny.root, "up", "--sources", "packages", **env)
     assert again.returncode == 0, explained(again)
     assert f"sources: release, as cluster {NAME} was made from" in again.stderr
 
-    gone = program(tiny.root, "down")
+    gone = program(tiny.root, "down", **cache)
     assert gone.returncode == 0, explained(gone)
 
 
-def _tested(program: Harness, tiny: scratch.Scratch, folder: Path) -> dict[str, Any]:
+def _tested(
+    program: Harness, tiny: scratch.Scratch, folder: Path, cache: Mapping[str, str]
+) -> dict[str, Any]:
     report = folder / "result.json"
-    done = program(tiny.root, "test", "--json", report)
+    done = program(tiny.root, "test", "--json", report, **cache)
     assert done.returncode == 0, explained(done)
     return only_version(loaded(report))
 
