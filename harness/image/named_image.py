@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
-from harness.errors import CauseCode, refusal
 from harness.host import process
 from harness.image.layer import CHUNK_BYTES
-from harness.image.node import CTR, DEADLINE_S, images
+from harness.image.node import images, take_in
 from harness.image.own.docker_image import known
 
 
@@ -42,11 +40,6 @@ def is_in_docker(name: str) -> bool:
 
 def load(name: str, node: str, *, on_change: Callable[[str], None]) -> None:
     """Send what `docker save` gives to the node. Raises HarnessError(IMAGE_LOAD_FAILED, DISK_FULL)."""
-    label = f"harness.local/loaded-at={time.time_ns()}"
-    script = (
-        f"flock /run/harness-import.lock {' '.join(CTR)} images import --local - >/dev/null && "
-        f'exec {" ".join(CTR)} images label "$1" "$2" >/dev/null'
-    )
     with process.spawn(("docker", "save", name), stdin=False, env=None, cwd=None) as saving:
 
         def chunks() -> Iterator[bytes]:
@@ -57,17 +50,8 @@ def load(name: str, node: str, *, on_change: Callable[[str], None]) -> None:
                 sent += len(chunk)
                 on_change(f"{sent / 1e6:.0f} MB sent")
 
-        argv = ["docker", "exec", "--interactive", node, "sh", "-c", script, "sh", full_name(name), label]
         try:
-            done = process.run_bytes(argv, stdin=chunks(), timeout_s=DEADLINE_S)
+            take_in(node, full_name(name), chunks(), hint=f"docker image inspect {name}")
         finally:
             if saving.poll() is None:
                 process.stop(saving)
-    if done.returncode != 0:
-        raise refusal(
-            CauseCode.IMAGE_LOAD_FAILED,
-            f"the node {node} did not take the image {name}",
-            done.stderr,
-            hint=f"docker image inspect {name}",
-            hint_when_full="harness status --disk; harness gc",
-        )

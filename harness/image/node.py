@@ -109,22 +109,30 @@ def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[
     omitted = present & frozenset(layer.digest for layer in image.layers)
     lacking_bytes = archive_bytes(image, omit=omitted)
     there = _on_node(node, [layer for layer in image.layers if layer.digest not in omitted])
-    script, sent = _spliced(archive_parts(image, omit=omitted), there)
-    argv = ["docker", "exec", "--interactive", node, "sh", "-c", script, "sh"]
-    done = process.run_bytes(
-        [*argv, image.reference, str(time.time_ns())],
-        stdin=_told(sent, lacking_bytes - sum(layer.size_bytes for layer in there), on_change),
-        timeout_s=DEADLINE_S,
-    )
+    read_there, sent = _spliced(archive_parts(image, omit=omitted), there)
+    told = _told(sent, lacking_bytes - sum(layer.size_bytes for layer in there), on_change)
+    hint = f"docker logs --tail 20 {node}"
+    take_in(node, image.reference, told, read_there=read_there, hint=hint)
+    return Loaded(lacking_bytes)
+
+
+def take_in(node: str, name: str, archive: Iterable[bytes], *, read_there: str = "", hint: str) -> None:
+    """Let a node import an archive of the image of that name.
+
+    `read_there`: a shell's pipe in which the node puts what it reads itself between the pieces of `archive`. Raises
+    HarnessError(IMAGE_LOAD_FAILED, DISK_FULL).
+    """
+    script = f"{_SNAPSHOTTER}; {read_there}{_IMPORT}"
+    argv = ["docker", "exec", "--interactive", node, "sh", "-c", script, "sh", name, str(time.time_ns())]
+    done = process.run_bytes(argv, stdin=archive, timeout_s=DEADLINE_S)
     if done.returncode != 0:
         raise refusal(
             CauseCode.IMAGE_LOAD_FAILED,
-            f"the node {node} did not take the image {image.reference}",
+            f"the node {node} did not take the image {name}",
             done.stderr,
-            hint=f"docker logs --tail 20 {node}",
+            hint=hint,
             hint_when_full="harness status --disk; harness gc",
         )
-    return Loaded(lacking_bytes)
 
 
 def _on_node(node: str, layers: Iterable[Layer]) -> dict[Layer, str]:
@@ -143,7 +151,7 @@ def _on_node(node: str, layers: Iterable[Layer]) -> dict[Layer, str]:
 
 
 def _spliced(parts: Iterable[bytes | Layer], there: Mapping[Layer, str]) -> tuple[str, Iterator[bytes]]:
-    """The script by which the node imports an archive whose layers it reads in part, and what it must be sent."""
+    """The pipe in which the node puts the layers that it reads itself into the archive, and what it must be sent."""
     commands: list[str] = []
     pieces: list[bytes | Layer] = []
     waiting_bytes = 0
@@ -154,8 +162,7 @@ def _spliced(parts: Iterable[bytes | Layer], there: Mapping[Layer, str]) -> tupl
         else:
             waiting_bytes += part.size_bytes if isinstance(part, Layer) else len(part)
             pieces.append(part)
-    imported = f"{{ {'; '.join([*commands, 'cat'])}; }} | {_IMPORT}" if commands else _IMPORT
-    return f"{_SNAPSHOTTER}; {imported}", streamed(pieces)
+    return f"{{ {'; '.join([*commands, 'cat'])}; }} | " if commands else "", streamed(pieces)
 
 
 def _told(chunks: Iterable[bytes], size_bytes: int, on_change: Callable[[str], None]) -> Iterator[bytes]:
