@@ -170,7 +170,6 @@ def _identity(commit: Commit, path: str) -> list[str]:
 
 
 def _not_found(commit: Commit, path: str) -> HarnessError:
-    place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
     above = (commit.entry(str(parent)) for parent in PurePosixPath(path).parents)
     submodule = next((entry.path for entry in above if entry is not None and entry.mode == GITLINK), None)
     near = difflib.get_close_matches(path, commit.paths(), n=3)
@@ -184,7 +183,7 @@ def _not_found(commit: Commit, path: str) -> HarnessError:
         hint = ignored if commit.is_working_tree else f"git add {quoted} && git commit"
     else:
         hint = "set `code` under [image] to paths that the repository has"
-    return HarnessError(CauseCode.CODE_NOT_FOUND, f"there is no `{path}` in {place}", hint=hint)
+    return HarnessError(CauseCode.CODE_NOT_FOUND, f"there is no `{path}` in {commit.place}", hint=hint)
 
 
 def _key(parts: object) -> str:

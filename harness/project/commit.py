@@ -59,6 +59,11 @@ class Commit:
     def is_working_tree(self) -> bool:
         return self.ref == WORKING_TREE
 
+    @property
+    def place(self) -> str:
+        """Where its files are, for messages."""
+        return "the working tree" if self.is_working_tree else f"commit {self.sha[:12]} ({self.ref})"
+
     def entry(self, path: str) -> TreeEntry | None:
         """What `path` is at this commit: a file, a directory (mode 040000), or None."""
         path = posixpath.normpath(path)
@@ -72,17 +77,12 @@ class Commit:
 
     def has_submodules(self, paths: Sequence[str] = (".",)) -> bool:
         """Whether a submodule is at or below `paths`."""
-        listing = self.objects.git.output(
-            "ls-tree", "-r", "-z", "--full-tree", self.tree, "--", *_below(paths)
-        )
-        return any(record.startswith(GITLINK.encode()) for record in listing.split(b"\0"))
+        records = self._records("-r", self.tree, "--", *_below(paths))
+        return any(record.startswith(GITLINK.encode()) for record in records)
 
     def paths(self) -> list[str]:
         """Every path of this commit, directories too: what a message chooses near names from."""
-        listing = self.objects.git.output(
-            "ls-tree", "-r", "-t", "-z", "--name-only", "--full-tree", self.tree
-        )
-        return [os.fsdecode(name) for name in listing.split(b"\0") if name]
+        return [os.fsdecode(name) for name in self._records("-r", "-t", "--name-only", self.tree)]
 
     def read(self, path: str) -> bytes | None:
         """A file's content, through symbolic links inside the commit; None when there is no such file."""
@@ -108,14 +108,14 @@ class Commit:
 
     def _list(self, *paths: str, recursive: bool) -> Iterator[TreeEntry]:
         options = ["-r"] if recursive else []
-        listing = self.objects.git.output(
-            "ls-tree", *options, "-z", "-l", "--full-tree", self.tree, "--", *paths
-        )
-        for record in listing.split(b"\0"):
-            if record:
-                about, _, name = record.partition(b"\t")
-                mode, _, object_id, size = about.decode().split()
-                yield TreeEntry(os.fsdecode(name), mode, object_id, int(size) if size.isdigit() else 0)
+        for record in self._records(*options, "-l", self.tree, "--", *paths):
+            about, _, name = record.partition(b"\t")
+            mode, _, object_id, size = about.decode().split()
+            yield TreeEntry(os.fsdecode(name), mode, object_id, int(size) if size.isdigit() else 0)
+
+    def _records(self, *arguments: str) -> list[bytes]:
+        listing = self.objects.git.output("ls-tree", "-z", "--full-tree", *arguments)
+        return [record for record in listing.split(b"\0") if record]
 
 
 @dataclass(frozen=True)

@@ -134,12 +134,11 @@ def _named(commit: Commit, path: str) -> Lock:
     content = commit.read(path)
     if content is not None:
         return Lock(path, large_content(commit, path, content))
-    place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
     near = difflib.get_close_matches(path, [each for each in commit.paths() if each != path], n=3)
     named = f"did you mean {' or '.join(f'`{name}`' for name in near)}? " if near else ""
     raise HarnessError(
         CauseCode.CODE_NOT_FOUND,
-        f"[image] requirements: {_why_no_file(commit, path)} in {place}",
+        f"[image] requirements: {_why_no_file(commit, path)} in {commit.place}",
         hint=f"{named}Set `requirements` under [image] to a file that the repository has",
     )
 

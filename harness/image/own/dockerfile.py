@@ -21,6 +21,7 @@ from harness.image.code_files import CodeFile, code_files
 from harness.image.layer import check_name
 from harness.image.own.docker_image import Known, known
 from harness.project.commit import DIRECTORY, Commit
+from harness.project.dockerfile_text import base_and_stage, instructions
 from harness.project.image_settings import ImageSettings
 
 FORMAT = 1  # raise when the same files are built in another way
@@ -38,11 +39,7 @@ _NETWORK = re.compile(
     r"|network is unreachable|certificate verify failed|TLS handshake",
     re.IGNORECASE,
 )
-_FROM = re.compile(
-    r"\s*FROM\s+(?:--platform=\S+\s+)?(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?\s*", re.IGNORECASE
-)
-_COPY_FROM = re.compile(r"\s*COPY\s+(?:--\S+\s+)*--from=(?P<image>\S+)", re.IGNORECASE)
-_ARGUMENT = re.compile(r"\s*ARG\s+(?P<name>\w+)(?:=(?P<value>\S*))?\s*", re.IGNORECASE)
+_COPY_FROM = re.compile(r"(?:--\S+\s+)*--from=(?P<image>\S+)")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}|(?P<plain>\w+))")
 
 
@@ -97,14 +94,14 @@ def recipe_of(
     if content is None:
         raise HarnessError(
             CauseCode.CODE_NOT_FOUND,
-            f"[image] dockerfile: there is no file `{name}` in {_place(commit)}",
+            f"[image] dockerfile: there is no file `{name}` in {commit.place}",
             hint=f"git add {name}",
         )
     entry = commit.entry(context)
     if entry is None or entry.mode != DIRECTORY:
         raise HarnessError(
             CauseCode.CODE_NOT_FOUND,
-            f"[image] context: there is no folder `{context}` in {_place(commit)}",
+            f"[image] context: there is no folder `{context}` in {commit.place}",
             hint="set `context` under [image] to the folder that the Dockerfile copies from",
         )
     text = content.decode(errors="replace")
@@ -150,19 +147,20 @@ def _swapped(matches: Callable[[str, str], bool], pattern: str, path: str) -> bo
 def named_images(text: str, arguments: dict[str, str]) -> Iterator[str]:
     """The images that a Dockerfile stands on or copies from, in their order; stages of its own are none."""
     values: dict[str, str] = {}
-    stages = {"scratch"}
+    stages = {"scratch", ""}
     seen_from = False
-    for line in re.sub(r"\\\s*\n", " ", text).splitlines():
-        if (found := _ARGUMENT.fullmatch(line)) and not seen_from:
-            values[found["name"]] = arguments.get(found["name"], (found["value"] or "").strip("\"'"))
-        elif found := _FROM.fullmatch(line):
+    for _, word, rest in instructions(text):
+        if word == "ARG" and not seen_from:
+            name, _, default = rest.partition("=")
+            values[name] = arguments.get(name, default.strip("\"'"))
+        elif word == "FROM":
             seen_from = True
-            image = _resolved(found["image"], values)
+            base, stage = base_and_stage(rest)
+            image = _resolved(base, values)
             if image not in stages:
                 yield image
-            if found["stage"]:
-                stages.add(found["stage"])
-        elif found := _COPY_FROM.match(line):
+            stages.add(stage)
+        elif word == "COPY" and (found := _COPY_FROM.match(rest)):
             image = _resolved(found["image"], values)
             if image not in stages and not image.isdigit():
                 yield image
@@ -277,7 +275,3 @@ def _write(recipe: Recipe, folder: Path) -> None:
     for parent, _, _ in os.walk(folder, topdown=False):
         Path(parent).chmod(0o755)
         os.utime(parent, (tar.MTIME_S, tar.MTIME_S))
-
-
-def _place(commit: Commit) -> str:
-    return "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"

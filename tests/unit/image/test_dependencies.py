@@ -182,6 +182,7 @@ class TestLockOfACommit:
 
         return SimpleNamespace(  # type: ignore[return-value]
             is_working_tree=True,
+            place="the working tree",
             repository=None,
             entry=entries.get,
             read=read,

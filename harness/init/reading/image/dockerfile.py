@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from harness.init.reading.image.team_image import ROOT, Said, TeamImage, based_on, is_airflow, substituted
 from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.project import dockerfile_text
 
 _PIP = re.compile(r"\b(?:pip3?|uv pip)\s+install\b")
 _APT = re.compile(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b")
@@ -41,7 +42,7 @@ def read_dockerfile(path: str, image: TeamImage, files: RepositoryFiles, context
     `context` is the folder that it is built in, as a compose file names it; its own where that is not known.
     """
     text = files.read_text(path) or ""
-    instructions = list(_instructions(text))
+    instructions = list(dockerfile_text.instructions(text))
     variables = {"AIRFLOW_VERSION": ""} | {
         name: default.strip("\"'")
         for _, word, value in instructions
@@ -63,9 +64,8 @@ def _stages(instructions: Iterable[tuple[int, str, str]], variables: Mapping[str
     found: dict[str, _Stage] = {}
     for line, word, value in instructions:
         if word == "FROM":
-            words = [each for each in substituted(value, variables).split() if not each.startswith("--")]
-            name = words[2] if len(words) > 2 and words[1].upper() == "AS" else str(len(found))
-            stage = found[name] = _Stage(line, words[0] if words else "")
+            base, name = dockerfile_text.base_and_stage(substituted(value, variables))
+            stage = found[name or str(len(found))] = _Stage(line, base)
         elif found:
             stage.instructions.append((line, word, value))
     return found
@@ -196,23 +196,6 @@ def pip_arguments(text: str) -> Iterator[tuple[str, str]]:
             yield "folder", word.partition("[")[0]
         elif re.match(r"[A-Za-z][\w.-]*(?:\[[\w,.-]*\])?\s*(?:[=<>!~].*)?$", word):
             yield "package", word
-
-
-def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
-    """Line, word and rest of each instruction of a Dockerfile, continued lines joined."""
-    started, parts = 0, list[str]()
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.lstrip().startswith("#"):
-            continue
-        started = started or number
-        if line.rstrip().endswith("\\"):
-            parts.append(line.rstrip()[:-1])
-            continue
-        whole = " ".join([*parts, line]).strip()
-        word, _, rest = whole.partition(" ")
-        if word:
-            yield started, word.upper(), rest.strip()
-        started, parts = 0, []
 
 
 def _env(value: str) -> Iterator[tuple[str, str]]:
