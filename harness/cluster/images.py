@@ -42,15 +42,15 @@ def pull_login(cluster: Cluster) -> str:
     return json.dumps({"auths": {registry_login.name_of(cluster.registry.host): login.entry()}})
 
 
-def pull_secrets(cluster: Cluster) -> list[str]:
-    """The names of the Secrets that pods of ours pull with, in their own namespaces."""
-    given = [PULL_SECRET] if pull_login(cluster) else []
+def pull_secrets(cluster: Cluster, login: str) -> list[str]:
+    """The names of the Secrets that pods of ours pull with, in their own namespaces; `login` as of `pull_login`."""
+    given = [PULL_SECRET] if login else []
     return list(dict.fromkeys([*given, *cluster.placement.pull_secrets]))
 
 
 def pod_spec(cluster: Cluster) -> dict[str, object]:
     """What the spec of every pod of ours has, for one that no chart makes."""
-    secrets = [{"name": name} for name in pull_secrets(cluster)]
+    secrets = [{"name": name} for name in pull_secrets(cluster, pull_login(cluster))]
     return {**cluster.placement.pod_spec(), **({"imagePullSecrets": secrets} if secrets else {})}
 
 

@@ -82,6 +82,11 @@ class ImageSettings(Settings):
         return self.base is not None or self.dockerfile is not None
 
     @property
+    def own_name(self) -> str:
+        """What messages call the image of the team's own."""
+        return self.dockerfile or f"base {self.base}"
+
+    @property
     def places(self) -> tuple[str, ...]:
         """All that lies below the root: paths of code, and links."""
         return (*self.code, *self.links)

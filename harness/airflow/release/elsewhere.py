@@ -22,7 +22,8 @@ class Elsewhere:
     @classmethod
     def of(cls, cluster: Cluster) -> Elsewhere:
         """By the context's entry in the user's own settings, and Docker's logins."""
-        return cls(cluster.placement, tuple(images.pull_secrets(cluster)), images.pull_login(cluster))
+        login = images.pull_login(cluster)
+        return cls(cluster.placement, tuple(images.pull_secrets(cluster, login)), login)
 
     def values(self) -> dict[str, Any]:
         """Values of the chart."""

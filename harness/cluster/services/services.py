@@ -44,6 +44,7 @@ def install(
     others'.
     """
     resolver = _resolver(api)
+    login = pull_login(cluster)
     values: dict[str, Any] = {
         "labels": labels.ours(role="shared"),
         "postgresql": {"image": images["postgresql"]},
@@ -53,7 +54,7 @@ def install(
         values["gateway"]["serviceType"] = "ClusterIP"
         values["postgresql"]["storageClass"] = cluster.placement.storage_class
         values["pods"] = cluster.placement.pods()
-        values["imagePullSecrets"] = pull_secrets(cluster)
+        values["imagePullSecrets"] = pull_secrets(cluster, login)
     wanted = fingerprint(chart("cluster"), values)
     known = recorded(api)
     if known.get("services") == wanted and _unready(api) == []:
@@ -61,7 +62,7 @@ def install(
             record(api, {**known, **origin})
         return False
     _apply_namespace(api)
-    give_login(api, NAMESPACE, pull_login(cluster), labels.ours(role="shared"))
+    give_login(api, NAMESPACE, login, labels.ours(role="shared"))
     _keep_password(api)
     helm.upgrade(RELEASE, chart("cluster"), NAMESPACE, values)
     record(api, {**origin, "services": wanted, "harness": __version__})

@@ -152,8 +152,7 @@ def _for_own_image(
             hint="put `requirements` under [image] in place of as_is",
         )
     project = projects.load(start)
-    named = settings.dockerfile or f"base {settings.base}"
-    with project.commit(None) as commit, progress.step(named) as step:
+    with project.commit(None) as commit, progress.step(settings.own_name) as step:
         own = own_image(
             commit, settings, on_line=step.update, log=log_file(DEFAULT_CLUSTER), locked=not upgrade
         )

@@ -19,7 +19,7 @@ def settled(commit: Commit, settings: ImageSettings, progress: Progress, cluster
     """
     if not settings.is_own:
         return settings
-    named = settings.dockerfile or f"base {settings.base}"
+    named = settings.own_name
     with progress.step(f"{named} of {commit.tag}" if settings.dockerfile else named) as step:
         own = own_image(commit, settings, on_line=step.update, log=log_file(cluster))
         airflow = f"Airflow {own.contents.airflow}" if own.contents.airflow else "no Airflow"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import yaml
-
 from harness.airflow.values.reading import Facts, Values, by_reason, read
 from harness.cluster.services.helm import chart
 from harness.errors import CauseCode, HarnessError
@@ -37,6 +35,8 @@ def values_of(
     found = _text(project, commit)
     if found is None:
         return Values()
+    import yaml
+
     airflow = foundation.lock.airflow if foundation.lock else settings.airflow
     defaults = yaml.safe_load((chart("airflow") / "values.yaml").read_text(encoding="utf-8"))
     facts = Facts(
@@ -83,10 +83,9 @@ def _text(project: Project, commit: Commit) -> tuple[str, str] | None:
         return None
     content = commit.read(path)
     if content is None:
-        place = "the working tree" if commit.is_working_tree else f"commit {commit.sha[:12]} ({commit.ref})"
         raise HarnessError(
             CauseCode.CODE_NOT_FOUND,
-            f"[airflow] values: there is no file `{path}` in {place}",
+            f"[airflow] values: there is no file `{path}` in {commit.place}",
             hint=f"git add {path}",
         )
     return path, content.decode(errors="replace")

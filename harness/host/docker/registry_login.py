@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from harness.host import process
 
 # Docker Hub's login lies under the name of its first version.
 _DOCKER_HUB = "https://index.docker.io/v1/"
+_PAIR = re.compile(r'(\w+)="([^"]*)"')
 _TOKEN_USER = "<token>"  # noqa: S105  what helpers call the user of an identity token
 
 
@@ -58,6 +60,11 @@ def find(host: str) -> Login | None:
 def name_of(host: str) -> str:
     """What Docker calls a registry's login."""
     return _DOCKER_HUB if host == "docker.io" or host.endswith(".docker.io") else host
+
+
+def challenge(header: str) -> dict[str, str]:
+    """What a registry's `WWW-Authenticate` asks for, by its names: realm, service, scope."""
+    return dict(_PAIR.findall(header))
 
 
 def basic(host: str) -> str | None:

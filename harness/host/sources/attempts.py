@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PAUSES_S = (0.5, 1.0, 4.0, 16.0)  # the first after an attempt that brought something; only others count
 LONGEST_WAIT_S = 300.0  # who asks for more is asked another day
-_NOT_NOW = frozenset({408, 425, 429, 500, 502, 503, 504})
+NOT_NOW = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class _Again(Exception):  # noqa: N818  a state that passes
@@ -70,7 +70,7 @@ def answer(
     while True:
         try:
             given = http.request(method, url)
-            if given.status_code not in _NOT_NOW:
+            if given.status_code not in NOT_NOW:
                 return given
             error = network_errors.status(given, url)
             again = _Again(error, wait_s=retry_after_s(given.headers.get("retry-after")))
@@ -119,7 +119,7 @@ def _from(http: httpx2.Client, url: str, start: int, headers: dict[str, str]) ->
         headers["Range"] = f"bytes={start}-"
     try:
         with http.stream("GET", url, headers=headers) as given:
-            if given.status_code in _NOT_NOW:
+            if given.status_code in NOT_NOW:
                 given.read()
                 error = network_errors.status(given, url)
                 raise _Again(error, wait_s=retry_after_s(given.headers.get("retry-after")))

@@ -32,7 +32,6 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 LOGIN_S = 60.0
-_PAIR = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ class _Registry:
         headers = {"Authorization": login} if login else {}
         if not challenge.lower().startswith("bearer"):
             return headers
-        asked = dict(_PAIR.findall(challenge))
+        asked = registry_login.challenge(challenge)
         url = str(httpx2.URL(asked.pop("realm", "")).copy_merge_params(asked))
         given = json.loads(download.content(self._http, url, headers=headers, on_wait=self._on_wait))
         return {"Authorization": f"Bearer {given.get('token') or given.get('access_token')}"}

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk, process, scratch
+from harness.image.base import image_pull
 from harness.image.layer import CHUNK_BYTES, Layer, recall, remember
 
 ASKING_S = 60.0
@@ -57,6 +58,14 @@ def known(name: str) -> Known | None:
             raise process.ProgramError(asked, CauseCode.DOCKER_MISSING, hint="harness doctor --fix")
         return None
     return _of(json.loads(asked.stdout)[0])
+
+
+def brought(name: str, *, on_line: Callable[[str], None], log: Path) -> Known | None:
+    """The same, pulled where Docker has none yet. Raises what `pull` raises."""
+    if (found := known(name)) is not None:
+        return found
+    image_pull.pull(name, on_line=on_line, log=log)
+    return known(name)
 
 
 def _of(told: Mapping[str, Any]) -> Known:

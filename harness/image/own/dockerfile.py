@@ -16,10 +16,9 @@ from pathlib import Path
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk, process, scratch
 from harness.image import tar
-from harness.image.base import image_pull
 from harness.image.code_files import CodeFile, code_files
 from harness.image.layer import check_name
-from harness.image.own.docker_image import Known, known
+from harness.image.own.docker_image import Known, brought, known
 from harness.project.commit import DIRECTORY, Commit
 from harness.project.dockerfile_text import base_and_stage, instructions
 from harness.project.image_settings import ImageSettings
@@ -173,10 +172,7 @@ def _resolved(name: str, values: dict[str, str]) -> str:
 
 
 def _identity(base: str, on_line: Callable[[str], None], log: Path) -> str:
-    found = known(base)
-    if found is None:
-        image_pull.pull(base, on_line=on_line, log=log)
-        found = known(base)
+    found = brought(base, on_line=on_line, log=log)
     return found.identity if found else base
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import CauseCode, HarnessError
-from harness.image.base import image_pull
 from harness.image.base.debian import USER_ID
 from harness.image.lock.lock_text import header_of
 from harness.image.oci import BaseImage
@@ -81,10 +80,7 @@ def _locked(commit: Commit, settings: ImageSettings) -> str:
 
 
 def _named(name: str, on_line: Callable[[str], None], log: Path) -> Known:
-    found = docker_image.known(name)
-    if found is None:
-        image_pull.pull(name, on_line=on_line, log=log)
-        found = docker_image.known(name)
+    found = docker_image.brought(name, on_line=on_line, log=log)
     if found is None:
         raise HarnessError(
             CauseCode.SOURCE_UNREACHABLE, f"Docker has no image {name}", hint=f"docker pull {name}"

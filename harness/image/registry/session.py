@@ -5,7 +5,6 @@ By https://distribution.github.io/distribution/spec/auth/token/ and RFC 7617.
 
 from __future__ import annotations
 
-import re
 import ssl
 import threading
 import time
@@ -27,8 +26,6 @@ GONE_S = 60.0  # how long a registry that answered before may be away
 NEVER_S = 25.0  # and one that never did
 PAUSE_S = 2.0
 REFUSED = frozenset({401, 403})
-_NOT_NOW = frozenset({408, 425, 429, 500, 502, 503, 504})
-_PAIR = re.compile(r'(\w+)="([^"]*)"')
 
 
 class _Gone(Exception):  # noqa: N818  a state that may pass
@@ -89,7 +86,7 @@ class Session:
                 self._challenge = answer.headers.get("www-authenticate", "")
                 self._tokens.pop(wanted, None)
             answer = self._send(method, url, wanted, content, headers)
-        if answer.status_code in _NOT_NOW or answer.status_code in passing:
+        if answer.status_code in attempts.NOT_NOW or answer.status_code in passing:
             asked_s = attempts.retry_after_s(answer.headers.get("retry-after"))
             raise _Gone(self._refused(method, url, answer), PAUSE_S if asked_s is None else asked_s)
         if answer.status_code in REFUSED:
@@ -124,7 +121,7 @@ class Session:
             if not self._challenge.lower().startswith("bearer"):
                 return {"Authorization": f"Basic {self._login.pair}"} if self._login else {}
             if scopes not in self._tokens:
-                self._tokens[scopes] = self._token(dict(_PAIR.findall(self._challenge)), scopes.split())
+                self._tokens[scopes] = self._token(registry_login.challenge(self._challenge), scopes.split())
             return {"Authorization": f"Bearer {self._tokens[scopes]}"}
 
     def _token(self, asked: Mapping[str, str], scopes: list[str]) -> str:
@@ -143,7 +140,7 @@ class Session:
                 headers = {"Authorization": f"Basic {login.pair}"} if login else {}
                 query: dict[str, str | list[str]] = {"service": service, "scope": scopes}
                 answer = self._http.get(realm, params=query, headers=headers)
-            if answer.status_code in _NOT_NOW:
+            if answer.status_code in attempts.NOT_NOW:
                 raise _Gone(network_errors.status(answer, realm))
             if not answer.is_success:
                 raise self._no_login(answer)
