@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from command import loaded
 
 from harness.host import cache, process
 from harness.host.sources import go
@@ -46,6 +48,19 @@ runs:
     - run: mkdir -p "$KEPT_ARTIFACTS" && cp -r "${{ inputs.path }}" "$KEPT_ARTIFACTS/${{ inputs.name }}"
       shell: bash
 """
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What jobs printed as `act` ran them, what they kept, and the result that a terminal wrote of the same."""
+
+    output: str
+    artifact: Path
+    terminal: Path
+
+    def documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Both results, the terminal's second."""
+        return loaded(self.artifact / "result.json"), loaded(self.terminal)
 
 
 def installed() -> Path:

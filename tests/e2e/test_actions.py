@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import acting
 import pytest
@@ -50,18 +48,6 @@ SHALLOW = """
 """
 
 
-@dataclass(frozen=True)
-class PullRequest:
-    """The jobs as `act` ran them, what they kept, and what a terminal wrote of the same comparison."""
-
-    output: str
-    artifact: Path
-    terminal: Path
-
-    def documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return loaded(self.artifact / "result.json"), loaded(self.terminal)
-
-
 def workflow(text: str) -> str:
     """The documented job. It takes nothing from the terminal's run, leaves nothing, and a second one is too shallow."""
     (job,) = [each for each in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "steps:" in each]
@@ -96,7 +82,7 @@ def pull_request(
     pipeline: scratch.Scratch,
     clone: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> PullRequest:
+) -> acting.Acted:
     """While `act` installs harness from the action's own checkout, the terminal compares."""
     folder = tmp_path_factory.mktemp("act")
     event = folder / "event.json"
@@ -121,22 +107,22 @@ def pull_request(
     assert alone.returncode == 1, explained(alone)
     output = done.stdout + done.stderr
     assert (folder / "artifacts/harness/result.json").exists(), output[-8000:]
-    return PullRequest(output, folder / "artifacts/harness", terminal)
+    return acting.Acted(output, folder / "artifacts/harness", terminal)
 
 
-def test_the_result_is_the_terminals_field_by_field(pull_request: PullRequest) -> None:
+def test_the_result_is_the_terminals_field_by_field(pull_request: acting.Acted) -> None:
     actions_result, terminal_result = map(acting.comparable, pull_request.documents())
     assert len(terminal_result) > 100
     assert actions_result == terminal_result
 
 
-def test_a_difference_would_be_seen(pull_request: PullRequest) -> None:
+def test_a_difference_would_be_seen(pull_request: acting.Acted) -> None:
     document, changed = (loaded(pull_request.terminal) for _ in range(2))
     changed["versions"][-1]["tests"][0]["metrics"]["accuracy"]["value"] += 1e-9
     assert acting.comparable(changed) != acting.comparable(document)
 
 
-def test_the_base_is_the_pull_requests(pull_request: PullRequest) -> None:
+def test_the_base_is_the_pull_requests(pull_request: acting.Acted) -> None:
     document, _ = pull_request.documents()
     base, head = document["versions"]
     assert (base["role"], base["ref"], head["role"]) == ("base", "origin/main", "head")
@@ -147,28 +133,28 @@ def test_the_base_is_the_pull_requests(pull_request: PullRequest) -> None:
     assert (accuracy["answer"], accuracy["pairs"]) == ("worse", 3)
 
 
-def test_both_ran_by_themselves(pull_request: PullRequest) -> None:
+def test_both_ran_by_themselves(pull_request: acting.Acted) -> None:
     namespaces = [
         version["namespace"] for document in pull_request.documents() for version in document["versions"]
     ]
     assert len(set(namespaces)) == 4
 
 
-def test_the_gate_that_fails_is_annotated_at_its_line(pull_request: PullRequest, clone: Path) -> None:
+def test_the_gate_that_fails_is_annotated_at_its_line(pull_request: acting.Acted, clone: Path) -> None:
     lines = (clone / "harness.toml").read_text(encoding="utf-8").splitlines()
     wanted = next(number for number, line in enumerate(lines, 1) if "tests.tiny.gates.accuracy" in line)
     (found,) = re.findall(r"::error file=harness\.toml,line=(\d+)", pull_request.output)
     assert int(found) in {wanted, wanted + 2}  # the gate, or what of it does not hold
 
 
-def test_verdict_and_reports_are_what_later_steps_have(pull_request: PullRequest) -> None:
+def test_verdict_and_reports_are_what_later_steps_have(pull_request: acting.Acted) -> None:
     assert "it says 'failed'" in pull_request.output
     assert {"result.json", "junit.xml", "report.html"} <= {
         path.name for path in pull_request.artifact.iterdir()
     }
 
 
-def test_a_shallow_checkout_is_told_the_line_to_add(pull_request: PullRequest) -> None:
+def test_a_shallow_checkout_is_told_the_line_to_add(pull_request: acting.Acted) -> None:
     assert (
         "the checkout is too shallow to compare with origin/main: add 'fetch-depth: 0'" in pull_request.output
     )

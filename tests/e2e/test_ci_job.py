@@ -6,30 +6,16 @@ It installs every locked package anew, which takes minutes; tests/e2e/test_actio
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import acting
 import pytest
-from command import loaded
 from conftest import Cluster
 from main_job import MainJob
 from scratch import Scratch
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass(frozen=True)
-class Job:
-    """The main job as `act` ran it, what it kept, and the result of the same commit in a terminal."""
-
-    output: str
-    artifact: Path
-    terminal: Path
-
-    def documents(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return loaded(self.artifact / "result.json"), loaded(self.terminal)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +24,7 @@ def job(
     pipeline: Scratch,
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Job:
+) -> acting.Acted:
     """While `act` installs the job's packages, the terminal's run begins."""
     folder = tmp_path_factory.mktemp("act")
     used = acting.used(steps(pipeline.root).values())
@@ -50,7 +36,7 @@ def job(
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-8000:]
     (artifact,) = (folder / "artifacts").glob("main-job-packages-*")
-    return Job(output, artifact, terminal.folder / "result.json")
+    return acting.Acted(output, artifact, terminal.folder / "result.json")
 
 
 def steps(root: Path) -> dict[str, dict[str, Any]]:
@@ -59,23 +45,23 @@ def steps(root: Path) -> dict[str, dict[str, Any]]:
     return {step["name"]: step for step in workflow["jobs"]["main"]["steps"]}
 
 
-def test_the_result_is_the_terminals_field_by_field(job: Job) -> None:
+def test_the_result_is_the_terminals_field_by_field(job: acting.Acted) -> None:
     actions_result, terminal_result = map(acting.comparable, job.documents())
     assert len(terminal_result) > 100
     assert actions_result == terminal_result
 
 
-def test_both_ran_by_themselves(job: Job) -> None:
+def test_both_ran_by_themselves(job: acting.Acted) -> None:
     first, second = (document["versions"][0] for document in job.documents())
     assert first["namespace"] != second["namespace"]
     assert first["tests"][0]["run_id"] != second["tests"][0]["run_id"]
 
 
-def test_every_report_is_kept(job: Job) -> None:
+def test_every_report_is_kept(job: acting.Acted) -> None:
     assert {"result.json", "junit.xml", "report.html"} <= {path.name for path in job.artifact.iterdir()}
 
 
-def test_no_step_of_the_job_was_left_out(job: Job, pipeline: Scratch) -> None:
+def test_no_step_of_the_job_was_left_out(job: acting.Acted, pipeline: Scratch) -> None:
     for name, step in steps(pipeline.root).items():
         if step.get("if") != "failure()":
             assert f"Success - Main {name}" in job.output, name

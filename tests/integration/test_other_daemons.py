@@ -92,6 +92,15 @@ def given(image: str, url: str) -> None:
         assert saving.wait() == 0
 
 
+@pytest.fixture(params=["mapped", "homeless"])
+def image(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A base that either daemon was given, in which this test's commands run."""
+    name = base_image()
+    given(name, request.getfixturevalue(request.param))
+    monkeypatch.setattr(debian, "in_docker", lambda _: name)
+    return name
+
+
 def probed(folder: Path) -> tuple[Any, Any]:
     with closing(client.connect()) as found:
         architecture = found.info()["Architecture"]
@@ -114,13 +123,8 @@ def test_a_daemon_in_a_sandbox_is_found_out(homeless: str, folder: Path) -> None
     assert not client.sees(Path.home() / ".cache")
 
 
-@pytest.mark.parametrize("daemon", ["mapped", "homeless"])
-def test_packages_are_compiled_by_either(
-    daemon: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    image = base_image()
-    given(image, request.getfixturevalue(daemon))
-    monkeypatch.setattr(debian, "in_docker", lambda _: image)
+@pytest.mark.usefixtures("image")
+def test_packages_are_compiled_by_either(tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     (packages / "airflow" / "inner").mkdir(parents=True)
     (packages / "airflow" / "__init__.py").write_text("A = 1\n")
@@ -132,13 +136,10 @@ def test_packages_are_compiled_by_either(
     assert made.parent == packages / "airflow" / "__pycache__"
 
 
-@pytest.mark.parametrize("daemon", ["mapped", "homeless"])
+@pytest.mark.usefixtures("image")
 def test_a_package_without_a_wheel_is_built_by_either(
-    daemon: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = base_image()
-    given(image, request.getfixturevalue(daemon))
-    monkeypatch.setattr(debian, "in_docker", lambda _: image)
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     ours = make(tmp_path / "ours", {"pyproject.toml": PROJECT, "backend.py": BACKEND})
     wanted = source.Source("ours", f"git+file://{ours}@{git(ours, 'rev-parse', 'HEAD')}")

@@ -146,6 +146,14 @@ class TestAway:
         assert time.monotonic() - began_s < 10
 
 
+def configured(folder: Path, known: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with this configuration of Docker's, which counts."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(known))
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    return folder
+
+
 class TestLogin:
     def test_without_one(
         self, registry: Registry, base: BaseImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -160,15 +168,11 @@ class TestLogin:
         self, server: DockerRegistry, registry: Registry, base: BaseImage, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
-        folder = tmp_path / "helped"
-        folder.mkdir()
-        (folder / "config.json").write_text(
-            json.dumps({"auths": {server.host: {}}, "credHelpers": {server.host: "ours"}})
-        )
+        known = {"auths": {server.host: {}}, "credHelpers": {server.host: "ours"}}
+        folder = configured(tmp_path / "helped", known, monkeypatch)
         answer = json.dumps({"ServerURL": server.host, "Username": USER, "Secret": PASSWORD})
         (folder / "docker-credential-ours").write_text(f"#!/bin/sh\ncat >/dev/null\necho '{answer}'\n")
         (folder / "docker-credential-ours").chmod(0o755)
-        monkeypatch.setenv("DOCKER_CONFIG", str(folder))
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
         assert push(image(base, name="helped", tag="t"), registry) > 0
 
@@ -176,11 +180,8 @@ class TestLogin:
         self, server: DockerRegistry, registry: Registry, base: BaseImage, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
-        folder = tmp_path / "wrong"
-        folder.mkdir()
         login = {"username": USER, "password": "not-the-password"}
-        (folder / "config.json").write_text(json.dumps({"auths": {server.host: login}}))
-        monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+        configured(tmp_path / "wrong", {"auths": {server.host: login}}, monkeypatch)
         with pytest.raises(HarnessError) as raised:
             push(image(base, name="x", tag="t"), registry)
         assert raised.value.cause is CauseCode.LOGIN_FAILED

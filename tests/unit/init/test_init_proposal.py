@@ -7,13 +7,12 @@ import textwrap
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from proposals import configured, proposal, reasons
 
 from harness.errors import CauseCode, HarnessError
-from harness.init.findings import Proposal
 from harness.init.proposal import propose
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.written import text_of
-from harness.project.configuration import Configuration, parse
 
 DAG = """
     from airflow.sdk import dag, task
@@ -25,21 +24,6 @@ DAG = """
         evaluate()
     churn()
 """
-
-
-def proposal(files: dict[str, str], within: str = "") -> Proposal:
-    texts = {name: textwrap.dedent(text) for name, text in files.items()}
-    return propose(RepositoryFiles.given(texts), within)
-
-
-def configured(found: Proposal) -> Configuration:
-    configuration = parse(text_of(found), origin="harness.toml")
-    assert configuration is not None
-    return configuration
-
-
-def reasons(found: Proposal) -> list[str]:
-    return [reason for test in found.tests for reason in test.reasons]
 
 
 def test_the_plainest_repository():

@@ -6,12 +6,10 @@ import textwrap
 
 import pytest
 import yaml
+from proposals import configured, proposal, reasons
 
 from harness.init.findings import Proposal
-from harness.init.proposal import propose
-from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.written import text_of
-from harness.project.configuration import Configuration, parse
 
 HEAD = """
 from airflow.sdk import dag, task
@@ -28,22 +26,6 @@ PLAIN = """
         train() >> evaluate()
     churn()
 """
-
-
-def proposal(files: dict[str, str], within: str = "") -> Proposal:
-    return propose(
-        RepositoryFiles.given({name: textwrap.dedent(text) for name, text in files.items()}), within
-    )
-
-
-def configured(found: Proposal) -> Configuration:
-    configuration = parse(text_of(found), origin="harness.toml")
-    assert configuration is not None
-    return configuration
-
-
-def reasons(found: Proposal) -> list[str]:
-    return [reason for test in found.tests for reason in test.reasons]
 
 
 def written(found: Proposal) -> list[str]:

@@ -107,20 +107,22 @@ def test_bounds_without_what_is_fixed_otherwise() -> None:
     assert airflow.without(("a==1", "B_c==2", "nonsense!"), frozenset({"b-c"})) == ("a==1",)
 
 
+def too_new(reason: str, name: str) -> UnresolvedError:
+    """What uv says when the only fitting versions of a package came after the date."""
+    return UnresolvedError(
+        CauseCode.DEPENDENCIES_UNRESOLVED,
+        "r.txt can't be locked",
+        evidence=(reason, f"hint: `{name}` was filtered by `exclude-newer` to …"),
+    )
+
+
 def test_what_an_index_does_not_date_counts_whatever_the_date(made: Callable[..., Made]) -> None:
     class Undated(Index):
         def resolve(self, question: Question, target: Target, **_: object) -> dict[str, Resolved]:
             if question.alone and question.lines == ("house-style",):
                 return {"house-style": Resolved("house-style", "1", ("c" * 64,))}
             if not question.alone and "house-style" not in question.undated:
-                raise UnresolvedError(
-                    CauseCode.DEPENDENCIES_UNRESOLVED,
-                    "r.txt can't be locked",
-                    evidence=(
-                        "no version of house-style",
-                        "hint: `house-style` was filtered by `exclude-newer` to …",
-                    ),
-                )
+                raise too_new("no version of house-style", "house-style")
             return super().resolve(question, target)
 
     found = made(Undated())
@@ -132,14 +134,7 @@ def test_what_is_only_too_new_is_not_let_in(made: Callable[..., Made]) -> None:
     class TooNew(Index):
         def resolve(self, question: Question, target: Target, **_: object) -> dict[str, Resolved]:
             if not question.alone:
-                raise UnresolvedError(
-                    CauseCode.DEPENDENCIES_UNRESOLVED,
-                    "r.txt can't be locked",
-                    evidence=(
-                        "no version",
-                        "hint: `apache-airflow-core` was filtered by `exclude-newer` to …",
-                    ),
-                )
+                raise too_new("no version", "apache-airflow-core")
             return super().resolve(question, target)
 
     with pytest.raises(UnresolvedError):
@@ -152,14 +147,7 @@ def test_what_a_fixed_version_needs_may_be_newer_too_and_nothing_else(made: Call
             if question.alone and question.lines == ("pandas-skinny",):
                 return {"pandas-skinny": Resolved("pandas-skinny", "9", ("c" * 64,), "", ASKED)}
             if not question.alone and "pandas-skinny" not in question.exempt:
-                raise UnresolvedError(
-                    CauseCode.DEPENDENCIES_UNRESOLVED,
-                    "r.txt can't be locked",
-                    evidence=(
-                        "no version of pandas-skinny==9",
-                        "hint: `pandas-skinny` was filtered by `exclude-newer` to …",
-                    ),
-                )
+                raise too_new("no version of pandas-skinny==9", "pandas-skinny")
             return super().resolve(question, target)
 
     index = Newer()
