@@ -27,6 +27,7 @@ from harness.image.own import additions
 from harness.image.own.own import OwnImage, own_image
 from harness.project.commit import Commit
 from harness.project.image_settings import ImageSettings
+from harness.project.named_file import named_text
 from harness.project.places import AIRFLOW_ROOT
 from harness.project.values import debian_packages
 
@@ -131,14 +132,8 @@ def system_packages(commit: Commit, settings: ImageSettings) -> tuple[str, ...]:
     named = settings.system_packages
     if not isinstance(named, str):
         return named
-    content = commit.read(named)
-    if content is None:
-        raise HarnessError(
-            CauseCode.CODE_NOT_FOUND,
-            f"[image] system_packages: there is no file `{named}`",
-            hint=f"git add {named}",
-        )
-    words = [line.partition("#")[0].strip() for line in content.decode(errors="replace").splitlines()]
+    text = named_text(commit, named, "[image] system_packages")
+    words = [line.partition("#")[0].strip() for line in text.splitlines()]
     try:
         return debian_packages(tuple(word for word in words if word))
     except ValueError as error:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from harness.airflow.values.reading import Facts, Values, by_reason, read
 from harness.cluster.services.helm import chart
-from harness.errors import CauseCode, HarnessError
 from harness.image.build import Foundation
 from harness.progress import Progress
 from harness.project.commit import Commit
 from harness.project.image_settings import ImageSettings
+from harness.project.named_file import named_text
 from harness.project.project import Project
 from harness.report.provenance import RefusedValue, ValuesResult
 
@@ -81,11 +81,4 @@ def _text(project: Project, commit: Commit) -> tuple[str, str] | None:
     path = project.airflow_settings(commit).values
     if path is None:
         return None
-    content = commit.read(path)
-    if content is None:
-        raise HarnessError(
-            CauseCode.CODE_NOT_FOUND,
-            f"[airflow] values: there is no file `{path}` in {commit.place}",
-            hint=f"git add {path}",
-        )
-    return path, content.decode(errors="replace")
+    return path, named_text(commit, path, "[airflow] values")

@@ -22,6 +22,7 @@ from harness.image.own.docker_image import Known, brought, known
 from harness.project.commit import DIRECTORY, Commit
 from harness.project.dockerfile_text import base_and_stage, instructions
 from harness.project.image_settings import ImageSettings
+from harness.project.named_file import named_text
 
 FORMAT = 1  # raise when the same files are built in another way
 REPOSITORY = "harness.local/dockerfile"
@@ -89,13 +90,7 @@ def recipe_of(
 ) -> Recipe:
     """What the commit's Dockerfile is built from. Bases that Docker lacks are pulled."""
     name, context = settings.dockerfile or "", settings.context
-    content = commit.read(name)
-    if content is None:
-        raise HarnessError(
-            CauseCode.CODE_NOT_FOUND,
-            f"[image] dockerfile: there is no file `{name}` in {commit.place}",
-            hint=f"git add {name}",
-        )
+    text = named_text(commit, name, "[image] dockerfile")
     entry = commit.entry(context)
     if entry is None or entry.mode != DIRECTORY:
         raise HarnessError(
@@ -103,7 +98,6 @@ def recipe_of(
             f"[image] context: there is no folder `{context}` in {commit.place}",
             hint="set `context` under [image] to the folder that the Dockerfile copies from",
         )
-    text = content.decode(errors="replace")
     ignored = ignoring(commit, name, context)
     files = tuple(code_files(commit, (context,), opened, wanted=lambda path: not ignored(path)))
     bases = tuple(dict.fromkeys(named_images(text, settings.build_args)))
