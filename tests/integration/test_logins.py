@@ -95,6 +95,7 @@ def plugin(command: str, **more: Any) -> dict[str, Any]:
 def assert_logged_in(done: process.Completed) -> None:
     assert done.returncode == 2, done.stderr
     assert LOGGED_IN in done.stderr
+    assert "its server: https://127.0.0.1:" in done.stderr
 
 
 def test_a_plugin_beside_the_kubeconfig(server: Server, status: Status, tmp_path: Path) -> None:
