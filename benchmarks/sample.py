@@ -73,6 +73,16 @@ def whole(dag_id: str, line: str = "main", *, max_active_runs: int | None = None
     return f"# {line}\n" + text.replace(named, f'    dag_id="{dag_id}",\n{limit}')
 
 
+def waiting(dag_id: str, line: str = "main", *, max_active_runs: int | None = None) -> str:
+    """A DAG of one task that waits 30 seconds before it does what the sample's do."""
+    text = one_task(dag_id, line).replace(
+        ", schedule=None,", f", schedule=None, max_active_runs={max_active_runs or 16},"
+    )
+    return text.replace(
+        "    def evaluate():\n", "    def evaluate():\n        import time\n\n        time.sleep(30)\n"
+    )
+
+
 def sds() -> dict[str, float]:
     """The standard deviation of each metric's paired difference: over many draws, without a cluster."""
     numbers = [_numbers(seed) for seed in range(2 * SEEDS)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.xcom_backend import SETTING
 from harness.airflow.run import pools
 from harness.cluster.running_cluster import RunningCluster
+from harness.engine.admission.processors import Busy, counted
 from harness.engine.asking import NOBODY, Asking
 from harness.engine.image.other_images import bring
 from harness.engine.testing import dag_test
@@ -41,7 +42,8 @@ class Runs:
     """A version that is ready for its runs.
 
     `settled` returns once DAGs can run, `pause` sleeps, `redact` takes the version's secrets out of what is kept.
-    `side_by_side`: how many runs may go at once; `made` gets their results by their keys.
+    `side_by_side`: how many runs may go at once, by how many processors the first one kept busy;
+    `made` gets their results by their keys.
     """
 
     running: RunningCluster
@@ -53,7 +55,7 @@ class Runs:
     settled: Callable[[], None]
     pause: Callable[[float], None]
     redact: Callable[[str], str]
-    side_by_side: int
+    side_by_side: Callable[[float | None], int]
     made: dict[str, TestResult]
 
     def measured(
@@ -72,9 +74,7 @@ class Runs:
             self.settled()
             mlflow_server.start(self.running.api, self.pods.namespace)
         runs = SideBySide(
-            lambda run, pause, parsed: self._redacted(
-                dag_test.run(self._dag_test(run, progress, pause, parsed), progress)
-            ),
+            partial(self._run, progress, {run.test for run in wanted if run.index > 0}),
             self.pause,
             self._most,
             self._changes,
@@ -84,6 +84,17 @@ class Runs:
         if asking.asks:
             asking.serve(partial(self._asked, progress), self.airflow, self.pause)
         return runs.apart(wanted, wishes)
+
+    def _run(
+        self, progress: Progress, repeated: Set[str], run: Wanted, pause: Pause, parsed: bool
+    ) -> TestResult:
+        if not parsed and run.test in repeated:
+            self._busy.begin()
+        return self._redacted(dag_test.run(self._dag_test(run, progress, pause, parsed), progress))
+
+    @cached_property
+    def _busy(self) -> Busy:
+        return Busy(partial(counted, self.running.api, self.running.cluster.placement))
 
     def _changes(self) -> dict[str, float] | None:
         """When files on the version's volume were changed, as its nodes tell it, or its pods."""
@@ -125,7 +136,8 @@ class Runs:
             test.skip or (test.metrics is not None and (test.metrics.file or test.metrics.mlflow))
             for test in self.plan.tests.values()
         )
-        if alone or self.side_by_side == 1 or self.airflow.dependencies().leads_on(dag_id):
+        most = self.side_by_side(self._busy.so_far)
+        if alone or most == 1 or self.airflow.dependencies().leads_on(dag_id):
             return 1
         allowed = None
         with suppress(
@@ -134,7 +146,7 @@ class Runs:
             allowed = (self.airflow.find(f"dags/{dag_id}/details", deadline_s=DETAILS_S) or {}).get(
                 "max_active_runs"
             )
-        return min(self.side_by_side, allowed) if isinstance(allowed, int) else self.side_by_side
+        return min(most, allowed) if isinstance(allowed, int) else most
 
     def _ready(self, dag_id: str, progress: Progress) -> None:
         """Return when DAGs can run, with what they log to and the images that their tasks ask for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from harness.cluster import place
@@ -161,11 +162,10 @@ def _pair(version_tests: Sequence[VersionTest], running: RunningCluster) -> None
         plan = version_test.plan
         side: Side = "base" if plan.found.role == "base" else "head"
         version_test.wishes = {name: Wishes(side, found) for name, found in pairs[id(plan)].items()}
-        version_test.side_by_side = side_by_side(
-            shared=bool(plan.image.shared),
-            processors=processors,
-            versions=len(version_tests),
-        )
+        if not plan.image.shared:
+            version_test.side_by_side = partial(
+                side_by_side, processors=processors, versions=len(version_tests)
+            )
 
 
 def labels_of(made: list[Plan]) -> list[str]:

@@ -196,8 +196,17 @@ class TestWriters:
 
 
 @pytest.mark.parametrize(
-    ("shared", "processors", "versions", "expected"),
-    [(False, 2.0, 2, 2), (False, 16.0, 2, 4), (True, 16.0, 2, 1), (False, 1.0, 8, 1)],
+    ("busy", "processors", "versions", "expected"),
+    [
+        (None, 2.0, 2, 2),
+        (None, 16.0, 2, 4),
+        (None, 1.0, 8, 1),
+        (1.96, 2.0, 2, 1),  # all at work with one run of each
+        (1.2, 2.0, 2, 2),
+        (0.5, 2.0, 2, 4),
+        (0.0, 2.0, 2, 4),
+        (2.0, 8.0, 2, 4),
+    ],
 )
-def test_side_by_side(shared: bool, processors: float, versions: int, expected: int) -> None:
-    assert side_by_side(shared=shared, processors=processors, versions=versions) == expected
+def test_side_by_side(busy: float | None, processors: float, versions: int, expected: int) -> None:
+    assert side_by_side(busy, processors=processors, versions=versions) == expected

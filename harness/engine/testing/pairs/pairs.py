@@ -16,6 +16,7 @@ from harness.verdict.sequential import Evidence, Spread
 
 Side = Literal["base", "head"]
 MOST_SIDE_BY_SIDE = 4
+LEAST_BUSY = 0.01  # processors; a cluster that rests is never idler
 WAIT = -1
 AHEAD = 2  # runs of one side that begin before it is known whether they are needed
 
@@ -233,15 +234,19 @@ class Wishes:
             raise NoLongerNeededError
 
 
-def side_by_side(*, shared: bool, processors: float, versions: int) -> int:
-    """How many runs of one version go at once: one where they share folders, else as many as there is room for.
+def one_at_a_time(busy: float | None) -> int:  # noqa: ARG001  as `side_by_side`
+    """How many runs of one version may go at once where they share folders."""
+    return 1
 
-    A DAG run's pods keep half a processor busy on average; most of their time they start and wait.
+
+def side_by_side(busy: float | None, *, processors: float, versions: int) -> int:
+    """How many runs of one version may go at once, by what its first run, beside one of each other version, took.
+
+    `busy` processors of the nodes' were at work meanwhile. Where they all were, two runs at once take twice as long.
+    Where nobody counted, a run is thought to keep half a processor busy: most of the time its pods start and wait.
     """
-    if shared:
-        return 1
-    room = round(2 * processors / max(1, versions))
-    return max(1, min(MOST_SIDE_BY_SIDE, room))
+    room = 2 * processors / max(1, versions) if busy is None else processors / max(busy, LEAST_BUSY)
+    return max(1, min(MOST_SIDE_BY_SIDE, round(room)))
 
 
 def _minutes(seconds: float) -> str:
