@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from harness.hints import toml_text
 
 AIRFLOW_ROOT = "/opt/airflow"  # as in Airflow's own images
+TMP = "/tmp"  # noqa: S108  each pod's own, unless they share one
 RESERVED = ("artifacts", "logs")  # folders below the root that are on the version's volume
 _ROOT = re.compile(r"/[A-Za-z0-9_./-]{1,100}")
 _SYSTEM = (
@@ -22,12 +23,15 @@ _SYSTEM = (
 class CodeFiles:
     """Which files of the repository an image has, and where: those below `code`, at `root`.
 
-    `paths` gives every path of the commit, folders too; it is asked for only where something was not found.
+    `paths` gives every path of the commit, folders too; it is asked for only where something was not found. `shared`:
+    the folders below the root that all tasks see, as they see `/tmp` where that is shared.
     """
 
     root: str = AIRFLOW_ROOT
     code: tuple[str, ...] = ("dags",)
     paths: Callable[[], Sequence[str]] = tuple
+    shared: tuple[str, ...] = ()
+    shared_tmp: bool = False
 
     def in_image(self, path: str) -> bool:
         """Whether the image has a path of the repository."""
@@ -37,6 +41,20 @@ class CodeFiles:
         """The line of [image] that brings a path into the image: by its top folder, or itself where it is in none."""
         added = () if self.in_image(path) else (PurePosixPath(path).parts[0],)
         return f"code = [{', '.join(map(toml_text, (*self.code, *added)))}]"
+
+    def with_shared(self, folder: str) -> str:
+        """The line of [image] that lets all tasks see a folder; empty where none may be shared there."""
+        path = PurePosixPath(folder)
+        if any(PurePosixPath(each).is_relative_to(path) for each in self.code if each != "."):
+            return ""  # it holds code
+        inner = [each for each in self.shared if not PurePosixPath(each).is_relative_to(path)]
+        return f"shared = [{', '.join(map(toml_text, (*inner, folder)))}]"
+
+    def seen_by_all(self, path: str) -> str:
+        """The folder on the version's volume that an absolute path lies in; empty where it lies in none."""
+        places = [str(PurePosixPath(self.root, each)) for each in (*self.shared, *RESERVED)]
+        places += [TMP] if self.shared_tmp else []
+        return next((place for place in places if PurePosixPath(path).is_relative_to(place)), "")
 
     def place(self, path: str) -> str:
         """Where the image has it."""

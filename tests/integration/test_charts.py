@@ -395,8 +395,8 @@ def test_shared_folders_are_filled_before_anything_starts(render: Render) -> Non
 
 
 def test_the_root_and_the_import_path_are_the_same_everywhere(render: Render) -> None:
-    objects = render(FULL | {"root": "/usr/local/airflow", "pythonPath": ["src", "team/lib"]})
-    wanted = "/usr/local/airflow:/usr/local/airflow/src:/usr/local/airflow/team/lib"
+    objects = render(FULL | {"root": "/usr/local/airflow", "pythonPath": ["src", "team/lib", "/app"]})
+    wanted = "/usr/local/airflow:/usr/local/airflow/src:/usr/local/airflow/team/lib:/app"
     for pod in pods(objects):
         for container in pod["spec"]["containers"]:
             found = variables(objects, container)

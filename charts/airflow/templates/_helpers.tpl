@@ -61,9 +61,9 @@ capabilities:
 {{ if .Values.standby }}/run/harness/pod.yaml{{ else }}/etc/harness/pod-template/pod.yaml{{ end }}
 {{- end }}
 
-{{/* The import path: the root, and the folders under it that are named. */}}
+{{/* The import path: the root, and the folders that are named, under it unless they are absolute. */}}
 {{- define "airflow.pythonPath" -}}
-{{ .Values.root }}{{ range .Values.pythonPath }}:{{ $.Values.root }}/{{ . }}{{ end }}
+{{ .Values.root }}{{ range .Values.pythonPath }}:{{ if not (hasPrefix "/" .) }}{{ $.Values.root }}/{{ end }}{{ . }}{{ end }}
 {{- end }}
 
 {{/* What every pod mounts. */}}

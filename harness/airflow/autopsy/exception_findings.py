@@ -220,10 +220,8 @@ def _about_file(
         return f"; {found[0]}", found[1]
     if not has_earlier or not may_be_handed_over(lost):
         return "", ""
-    return (
-        f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it",
-        hand_over(path, code),
-    )
+    told = f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
+    return "" if code.seen_by_all(path) else told, hand_over(path, code)
 
 
 def _placed(raised: Raised, code_root: str) -> str:

@@ -56,6 +56,11 @@ _BY_MESSAGE = (
         "the script may not be executed: git update-index --chmod=+x FILE, or name what runs it, as in `bash FILE`",
     ),
     (
+        re.compile("unable to open database file"),
+        "SQLite finds no such file, or no folder to make it in: each task runs in a pod of its own, so one that "
+        "several tasks use belongs into a folder that [image] shared names in harness.toml",
+    ),
+    (
         re.compile("No space left on device"),
         "a disk is full: the node's (harness status --disk), or /dev/shm, which holds 64 MiB in a pod",
     ),

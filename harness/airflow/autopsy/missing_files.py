@@ -11,7 +11,7 @@ from harness.airflow.autopsy.missing_modules import REQUIREMENTS, own_module
 from harness.airflow.logs.task_log import Raised
 from harness.hints import toml_text
 from harness.project.image_settings import ImageSettings
-from harness.project.places import CodeFiles
+from harness.project.places import TMP, CodeFiles
 
 # As Python, numpy, pyarrow and SQLAlchemy's neighbours say it.
 _MISSING_FILE = re.compile(
@@ -108,11 +108,16 @@ def hand_over(path: str, code: CodeFiles) -> str:
             f"the image has the code at {code.root}: to have it at {other}, as your own image has, "
             f"put `root = {toml_text(other)}` under [image] in harness.toml"
         )
+    if seen := code.seen_by_all(str(file)):
+        return (
+            f"all tasks see {seen}, and none before this one wrote that file there: look at its name, and at the "
+            "order of the tasks"
+        )
     folder = file.relative_to(root).parent if file.is_relative_to(root) else None
-    if (
-        folder is not None and len(folder.parts) > 1 and _is_valid(shared=(str(folder),))
-    ):  # a top one holds the code
-        where = f"put `shared = [{toml_text(str(folder))}]` under [image] in harness.toml"
+    if folder is not None and folder.parts and (line := _shared(str(folder), code)):
+        where = f"put `{line}` under [image] in harness.toml"
+    elif file.is_relative_to(TMP):
+        where = "put `shared_tmp = true` under [image] in harness.toml"
     else:
         where = "write it into a folder that [image] shared names in harness.toml"
     return (
@@ -157,6 +162,11 @@ def _left_out(path: str, code: CodeFiles) -> tuple[str, str] | None:
 def _with(path: str, code: CodeFiles) -> tuple[str, ...]:
     """`code` with the top folder of a path, or with the file itself where it lies in none."""
     return code.code if code.in_image(path) else (*code.code, PurePosixPath(path).parts[0])
+
+
+def _shared(folder: str, code: CodeFiles) -> str:
+    """The line that shares a folder, where that may be one."""
+    return code.with_shared(folder) if _is_valid(shared=(folder,)) else ""
 
 
 def _is_valid(**settings: object) -> bool:

@@ -24,8 +24,7 @@ def missing_setting(kind: str, message: str) -> str:
         return f"a version has no Variables but those that it is given: {_give(name)}"
     if kind == "KeyError" and (match := _UPPER_CASE.fullmatch(message)):
         name = match["name"]
-        taken = is_set_by_harness(name) or name == "PYTHONPATH"
-        return "" if taken else f"if it is an environment variable, {_give(name)}"
+        return "" if is_set_by_harness(name) else f"if it is an environment variable, {_give(name)}"
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import posixpath
 
 from harness.airflow.release.release import Release
 from harness.cluster import labels
@@ -37,6 +38,6 @@ def given(api: KubernetesApi, namespace: str) -> dict[str, str]:
 
 def handed_over(release: Release) -> dict[str, str]:
     """What a control plane that stood by sets before it imports DAG files: it runs without the version's image."""
-    folders = [release.root, *(f"{release.root}/{folder}" for folder in release.python_path)]
+    folders = [release.root, *(posixpath.join(release.root, folder) for folder in release.python_path)]
     tracking = {"MLFLOW_TRACKING_URI": MLFLOW_URL} if release.mlflow else {}
     return dict(release.env) | tracking | {"PYTHONPATH": ":".join(folders)}

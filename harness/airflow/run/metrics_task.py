@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
 from harness.airflow.autopsy.autopsy import root_failure
@@ -17,6 +17,7 @@ from harness.hints import toml_text
 from harness.project.configuration import MetricsSource
 
 RETURNED = "return_value"
+MOST_NAME = 190  # as long as `name` may be
 
 
 def failure(source: MetricsSource | None, outcome: RunOutcome) -> TaskInstance | None:
@@ -68,13 +69,13 @@ def handed_over(
         )
     value = api.xcom(dag_id, outcome.run.run_id, task_id, source.key)
     if value is None:
-        keys = tuple(
-            key
+        others = {
+            key: other
             for key in api.xcom_keys(dag_id, outcome.run.run_id, task_id)
-            if key != source.key and api.xcom(dag_id, outcome.run.run_id, task_id, key) is not None
-        )
-        if source.key != RETURNED or keys:
-            raise _nothing_under(source, keys)
+            if key != source.key and (other := api.xcom(dag_id, outcome.run.run_id, task_id, key)) is not None
+        }
+        if source.key != RETURNED or others:
+            raise _nothing_under(source, others)
     if execute is not None and value is not None:
         raw = api.xcom(dag_id, outcome.run.run_id, task_id, source.key, wrapped=True)
         names = {"key": source.key, "task_id": task_id, "dag_id": dag_id, "run_id": outcome.run.run_id}
@@ -89,19 +90,27 @@ def _named(name: str, value: object) -> object:
     return value if value is None or isinstance(value, dict) else {name: value}
 
 
-def _nothing_under(source: MetricsSource, keys: tuple[str, ...]) -> HarnessError:
-    others = [key for key in keys if key != source.key]
-    instead = f"; its keys are {', '.join(map(repr, others[:10]))}" if others else ", nor under any other"
+def _nothing_under(source: MetricsSource, others: Mapping[str, object]) -> HarnessError:
+    """`others`: what the task handed over under other keys."""
+    instead = (
+        f"; its keys are {', '.join(map(repr, list(others)[:10]))}" if others else ", nor under any other"
+    )
     what = (
         "it returned nothing"
         if source.key == RETURNED
         else f"it handed over nothing under the key {source.key!r}"
     )
-    near, task = get_close_matches(source.key, others, n=1) or others, source.task or ""
+    hint = ""
+    if others:
+        key = next(iter(get_close_matches(source.key, others, n=1)), next(iter(others)))
+        settings = {"task": source.task or "", "key": key}
+        if isinstance(others[key], int | float | list):
+            settings["name"] = source.name or (key if key != RETURNED else source.key)[:MOST_NAME]
+        line = ", ".join(f"{name} = {toml_text(text)}" for name, text in settings.items())
+        hint = f"edit `metrics` of the test in harness.toml: {{ {line} }}"
     return HarnessError(
         CauseCode.METRICS_MISSING,
         f"{what}{instead}",
-        hint=f"edit `metrics` of the test in harness.toml: {{ task = {toml_text(task)}, key = {toml_text(near[0])} }}"
-        if others
-        else f"return the numbers from that task, and take `key = {toml_text(source.key)}` out of harness.toml",
+        hint=hint
+        or f"return the numbers from that task, and take `key = {toml_text(source.key)}` out of harness.toml",
     )

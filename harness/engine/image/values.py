@@ -13,6 +13,7 @@ from harness.project.commit import Commit
 from harness.project.image_settings import ImageSettings
 from harness.project.named_file import named_text
 from harness.project.project import Project
+from harness.project.values import IMPORT_TIMEOUT
 from harness.report.provenance import RefusedValue, ValuesResult
 
 
@@ -56,8 +57,15 @@ def own_variables() -> frozenset[str]:
     return frozenset(re.findall(r'"([A-Z][A-Z0-9_]{2,})"', text))
 
 
-def told(values: Values, progress: Progress) -> Values:
-    """The same; what of them does not count is said, a line for each reason."""
+def unheard(env: Iterable[str]) -> tuple[str, ...]:
+    """The names of [image.env] that don't count, because a version sets them itself."""
+    return tuple(sorted((own_variables() - {IMPORT_TIMEOUT}) & set(env)))
+
+
+def told(values: Values, env: Iterable[str], progress: Progress) -> Values:
+    """The same; what of them and of [image.env] does not count is said, a line for each reason."""
+    if names := unheard(env):
+        progress.note(f"[image.env] {', '.join(names)}: set by harness itself, so that does not count")
     if not values.file:
         return values
     every = len(values.counted) + len(

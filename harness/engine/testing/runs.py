@@ -183,7 +183,7 @@ class Runs:
                 else self.plan.tests[wanted.test].gates
             ),
             is_base=self.found.role == "base",
-            code=CodeFiles(image.root, image.code, commit.paths),
+            code=CodeFiles(image.root, image.code, commit.paths, image.shared, image.shared_tmp),
             shared=image.shared,
             has_xcom_backend=SETTING in image.env,
             execute=self._execute,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,7 +38,20 @@ class OwnImage:
             said["airflow"] = self.contents.airflow
         if "root" not in settings.model_fields_set and self.contents.home:
             said["root"] = self.contents.home
-        return settings.model_copy(update=said)
+        settings = settings.model_copy(update=said)
+        return settings.model_copy(update={"python_path": tuple(self._python_path(settings))})
+
+    def _python_path(self, settings: ImageSettings) -> dict[str, None]:
+        """The folders of [image], then those that the image's own PYTHONPATH names: as [image] has them, or absolute
+        where they lie elsewhere than below the root, which comes before all of them anyway.
+        """
+        found = dict.fromkeys(settings.python_path)
+        for folder in filter(None, self.known.env.get("PYTHONPATH", "").split(":")):
+            path = PurePosixPath(posixpath.normpath(posixpath.join(settings.root, folder)))
+            if path != PurePosixPath(settings.root):
+                is_below = path.is_relative_to(settings.root)
+                found[str(path.relative_to(settings.root) if is_below else path)] = None
+        return found
 
     def holds_code(self, settings: ImageSettings) -> bool:
         """Whether Airflow's home in the image has files that the commit's code does not bring itself."""

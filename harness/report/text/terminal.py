@@ -70,9 +70,11 @@ def _version(version: VersionResult, style: Style) -> list[str]:
     spent = phases.of_version(version)
     if spent:
         lines += ["", *_phases(spent, version.load_bytes, style)]
-    for cause in (*(test.cause for test in version.tests), version.cause):
-        if cause is not None:
-            lines += ["", *_cause(cause, style)]
+    for test in version.tests:
+        if test.cause is not None:  # of several tests it says of which
+            lines += ["", *_cause(test.cause, style, f"{test.name}: " if len(version.tests) > 1 else "")]
+    if version.cause is not None:
+        lines += ["", *_cause(version.cause, style)]
     return lines
 
 
@@ -160,9 +162,9 @@ def _phases(spent: dict[str, float], load_bytes: int | None, style: Style) -> li
     return lines
 
 
-def _cause(cause: Cause, style: Style) -> list[str]:
+def _cause(cause: Cause, style: Style, test: str = "") -> list[str]:
     where = f" in task {cause.task_id}" if cause.task_id else ""
-    lines = [f"{style.paint('cause:', 'bold')} {cause.message} ({cause.code}{where})"]
+    lines = [f"{style.paint('cause:', 'bold')} {test}{cause.message} ({cause.code}{where})"]
     return lines + [f"  {line}" for line in cause.evidence]
 
 

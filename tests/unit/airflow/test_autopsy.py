@@ -109,7 +109,7 @@ def test_a_file_that_an_earlier_task_wrote_in_its_own_pod() -> None:
     text = log(raised(missing))
     cause = cause_of(log=text, tasks=[earlier, FAILED])
     assert "what an earlier task wrote to /tmp/model.pkl is not in it" in cause.message
-    assert "[image] shared" in cause.hint
+    assert "put `shared_tmp = true` under [image]" in cause.hint
     assert "earlier" not in cause_of(log=text).message
 
 
@@ -151,7 +151,7 @@ def test_mapped_tasks_have_their_index() -> None:
         (
             "FileNotFoundError",
             "[Errno 2] No such file or directory: '/tmp/model.pkl'",
-            "$HARNESS_ARTIFACTS_URL",
+            "put `shared_tmp = true` under [image] in harness.toml, or use $HARNESS_ARTIFACTS_URL",
         ),
         ("ModuleNotFoundError", "No module named 'xgboost'", "add xgboost to the file"),
         ("MemoryError", "", "memory limit"),

@@ -61,11 +61,11 @@ def test_they_are_in_a_secret_of_the_versions_own_and_nowhere_else() -> None:
 
 
 def test_what_a_control_plane_that_stood_by_is_handed() -> None:
-    release = a_release(env={"A": "1"}, mlflow=True, root="/usr/local/airflow", python_path=("src",))
+    release = a_release(env={"A": "1"}, mlflow=True, root="/usr/local/airflow", python_path=("src", "/app"))
     assert code_environment.handed_over(release) == {
         "A": "1",
         "MLFLOW_TRACKING_URI": code_environment.MLFLOW_URL,
-        "PYTHONPATH": "/usr/local/airflow:/usr/local/airflow/src",
+        "PYTHONPATH": "/usr/local/airflow:/usr/local/airflow/src:/app",
     }
 
 

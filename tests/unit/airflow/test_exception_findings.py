@@ -189,7 +189,7 @@ def test_a_file_that_a_program_did_not_find_may_have_been_written_in_another_pod
     text = log({"event": line, "level": "info"}, raised(BASH))
     cause = cause_of(tasks=[BEFORE, FAILED], log=text)
     assert "what an earlier task wrote to /tmp/model.txt is not in it" in cause.message
-    assert "[image] shared" in (cause.hint or "")
+    assert "`shared_tmp = true` under [image]" in cause.hint
     assert "earlier task" not in cause_of(log=text).message
 
 

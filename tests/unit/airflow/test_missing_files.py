@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from task_samples import BOOM, cause_of, error, log, raised
 
-from harness.airflow.autopsy.missing_files import elsewhere, of_repository
+from harness.airflow.autopsy.missing_files import elsewhere, in_working_directory, of_repository, what_helps
 from harness.project.places import CodeFiles
 
 PATHS = (
@@ -72,6 +74,35 @@ def test_also_where_a_program_did_not_find_it() -> None:
     cause = cause_of(log=log(said, raised(bash)), code=CODE)
     assert "the repository has include/sql/a.sql, and the image does not" in cause.message
     assert '`code = ["dags", "include"]`' in cause.hint
+
+
+@pytest.mark.parametrize("path", ["data/x.csv", "/opt/airflow/data/x.csv", "./data/../data/x.csv"])
+def test_a_folder_that_an_earlier_task_wrote_to_is_to_be_shared(path: str) -> None:
+    hint = what_helps(in_working_directory(path, CODE), CODE)
+    assert 'put `shared = ["data"]` under [image] in harness.toml' in hint
+    more = replace(CODE, shared=("models", "data/raw"))  # within the new one
+    assert '`shared = ["models", "data"]`' in what_helps(in_working_directory(path, more), more)
+
+
+@pytest.mark.parametrize("path", ["x.csv", "dags/x.csv", "artifacts/x.csv", "/mnt/x.csv"])
+def test_the_root_and_what_holds_the_code_are_not(path: str) -> None:
+    assert "`shared = " not in what_helps(in_working_directory(path, CODE), CODE)
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("data/x.csv", "/opt/airflow/data"),
+        ("/tmp/x.csv", "/tmp"),
+        ("artifacts/x.csv", "/opt/airflow/artifacts"),
+    ],
+)
+def test_what_all_tasks_see_was_not_lost_with_a_pod(path: str, place: str) -> None:
+    code = CodeFiles(shared=("data",), shared_tmp=True)
+    missing = error("FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'", BOOM)
+    cause = cause_of(log=log(raised(missing)), code=code)
+    assert cause.hint.startswith(f"all tasks see {place}, and none before this one wrote that file there")
+    assert "file system of its own" not in cause.message
 
 
 @pytest.mark.parametrize(

@@ -332,10 +332,13 @@ class TestRunDates:
 
 
 class Airflow:
-    """A run of one DAG whose metrics task handed over `value`."""
+    """A run of one DAG whose metrics task handed over `value`, and `other` under other keys."""
 
-    def __init__(self, value: object = None, log: str = "", keys: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, value: object = None, log: str = "", keys: tuple[str, ...] = (), other: object = 1
+    ) -> None:
         self.value = value
+        self.other = other
         self.keys = keys
         self.log = log
         self.asked: list[tuple[str, ...]] = []
@@ -363,7 +366,7 @@ class Airflow:
 
     def xcom(self, *key: str) -> object:
         self.asked.append(key)
-        return self.value if key[3] == self.asked[0][3] else 1
+        return self.value if key[3] == self.asked[0][3] else self.other
 
 
 PARSED = """\
@@ -558,6 +561,22 @@ class TestTrial:
         assert (found.cause.code, found.cause.task_id) == ("metrics_missing", "evaluate")
         assert says in found.cause.message
         assert hint in found.cause.hint
+
+    @pytest.mark.parametrize(
+        ("metrics", "value", "hint"),
+        [
+            ({"key": "scores"}, {"accuracy": 0.9}, 'key = "score" }'),
+            ({"key": "scores"}, 0.9, 'key = "score", name = "score" }'),
+            ({"key": "scores", "name": "accuracy"}, [0.9, 0.8], 'key = "score", name = "accuracy" }'),
+        ],
+    )
+    def test_a_key_that_is_proposed_brings_the_name_that_a_number_needs(
+        self, judge: Callable[..., TestResult], metrics: dict[str, str], value: object, hint: str
+    ) -> None:
+        source = MetricsSource.model_validate({"task": "evaluate", **metrics})
+        found = judge(Airflow(None, keys=("score",), other=value), ("evaluate", -1), metrics=source)
+        assert found.cause is not None
+        assert found.cause.hint.endswith(hint)
 
     def test_without_metrics_it_must_just_run(self, judge: Callable[..., TestResult]) -> None:
         airflow = Airflow()

@@ -91,6 +91,15 @@ def test_evidence_is_indented_under_its_cause():
     ]
 
 
+def test_of_several_tests_a_cause_says_whose_it_is():
+    result = samples.out_of_memory()
+    (version,) = result.versions
+    again = version.tests[0].model_copy(update={"name": "churn"})
+    two = version.model_copy(update={"tests": (*version.tests, again)})
+    causes = re.findall(r"^cause: .*", render(result.model_copy(update={"versions": (two,)})), re.MULTILINE)
+    assert [cause.split(": ")[1] for cause in causes] == [version.tests[0].name, "churn"]
+
+
 @pytest.mark.parametrize("sample", samples.ALL)
 @pytest.mark.parametrize("width", [74, 80, 120])
 def test_tables_fit_the_width(sample, width):
