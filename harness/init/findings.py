@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from harness.errors import CauseCode, HarnessError
@@ -29,6 +29,7 @@ class ProposedTest:
 
     Its metrics are what `metrics_task` returns (one number alone is called `metrics_name`) or hands over as
     `metrics_key`, what lies in `metrics_file`, or what goes to MLflow; `metrics` are their names, where the code tells.
+    One that follows another DAG's assets (`follows`, `produces`) is no test of its own, but `runs_with` that one's.
     """
 
     name: str
@@ -43,10 +44,13 @@ class ProposedTest:
     metrics: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    follows: frozenset[str] = frozenset()
+    produces: frozenset[str] = frozenset()
+    runs_with: str = ""
 
     @property
     def can_run(self) -> bool:
-        return not self.reasons
+        return not self.reasons and not self.runs_with
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,26 @@ class Proposal:
             hint=f"mend what is named above{_by_ruff(reasons)}, then harness init --force; "
             f"or write [tests.NAME] into {file} yourself",
         )
+
+
+def chained(tests: Sequence[ProposedTest]) -> tuple[ProposedTest, ...]:
+    """The tests, each that follows what another produces with the name of the one that it runs with.
+
+    A run of that one leads to it; alone it would lack what the other hands over.
+    """
+    able = [test for test in tests if not test.reasons]
+    found = {test.name: test for test in tests}
+    for test in able:
+        head, seen = test, {test.name}
+        while before := next(
+            (each for each in able if each.name not in seen and each.produces & head.follows), None
+        ):
+            head = before
+            seen.add(head.name)
+        in_a_circle = any(each.produces & head.follows for each in able if each is not head)
+        if head is not test and not in_a_circle:
+            found[test.name] = replace(test, runs_with=head.name)
+    return tuple(found.values())
 
 
 def _by_ruff(reasons: Iterable[str]) -> str:

@@ -11,14 +11,9 @@ from harness.init.layout import Layout
 from harness.init.places import fits
 from harness.init.reading.given import python_asked, python_bounds
 from harness.init.reading.image.team_image import TeamImage
+from harness.init.reading.packages.imported import normalized, package_of, with_brought
+from harness.init.reading.packages.requirements import Dependencies, dependencies_of
 from harness.init.reading.repository_files import Place, RepositoryFiles
-from harness.init.reading.requirements import (
-    Dependencies,
-    dependencies_of,
-    normalized,
-    package_of,
-    with_brought,
-)
 from harness.project.image_settings import ImageSettings
 from harness.versions import DEBIAN_OF_PYTHON
 
@@ -83,8 +78,13 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
     findings += _unknown(known, added, layout)
     text = files.read_text(known.path) or "" if known.path else ""
     copied = bool(known.lines) and (
-        not known.path or known.path.endswith(".toml") or _OF_THIS_MACHINE.search(text)
+        not known.path
+        or known.path.endswith(".toml")
+        or known.utf_16
+        or known.unfit
+        or _OF_THIS_MACHINE.search(text)
     )
+    findings += _left_out(known)
     system, system_findings = _system(image)
     findings += system_findings
     if known.path and not added and not (copied and not known.path.endswith(".toml")):
@@ -105,6 +105,15 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
     return Packages(
         WRITTEN, airflow, version, system, {WRITTEN: "\n".join(lines) + "\n"}, tuple(findings), tuple(reasons)
     )
+
+
+def _left_out(known: Dependencies) -> Iterator[Finding]:
+    """The lines of a requirements file that are not taken over as they are: the first of each kind, and how many."""
+    for why in dict.fromkeys(each.why for each in known.unfit):
+        first, *more = [each for each in known.unfit if each.why == why]
+        what = f"{first.instead} is taken" if first.instead else "the line is left out"
+        others = f", as are {len(more)} more like it" if more else ""
+        yield Finding("yours", "packages", f"`{first.line}`: {why}: {what}{others}", str(first.place))
 
 
 def _contradicts(known: Dependencies, image: TeamImage) -> str:

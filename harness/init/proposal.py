@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from harness.errors import CauseCode, HarnessError
-from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, listed
+from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, chained, listed
 from harness.init.layout import Layout, read_layout
 from harness.init.packages import packages_of, python_version
 from harness.init.places import below, dags_folders, defines_dags, fits
@@ -77,7 +77,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         airflow=packages.version,
     )
     read = list(_dags(known, dags_folder, circumstances))
-    tests = tuple(_tests(read, circumstances))
+    tests = chained(list(_tests(read, circumstances)))
     shared = _shared(read, layout)
     code = _code(layout)
     table = ImageTable(
@@ -139,7 +139,8 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             layout.add_named(yaml.named)
     twice = duplicates(dag for dag, *_ in read)
     for dag, file, module, said in read:
-        left_out = [task for task, _ in skipped(dag)]
+        without = skipped(dag)
+        left_out = [task for task, _ in without]
         kept = replace(dag, tasks=tuple(task for task in dag.tasks if task not in left_out))
         found = ReadDag(
             dag,
@@ -152,6 +153,8 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             outside=outside(kept, module, circumstances),
         )
         why = [*reasons(found, circumstances), *said]
+        if without and len(without) == len(dag.tasks):
+            why += [f"{task.place}: {task.task_id} can't run here: {reason}" for task, reason in without]
         if dag.dag_id in twice:
             places = listed(str(each.place) for each in twice[dag.dag_id])
             why.append(
@@ -213,6 +216,8 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
             else each.logged or (),
             skip=skip,
             reasons=tuple(each.reasons),
+            follows=each.dag.follows,
+            produces=each.dag.produces,
         )
 
 

@@ -61,6 +61,9 @@ def decided(table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[st
     if table.links:
         yield Finding("decided", "links", listed(f"{name} -> {table.links[name]}" for name in table.links))
     for test in tests:
+        if test.runs_with:
+            text = f"runs with test {test.runs_with}: it follows what that produces"
+            yield Finding("decided", f"DAG {test.dag}", text, test.place)
         if test.can_run:
             metrics = (
                 f", metrics from {test.metrics_task}: {listed(test.metrics)}" if test.metrics_task else ""

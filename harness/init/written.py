@@ -109,6 +109,10 @@ def _test(test: ProposedTest) -> Iterator[str]:
 
 
 def _not_yet(test: ProposedTest) -> Iterator[str]:
+    if test.runs_with:
+        where = f"{_plain(test.dag)} ({_plain(test.place)})"
+        yield f"# {where} runs with test {test.runs_with}: it follows what that produces"
+        return
     yield f"# {_plain(test.dag or test.name)} ({_plain(test.place)}) can't run yet:"
     for reason in test.reasons[:SHOWN_REASONS]:
         yield from (f"#   {line}" for line in textwrap.wrap(_plain(reason), WIDTH))

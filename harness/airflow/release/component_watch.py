@@ -1,4 +1,7 @@
-"""Whether a component of a version's control plane raises again and again: then waiting for it is in vain."""
+"""Whether a component of a version's control plane raises again and again: then waiting for it is in vain.
+
+It ends with an exception each time that it is started, or it answers each request with one.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ LATER_S, LATER_INTERVAL_S = 120.0, 10.0  # what imports its packages well does s
 TAIL_LINES = 2000
 ENDS = 2  # the first may be chance; the supervisor in charts/airflow/files/control_plane.py starts it again
 _LINE = re.compile(r"^\[(?P<component>[\w-]+)\] ?(?P<text>.*)$")
+REFUSALS = 3  # a request that Airflow answers with an exception of its own is asked again
+_REFUSED = "Exception in ASGI application"
 _ENDED = re.compile(r"(?P<component>[\w-]+) ended with -?\d+")
 
 
@@ -27,7 +32,7 @@ class ComponentWatch:
         self._looked_s = float("-inf")
 
     def check(self) -> None:
-        """Raises HarnessError for a component that ended twice.
+        """Raises HarnessError for a component that ended twice, or answered several requests with an exception.
 
         DEPENDENCIES_INCOMPATIBLE where its packages made it, DAG_IMPORT_ERROR where a file of the user's own did.
         """
@@ -45,7 +50,7 @@ class ComponentWatch:
 
 
 def broken_component(log: str) -> HarnessError | None:
-    """The error about the first component that ended twice with an exception of its packages; None where none did."""
+    """The error about the first component that its packages keep from working; None where they keep none."""
     said: dict[str, list[str]] = {}
     ends: dict[str, int] = {}
     for line in log.splitlines():
@@ -61,4 +66,7 @@ def broken_component(log: str) -> HarnessError | None:
             error = incompatible(f"Airflow's {component}", said.get(component, []))
             if error is not None and ends[component] >= ENDS:
                 return error
+    for component, lines in said.items():
+        if sum(_REFUSED in line for line in lines) >= REFUSALS:
+            return incompatible(f"Airflow's {component}", lines)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.init.reading.constants import dotted, text_of, value_of
@@ -16,6 +16,12 @@ Kind = Literal["connection", "Variable", "pool", "environment variable"]
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _IN_TEMPLATE = re.compile(r"\b(?P<kind>conn|var\.value|var\.json)\.(?P<name>\w+)")
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv"})
+_CATCHES_ALL = re.compile(r"(?:Base)?Exception")
+_CATCHES = {  # what Airflow 3 raises for what nobody gave; no KeyError for a Variable, as Airflow 2 did
+    "environment variable": re.compile(r"(?:Key|Lookup)Error"),
+    "connection": re.compile(r"Airflow\w+"),
+    "Variable": re.compile(r"Airflow\w+"),
+}
 _CONNECTIONS = frozenset({"get_connection", "get_connection_from_secrets"})
 # What Airflow and harness set themselves, and what a pod's shell has.
 _GIVEN = re.compile(
@@ -56,24 +62,53 @@ def asks(module: Module, nodes: Iterable[ast.AST] | None = None, without: Contai
 
 
 def _asks(part: ast.AST, module: Module, without: Container[int]) -> Iterator[Ask]:
+    caught = _caught(part)
     for node in ast.walk(part):
-        if id(node) in without:
-            continue
-        if isinstance(node, ast.Call):
-            yield from _call(node, module)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            if any("args" in dotted(target) for target in node.targets):
-                yield from _pool_of(node.value, module)
-        elif isinstance(node, ast.Subscript) and dotted(node.value) in {"os.environ", "environ"}:
-            name = text_of(node.slice, module.constants)
-            if name and isinstance(node.ctx, ast.Load) and not _GIVEN.fullmatch(name):
-                yield Ask("environment variable", name, module.place(node))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" in node.value:
-            for template in _TEMPLATE.findall(node.value[:20_000]):
-                for match in _IN_TEMPLATE.finditer(template):
-                    kind: Kind = "connection" if match["kind"] == "conn" else "Variable"
-                    if match["name"] != "get":
-                        yield Ask(kind, match["name"], module.place(node))
+        if id(node) not in without:
+            for each in _asked(node, module):
+                yield replace(each, optional=each.optional or _goes_on(each, caught.get(id(node), ())))
+
+
+def _caught(part: ast.AST) -> dict[int, tuple[str, ...]]:
+    """By the ids of nodes inside `try` the exceptions that are caught there, and not raised again."""
+    found: dict[int, tuple[str, ...]] = {}
+    for node in ast.walk(part):
+        if isinstance(node, ast.Try):
+            kinds = tuple(kind for handler in node.handlers for kind in _kinds(handler))
+            for inner in (each for statement in node.body for each in ast.walk(statement)):
+                found[id(inner)] = (*found.get(id(inner), ()), *kinds)
+    return found
+
+
+def _kinds(handler: ast.ExceptHandler) -> Iterator[str]:
+    if any(isinstance(node, ast.Raise) for statement in handler.body for node in ast.walk(statement)):
+        return
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    yield from (dotted(each).rpartition(".")[2] if each is not None else "BaseException" for each in caught)
+
+
+def _goes_on(ask: Ask, caught: Iterable[str]) -> bool:
+    """Whether code that catches these does without."""
+    own = _CATCHES.get(ask.kind)
+    return any(_CATCHES_ALL.fullmatch(kind) or (own and own.fullmatch(kind)) for kind in caught)
+
+
+def _asked(node: ast.AST, module: Module) -> Iterator[Ask]:
+    if isinstance(node, ast.Call):
+        yield from _call(node, module)
+    elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+        if any("args" in dotted(target) for target in node.targets):
+            yield from _pool_of(node.value, module)
+    elif isinstance(node, ast.Subscript) and dotted(node.value) in {"os.environ", "environ"}:
+        name = text_of(node.slice, module.constants)
+        if name and isinstance(node.ctx, ast.Load) and not _GIVEN.fullmatch(name):
+            yield Ask("environment variable", name, module.place(node))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" in node.value:
+        for template in _TEMPLATE.findall(node.value[:20_000]):
+            for match in _IN_TEMPLATE.finditer(template):
+                kind: Kind = "connection" if match["kind"] == "conn" else "Variable"
+                if match["name"] != "get":
+                    yield Ask(kind, match["name"], module.place(node))
 
 
 def _pool_of(settings: ast.Dict, module: Module) -> Iterator[Ask]:

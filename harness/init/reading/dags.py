@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.init.reading.assets import Names, asset_decorator, assets_of, mentioned, produced
 from harness.init.reading.constants import UNKNOWN, dotted, text_of, value_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, bind_target, called, imports, keyword
@@ -22,6 +23,7 @@ class Dag:
     """One DAG. `dag_id` is empty where only running the code would tell it.
 
     `required` are params without default, `defaults` those whose default is a text, with their lines.
+    `follows` are the assets that it is scheduled on, `produces` those of its tasks.
     """
 
     dag_id: str
@@ -30,6 +32,8 @@ class Dag:
     tasks: tuple[Task, ...] = ()
     required: tuple[str, ...] = ()
     defaults: tuple[tuple[str, str, Place], ...] = ()
+    follows: Names = frozenset()
+    produces: Names = frozenset()
 
 
 @dataclass
@@ -39,6 +43,7 @@ class _Reader:
     module: Module
     functions: Functions
     helpers: Functions  # also those that the imported modules call
+    assets: Mapping[str, Names]
     found: dict[tuple[str, Place], Dag] = field(default_factory=dict)
     steps: int = 0
 
@@ -64,6 +69,9 @@ class _Reader:
                 return
             for body in (statement.body, statement.orelse, getattr(statement, "finalbody", [])):
                 self.statements(body, names, depth)
+        elif isinstance(statement, Function):
+            if (asset := asset_decorator(statement)) is not None:
+                self._add(asset, statement, names, [statement], statement.name)
         elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return):
             if statement.value is not None:
                 self._expression(statement.value, names, depth)
@@ -90,9 +98,8 @@ class _Reader:
             self._add(decorator, function, {**module.constants, **names}, function.body, function.name)
         elif any(is_dag(node) for node in ast.walk(function)):
             local = {each.name: (each, module) for each in function.body if isinstance(each, Function)}
-            inner = _Reader(
-                self.module, {**self.functions, **local}, {**self.helpers, **local}, self.found, self.steps
-            )
+            known = ({**self.functions, **local}, {**self.helpers, **local})
+            inner = _Reader(self.module, *known, self.assets, self.found, self.steps)
             inner.statements(function.body, called(function, module.constants, call, names), depth + 1)
             self.steps = inner.steps
 
@@ -105,22 +112,25 @@ class _Reader:
         name: str = "",
     ) -> None:
         call = definition if isinstance(definition, ast.Call) else None
-        given = (keyword(call, "dag_id") or next(iter(call.args), None)) if call else None
+        given = (keyword(call, *_ids(node)) or next(iter(call.args), None)) if call else None
         dag_id = (text_of(given, names) or "") if given is not None else name
         schedule = keyword(call, "schedule", "schedule_interval", "timetable") if call else None
         timed = value_of(schedule, names)
         shown = ast.unparse(schedule) if schedule is not None and not isinstance(timed, str) else str(timed)
         place = self.module.place(node)
         params = keyword(call, "params") if call else None
+        tasks = tasks_in(body, self.module, self.helpers)
         self.found.setdefault(
             (dag_id, place),
             Dag(
                 dag_id,
                 place,
                 "" if schedule is None or timed is None else shown,
-                tasks_in(body, self.module, self.helpers),
+                tasks,
                 _required(params),
                 tuple(_defaults(params, self.module, names)),
+                mentioned(schedule, self.module, self.assets),
+                produced(tasks, self.module, self.assets),
             ),
         )
 
@@ -142,7 +152,10 @@ def read_dags(module: Module, resolve: Resolve) -> DagFile:
     names: dict[str, Any] = {
         name: module.constants[name] for name in ("__file__", "__name__") if name in module.constants
     }
+    assets: dict[str, Names] = {}
     for alias, own, source in _own_names(module, resolve):
+        if named := assets_of(source).get(own):
+            assets[alias] = named
         if own in source.functions:
             functions[alias] = (source.functions[own], source)
         elif own in source.constants:
@@ -151,7 +164,7 @@ def read_dags(module: Module, resolve: Resolve) -> DagFile:
     for source in _sources(module, resolve):
         for name, function in source.functions.items():
             helpers.setdefault(name, (function, source))
-    reader = _Reader(module, functions, helpers)
+    reader = _Reader(module, functions, helpers, {**assets, **assets_of(module)})
     try:
         reader.statements(module.tree.body, names, 0)
     except RecursionError:  # expressions that nobody writes by hand
@@ -167,15 +180,22 @@ def read_dags(module: Module, resolve: Resolve) -> DagFile:
 
 
 def is_dag(node: ast.AST) -> bool:
-    """Whether it is `DAG(…)`, `@dag` or `@dag(…)`, also as airflow.sdk's."""
+    """Whether it is `DAG(…)`, `@dag` or `@dag(…)`, also as airflow.sdk's, or an `@asset(…)`, which is a DAG too."""
     if isinstance(node, Function):
-        return dag_decorator(node) is not None
+        return dag_decorator(node) is not None or asset_decorator(node) is not None
     return isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] == "DAG"
 
 
 def dag_decorator(function: Function) -> ast.expr | None:
     """`@dag` or `@dag(…)`, or the class in its place."""
     return decorated(function, "dag") or decorated(function, "DAG")
+
+
+def _ids(node: ast.AST) -> tuple[str, ...]:
+    """The arguments that give a DAG its id; an asset's is its name."""
+    asset = asset_decorator(node) if isinstance(node, Function) else None
+    of_one = isinstance(asset, ast.Call) and not dotted(asset.func).endswith(".multi")
+    return ("dag_id", "name") if of_one else ("dag_id",)
 
 
 def _own_names(module: Module, resolve: Resolve) -> Iterator[tuple[str, str, Module]]:

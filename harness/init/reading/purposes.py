@@ -102,7 +102,7 @@ def _pushed(task: Task) -> Iterator[str]:
 def touches_world(task: Task) -> str:
     """What a task does outside of the version, in a few words; empty for nothing that shows."""
     if _WORLD_OPERATORS.search(task.operator):
-        return f"it is a {task.operator}"
+        return f"it is {'an' if task.operator[0] in 'AEIOU' else 'a'} {task.operator}"
     for function, module in task.functions:
         used = {found.module.split(".")[0] for found in imports(module)} & _WORLD_MODULES
         for node in ast.walk(function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -90,10 +91,13 @@ def _folders(names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _text(path: Path) -> str | None:
-    """A file's text; None for what is no text, too long, or can't be read."""
+    """A file's text; None for what is no text, too long, or can't be read. One in UTF-16 begins with its mark."""
     try:
         if not path.is_file() or path.stat().st_size > TEXT_LIMIT_BYTES:
             return None
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "\ufeff" + data.decode("utf-16")
+        return data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None

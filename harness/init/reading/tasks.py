@@ -64,6 +64,9 @@ def _statements(
     known = {**functions, **local}
     for statement in body if depth <= MOST_DEPTH else ():
         known |= _made_tasks(statement, known)
+        if isinstance(statement, Function) and decorated(statement, "asset"):
+            runs = tuple(dict(reachable(statement, module, known)).items())
+            yield Task(statement.name, module.place(statement), "@asset", False, runs)
         if isinstance(statement, Function | ast.ClassDef):
             continue
         if isinstance(statement, ast.With):

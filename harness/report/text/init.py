@@ -12,7 +12,7 @@ from harness.report import format
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from harness.init.findings import Finding, Proposal
+    from harness.init.findings import Finding, Proposal, ProposedTest
 
 _TITLES = {"found": "found", "decided": "decided", "yours": "only you can"}
 
@@ -29,7 +29,7 @@ def render(proposal: Proposal) -> RenderableType:
         if not rows:
             continue
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column(overflow="fold", max_width=24)
+        table.add_column(overflow="fold", max_width=32)
         table.add_column(overflow="fold", ratio=1)
         for finding in rows:
             table.add_row(Text(format.one_line(finding.about)), _told(finding))
@@ -48,6 +48,12 @@ def _told(finding: Finding) -> RenderableType:
     return text
 
 
+def _plain(test: ProposedTest) -> dict[str, object]:
+    return {
+        name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(test).items()
+    }
+
+
 def to_json(proposal: Proposal | None, files: Mapping[str, str], *, written: bool) -> str:
     """The same for programs: `files` are the texts by path, `written` tells whether they were."""
     return json.dumps(
@@ -56,7 +62,7 @@ def to_json(proposal: Proposal | None, files: Mapping[str, str], *, written: boo
             "files": dict(files),
             "findings": [asdict(finding) for finding in (proposal.findings if proposal else ())],
             "tests": [
-                asdict(test) | {"can_run": test.can_run} for test in (proposal.tests if proposal else ())
+                _plain(test) | {"can_run": test.can_run} for test in (proposal.tests if proposal else ())
             ],
         },
         indent=2,

@@ -90,3 +90,25 @@ def test_the_log_is_looked_at_now_and_then_and_its_absence_is_no_error() -> None
     with pytest.raises(HarnessError, match="PydanticUserError"):
         watch.check()
     assert asked == [0.0, 4.0]
+
+
+def test_an_exception_in_answer_to_each_request_is_told_before_the_waiting_is_over() -> None:
+    refused = """\
+[api-server] ERROR:    Exception in ASGI application
+[api-server] Traceback (most recent call last):
+[api-server]   File "/usr/local/lib/python3.11/dist-packages/airflow/api_fastapi/auth/tokens.py", line 459, in generate
+[api-server]   File "/usr/local/lib/python3.11/dist-packages/jwt/api_jwt.py", line 141, in encode
+[api-server] TypeError: Issuer (iss) must be a string.
+[api-server] INFO:     10.244.0.4:45044 - "POST /auth/token HTTP/1.1" 500 Internal Server Error
+"""
+    assert broken_component(refused * 2) is None
+    found = broken_component(refused * 3)
+    assert found is not None and found.cause is CauseCode.DEPENDENCIES_INCOMPATIBLE
+    assert found.message == (
+        "Airflow's api-server can't run with the packages of the lock: TypeError: Issuer (iss) must be a string. "
+        "(raised in jwt)"
+    )
+    lost = refused.replace(
+        "TypeError: Issuer (iss) must be a string.", "sqlalchemy.exc.OperationalError: gone"
+    )
+    assert broken_component(lost * 3) is None

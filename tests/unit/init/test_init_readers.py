@@ -151,7 +151,7 @@ class TestTasks:
     @pytest.mark.parametrize(
         ("task", "effect"),
         [
-            ('EmailOperator(task_id="x")', "it is a EmailOperator"),
+            ('EmailOperator(task_id="x")', "it is an EmailOperator"),
             ('PythonOperator(task_id="x", python_callable=post)', "it calls requests.post"),
             ('BashOperator(task_id="deploy_model")', "of its name"),
             ('BashOperator(task_id="train")', ""),

@@ -59,14 +59,13 @@ def _is_airflows(
 ) -> bool:
     """Whether a service runs Airflow, and no database or server beside it."""
     image = table.get("image")
-    if isinstance(image, str) and is_airflow(substituted(image, {})):
-        return True
+    named = isinstance(image, str) and is_airflow(substituted(image, {}))
     if any(each.startswith("AIRFLOW__") for each, _ in _environment(table.get("environment"))):
         return True
-    if built is not None:
+    if built is not None:  # then its own name for what it builds says little
         bases = re.findall(r"^FROM\s+(.+)$", files.read_text(built[0]) or "", re.MULTILINE | re.IGNORECASE)
-        return "airflow" in name and any(is_airflow(base) for base in bases)
-    return not image and name.startswith("airflow")
+        return ("airflow" in name or named) and any(is_airflow(base) for base in bases)
+    return named or (not image and name.startswith("airflow"))
 
 
 def _dockerfile(build: object, folder: str, files: RepositoryFiles) -> tuple[str, str] | None:

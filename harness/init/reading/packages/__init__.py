@@ -1,0 +1,1 @@
+"""Which packages a repository asks for, as its files and its imports say."""

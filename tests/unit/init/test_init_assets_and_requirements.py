@@ -1,0 +1,225 @@
+"""What `harness init` makes of assets, of questions that code can do without, and of requirements of one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from proposals import configured, proposal, reasons
+
+from harness.init.proposal import propose
+from harness.init.reading.packages.requirement_lines import unfit
+from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.repository_files import _text as text_of_file
+from harness.init.written import text_of
+
+TASK = """
+    from airflow.sdk import Variable, dag, task
+    @dag(schedule=None)
+    def churn():
+        @task
+        def train():
+{body}
+        train()
+    churn()
+"""
+
+
+def asking(*lines: str) -> dict[str, str]:
+    return {"dags/churn.py": TASK.format(body="\n".join(f"            {line}" for line in lines))}
+
+
+class TestAssets:
+    CHAIN = """
+        from airflow.sdk import Asset, asset, dag, task
+        MODEL = Asset("model")
+
+        @asset(schedule="@daily")
+        def quotes() -> list[dict]:
+            return [{"c": 1}]
+
+        @asset(schedule=quotes, name="chosen")
+        def selected(context): ...
+
+        @asset.multi(schedule=None, outlets=[MODEL])
+        def fitted(): ...
+
+        @dag(schedule=[MODEL])
+        def report():
+            @task
+            def show(): ...
+            show()
+        report()
+    """
+
+    def test_each_is_a_dag_of_its_own_by_its_name(self) -> None:
+        found = proposal({"dags/quotes.py": self.CHAIN})
+        assert {test.dag: test.schedule for test in found.tests} == {
+            "quotes": "@daily",
+            "chosen": "quotes",
+            "fitted": "",
+            "report": "[MODEL]",
+        }
+
+    def test_one_that_follows_another_of_the_repository_runs_with_its_test(self) -> None:
+        found = proposal({"dags/quotes.py": self.CHAIN})
+        assert sorted(configured(found).tests) == ["fitted", "quotes"]
+        text = text_of(found)
+        assert "# chosen (dags/quotes.py:10) runs with test quotes: it follows what that produces" in text
+        assert "# report (dags/quotes.py:16) runs with test fitted: it follows what that produces" in text
+
+    def test_also_where_the_asset_is_another_modules(self) -> None:
+        found = proposal(
+            {
+                "include/assets.py": "from airflow.sdk import Asset\nready = Asset('s3://bucket/ready')\n",
+                "dags/make.py": """
+                    from airflow.sdk import dag, task
+                    from include.assets import ready
+                    @dag(schedule=None)
+                    def make():
+                        @task(outlets=[ready])
+                        def put(): ...
+                        put()
+                    make()
+                """,
+                "dags/train.py": """
+                    from airflow.sdk import Asset, dag, task
+                    @dag(schedule=Asset("s3://bucket/ready"))
+                    def train():
+                        @task
+                        def fit(): ...
+                        fit()
+                    train()
+                """,
+            }
+        )
+        assert list(configured(found).tests) == ["make"]
+
+    def test_one_has_a_test_of_its_own_where_that_which_it_follows_can_not_run(self) -> None:
+        found = proposal(
+            {"dags/quotes.py": self.CHAIN.replace("return [", "open('/opt/airflow/data/x.csv'); return [")}
+        )
+        assert sorted(configured(found).tests) == ["chosen", "fitted"]
+
+
+class TestQuestionsThatCodeCanDoWithout:
+    @pytest.mark.parametrize(
+        "caught", ["", " Exception", " (ValueError, Exception) as e", " AirflowRuntimeError"]
+    )
+    def test_what_is_caught_is_optional(self, caught: str) -> None:
+        found = proposal(
+            asking(
+                "try:", "    url = Variable.get('url')", f"except{caught}:", "    url = 'http://example.com'"
+            )
+        )
+        assert reasons(found) == []
+
+    @pytest.mark.parametrize("handler", ["except KeyError:\n    pass", "except Exception:\n    raise"])
+    def test_what_airflow_3_raises_else_is_not(self, handler: str) -> None:
+        found = proposal(asking("try:", "    Variable.get('url')", *handler.split("\n")))
+        assert "it asks for Variable url" in reasons(found)[0]
+
+    def test_a_variable_of_the_environment_is_caught_as_a_key(self) -> None:
+        found = proposal(asking("import os", "try:", "    os.environ['KEY']", "except KeyError:", "    pass"))
+        assert reasons(found) == []
+
+
+class TestRequirementsOfOneMachine:
+    def lock_of(self, requirements: str) -> tuple[str, list[str], list[str]]:
+        found = proposal({"requirements.txt": requirements, **asking("pass")})
+        said = [
+            f"{each.place} {each.text}"
+            for each in found.findings
+            if each.about == "packages" and each.kind == "yours"
+        ]
+        lines = [line for text in found.extra.values() for line in text.splitlines()[1:]]
+        return found.image.requirements, lines, said
+
+    def test_lines_that_are_none_are_left_out_and_named(self) -> None:
+        path, lines, said = self.lock_of(
+            "pandas==2.1.4\n\nvolumes:\n    - ./dags:/opt/airflow/dags\n    - x\n"
+        )
+        assert (path, lines) == ("harness-requirements.in", ["pandas==2.1.4"])
+        assert said == [
+            "requirements.txt:3 `volumes:`: this is no requirement: the line is left out, as are 2 more like it"
+        ]
+
+    def test_what_conda_froze_is_taken_by_its_name(self) -> None:
+        _, lines, said = self.lock_of("numpy @ file:///croot/numpy_1708/work\nscipy==1.12\n")
+        assert lines == ["numpy", "scipy==1.12"]
+        assert said[0].endswith("its file lies on the machine that wrote it: numpy is taken")
+
+    def test_what_no_linux_has_is_left_out(self) -> None:
+        _, lines, _ = self.lock_of("pywin32==306\npkg-resources==0.0.0\npandas\n")
+        assert lines == ["pandas"]
+        path, _, said = self.lock_of("pywin32==306; sys_platform == 'win32'\npandas\n")
+        assert (path, said) == ("requirements.txt", [])
+
+    def test_a_file_in_utf_16_is_copied(self, tmp_path: Path) -> None:
+        (tmp_path / "requirements.txt").write_bytes("pandas==2.1.4\n".encode("utf-16"))
+        text = text_of_file(tmp_path / "requirements.txt")
+        assert text is not None
+        found = propose(
+            RepositoryFiles.given(
+                {"requirements.txt": text, "dags/churn.py": "from airflow.sdk import DAG\nDAG('x')\n"}
+            )
+        )
+        assert found.extra["harness-requirements.in"].splitlines()[1:] == ["pandas==2.1.4"]
+
+    @given(
+        name=st.from_regex(r"[A-Za-z]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True).filter(
+            lambda name: (
+                "win" not in name.lower() and name.lower() not in {"wmi", "pkg_resources", "pkg-resources"}
+            )
+        ),
+        rest=st.sampled_from(
+            [
+                *("", "==1.0", ">=1,<2", "[extra]~=1.0", " (>=1.0)", " ; python_version < '3.12'"),
+                *(
+                    " @ https://example.com/x.whl",
+                    " @ git+https://example.com/x.git@v1",
+                    "==1.0 --hash=sha256:00",
+                ),
+            ]
+        ),
+    )
+    def test_no_requirement_is_taken_for_none(self, name: str, rest: str) -> None:
+        assert unfit(f"{name}{rest}", Place("requirements.txt", 1)) is None
+
+
+def test_a_dag_of_which_nothing_would_run_has_no_test() -> None:
+    found = proposal(
+        {
+            "dags/mail.py": """
+                from airflow.sdk import DAG
+                from airflow.providers.smtp.operators.smtp import EmailOperator
+                with DAG("mail"):
+                    EmailOperator(task_id="send", to="a@example.com", subject="s", html_content="h")
+            """
+        }
+    )
+    assert reasons(found) == ["dags/mail.py:5: send can't run here: it is an EmailOperator"]
+
+
+def test_the_variables_of_a_service_that_is_only_called_after_airflow_are_not_taken() -> None:
+    found = proposal(
+        {
+            "docker-compose.yml": """
+                services:
+                  airflow-scheduler:
+                    build: {context: ., dockerfile: Dockerfile.airflow}
+                    image: my-airflow:2.10.5
+                    environment: {TEAM: ml}
+                  app:
+                    build: .
+                    image: my-airflow-platform:local
+                    environment: {MODEL_DIR: /app/models}
+            """,
+            "Dockerfile.airflow": "FROM apache/airflow:3.1.3\n",
+            "Dockerfile": "FROM python:3.11-slim\n",
+            **asking("import os", "os.getenv('MODEL_DIR')", "os.getenv('TEAM')"),
+        }
+    )
+    assert dict(configured(found).image.env) == {"TEAM": "ml"}
