@@ -9,7 +9,6 @@ from pathlib import Path
 from harness.cluster.running_cluster import RunningCluster
 from harness.host import process
 from harness.image.build import DOMAIN, Foundation, build_foundation, image_of
-from harness.image.node import load as load_image
 from harness.image.node import prune
 from harness.image.oci import Image
 from harness.project.project import Project, load
@@ -60,8 +59,8 @@ class Sender:
             image = image_of(
                 commit, self.project.image_settings(commit), self.foundation, project=self.project.name
             )
-        sent = load_image(image, self.node)
-        return Sent(image, time.monotonic() - started_s, sent.load_bytes)
+        load_bytes = self.running.load(image)
+        return Sent(image, time.monotonic() - started_s, load_bytes)
 
     def prune(self) -> None:
         """As after each test: the newest images stay."""

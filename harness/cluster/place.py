@@ -33,7 +33,8 @@ class Cluster:
     """A running cluster: our kubeconfig file for it, its node containers, the gateway's port on 127.0.0.1.
 
     `forwarded`: nothing listens at that port unless a port-forward is held. `registry`: images go through it, to a
-    cluster elsewhere, and nothing of Docker's is used for it: there are no node containers.
+    cluster elsewhere, and nothing of Docker's is used for it: there are no node containers. `database_variable`: the
+    environment variable with the URL of the PostgreSQL server that it is given; it makes one of its own otherwise.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Cluster:
     forwarded: bool = False
     placement: Placement = placement.KIND
     registry: Registry | None = None
+    database_variable: str = ""
 
     def api(self) -> KubernetesApi:
         if self.placement.namespaces:

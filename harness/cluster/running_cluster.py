@@ -14,6 +14,7 @@ from harness.cluster.kind import kind, sourcing
 from harness.cluster.kind.node_image.program import Tools
 from harness.cluster.services import services
 from harness.cluster.services.database import Server
+from harness.cluster.services.given_server import GivenServer
 from harness.cluster.services.helm import Helm
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, disk
@@ -36,12 +37,14 @@ class RunningCluster:
     base: str = ""
 
     @classmethod
-    def to(cls, cluster: place.Cluster, tools: Tools, base: str = "") -> RunningCluster:
+    def to(
+        cls, cluster: place.Cluster, tools: Tools, base: str = "", given: GivenServer | None = None
+    ) -> RunningCluster:
         return cls(
             cluster=cluster,
             api=cluster.api(),
             helm=Helm(tools.helm, cluster.kubeconfig),
-            server=Server(tools.kubectl, cluster.kubeconfig),
+            server=Server(tools.kubectl, cluster.kubeconfig, given),
             log=log_file(cluster.name),
             base=base,
         )
@@ -87,7 +90,7 @@ def attach(name: str, *, to_make: bool = False) -> RunningCluster:
             f"the tools that cluster {name!r} was made with are not on this machine any more",
             hint="harness up",
         )
-    return RunningCluster.to(cluster, tools, made.get("base", ""))
+    return RunningCluster.to(cluster, tools, made.get("base", ""), services.given(made))
 
 
 def find(name: str) -> place.Cluster | None:

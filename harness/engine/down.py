@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.airflow.release import release, removal
 from harness.airflow.release.versions import Version, find_version
 from harness.cluster import labels, place
@@ -10,6 +12,7 @@ from harness.cluster.existing import existing
 from harness.cluster.kind import kind
 from harness.cluster.place import Cluster
 from harness.cluster.running_cluster import attach, locked
+from harness.cluster.services import services
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process, scratch
 from harness.image import node
@@ -43,29 +46,43 @@ def down(name: str, progress: Progress, *, force: bool = False) -> bool:
                 _refuse_others(name, cluster.api())
         title = f"removing what harness put on {name}" if theirs else f"removing cluster {name}"
         with progress.step(title) as step:
-            removed = _emptied(cluster, step) if theirs and cluster is not None else kind.delete(name)
+            removed = (
+                _emptied(cluster, step, progress) if theirs and cluster is not None else kind.delete(name)
+            )
             scratch.sweep(cache.root())
             scratch.sweep(cache.clients())
             step.done("removed" if removed else "there was none")
     return removed
 
 
-def _emptied(cluster: Cluster, step: Step) -> bool:
-    """Remove what is ours from a cluster and from its nodes, and what lies here of it."""
+def _emptied(cluster: Cluster, step: Step, progress: Progress) -> bool:
+    """Remove what is ours from a cluster, from its nodes and from the server it was given, and what lies here of it."""
     api = cluster.api()
     ours = {
         item["metadata"]["name"]: removal.made_at(item)
         for item in api.list("/api/v1/namespaces", labelSelector=labels.SELECTOR)
     }
-    for namespace in ours:
-        removal.delete_namespace(api, namespace)
-    for namespace, made in ours.items():
-        removal.wait_gone(api, namespace, made, deadline_s=GOING_S, on_change=step.update)
+    _remove(api, {name: made for name, made in ours.items() if name != place.SHARED}, step)
+    if (given := services.given(services.recorded(api))) is not None:
+        step.update(f"databases at {given.host}")
+        try:
+            attach(cluster.name).server.clear(services.owner(api))
+        except HarnessError as error:
+            progress.note(f"what harness made on PostgreSQL at {given} stays there: {error.message}")
+    _remove(api, {name: made for name, made in ours.items() if name == place.SHARED}, step)
     step.update("images")
     with process.threads(max(1, len(cluster.nodes))) as executor:
         list(executor.map(node.clear, cluster.nodes))
     place.remove_state(cluster.name)
     return bool(ours)
+
+
+def _remove(api: KubernetesApi, namespaces: Mapping[str, str], step: Step) -> None:
+    """Remove namespaces, each with when it was made, and wait until they are gone."""
+    for namespace in namespaces:
+        removal.delete_namespace(api, namespace)
+    for namespace, made in namespaces.items():
+        removal.wait_gone(api, namespace, made, deadline_s=GOING_S, on_change=step.update)
 
 
 def down_version(name: str, wanted: str, progress: Progress) -> Version:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from harness.cluster.services.database import Server
 from harness.cluster.services.services import NAMESPACE
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
+from harness.isolation import sessions
+from harness.isolation.sessions import ask, become, connecting, safe, select
 
 TABLE = "harness_canary"  # in each version's database: one row, which nobody but the harness writes
 ACCOUNTS = ("airflow", "worker")
@@ -22,18 +23,7 @@ EXECUTION_PORT = 8081  # of the control plane; only pods of its own namespace ha
 GATEWAY_PORT = 8080
 OPEN_S, CLOSED_S = 0.8, 1.2  # the one that must succeed has less time than the one that must not
 Network = Literal["enforced", "open", "unknown"]
-_SAFE = re.compile(r"[A-Za-z0-9_.+:=@-]{1,250}")
 LANES = 3  # of sessions at once: each is a program of its own, and there may be many versions
-# A lane's answers go into a file of its own: what programs write into one pipe at once, errors above all, gets mixed.
-_QUERY = """\
-PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
-answers="$(mktemp -d)"
-ask() { # role database statements
-  role="$1" database="$2"; shift 2
-  printf '%s\\n' "$@" | psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host=/tmp \\
-    --username="$role" --dbname="$database"
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -78,9 +68,9 @@ def plant(server: Server, database: str, token: str) -> None:
     server.query(
         f"""
         CREATE TABLE {TABLE} (token text NOT NULL);
-        ALTER TABLE {TABLE} OWNER TO {_safe(database)};
-        \\c {_safe(database)} {_safe(database)} /tmp
-        INSERT INTO {TABLE} VALUES ('{_safe(token)}');
+        ALTER TABLE {TABLE} OWNER TO {safe(database)};
+        {become(server, database, database)}
+        INSERT INTO {TABLE} VALUES ('{safe(token)}');
         """,
         database,
     )
@@ -95,24 +85,23 @@ def look(
     others: Iterable[str],
 ) -> DatabaseView:
     """Look for a version's canaries in its own database and in `others`, and try to get from one to the other."""
-    listed = ", ".join(f"'{_safe(run_id)}'" for run_id in run_ids) or "''"
+    listed = ", ".join(f"'{safe(run_id)}'" for run_id in run_ids) or "''"
     row = f"translate(token, chr(10), ' ') FROM {TABLE}"
-    row_here = f"count(*) FROM {TABLE} WHERE token = '{_safe(token)}'"
-    asked = [_ask(database, database, *_xcoms(database, listed), _select("row", database, row))]
+    row_here = f"count(*) FROM {TABLE} WHERE token = '{safe(token)}'"
+    asked = [ask(server, database, database, *_xcoms(database, listed), select("row", database, row))]
     for other in others:
         asked.append(
-            _ask(
-                "postgres",
+            ask(
+                server,
+                "",
                 other,
                 *_xcoms(other, listed),
                 # A version that starts has no such table yet, which must not end the session.
                 f"SELECT to_regclass('{TABLE}') IS NOT NULL AS planted \\gset",
                 "\\if :planted",
-                _select("rows", other, row_here),
+                select("rows", other, row_here),
                 "\\endif",
-                # Last: psql ends where it cannot connect, as it must not here.
-                f"\\c {_safe(other)} {_safe(database)} /tmp",
-                _select("connect", other, "'reached'"),
+                *connecting(server, other, database),
             )
         )
     lines = [
@@ -135,7 +124,9 @@ def look(
         server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
         "deployment/postgres", "--", "sh", "-s",
     ]  # fmt: skip
-    done = process.run(argv, input_text=_QUERY + "\n".join(lines) + "\n", check=False, timeout_s=120)
+    done = process.run(
+        argv, input_text=sessions.BEGINNING + "\n".join(lines) + "\n", check=False, timeout_s=120
+    )
     # Without a word from the version's own database nothing can be said of its row either.
     if "network||" not in done.stdout or f"xcoms|{database}|" not in done.stdout:
         raise HarnessError(
@@ -152,9 +143,9 @@ def _xcoms(database: str, run_ids: str) -> Iterator[str]:
     by_attempt = "xcom_v2 JOIN task_instance ON task_instance.id = xcom_v2.task_instance_id"
     yield "SELECT to_regclass('xcom_v2') IS NOT NULL AS by_attempt \\gset"
     yield "\\if :by_attempt"
-    yield _select("xcoms", database, f"count(*) FROM {by_attempt} WHERE run_id IN ({run_ids})")
+    yield select("xcoms", database, f"count(*) FROM {by_attempt} WHERE run_id IN ({run_ids})")
     yield "\\else"
-    yield _select("xcoms", database, f"count(*) FROM xcom WHERE run_id IN ({run_ids})")
+    yield select("xcoms", database, f"count(*) FROM xcom WHERE run_id IN ({run_ids})")
     yield "\\endif"
 
 
@@ -211,7 +202,7 @@ def _address(api: KubernetesApi, namespace: str, component: str, port: int) -> s
     selector = f"app.kubernetes.io/component={component}"
     for pod in api.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector):
         if pod["status"].get("phase") == "Running" and pod["status"].get("podIP"):
-            return f"{_safe(pod['status']['podIP'])}/{port}"
+            return f"{safe(pod['status']['podIP'])}/{port}"
     return None
 
 
@@ -233,7 +224,7 @@ def files(
             folders[place["path"]] = namespace
     found: dict[str, list[str]] = {namespace: [] for namespace in wanted}
     if run_ids and folders:
-        tests = " -o ".join(f"-path {shlex.quote(f'*{_safe(run_id)}*')}" for run_id in run_ids)
+        tests = " -o ".join(f"-path {shlex.quote(f'*{safe(run_id)}*')}" for run_id in run_ids)
         script = f'for folder; do find "$folder/artifacts" "$folder/logs" -type f \\( {tests} \\) | head -n 100; done'
         printed = ""
         for node in nodes:
@@ -274,19 +265,3 @@ def allowed(api: KubernetesApi, namespace: str, other: str) -> list[str]:
             if review["status"].get("allowed"):
                 found.append(f"{account} may {verb} {resource} in {other}")
     return found
-
-
-def _ask(role: str, database: str, *lines: str) -> str:
-    """The script's line that gives these lines to psql, in one session."""
-    return " ".join(["ask", _safe(role), _safe(database), *map(shlex.quote, lines)])
-
-
-def _select(question: str, database: str, what: str) -> str:
-    return f"SELECT '{question}|{_safe(database)}|' || {what};"
-
-
-def _safe(text: str) -> str:
-    """The text itself, which goes into a script as it is; raises ValueError for one that would need quotes."""
-    if not _SAFE.fullmatch(text):
-        raise ValueError(f"{text!r} is no plain name")
-    return text

@@ -256,7 +256,7 @@ def test_a_comparison(elsewhere: Elsewhere) -> None:
 
 def test_eight_versions_at_once(elsewhere: Elsewhere) -> None:
     for number in range(8):
-        elsewhere.one_line(0.8 + number / 100)
+        elsewhere.one_line((80 + number) / 100)
     refs = [word for number in range(8) for word in ("--ref", f"HEAD~{number}" if number else "HEAD")]
     versions = elsewhere.tested(*refs)["versions"]
     found = sorted(each["tests"][0]["metrics"]["accuracy"]["value"] for each in versions)

@@ -66,6 +66,7 @@ class Allowed(BaseModel):
     annotations: dict[str, str] = {}
     quota: dict[str, str] = {}
     namespaces: tuple[Name, ...] = ()
+    database_url_env: Annotated[str, StringConstraints(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
 
     @property
     def placement(self) -> Placement:
@@ -98,6 +99,7 @@ class Entry(BaseModel):
     placement: Placement
     registry: Registry | None
     has_own_registry: bool
+    database_variable: str
 
 
 def path() -> Path:
@@ -132,6 +134,7 @@ def check(context: str, server: str) -> Entry:
         placement=allowed.placement,
         registry=settings.registry(path().parent) if settings else None,
         has_own_registry=allowed.own_registry is not None,
+        database_variable=allowed.database_url_env,
     )
 
 

@@ -52,7 +52,10 @@ def find(name: str) -> Cluster:
         elif error.cause is CauseCode.LOGIN_FAILED:
             error.hint = f"{error.hint}; or to forget the cluster: {FORGET}"
         raise
-    return Cluster(name, kept, nodes, _port(folder), forwarded=True, placement=entry.placement)
+    return Cluster(
+        name, kept, nodes, _port(folder), forwarded=True, placement=entry.placement,
+        database_variable=entry.database_variable,
+    )  # fmt: skip
 
 
 def _kept(name: str, document: str, folder: Path) -> Path:
@@ -78,7 +81,10 @@ def _elsewhere(
             hint=allow_list.adding_registry(),
         )
     KubernetesApi(kept).request("GET", "/version")  # that it answers, and takes the login
-    return Cluster(name, kept, (), port, forwarded=True, placement=entry.placement, registry=entry.registry)
+    return Cluster(
+        name, kept, (), port, forwarded=True, placement=entry.placement, registry=entry.registry,
+        database_variable=entry.database_variable,
+    )  # fmt: skip
 
 
 def _nodes(context: kubeconfig.Context, kept: Path) -> tuple[str, ...]:

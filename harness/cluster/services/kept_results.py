@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi, KubernetesError
-from harness.cluster.services.database import Server
+from harness.cluster.services.database import OWN_DATABASE, Server
 from harness.cluster.services.services import NAMESPACE
 from harness.errors import HarnessError
 
-DATABASE = "harness"
 KEPT_DAYS = 90
 _SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 _KEYS_NAME = "kept-results"
@@ -109,24 +108,24 @@ class Results:
 
     def _query(self, sql: str) -> str:
         try:
-            return self.server.query(sql, DATABASE)
+            return self.server.query(sql, OWN_DATABASE)
         except HarnessError:
             self._make()
-        return self.server.query(sql, DATABASE)
+        return self.server.query(sql, OWN_DATABASE)
 
     def _make(self) -> None:
         """The database and its table; of two clients that make them at once one fails, and finds them made."""
         try:
             self.server.query(
                 f"""
-                SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS
-                  (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
-                REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
+                SELECT 'CREATE OWN_DATABASE {OWN_DATABASE}' WHERE NOT EXISTS
+                  (SELECT FROM pg_database WHERE datname = '{OWN_DATABASE}') \\gexec
+                REVOKE ALL ON OWN_DATABASE {OWN_DATABASE} FROM PUBLIC;
                 """
             )
-            self.server.query(_TABLE, DATABASE)
+            self.server.query(_TABLE, OWN_DATABASE)
         except HarnessError:
-            self.server.query(_TABLE, DATABASE)
+            self.server.query(_TABLE, OWN_DATABASE)
 
 
 def key(api: KubernetesApi) -> bytes:

@@ -13,13 +13,19 @@ from harness.cluster import labels
 from harness.cluster.api import FORBIDDEN, KubernetesApi, KubernetesError, Manifest
 from harness.cluster.images import give_login, pull_login, pull_secrets
 from harness.cluster.place import SHARED, Cluster
+from harness.cluster.services import given_server
+from harness.cluster.services.given_server import GivenServer
 from harness.cluster.services.helm import Helm, chart, fingerprint
 from harness.errors import CauseCode, HarnessError
 
 NAMESPACE = SHARED
 RELEASE = "cluster"
 LAST_LINES = 5
+REFUSALS = 2  # one may be a server that starts
+LOGIN = "postgres-login"  # the Secret with a given server's
+DATABASE = "database"  # key of what is recorded: where a given server is
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
+_LOGIN = f"/api/v1/namespaces/{NAMESPACE}/secrets/{LOGIN}"
 _MARKER = f"/api/v1/namespaces/{NAMESPACE}/configmaps/harness"
 
 
@@ -36,12 +42,14 @@ def install(
     *,
     origin: Mapping[str, str],
     cluster: Cluster,
+    given: GivenServer | None = None,
 ) -> bool:
     """Install or mend the shared services; `images` names those of `postgresql` and `gateway`.
 
     `origin` (source, Kubernetes version, …) is kept in the cluster. A gateway that is reached by a port-forward gets no
-    port of the nodes. True when something had to be changed. Raises HarnessError(CLUSTER_FAILED) when the namespace is
-    others'.
+    port of the nodes. `given`: the server whose login `keep_login` put there; no other is made. True when something had
+    to be changed. Raises HarnessError: CLUSTER_FAILED when the namespace is others', USAGE when the cluster has another
+    server, with the databases of its versions.
     """
     resolver = _resolver(api)
     login = pull_login(cluster)
@@ -55,18 +63,76 @@ def install(
         values["postgresql"]["storageClass"] = cluster.placement.storage_class
         values["pods"] = cluster.placement.pods()
         values["imagePullSecrets"] = pull_secrets(cluster, login)
+    if given is not None:
+        values["postgresql"] |= {"login": LOGIN, "loginVersion": _login_version(api)}
     wanted = fingerprint(chart("cluster"), values)
     known = recorded(api)
+    _refuse_other_server(known, given)
     if known.get("services") == wanted and _unready(api) == []:
         if not dict(origin).items() <= known.items():
             record(api, {**known, **origin})
         return False
-    _apply_namespace(api)
+    apply_namespace(api)
     give_login(api, NAMESPACE, login, labels.ours(role="shared"))
-    _keep_password(api)
+    if given is None:
+        _keep_password(api)
     helm.upgrade(RELEASE, chart("cluster"), NAMESPACE, values)
-    record(api, {**origin, "services": wanted, "harness": __version__})
+    record(api, {**origin, "services": wanted, "harness": __version__, DATABASE: str(given or "")})
     return True
+
+
+def given(made: Mapping[str, str]) -> GivenServer | None:
+    """The PostgreSQL server that a cluster was given, by what `recorded` tells; None where it made one of its own."""
+    return GivenServer.parse(made[DATABASE]) if made.get(DATABASE) else None
+
+
+def unfinished(api: KubernetesApi) -> None:
+    """Let the cluster count as one whose `up` did not come to its end."""
+    record(api, {key: value for key, value in recorded(api).items() if key not in {"services", DATABASE}})
+
+
+def owner(api: KubernetesApi) -> str:
+    """What tells this cluster's installation from all others, for as long as it lasts."""
+    return str((api.get(f"/api/v1/namespaces/{NAMESPACE}") or {"metadata": {"uid": ""}})["metadata"]["uid"])
+
+
+def keep_login(api: KubernetesApi, variable: str) -> GivenServer:
+    """Put the login of the server that an environment variable names into the cluster; what is there stays without it.
+
+    Raises HarnessError: SECRET_MISSING when neither has it, CONFIG_INVALID for what is no URL, CLUSTER_FAILED when the
+    namespace is others'.
+    """
+    login = given_server.read(variable)
+    if login is None:
+        known = given(recorded(api))
+        if known is None or api.get(_LOGIN) is None:
+            raise given_server.missing(variable)
+        return known
+    apply_namespace(api)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": LOGIN, "labels": labels.ours(role="shared")},
+        "stringData": login.variables(),
+    }
+    api.apply(_LOGIN, secret)
+    return login.server
+
+
+def _login_version(api: KubernetesApi) -> str:
+    """Changes with the login, of which it tells nothing: pods read it when they start."""
+    return str((api.get(_LOGIN) or {"metadata": {}})["metadata"].get("resourceVersion", ""))
+
+
+def _refuse_other_server(known: Mapping[str, str], wanted: GivenServer | None) -> None:
+    if "services" in known and given(known) != wanted:
+        has = known.get(DATABASE) or "one of its own"
+        raise HarnessError(
+            CauseCode.USAGE,
+            f"the cluster's PostgreSQL server is {has}, with its versions' databases, and {wanted or 'one of its own'} "
+            "is wanted",
+            hint="harness down && harness up",
+        )
 
 
 def _resolver(api: KubernetesApi) -> str:
@@ -97,14 +163,32 @@ def record(api: KubernetesApi, data: Mapping[str, str]) -> None:
     )
 
 
-def wait_ready(api: KubernetesApi, *, deadline_s: float, on_change: Callable[[str], None]) -> None:
-    """Return when every deployment of the namespace is available. Raises HarnessError(CLUSTER_FAILED)."""
+def wait_ready(
+    api: KubernetesApi,
+    *,
+    deadline_s: float,
+    on_change: Callable[[str], None],
+    given: GivenServer | None = None,
+) -> None:
+    """Return when every deployment of the namespace is available.
+
+    Raises HarnessError: CLUSTER_FAILED; DATABASE_FAILED as soon as the `given` server has refused the login twice.
+    """
     until = time.monotonic() + deadline_s
     last = ""
     while unready := _unready(api):
         if unready[0] != last:
             last = unready[0]
             on_change(last)
+        if given is not None and _restarts(api, "postgres") >= REFUSALS:
+            words = _last_words(api)
+            reason = words[-1].partition(": ")[2] if words else "its pod ends at once"
+            raise HarnessError(
+                CauseCode.DATABASE_FAILED,
+                f"PostgreSQL at {given} can't be used: {reason}",
+                evidence=words,
+                hint="harness doctor; then harness up",
+            )
         if time.monotonic() > until:
             raise HarnessError(
                 CauseCode.CLUSTER_FAILED,
@@ -155,6 +239,12 @@ def _pod_state(api: KubernetesApi, name: str) -> str:
     return str(status["phase"])
 
 
+def _restarts(api: KubernetesApi, name: str) -> int:
+    pods = api.list(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=f"app.kubernetes.io/name={name}")
+    states = pods[-1]["status"].get("containerStatuses") or [] if pods else []
+    return max((int(each.get("restartCount", 0)) for each in states), default=0)
+
+
 def _last_words(api: KubernetesApi) -> list[str]:
     """What containers printed last that are not ready, those that ended before they were started again."""
     said: list[str] = []
@@ -173,7 +263,7 @@ def _last_words(api: KubernetesApi) -> list[str]:
     return said
 
 
-def _apply_namespace(api: KubernetesApi) -> None:
+def apply_namespace(api: KubernetesApi) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}"
     found = api.get(path)
     if found is not None and (found["metadata"].get("labels") or {}).get(labels.CREATED_BY) != "harness":

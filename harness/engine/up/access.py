@@ -9,6 +9,7 @@ from harness.cluster import place
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
 from harness.cluster.existing import existing, rights
 from harness.cluster.place import Cluster
+from harness.cluster.services import given_server, services
 from harness.errors import CauseCode, HarnessError
 from harness.host import machine
 from harness.host.doctor.check import Check, Report
@@ -28,6 +29,7 @@ def examine(name: str) -> Report:
         *_nodes(api, cluster, notes),
         *_registry(cluster),
         *_storage(api, cluster, notes),
+        *_database(api, cluster),
         *_rights(api, context, cluster.placement.namespaces),
     ]
     title = f"context {context}, {api.server}" + (f", as {user}" if user else "")
@@ -106,6 +108,26 @@ def _storage(api: KubernetesApi, cluster: Cluster, notes: list[str]) -> Iterator
     else:
         where = "; a version's pods stay on one node" if cluster.placement.on_one_node else ""
         yield Check("storage class", "ok", f"{wanted or standard[0]}, {mode}{where}", needed)
+
+
+def _database(api: KubernetesApi, cluster: Cluster) -> Iterator[Check]:
+    variable = cluster.database_variable
+    if not variable:
+        return
+    needed = "the PostgreSQL server that contexts.toml names by `database_url_env`"
+    try:
+        login = given_server.read(variable)
+    except HarnessError as error:
+        yield Check("PostgreSQL", "missing", error.message, needed, error.hint, error.cause)
+        return
+    known = services.given(services.recorded(api))
+    if login is None and known is None:
+        lacking = given_server.missing(variable)
+        yield Check("PostgreSQL", "missing", lacking.message, needed, lacking.hint, lacking.cause)
+    elif login is not None:
+        yield Check("PostgreSQL", "ok", f"{login.server}, as {login.role}, from {variable}", needed)
+    else:
+        yield Check("PostgreSQL", "ok", f"{known}, by the login that the cluster keeps", needed)
 
 
 def _rights(api: KubernetesApi, context: str, given: Sequence[str]) -> Iterator[Check]:

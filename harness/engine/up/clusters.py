@@ -158,7 +158,9 @@ def find(name: str, progress: Progress) -> Kind | Existing:
 
 
 def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -> RunningCluster:
-    running = RunningCluster.to(cluster, materials.tools, materials.base)
+    variable = cluster.database_variable
+    given = services.keep_login(cluster.api(), variable) if variable else None
+    running = RunningCluster.to(cluster, materials.tools, materials.base, given)
     with progress.step("PostgreSQL and gateway") as step:
         names = {}
         for image in materials.images:
@@ -172,7 +174,15 @@ def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -
             {service: names.get(name, name) for service, name in materials.services.items()},
             origin=materials.origin,
             cluster=cluster,
+            given=given,
         )
-        services.wait_ready(running.api, deadline_s=READY_DEADLINE_S, on_change=step.update)
-        step.done("ready")
+        services.wait_ready(running.api, deadline_s=READY_DEADLINE_S, on_change=step.update, given=given)
+        if given is not None:
+            step.update(f"databases at {given.host}")
+            try:
+                running.server.claim(services.owner(running.api))
+            except HarnessError:
+                services.unfinished(running.api)
+                raise
+        step.done(f"ready, PostgreSQL at {given.host}" if given else "ready")
     return running

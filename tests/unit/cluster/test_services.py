@@ -11,6 +11,7 @@ from doubles import Clock, Kubernetes, items, refusal
 
 from harness.cluster.place import Cluster
 from harness.cluster.services import services
+from harness.cluster.services.given_server import GivenServer
 from harness.errors import CauseCode, HarnessError
 
 SYSTEM = "/api/v1/namespaces/harness-system"
@@ -99,10 +100,47 @@ class TestInstall:
             services.install(api, helm, IMAGES, origin={}, cluster=OURS)
         assert helm.upgrades == []
 
+    def test_a_given_server_that_refuses_is_told_at_once(self, clock: Clock) -> None:
+        assert clock is not None
+        api = self.api()
+        status = {"name": "postgres", "ready": False, "restartCount": 2, "state": {}}
+        api.answers["GET", DEPLOYMENTS] = items(deployment("postgres", 0), deployment("gateway"))
+        api.answers["GET", f"{SYSTEM}/pods"] = items(pod(containerStatuses=[status]))
+        api.logs[f"{SYSTEM}/pods/p/log#postgres"] = "psql: error: no such role\n"
+        given = GivenServer("db", 5432, "main", "prefer")
+        with pytest.raises(HarnessError) as caught:
+            services.wait_ready(api, deadline_s=10, on_change=lambda _: None, given=given)
+        assert caught.value.cause is CauseCode.DATABASE_FAILED
+        expected = "PostgreSQL at db:5432/main?sslmode=prefer can't be used: psql: error: no such role"
+        assert caught.value.message == expected
+
     def test_without_dns(self) -> None:
         with pytest.raises(HarnessError, match="no DNS") as caught:
             services.install(Kubernetes(), Helm(), IMAGES, origin={}, cluster=OURS)
         assert caught.value.cause is CauseCode.CLUSTER_FAILED
+
+    def test_a_server_that_is_given_gets_no_pod_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DB", "postgresql://me:hush-hush@db:5432/main")
+        api, helm = self.api(), Helm()
+        given = services.keep_login(api, "DB")
+        assert services.install(api, helm, IMAGES, origin={}, cluster=OURS, given=given) is True
+        assert helm.upgrades[0][2]["postgresql"]["login"] == services.LOGIN
+        assert not api.asked("POST", f"{SYSTEM}/secrets")  # no password of a server of ours
+        assert "hush-hush" not in str(helm.upgrades)
+        api.answers["GET", f"{SYSTEM}/configmaps/harness"] = api.requests[-1].body
+        assert services.given(services.recorded(api)) == given
+        with pytest.raises(HarnessError, match="one of its own is wanted") as caught:
+            services.install(api, helm, IMAGES, origin={}, cluster=OURS)
+        assert caught.value.cause is CauseCode.USAGE
+
+        monkeypatch.delenv("DB")  # who comes later needs it no more
+        api.answers["GET", f"{SYSTEM}/secrets/{services.LOGIN}"] = {"metadata": {"resourceVersion": "1"}}
+        assert services.keep_login(api, "DB") == given
+
+    def test_nobody_knows_the_login(self) -> None:
+        with pytest.raises(HarnessError, match="variable NO_SUCH_VARIABLE is not set") as caught:
+            services.keep_login(self.api(), "NO_SUCH_VARIABLE")
+        assert caught.value.cause is CauseCode.SECRET_MISSING
 
     def test_an_unfinished_cluster_remembers_nothing(self) -> None:
         assert services.recorded(Kubernetes()) == {}
