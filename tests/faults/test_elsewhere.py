@@ -25,6 +25,7 @@ import yaml
 from command import ENVIRONMENT, PROGRAM, explained, loaded
 from docker_registry import PASSWORD
 from kubernetes import client
+from kubernetes.stream import stream
 from three_nodes import ThreeNodes
 
 from harness.cluster import place
@@ -338,6 +339,104 @@ def test_nothing_of_ours_is_left(elsewhere: Elsewhere) -> None:
     assert not [each for each in left if each.startswith("namespace")]
     precious = elsewhere.cluster.api.read_namespaced_config_map("precious", "theirs")
     assert precious.data == {"a": "b"}
+
+
+def test_a_given_database_server(elsewhere: Elsewhere, theirs: str) -> None:
+    """Databases and roles of ours go with `down`; the login is no superuser's, and stands in none of our files."""
+    file = elsewhere.folder / "allowed" / "contexts.toml"
+    before = file.read_text()
+    file.write_text(before.replace("access_mode", 'database_url_env = "TEAM_POSTGRES_URL"\naccess_mode'))
+    given = replace(elsewhere, environ={**elsewhere.environ, "TEAM_POSTGRES_URL": theirs})
+    try:
+        without = elsewhere("up")
+        assert without.returncode == 3, explained(without)
+        wrong = replace(
+            given, environ={**given.environ, "TEAM_POSTGRES_URL": theirs.replace("may-make", "hush-hush")}
+        )
+        refused = wrong("up")
+        assert refused.returncode == 4, explained(refused)
+        assert "password authentication failed" in refused.stderr + refused.stdout
+        assert "hush-hush" not in refused.stderr + refused.stdout
+        made = given("up")
+        assert made.returncode == 0, explained(made)
+        elsewhere.one_line(0.93)
+        (version,) = elsewhere.tested("--keep", "always")["versions"]  # the cluster knows the login now
+        assert version["receipt"]["verdict"] == "passed"
+        assert "harness" in _databases(elsewhere)
+        assert any(each.startswith("v_") for each in _databases(elsewhere))
+        gone = elsewhere("down", "--force")
+        assert gone.returncode == 0, explained(gone)
+        assert _databases(elsewhere) == {"postgres", "theirs"}
+    finally:
+        file.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def theirs(elsewhere: Elsewhere) -> str:
+    """The URL of a server in a pod of theirs, for a role that may make databases and roles; it has one of their own."""
+    cluster = elsewhere.cluster
+    made = elsewhere("up")
+    assert made.returncode == 0, explained(made)
+    (ours,) = cluster.api.list_namespaced_pod(
+        "harness-system", label_selector="app.kubernetes.io/name=postgres"
+    ).items
+    login = cluster.api.read_namespaced_secret("registry", "harness-system")
+    login.metadata = client.V1ObjectMeta(name="registry")
+    cluster.api.create_namespaced_secret("theirs", login)
+    cluster.api.create_namespaced_pod("theirs", _server(ours.spec.containers[0].image))
+    gone = elsewhere("down", "--force")
+    assert gone.returncode == 0, explained(gone)
+    address = eventually(lambda: _ready_address(cluster), what="their server", deadline_s=120)
+    return f"postgresql://team:may-make@{address}:5432/postgres"
+
+
+def _server(image: str) -> dict[str, Any]:
+    script = """\
+PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
+initdb --pgdata /data/it --username postgres --auth-local trust --auth-host scram-sha-256 --no-sync
+echo "host all all all scram-sha-256" >>/data/it/pg_hba.conf
+postgres -D /data/it -c listen_addresses='*' -c unix_socket_directories=/tmp &
+until psql -h /tmp -U postgres -c "CREATE ROLE team LOGIN PASSWORD 'may-make' CREATEDB CREATEROLE"; do sleep 1; done
+psql -h /tmp -U postgres -c "CREATE DATABASE theirs"
+wait
+"""
+    probe = {"exec": {"command": ["psql", "-h", "/tmp", "-U", "postgres", "-c", "SELECT 1", "theirs"]}}
+    probe["exec"]["command"][:0] = [
+        "sh",
+        "-c",
+        'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" exec "$@"',
+        "sh",
+    ]
+    container = {
+        "name": "postgres", "image": image, "command": ["sh", "-ec", script],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}], "readinessProbe": {**probe, "periodSeconds": 1},
+    }  # fmt: skip
+    return {
+        "metadata": {"name": "postgres"},
+        "spec": {
+            "containers": [container], "imagePullSecrets": [{"name": "registry"}],
+            "securityContext": {"runAsUser": 999, "runAsGroup": 999, "fsGroup": 999},
+            "volumes": [{"name": "data", "emptyDir": {}}],
+        },
+    }  # fmt: skip
+
+
+def _ready_address(cluster: ThreeNodes) -> str | None:
+    status = cluster.api.read_namespaced_pod("postgres", "theirs").status
+    return status.pod_ip if any(each.ready for each in status.container_statuses or ()) else None
+
+
+def _databases(elsewhere: Elsewhere) -> set[str]:
+    """Those of their server, by its own owner."""
+    said = stream(
+        elsewhere.cluster.api.connect_get_namespaced_pod_exec, "postgres", "theirs",
+        command=[
+            "sh", "-c", 'PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)" psql -h /tmp -U postgres -tAc '
+            "\"SELECT datname FROM pg_database WHERE datname !~ '^template[01]$'\"",
+        ],
+        stderr=True, stdin=False, stdout=True, tty=False,
+    )  # fmt: skip
+    return set(said.split())
 
 
 def _volumes(elsewhere: Elsewhere) -> list[Any]:
