@@ -124,11 +124,12 @@ def _bucket_layer(bucket: Sequence[CodeFile], root: str, store: Path) -> Layer:
 
 
 def _links(links: Mapping[str, str], root: str, store: Path) -> Layer:
-    """The links below the root, which lead from where the team's own image has a folder to where it is here."""
-    members = [
-        Member(posixpath.join(root, name), target=posixpath.relpath(target, posixpath.dirname(name) or "."))
-        for name, target in links.items()
-    ]
+    """The links from where the team's own image has a folder to where it is here, below the root."""
+    members = []
+    for name, target in links.items():
+        place = name.removeprefix("/") if name.startswith("/") else posixpath.join(root, name)
+        end = posixpath.relpath(posixpath.join(root, target), posixpath.dirname(place) or ".")
+        members.append(Member(place, target=end))
     return write_layer(members, store=store, roots=(root,), writer_id=USER_ID)
 
 

@@ -7,12 +7,12 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from harness.init.places import Places, below, places_of
+from harness.init.places import WHOLE, Places, below, places_of
 from harness.init.reading.constants import REPOSITORY, dotted, text_of
 from harness.init.reading.image.team_image import TeamImage
-from harness.init.reading.paths import mentioned
+from harness.init.reading.paths import mentioned, scripts, texts_of
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.source import Imported, Module, imports, rebound
 
@@ -88,6 +88,12 @@ class Layout:
                 found[wanted] = path
         return found
 
+    def links_outside(self, settings: Iterable[str]) -> dict[str, str]:
+        """The links for folders that the team's image has outside its root, where code or its settings name them."""
+        texts = [*settings, *(text for module in self.used.values() for text in texts_of(module))]
+        outside = self.places.outside()
+        return {target: host for target, host in outside.items() if any(target in text for text in texts)}
+
 
 def read_layout(
     files: RepositoryFiles, modules: Mapping[str, Module], image: TeamImage, dags_folder: str
@@ -99,16 +105,13 @@ def read_layout(
     layout.edits = [edit for path in start for edit in path_edits(modules[path], places)]
     layout.roots = tuple(dict.fromkeys(_roots(layout, image)))
     plugins = posixpath.join(places.home, "plugins")
-    waiting = [*start, *(path for path in modules if below(path, plugins) is not None)]
     if any(path.endswith(".py") for path in files.below(plugins)):
         layout.code.add(plugins)
-    while waiting:
-        path = waiting.pop()
-        if path not in layout.used:
-            layout.used[path] = modules[path]
-            for found in imports(modules[path]):
-                waiting += _follow(found, path, layout, modules)
+    _use([*start, *(path for path in modules if below(path, plugins) is not None)], layout, modules)
     _bind_imported(layout)
+    run = {path: None for module in list(layout.used.values()) for path in _run(module, layout)}
+    layout.roots = tuple(dict.fromkeys((*layout.roots, *(posixpath.dirname(path) for path in run))))
+    _use([path for path in run if path in modules], layout, modules)
     for module in layout.used.values():
         layout.add_named(text for text, _ in mentioned(module))
     named = list(_named_by_settings(layout))
@@ -120,6 +123,35 @@ def read_layout(
     }
     layout.add_named(target for target, host in image.mounts.items() if _is_codes(target, host, image.root))
     return layout
+
+
+def _use(paths: list[str], layout: Layout, modules: Mapping[str, Module]) -> None:
+    """Follow the imports of these modules."""
+    waiting = list(paths)
+    while waiting:
+        path = waiting.pop()
+        if path not in layout.used:
+            layout.used[path] = modules[path]
+            for found in imports(modules[path]):
+                waiting += _follow(found, path, layout, modules)
+
+
+def _run(module: Module, layout: Layout) -> Iterator[str]:
+    """The repository's programs that a module runs by a shell, with their folder in `code`.
+
+    Where such a command goes to a folder that nothing else tells of, and a program is found from the repository's own,
+    that is it.
+    """
+    for written, goes in scripts(module):
+        places, files = layout.places, layout.places.files
+        path = places.locate(posixpath.join(goes, written))
+        if path is None and goes and files.is_file(posixpath.normpath(written)):
+            layout.places = replace(places, mounts={**places.mounts, posixpath.normpath(goes): WHOLE})
+            path = posixpath.normpath(written)
+        if path and files.is_file(path):
+            if not any(below(path, known) is not None for known in layout.code):
+                layout.code.add(layout.places.unit_of(path) or path)
+            yield path
 
 
 def _named_by_settings(layout: Layout) -> Iterator[str]:

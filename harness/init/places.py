@@ -14,12 +14,17 @@ from harness.init.reading.dags import is_dag
 from harness.init.reading.image.team_image import ASTRO_ROOT, ROOT, TeamImage
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module, imports
-from harness.project.places import RESERVED
+from harness.project.places import RESERVED, link_place
+
+WHOLE = "."
 
 
 @dataclass(frozen=True)
 class Places:
-    """`home` is the folder of the repository that is Airflow's home in the team's image, `mounts` what is elsewhere."""
+    """`home` is the folder of the repository that is Airflow's home in the team's image, `mounts` what is elsewhere.
+
+    A mount of `.` is one of the repository as a whole.
+    """
 
     files: RepositoryFiles = field(repr=False)
     root: str
@@ -45,7 +50,7 @@ class Places:
 
     def unit_of(self, path: str) -> str:
         """What to take into the image as a whole for a path: a mounted folder, or one at the top of home or all."""
-        mounted = [host for host in self.mounts.values() if below(path, host) is not None]
+        mounted = [host for host in self.mounts.values() if host != WHOLE and below(path, host) is not None]
         if mounted:
             return max(mounted, key=len)
         inner = below(path, self.home)
@@ -53,10 +58,19 @@ class Places:
             return ""
         return posixpath.join(self.home if inner else "", (inner or path).split("/")[0])
 
+    def outside(self) -> dict[str, str]:
+        """The mounts that are not below the root of any image of Airflow's, by their absolute paths."""
+        roots = (self.root, ROOT, ASTRO_ROOT)
+        return {
+            target: host
+            for target, host in self.mounts.items()
+            if not any(below(target, root) is not None or below(root, target) is not None for root in roots)
+        }
+
     def in_image(self, path: str) -> str:
         """Where the team's image has a path of the repository, from its root; the same path where nothing tells."""
         for target, host in self.mounts.items():
-            inner = below(path, host)
+            inner = below(path, host) if host != WHOLE else None
             if inner is not None and target.startswith(f"{self.root}/"):
                 return posixpath.normpath(posixpath.join(posixpath.relpath(target, self.root), inner))
         inner = below(path, self.home)
@@ -65,7 +79,7 @@ class Places:
 
 def places_of(files: RepositoryFiles, image: TeamImage, dags_folder: str) -> Places:
     """The repository's places, once it is known where its DAGs lie."""
-    mounts = {target: host for target, host in image.mounts.items() if host}
+    mounts = {target: host or WHOLE for target, host in image.mounts.items()}
     above = posixpath.dirname(dags_folder) if posixpath.basename(dags_folder) == "dags" else ""
     home = posixpath.dirname(image.astro.path) if image.astro else above
     if below(dags_folder, home) is None:  # another project's
@@ -120,6 +134,15 @@ def fits(path: str) -> bool:
         and path.split("/", maxsplit=1)[0] not in RESERVED
         and ".." not in path.split("/")
     )
+
+
+def fits_outside(path: str) -> bool:
+    """Whether a link may lie at an absolute path."""
+    try:
+        link_place(path)
+    except ValueError:
+        return False
+    return True
 
 
 def inside(path: str) -> str | None:

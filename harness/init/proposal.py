@@ -10,14 +10,14 @@ from harness.errors import CauseCode, HarnessError
 from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, chained, listed
 from harness.init.layout import Layout, read_layout
 from harness.init.packages import packages_of, python_version
-from harness.init.places import below, dags_folders, defines_dags, fits
+from harness.init.places import below, dags_folders, defines_dags, fits, fits_outside
 from harness.init.reading.dag_factory import yaml_dags
 from harness.init.reading.dags import Dag, DagFile, read_dags
 from harness.init.reading.given import Given, given
 from harness.init.reading.image.image_files import team_image
 from harness.init.reading.image.production import production, values_file
 from harness.init.reading.image.services import MLFLOW_ADDRESS, served
-from harness.init.reading.image.team_image import ROOT
+from harness.init.reading.image.team_image import ROOT, TeamImage
 from harness.init.reading.purposes import best_metrics, logged_to_mlflow, pushed_metrics, returned_metric
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.source import Module, modules
@@ -90,7 +90,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         shared=shared,
         shared_tmp=any(each.uses.shares_tmp for each in read),
         system_packages=packages.system,
-        links=_links(layout, code, shared),
+        links=_links(layout, code, shared, image),
         env=_env(read, circumstances),
     )
     settings = _airflow_settings(read, gives)
@@ -243,15 +243,15 @@ def _code(layout: Layout) -> tuple[str, ...]:
     return (first, *others)
 
 
-def _links(layout: Layout, code: tuple[str, ...], shared: tuple[str, ...]) -> dict[str, str]:
-    found = layout.links((*code, *shared))
+def _links(
+    layout: Layout, code: tuple[str, ...], shared: tuple[str, ...], image: TeamImage
+) -> dict[str, str]:
+    outside = layout.links_outside(said.value for said in image.environment.values())
     kept: dict[str, str] = {}
-    for name, target in found.items():
-        if (
-            fits(name)
-            and fits(target)
-            and not any(link_contradictions({**kept, name: target}, (*code, *shared)))
-        ):
+    for name, target in {**layout.links((*code, *shared)), **outside}.items():
+        able = fits_outside(name) if name in outside else fits(name)
+        said = link_contradictions({**kept, name: target}, (*code, *shared), image.root)
+        if able and fits(target) and not any(said):
             kept[name] = target
     return kept
 

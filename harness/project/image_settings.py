@@ -26,6 +26,7 @@ from harness.project.values import (
     BuildArguments,
     Environment,
     ImageReference,
+    LinkName,
     Paths,
     RepositoryPath,
     SystemPackages,
@@ -66,13 +67,14 @@ class ImageSettings(Settings):
     python_path: Paths = ()
     shared: Annotated[Paths, AfterValidator(volume_folders)] = ()
     shared_tmp: bool = False
-    links: dict[RepositoryPath, RepositoryPath] = Field(default_factory=dict)
+    links: dict[LinkName, RepositoryPath] = Field(default_factory=dict)
     env: Environment = Field(default_factory=dict)
 
     @field_validator("links")
     @classmethod
     def _links_take_no_place(cls, links: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        for problem in link_contradictions(links, (*info.data.get("code", ()), *info.data.get("shared", ()))):
+        places = (*info.data.get("code", ()), *info.data.get("shared", ()))
+        for problem in link_contradictions(links, places, info.data.get("root", AIRFLOW_ROOT)):
             raise ValueError(problem)
         return links
 
@@ -88,7 +90,7 @@ class ImageSettings(Settings):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """All that lies below the root: paths of code, and links."""
+        """All that the repository puts into the image: paths of code below the root, and links."""
         return (*self.code, *self.links)
 
     @property

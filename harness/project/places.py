@@ -13,6 +13,8 @@ AIRFLOW_ROOT = "/opt/airflow"  # as in Airflow's own images
 TMP = "/tmp"  # noqa: S108  each pod's own, unless they share one
 RESERVED = ("artifacts", "logs")  # folders below the root that are on the version's volume
 _ROOT = re.compile(r"/[A-Za-z0-9_./-]{1,100}")
+_HOME = "/home/airflow"  # of the user of Airflow's own image
+_TOPS = ("/media", "/mnt", "/opt", "/root", "/srv")
 _SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/home/airflow", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys"),
     *("/tmp", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/var"),  # noqa: S108
@@ -72,6 +74,21 @@ def airflow_root(value: str) -> str:
     return value
 
 
+def link_place(value: str) -> str:
+    """An absolute path that a link may take outside the root. Raises ValueError for one that the system needs."""
+    path = PurePosixPath(value)
+    if not _ROOT.fullmatch(value) or str(path) != value or ".." in path.parts or len(path.parts) < 2:
+        raise ValueError('expected a path below the root, or an absolute one, such as "/data"')
+    if path == PurePosixPath(_HOME) or any(
+        PurePosixPath(each).is_relative_to(path) for each in (*_SYSTEM, *_TOPS)
+    ):
+        raise ValueError("the system has files of its own there: a link can't take their place")
+    taken = (PurePosixPath(each) for each in _SYSTEM if each != _HOME)
+    if any(path.is_relative_to(each) for each in taken):
+        raise ValueError("the system has files of its own there: name a folder such as /data")
+    return value
+
+
 def volume_folders(value: tuple[str, ...]) -> tuple[str, ...]:
     """Folders for the version's volume; raises ValueError where something else is mounted."""
     if "." in value:
@@ -86,15 +103,19 @@ def not_hidden(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def link_contradictions(links: Mapping[str, str], places: Iterable[str]) -> Iterator[str]:
-    """What is wrong with [image.links], where `places` are the paths of `code` and `shared`."""
+def link_contradictions(
+    links: Mapping[str, str], places: Iterable[str], root: str = AIRFLOW_ROOT
+) -> Iterator[str]:
+    """What is wrong with [image.links], where `places` are the paths of `code` and `shared` below `root`."""
     names = [PurePosixPath(name) for name in links]
     known = [PurePosixPath(place) for place in places]
     for name, target in links.items():
         link, end = PurePosixPath(name), PurePosixPath(target)
-        if link.parts[:1] in {(), *((each,) for each in RESERVED)}:
+        if link.is_absolute() and (link.is_relative_to(root) or PurePosixPath(root).is_relative_to(link)):
+            yield f"{name!r} is at or below the root, {root}: name it from there"
+        elif link.parts[:1] in {(), *((each,) for each in RESERVED)}:
             yield f"{name!r} is a place of harness's own: give the link another name"
-        elif any(
+        elif not link.is_absolute() and any(
             place.parts and (link.is_relative_to(place) or place.is_relative_to(link)) for place in known
         ):
             yield f"{name!r} is where `code` or `shared` puts something already"

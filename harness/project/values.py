@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from harness.project.places import link_place
+
 IMPORT_TIMEOUT = "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"
 MAX_IMPORT_S = 170.0  # a test waits little longer for a DAG to be parsed
 MAX_TIMEOUT_S = 7 * 24 * 3600.0
@@ -155,6 +157,10 @@ def _repository_path(value: str) -> str:
     return str(path)
 
 
+def _link_name(value: str) -> str:
+    return link_place(value) if value.startswith("/") else _repository_path(value)
+
+
 def _image_reference(value: str) -> str:
     if not _IMAGE.fullmatch(value) or len(value) > 500:
         raise ValueError('expected an image\'s name, such as "apache/airflow:3.2.2" or one with @sha256:…')
@@ -176,6 +182,11 @@ _PATH_SCHEMA = {
 }
 Duration = Annotated[float, BeforeValidator(parse_duration_s), WithJsonSchema(_DURATION_SCHEMA)]
 RepositoryPath = Annotated[str, AfterValidator(_repository_path), WithJsonSchema(_PATH_SCHEMA)]
+LinkName = Annotated[
+    str,
+    AfterValidator(_link_name),
+    WithJsonSchema(_PATH_SCHEMA | {"pattern": _PATH_SCHEMA["pattern"].replace("(?![/-])", "(?!-)")}),
+]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Moment = Annotated[
     datetime, BeforeValidator(moment), WithJsonSchema({"type": "string", "format": "date-time"})

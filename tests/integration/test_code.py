@@ -56,12 +56,16 @@ def test_the_code_paths_alone_are_shipped(root: Path, store: Path) -> None:
 
 def test_another_root_and_links_to_where_the_repository_has_a_folder(root: Path, store: Path) -> None:
     settings = ImageSettings(
-        code=("dags", "other"), root="/usr/local/airflow", links={"data": "dags/deep", "a/b": "other"}
+        code=("dags", "other"),
+        root="/usr/local/airflow",
+        links={"data": "dags/deep", "a/b": "other", "/srv/team/data": "dags/deep", "/team": "."},
     )
     made = contents(layers_of(root, store, settings=settings))
     assert made["usr/local/airflow/dags/a.py"] == b"a = 1\n"
     assert made["usr/local/airflow/data"] == "dags/deep"
     assert made["usr/local/airflow/a/b"] == "../other"
+    assert made["srv/team/data"] == "../../usr/local/airflow/dags/deep"
+    assert made["team"] == "usr/local/airflow"
     assert not any(name.startswith("opt/") for name in made)
     plain = ImageSettings(code=("dags", "other"))
     assert "opt/airflow/data" not in contents(layers_of(root, store, settings=plain))

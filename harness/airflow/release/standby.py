@@ -59,7 +59,7 @@ def key(wanted: Release, dependencies: str) -> str:
 
 
 def fits(wanted: Release, code: Iterable[str], layers: Iterable[Layer]) -> bool:
-    """Whether a version of these code paths (below the root) can be run by a control plane that has started.
+    """Whether a version of these code paths can be run by a control plane that has started: all are below the root.
 
     Settings of Airflow itself are read when it starts.
     """
@@ -70,7 +70,7 @@ def fits(wanted: Release, code: Iterable[str], layers: Iterable[Layer]) -> bool:
         and not (wanted.elsewhere and wanted.elsewhere.placement.namespaces)  # those are for versions
         and not any(name.startswith("AIRFLOW__") for name in wanted.env)
         and sum(layer.size_bytes for layer in layers) <= CODE_LIMIT_BYTES
-        and not any(top == "." or top.split("/")[0] in READ_AT_START for top in tops)
+        and not any(top == "." or top[0] == "/" or top.split("/")[0] in READ_AT_START for top in tops)
     )
 
 

@@ -64,6 +64,11 @@ _LOOKS = _READS_FIRST | {
     "isfile", "join", "print", "str", "warning",
 }  # fmt: skip
 _ADDRESS = re.compile(r"(?:https?|ftp|s3a?|gs|abfss?|wasbs?|hdfs|hf)://[\w.-]+(?:/[^\s?#]*)?")
+_PROGRAM = re.compile(
+    r"(?:^|[\s;&|(])(?:python3?|bash|sh)\s+(?:-\w+\s+)*[\"']?(?P<path>[\w./-]+\.(?:py|sh))\b"
+)
+_GOES = re.compile(r"(?:^|[\s;&|(])cd\s+[\"']?(?P<path>/[\w./-]+)")
+MOST_COMMAND = 5_000
 _PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fname", "io", "file")
 
 
@@ -119,6 +124,26 @@ def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
             and "://" not in text
         ):
             yield text, module.place(node)
+
+
+def texts_of(module: Module) -> Iterator[str]:
+    """Every text in a module that is no longer than a command."""
+    for node in ast.walk(module.tree):
+        text = (
+            text_of(node, module.constants)
+            if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp)
+            else None
+        )
+        if text and len(text) <= MOST_COMMAND:
+            yield text
+
+
+def scripts(module: Module) -> Iterator[tuple[str, str]]:
+    """The programs that texts of a module run by a shell, such as a bash_command, each with where that has gone."""
+    for text in texts_of(module):
+        if found := list(_PROGRAM.finditer(text)):
+            goes = _GOES.search(text[: found[0].start()])
+            yield from ((each["path"], goes["path"] if goes else "") for each in found)
 
 
 def _uses(

@@ -53,7 +53,9 @@ class TestFitting:
     def test_code_alone_fits(self) -> None:
         assert standby.fits(WANTED, ["dags", "src/model"], [layer(1000)])
 
-    @pytest.mark.parametrize("code", [["."], ["plugins"], ["dags", "./plugins/mine.py"], ["config"]])
+    @pytest.mark.parametrize(
+        "code", [["."], ["dags", "/data"], ["plugins"], ["dags", "./plugins/mine.py"], ["config"]]
+    )
     def test_what_airflow_reads_when_it_starts_does_not(self, code: list[str]) -> None:
         assert not standby.fits(WANTED, code, [])
 

@@ -159,6 +159,17 @@ class TestRefused:
             ('[image.links]\nx = "other"', "image.links: 'x' leads to 'other', which neither `code` nor"),
             ('[image.links]\nx = "dags"\n"x/y" = "dags"', "image.links: 'x/y' lies behind another link"),
             ('[image.links]\nx = "/etc"', "image.links.x"),
+            ('[image.links]\n"/etc/x" = "dags"', "image.links./etc/x: the system has files of its own there"),
+            ('[image.links]\n"/home" = "dags"', "image.links./home: the system has files of its own there"),
+            (
+                '[image.links]\n"/opt/../x" = "dags"',
+                "image.links./opt/../x: expected a path below the root, or an",
+            ),
+            (
+                '[image.links]\n"/opt/airflow/x" = "dags"',
+                "image.links: '/opt/airflow/x' is at or below the root",
+            ),
+            ('[image.links]\n"/x" = "dags"\n"/x/y" = "dags"', "image.links: '/x/y' lies behind another link"),
             (
                 '[image.env]\nPYTHONPATH = "src"',
                 "image.env.PYTHONPATH: name folders of the repository in `python_path`",
@@ -315,6 +326,14 @@ class TestRefused:
         ).image
         assert (image.root, image.python_path) == ("/usr/local/airflow", ("src",))
         assert image.links == {"dags": "team/dags", "data": "team/data"}
+
+    def test_links_outside_the_root(self):
+        image = accepted(
+            '[image]\ncode = ["dags", "data"]\n'
+            '[image.links]\n"/data" = "data"\n"/home/airflow/project" = "."\n"/opt/project/dags" = "dags"\n'
+        ).image
+        assert image.links == {"/data": "data", "/home/airflow/project": ".", "/opt/project/dags": "dags"}
+        assert image.places == ("dags", "data", "/data", "/home/airflow/project", "/opt/project/dags")
 
     def test_the_first_fifty_of_very_many(self):
         found = violations("".join(f"k{number} = 1\n" for number in range(3000)))
