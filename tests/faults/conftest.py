@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import remains
@@ -21,6 +21,9 @@ from harness.errors import HarnessError
 from harness.host.docker.client import connect
 
 from .kept import Kept, plant
+
+if TYPE_CHECKING:
+    from .elsewhere import Elsewhere
 
 NAME = "harness-faults"
 # To work on these tests: a cluster that is there already, and that nothing is done to.
@@ -136,6 +139,15 @@ def cluster(tiny: scratch.Scratch) -> Iterator[Cluster]:
     left = remains.left_on_docker(NAME, before)
     assert not left, f"`harness down` left {left}"
     assert not place.state_folder(NAME).exists()
+
+
+@pytest.fixture(scope="session")
+def elsewhere(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """A cluster of three nodes that harness did not make; its tests go on with what those before them left."""
+    from .elsewhere import made
+
+    with made(cluster, tmp_path_factory.mktemp("elsewhere")) as found:
+        yield found
 
 
 @pytest.fixture
