@@ -190,6 +190,9 @@ def _roots(layout: Layout, image: TeamImage) -> Iterator[str]:
         if located is not None:
             yield located
     yield from (edit.folder for edit in layout.edits if edit.folder is not None)
+    for folder in image.projects:
+        source = posixpath.join(folder, "src")
+        yield source if layout.places.files.has(source) else folder
     yield ""
     for folder in _TOP:
         yield from (posixpath.join(home, folder), folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from harness.init.reading.constants import dotted
 from harness.init.reading.dags import Dag, is_dag
 from harness.init.reading.source import Function, Module
 
@@ -40,6 +41,9 @@ def imported_and_run(
 ) -> Iterator[tuple[Module, list[ast.AST]]]:
     """As `parts_of`, with all that runs when the modules are imported, whether or not a task needs it."""
     run = {id(function) for task in dag.tasks for function, _ in task.functions}
+    calls = {
+        dotted(node.func).rpartition(".")[2] for node in ast.walk(module.tree) if isinstance(node, ast.Call)
+    }
     for each in needed:
         own = each.path == module.path
         yield (
@@ -50,7 +54,7 @@ def imported_and_run(
                 if not dag.tasks
                 or not isinstance(statement, Function)
                 or id(statement) in run
-                or (own and any(is_dag(node) for node in ast.walk(statement)))
+                or ((own or statement.name in calls) and any(is_dag(node) for node in ast.walk(statement)))
             ],
         )
 

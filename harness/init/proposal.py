@@ -32,12 +32,11 @@ from harness.init.runnable import (
     skipped,
 )
 from harness.init.table import decided, found, other_folders, yours
-from harness.init.uses import Circumstances, uses_of, widest
+from harness.init.uses import Circumstances, metrics_file, uses_of, widest
 from harness.init.written import POOLS, pools_text
 from harness.project.configuration import TestSettings
 from harness.project.places import RESERVED, link_contradictions
 
-_METRICS_FILE = re.compile(r"(?:metric|score|evaluation|report)\w*\.json$", re.IGNORECASE)
 _TEST_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -137,6 +136,17 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
             read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]
             layout.add_named(yaml.named)
+    if not read:  # then what nothing could be told of is all that there is
+        read += [
+            (
+                Dag("", Place(path, 0)),
+                read_dags(module, lambda name: layout.module_of(name, known)),
+                module,
+                (),
+            )
+            for path, module in known.items()
+            if below(path, folder) is not None and defines_dags(module) and path not in helpers
+        ]
     twice = duplicates(dag for dag, *_ in read)
     for dag, file, module, said in read:
         without = skipped(dag)
@@ -191,7 +201,7 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
         names.add(name)
         skip = tuple(task.task_id for task, _ in skipped(each.dag))
         kept = [task for task in each.dag.tasks if task.task_id not in skip]
-        file = "" if each.mlflow else _metrics_file(each, circumstances)
+        file = "" if each.mlflow else metrics_file(each.uses, circumstances.layout)
         best = None if each.mlflow else best_metrics(kept, each.file.functions)
         pushed = alone = None
         if not (each.mlflow or best or file):
@@ -219,16 +229,6 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
             follows=each.dag.follows,
             produces=each.dag.produces,
         )
-
-
-def _metrics_file(read: ReadDag, circumstances: Circumstances) -> str:
-    """The JSON file of numbers that a task writes into a folder which is shared."""
-    for use in read.uses.written:
-        path = circumstances.layout.places.locate(use.path)
-        shared = path and any(below(path, folder) is not None for folder in read.uses.shared)
-        if path and shared and _METRICS_FILE.search(path.rpartition("/")[2]) and fits(path):
-            return path
-    return ""
 
 
 def _shared(read: list[ReadDag], layout: Layout) -> tuple[str, ...]:

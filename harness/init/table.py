@@ -105,7 +105,8 @@ def yours(
             yield Finding(
                 "yours", f"metrics of {test.name}", text, test.place, add='metrics = { task = "TASK" }'
             )
+    needed = {each.module.path for each in read} | layout.imported()
     for edit in layout.edits:
-        if edit.folder is None:
+        if edit.folder is None and edit.place.path in needed:
             text = f"{edit.written} is no folder of the repository: what is imported from it will be missing"
             yield Finding("yours", "import path", text, str(edit.place))

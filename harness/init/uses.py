@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.init.layout import Layout
-from harness.init.places import below
+from harness.init.places import below, fits
 from harness.init.reading.dags import Dag, DagFile
 from harness.init.reading.given import Given
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import FileUse, files_of
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module
+
+_METRICS_FILE = re.compile(r"(?:metric|score|evaluation|report)\w*\.json$", re.IGNORECASE)
 
 
 @dataclass
@@ -62,6 +65,16 @@ def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstance
         )
         or (len(tasks) > 1 and any(use.handed and use.path.startswith("/tmp/") for use in every)),  # noqa: S108
     )
+
+
+def metrics_file(uses: Uses, layout: Layout) -> str:
+    """The JSON file of numbers that a task writes into a folder which is shared."""
+    for use in uses.written:
+        path = layout.places.locate(use.path)
+        shared = path and any(below(path, folder) is not None for folder in uses.shared)
+        if path and shared and _METRICS_FILE.search(path.rpartition("/")[2]) and fits(path):
+            return path
+    return ""
 
 
 def _folder_of(use: FileUse, layout: Layout) -> str | None:

@@ -46,6 +46,7 @@ class _Reader:
     assets: Mapping[str, Names]
     found: dict[tuple[str, Place], Dag] = field(default_factory=dict)
     steps: int = 0
+    at: Place | None = None  # the line that called another module's function
 
     def statements(self, body: Sequence[ast.stmt], names: dict[str, Any], depth: int) -> None:
         for statement in body:
@@ -99,7 +100,8 @@ class _Reader:
         elif any(is_dag(node) for node in ast.walk(function)):
             local = {each.name: (each, module) for each in function.body if isinstance(each, Function)}
             known = ({**self.functions, **local}, {**self.helpers, **local})
-            inner = _Reader(self.module, *known, self.assets, self.found, self.steps)
+            at = self.at or (self.module.place(call) if module is not self.module else None)
+            inner = _Reader(self.module, *known, self.assets, self.found, self.steps, at)
             inner.statements(function.body, called(function, module.constants, call, names), depth + 1)
             self.steps = inner.steps
 
@@ -117,7 +119,7 @@ class _Reader:
         schedule = keyword(call, "schedule", "schedule_interval", "timetable") if call else None
         timed = value_of(schedule, names)
         shown = ast.unparse(schedule) if schedule is not None and not isinstance(timed, str) else str(timed)
-        place = self.module.place(node)
+        place = self.at or self.module.place(node)
         params = keyword(call, "params") if call else None
         tasks = tasks_in(body, self.module, self.helpers)
         self.found.setdefault(

@@ -24,6 +24,7 @@ _OPTIONS_WITH_VALUE = frozenset(
 # Into an environment of its own: `source x/bin/activate`, `x/bin/pip install`.
 _ENTERS = re.compile(r"(?:source|\.)\s+(?P<path>\S+)/bin/activate\b")
 _OF_ENVIRONMENT = re.compile(r"(?P<path>\S*env\S*)/bin/(?:python3?\s+-m\s+)?pip3?\s+install\b")
+_PROJECTS = ("pyproject.toml", "setup.py", "setup.cfg")
 _SYNCS = re.compile(r"\b(uv|poetry|pdm)\s+(?:sync|export|install)\b")
 
 
@@ -120,13 +121,13 @@ class _Build:
                 for kind, each in pip_arguments(command[installs.end() :]):
                     if kind == "package":
                         self.image.packages.append(Said(each, place))
+                    elif kind == "folder":
+                        self._project(each, place)
                     else:
-                        self.image.requirements += [
-                            Said(path, place) for path in self._sources(each, kind == "folder")
-                        ]
+                        self.image.requirements += [Said(path, place) for path in self._sources(each)]
             elif tool:
                 lock = "uv.lock" if tool[1] == "uv" else f"{tool[1]}.lock"
-                self.image.requirements += [Said(path, place) for path in self._sources(lock, False)]
+                self.image.requirements += [Said(path, place) for path in self._sources(lock)]
             elif system := _APT.search(command):
                 names = (
                     word
@@ -135,11 +136,30 @@ class _Build:
                 )
                 self.image.system_packages += [Said(name, place) for name in names]
 
-    def _sources(self, written: str, folder: bool) -> list[str]:
-        """The file of the repository that a path in the image is; pyproject.toml of a project's folder."""
+    def _project(self, written: str, place: Place) -> None:
+        """A folder that pip installs: its package can be imported, and its pyproject.toml says what it needs."""
         in_image = posixpath.normpath(posixpath.join(self.workdir or "/", written))
-        if folder:
-            written, in_image = f"{written}/pyproject.toml", f"{in_image}/pyproject.toml"
+        copied = (
+            posixpath.join(source, posixpath.relpath(in_image, target))
+            for target, source in self.image.mounts.items()
+            if f"{in_image}/".startswith(f"{target}/")
+        )
+        beside = (
+            posixpath.join(each, written.lstrip("/"))
+            for each in (self.folder, posixpath.dirname(self.path), "")
+        )
+        for folder in map(posixpath.normpath, (*copied, *beside)):
+            within = "" if folder == "." else folder
+            if any(self.files.is_file(posixpath.join(within, name)) for name in _PROJECTS):
+                self.image.projects.append(within)
+                break
+        self.image.requirements += [
+            Said(path, place) for path in self._sources(posixpath.join(written, "pyproject.toml"))
+        ]
+
+    def _sources(self, written: str) -> list[str]:
+        """The file of the repository that a path in the image is."""
+        in_image = posixpath.normpath(posixpath.join(self.workdir or "/", written))
         name = posixpath.basename(in_image)
         likely = (
             self.copied.get(in_image, ""),

@@ -33,7 +33,8 @@ class TeamImage:
     """What the files tell. `mounts` are folders of the repository by their absolute paths in the image.
 
     `services` are those that compose files start beside Airflow, such as a database, and `environments` folders of
-    virtual environments besides Airflow's own: no version has them.
+    virtual environments besides Airflow's own: no version has them. `projects` are folders of the repository that pip
+    installs.
     """
 
     airflow: list[Said] = field(default_factory=list)
@@ -45,6 +46,7 @@ class TeamImage:
     mounts: dict[str, str] = field(default_factory=dict)
     services: dict[str, Place] = field(default_factory=dict)
     environments: list[Said] = field(default_factory=list)
+    projects: list[str] = field(default_factory=list)
     astro: Place | None = None
 
     @property
