@@ -25,8 +25,8 @@ _SYSTEM = (
 class CodeFiles:
     """Which files of the repository an image has, and where: those below `code`, at `root`.
 
-    `paths` gives every path of the commit, folders too; it is asked for only where something was not found. `shared`:
-    the folders below the root that all tasks see, as they see `/tmp` where that is shared.
+    `paths` gives every path of the commit, folders too, and `read` a file's text: they are asked only where something
+    was not found. `shared`: the folders below the root that all tasks see, as they see `/tmp` where that is shared.
     """
 
     root: str = AIRFLOW_ROOT
@@ -34,6 +34,7 @@ class CodeFiles:
     paths: Callable[[], Sequence[str]] = tuple
     shared: tuple[str, ...] = ()
     shared_tmp: bool = False
+    read: Callable[[str], str | None] = lambda _: None
 
     def in_image(self, path: str) -> bool:
         """Whether the image has a path of the repository."""

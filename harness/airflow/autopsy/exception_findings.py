@@ -27,6 +27,7 @@ from harness.airflow.autopsy.missing_programs import (
     library_said_missing,
     program_said_missing,
 )
+from harness.airflow.autopsy.unreached_hosts import unreached_host
 from harness.airflow.logs.excerpts import in_a_line, whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_traceback
 from harness.airflow.logs.user_frames import is_users, shortened, users_frames
@@ -145,7 +146,11 @@ def from_exception(
     # Raised by an operator, about a program that it ran: what that one printed tells why.
     said = [] if ours else [record.text for record in records[-SAID_LINES:] if not record.raised]
     lacking = _lacking([*(str(entry) for entry in everything), *said])
-    if lacking is not None:
+    unreached = unreached_host(everything, said, code)
+    if unreached is not None:
+        because += unreached[0]
+        hint = unreached[1]
+    elif lacking is not None:
         because += f"; {lacking[0]}"
         hint = lacking[1]
     else:

@@ -183,7 +183,9 @@ class Runs:
                 else self.plan.tests[wanted.test].gates
             ),
             is_base=self.found.role == "base",
-            code=CodeFiles(image.root, image.code, commit.paths, image.shared, image.shared_tmp),
+            code=CodeFiles(
+                image.root, image.code, commit.paths, image.shared, image.shared_tmp, source_reader(commit)
+            ),
             shared=image.shared,
             has_xcom_backend=SETTING in image.env,
             execute=self._execute,
@@ -201,11 +203,11 @@ class Runs:
         return control_plane.output(self.running.server, self.running.api, self.pods.namespace, argv)
 
 
-def source_reader(commit: Commit, dags_folder: str) -> Callable[[str], str | None]:
-    """Reads a file of the DAGs folder as it is at the commit; None where there is none."""
+def source_reader(commit: Commit, folder: str = ".") -> Callable[[str], str | None]:
+    """Reads a file of a folder, such as that of the DAGs, as it is at the commit; None where there is none."""
 
     def read(file: str) -> str | None:
-        content = commit.read(f"{dags_folder}/{file}")
+        content = commit.read(f"{folder}/{file}")
         return None if content is None else content.decode(errors="replace")
 
     return read
