@@ -25,6 +25,7 @@ _UNPRINTABLE = re.compile(
 )
 _NOT_RUN = {None, "skipped", "removed", "upstream_failed"}
 _SIGNIFICANT = 4
+SUMMARY_METRICS = 3  # that have no gate, in a verdict's line
 _EXACT = 17  # digits that tell any two floats apart
 
 
@@ -231,7 +232,13 @@ def summary(test: TestResult) -> str:
     ran = sum(task.state not in _NOT_RUN and not task.skipped_by_test for task in test.tasks)
     failed = sum(task.state == "failed" for task in test.tasks)
     forgiven = f"; {plural(failed, 'task')} failed, which the DAG's trigger rules let pass" if failed else ""
-    return (", ".join(held) or f"{plural(ran, 'task')} ran") + forgiven
+    return (", ".join(held) or f"{plural(ran, 'task')} ran{_without_gates(test)}") + forgiven
+
+
+def _without_gates(test: TestResult) -> str:
+    values = [f"{name} {number(each.value)}" for name, each in test.metrics.items() if each.value is not None]
+    more = f" and {len(values) - SUMMARY_METRICS} more" if len(values) > SUMMARY_METRICS else ""
+    return f"; without a gate: {', '.join(values[:SUMMARY_METRICS])}{more}" if values else ""
 
 
 def child_run(child: ChildRun) -> str:

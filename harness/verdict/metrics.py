@@ -75,7 +75,8 @@ def read(value: object, gated: Collection[str] = (), told: str = "the task retur
             hint="harness logs: see where the training went wrong",
         )
     if not metrics:
-        raise _invalid(f"none of what {told} is a number: {', '.join(map(repr, list(value)[:5]))}")
+        entries = [f"{name} is {_told(entry)}" for name, entry in _flat(value, (), 0)]
+        raise _invalid(f"none of what {told} is a number: {', '.join(entries[:NAMED_METRICS])}")
     return metrics
 
 

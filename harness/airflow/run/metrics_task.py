@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -69,13 +70,14 @@ def handed_over(
         )
     value = api.xcom(dag_id, outcome.run.run_id, task_id, source.key)
     if value is None:
+        keys = api.xcom_keys(dag_id, outcome.run.run_id, task_id)
         others = {
             key: other
-            for key in api.xcom_keys(dag_id, outcome.run.run_id, task_id)
+            for key in keys
             if key != source.key and (other := api.xcom(dag_id, outcome.run.run_id, task_id, key)) is not None
         }
         if source.key != RETURNED or others:
-            raise _nothing_under(source, others)
+            raise _nothing_under(source, others, is_none=source.key in keys)
     if execute is not None and value is not None:
         raw = api.xcom(dag_id, outcome.run.run_id, task_id, source.key, wrapped=True)
         names = {"key": source.key, "task_id": task_id, "dag_id": dag_id, "run_id": outcome.run.run_id}
@@ -90,16 +92,15 @@ def _named(name: str, value: object) -> object:
     return value if value is None or isinstance(value, dict) else {name: value}
 
 
-def _nothing_under(source: MetricsSource, others: Mapping[str, object]) -> HarnessError:
+def _nothing_under(source: MetricsSource, others: Mapping[str, object], *, is_none: bool) -> HarnessError:
     """`others`: what the task handed over under other keys."""
     instead = (
-        f"; its keys are {', '.join(map(repr, list(others)[:10]))}" if others else ", nor under any other"
+        f"; its keys are {', '.join(map(repr, list(others)[:10]))}"
+        if others
+        else ", and nothing under any other"
     )
-    what = (
-        "it returned nothing"
-        if source.key == RETURNED
-        else f"it handed over nothing under the key {source.key!r}"
-    )
+    handed_over = "it handed over None" if is_none else "it handed over nothing"
+    what = "it returned nothing" if source.key == RETURNED else f"{handed_over} under the key {source.key!r}"
     hint = ""
     if others:
         key = next(iter(get_close_matches(source.key, others, n=1)), next(iter(others)))
@@ -112,5 +113,6 @@ def _nothing_under(source: MetricsSource, others: Mapping[str, object]) -> Harne
         CauseCode.METRICS_MISSING,
         f"{what}{instead}",
         hint=hint
+        or (f"harness logs --task {shlex.quote(source.task or '')}: see why it is None" if is_none else "")
         or f"return the numbers from that task, and take `key = {toml_text(source.key)}` out of harness.toml",
     )

@@ -95,7 +95,9 @@ def edited(commit: Commit, settings: ImageSettings) -> str:
     if header is not None:
         return header.source
     beside = [str(PurePosixPath(path).with_suffix(suffix)) for suffix in EDITED]
-    return next((each for each in beside if commit.entry(each) is not None), path)
+    if found := next((each for each in beside if commit.entry(each) is not None), ""):
+        return found
+    return f"what {path} was made from" if is_lock(path, commit.read(path) or b"") else path
 
 
 def inputs_of(commit: Commit, settings: ImageSettings) -> Inputs:

@@ -547,7 +547,12 @@ class TestTrial:
                 'key = "score"',
             ),
             ("scores", ("return_value",), "its keys are 'return_value'", 'key = "return_value"'),
-            ("scores", (), "nothing under the key 'scores', nor under any other", "return the numbers"),
+            (
+                "scores",
+                (),
+                "nothing under the key 'scores', and nothing under any other",
+                "return the numbers",
+            ),
             ("return_value", ("score",), "it returned nothing; its keys are 'score'", 'key = "score"'),
             ("return_value", (), "the task returned no metrics", "return a flat dict"),
         ],
@@ -561,6 +566,15 @@ class TestTrial:
         assert (found.cause.code, found.cause.task_id) == ("metrics_missing", "evaluate")
         assert says in found.cause.message
         assert hint in found.cause.hint
+
+    def test_a_key_that_holds_none(self, judge: Callable[..., TestResult]) -> None:
+        source = MetricsSource(task="evaluate", key="accuracy")
+        found = judge(Airflow(None, keys=("accuracy",)), ("evaluate", -1), metrics=source)
+        assert found.cause is not None
+        assert (
+            "it handed over None under the key 'accuracy', and nothing under any other" in found.cause.message
+        )
+        assert found.cause.hint == "harness logs --task evaluate: see why it is None"
 
     @pytest.mark.parametrize(
         ("metrics", "value", "hint"),

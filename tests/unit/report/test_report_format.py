@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.report import format
-from harness.report.model import GateResult, MetricResult
+from harness.report.model import GateResult, MetricResult, TaskResult, TestResult
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -132,3 +132,11 @@ def test_clean_text_can_not_draw(text):
 
 def test_clean_keeps_what_is_harmless():
     assert format.clean("a\tb ✓ é\n\x1b[1;31mred\x1b[0m \x1b]0;title\x07end") == "a\tb ✓ é\nred end"
+
+
+def test_numbers_without_a_gate_stand_in_the_line_of_a_verdict() -> None:
+    numbers = {name: MetricResult(value=0.5) for name in ("accuracy", "auc", "f1", "loss")}
+    skipped, ran = (TaskResult(task_id=state, state=state) for state in ("skipped", "success"))
+    test = TestResult(name="churn", dag_id="churn", verdict="passed", tasks=(ran, skipped), metrics=numbers)
+    assert format.summary(test) == "1 task ran; without a gate: accuracy 0.5, auc 0.5, f1 0.5 and 1 more"
+    assert format.summary(test.model_copy(update={"metrics": {}})) == "1 task ran"
