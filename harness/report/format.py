@@ -225,20 +225,17 @@ def summary(test: TestResult) -> str:
     if test.cause is not None:
         return test.cause.message
     held = [
-        f"{name} {number(metric.value, unlike=_nearest(metric.value, metric.gate))} ({gate(metric.gate)})"
+        f"{name} {metric_value(metric)} ({gate(metric.gate)})"
         for name, metric in test.metrics.items()
         if metric.gate is not None and metric.value is not None and metric.verdict == "passed"
     ]
     ran = sum(task.state not in _NOT_RUN and not task.skipped_by_test for task in test.tasks)
     failed = sum(task.state == "failed" for task in test.tasks)
     forgiven = f"; {plural(failed, 'task')} failed, which the DAG's trigger rules let pass" if failed else ""
-    return (", ".join(held) or f"{plural(ran, 'task')} ran{_without_gates(test)}") + forgiven
-
-
-def _without_gates(test: TestResult) -> str:
-    values = [f"{name} {number(each.value)}" for name, each in test.metrics.items() if each.value is not None]
-    more = f" and {len(values) - SUMMARY_METRICS} more" if len(values) > SUMMARY_METRICS else ""
-    return f"; without a gate: {', '.join(values[:SUMMARY_METRICS])}{more}" if values else ""
+    bare = [f"{name} {metric_value(metric)}" for name, metric in most(test.metrics, SUMMARY_METRICS).items()]
+    bare += ["…"] if len(bare) < len(test.metrics) else []
+    told = f"; without a gate: {', '.join(bare)}" if bare else ""
+    return (", ".join(held) or f"{plural(ran, 'task')} ran{told}") + forgiven
 
 
 def child_run(child: ChildRun) -> str:
@@ -247,16 +244,13 @@ def child_run(child: ChildRun) -> str:
     return f"led to DAG {child.dag_id}{by.get(child.triggered_by or '', '')}, run {child.state}"
 
 
-def _nearest(value: float, bounds: Bounds) -> float | None:
-    known = [bound for bound in (bounds.min, bounds.max) if bound is not None]
-    return min(known, key=lambda bound: abs(bound - value), default=None)
-
-
 def metric_value(metric: MetricResult) -> str:
     """A metric's value, told from the bound next to it; "-" when it was not reported."""
-    if metric.value is None:
+    value, bounds = metric.value, (metric.gate.min, metric.gate.max) if metric.gate else ()
+    if value is None:
         return "-"
-    return number(metric.value, unlike=_nearest(metric.value, metric.gate) if metric.gate else None)
+    known = [bound for bound in bounds if bound is not None]
+    return number(value, unlike=min(known, key=lambda bound: abs(bound - value), default=None))
 
 
 def metric_base(metric: MetricResult) -> str:

@@ -413,7 +413,7 @@ DEADLINES = (
         one("waits_for_its_retry", "raise ValueError('columns differ')", "retries=2"),
         "run_timeout",
         ("task work was up_for_retry", "try 2 of 3", "waits_for_its_retry.py:", "ValueError: columns differ"),
-        hint="retry_delay",
+        hint="`retries = 0` of the test",
         toml='timeout = "15s"',
     ),
 )

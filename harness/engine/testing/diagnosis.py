@@ -89,7 +89,8 @@ class Diagnosis:
                 update={
                     "message": f"{cause.message}; it waits for try {again.try_number + 1} of "
                     f"{again.max_tries + 1}, because {why.message}",
-                    "hint": f"{why.hint}; or lower the task's retry_delay, or raise `timeout` of the test",
+                    "hint": f"{why.hint}; `retries = 0` of the test in harness.toml leaves other tries out, a higher "
+                    "`timeout` waits for them",
                     "evidence": excerpt((*cause.evidence, *why.evidence)),
                 }
             )
@@ -119,13 +120,14 @@ class Diagnosis:
 
     def of_try(self, run_id: str, task: TaskInstance, pod: Pod | None) -> str:
         """What a try failed of, in a line, while the run goes on: the next try may be far away."""
-        told = f"{task.label}: try {task.try_number} of {task.max_tries + 1} failed"
+        which = f"try {task.try_number} of {task.max_tries + 1}"
         with suppress(HarnessError):
             run = self.api.dag_run(task.dag_id or self.settings.dag, pod.run_id if pod else run_id)
             if run is not None:
                 why = self.failed(RunOutcome(run, (task,), (pod,) if pod else ()), task)
-                return f"{told}: {why.message}"
-        return told
+                rest = why.message.removeprefix(f"task {task.label} ").removesuffix(f" ({which})")
+                return f"{task.label}: {which} {rest}"
+        return f"{task.label}: {which} failed"
 
     def failed(self, outcome: RunOutcome, task: TaskInstance | None) -> Cause:
         """Why a task failed, or a run without a failed task."""

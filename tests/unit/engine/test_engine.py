@@ -31,6 +31,7 @@ from harness.progress import Silent
 from harness.project import project as projects
 from harness.project.commit import Commit, Repository
 from harness.project.configuration import Configuration, Gate, MetricsSource, TestSettings
+from harness.project.places import CodeFiles
 from harness.report.model import TestResult
 
 SHA = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
@@ -661,6 +662,29 @@ class TestTrial:
         assert found.cause is not None
         assert found.cause.code == "run_timeout"
         assert airflow.asked == [("cancel", "churn")]
+
+    def test_a_run_that_waits_for_a_try_says_how_not_to(self, judge: Callable[..., TestResult]) -> None:
+        error = HarnessError(CauseCode.RUN_TIMEOUT, "too long", task_id="train")
+        airflow = Airflow(log=RAISED)
+        found = judge(airflow, ("train", -1), error=error, state="running", states={"train": "up_for_retry"})
+        assert found.cause is not None
+        assert "too long; it waits for try 2" in found.cause.message
+        assert "`retries = 0` of the test in harness.toml leaves other tries out" in found.cause.hint
+
+    def test_a_failed_try_is_told_once(self, judge: Callable[..., TestResult]) -> None:
+        task = TaskInstance("train", -1, "up_for_retry", 2, 2, dag_id="churn")
+        airflow = Airflow(log=RAISED)
+        airflow.dag_run = lambda *_: DagRun("churn", "run-1", "running", None)  # type: ignore[attr-defined]
+        told = diagnosis.Diagnosis(
+            airflow,  # type: ignore[arg-type]
+            Pods(),  # type: ignore[arg-type]
+            None,
+            TestSettings(dag="churn"),
+            CodeFiles(),
+        )
+        assert (
+            told.of_try("run-1", task, None) == "train: try 2 of 3 failed: ValueError: Input X contains NaN"
+        )
 
 
 @pytest.mark.parametrize(

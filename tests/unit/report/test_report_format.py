@@ -138,5 +138,5 @@ def test_numbers_without_a_gate_stand_in_the_line_of_a_verdict() -> None:
     numbers = {name: MetricResult(value=0.5) for name in ("accuracy", "auc", "f1", "loss")}
     skipped, ran = (TaskResult(task_id=state, state=state) for state in ("skipped", "success"))
     test = TestResult(name="churn", dag_id="churn", verdict="passed", tasks=(ran, skipped), metrics=numbers)
-    assert format.summary(test) == "1 task ran; without a gate: accuracy 0.5, auc 0.5, f1 0.5 and 1 more"
+    assert format.summary(test) == "1 task ran; without a gate: accuracy 0.5, auc 0.5, f1 0.5, …"
     assert format.summary(test.model_copy(update={"metrics": {}})) == "1 task ran"
