@@ -89,7 +89,7 @@ def judged(
         "metrics": results,
         "verdict": cause.verdict if cause else "passed",
         "cause": cause,
-        "notes": (collision,) if collision else (),
+        "notes": (*first.notes, *((collision,) if collision else ())),
         "tasks": with_base(first.tasks, comparable[0].tasks if comparable else ()),
     }
     if len(runs) > 1:

@@ -194,5 +194,7 @@ def _running_task(elsewhere: Elsewhere) -> Any:
 
 def _forwards() -> list[int]:
     """The port-forwards to the cluster."""
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True
+    ).stdout
     return [int(line.split()[0]) for line in listed.splitlines() if "port-forward" in line and NAME in line]

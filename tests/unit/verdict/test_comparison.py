@@ -282,3 +282,10 @@ class TestMeasuredBefore:
 @pytest.mark.parametrize("seed", [None, 1.5, "7", True])
 def test_no_seed_to_begin_with(seed: object) -> None:
     assert comparison.seeds(settings(conf={} if seed is None else {"seed": seed}), 3) is None
+
+
+def test_what_was_noted_of_the_run_stays() -> None:
+    noted = run({"accuracy": 0.9}).model_copy(update={"notes": ("kept on one node",)})
+    assert comparison.judged(settings(), [noted]).notes == ("kept on one node",)
+    told = comparison.judged(settings(), [noted], collision="both wrote it").notes
+    assert told == ("kept on one node", "both wrote it")
