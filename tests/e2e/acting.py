@@ -131,7 +131,7 @@ def comparable(document: dict[str, Any]) -> dict[str, Any]:
     for name in ("python", "uv"):
         del document["environment"]["versions"][name]
     for version in document["versions"]:
-        version["image"]["name"] = version["image"]["name"].partition(":")[2]
+        version["image"]["name"] = version["image"]["name"].rpartition(":")[2]
         for test in version["tests"]:
             test["tasks"].sort(key=lambda task: (task["task_id"], task["map_index"]))
     return fields(document)
