@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import posixpath
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -89,7 +89,7 @@ def places_of(files: RepositoryFiles, image: TeamImage, dags_folder: str) -> Pla
 
 def dags_folders(modules: Mapping[str, Module], image: TeamImage, within: str = "") -> list[str]:
     """The folders that hold DAGs, the likeliest that Airflow reads them from first: those below `within` if any."""
-    holding = [path for path, module in modules.items() if defines_dags(module)]
+    holding = dag_files(modules)
     said = image.environment.get("AIRFLOW__CORE__DAGS_FOLDER")
     mounted = []
     for target in (said.value if said else "", f"{image.root}/dags"):
@@ -103,6 +103,49 @@ def dags_folders(modules: Mapping[str, Module], image: TeamImage, within: str = 
         return elsewhere, folder not in mounted, -folders[folder], folder.count("/"), folder
 
     return sorted({*folders, *mounted}, key=rank)
+
+
+def dag_files(modules: Mapping[str, Module]) -> list[str]:
+    """The files that make DAGs, also by a function of another module, and not those that only have such functions."""
+    makers = {
+        name
+        for module in modules.values()
+        for name, function in module.functions.items()
+        if any(is_dag(node) for node in ast.walk(function) if node is not function) and not is_dag(function)
+    }
+    callers: dict[str, set[str]] = {}
+    for path, module in modules.items():
+        for each in imports(module):
+            if each.name in makers and "airflow" in module.text.lower() and _calls(module, each.alias):
+                callers.setdefault(path, set()).add(each.name)
+    called = {name for names in callers.values() for name in names}
+    return [
+        path
+        for path, module in modules.items()
+        if path in callers or (defines_dags(module) and not _only_has(module, called))
+    ]
+
+
+def _calls(module: Module, name: str) -> bool:
+    """Whether a module calls something by this name when it is imported."""
+    return any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+        for statement in module.tree.body
+        if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for node in ast.walk(statement)
+    )
+
+
+def _only_has(module: Module, called: Container[str]) -> bool:
+    """Whether all DAGs of a module are made in functions of these names, which others call."""
+    made = [
+        name
+        for name, function in module.functions.items()
+        if any(is_dag(node) for node in ast.walk(function))
+    ]
+    inside = {id(node) for name in made for node in ast.walk(module.functions[name])}
+    outside = any(is_dag(node) and id(node) not in inside for node in ast.walk(module.tree))
+    return bool(made) and not outside and all(name in called for name in made)
 
 
 def defines_dags(module: Module) -> bool:

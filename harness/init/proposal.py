@@ -10,7 +10,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, chained, listed
 from harness.init.layout import Layout, read_layout
 from harness.init.packages import packages_of, python_version
-from harness.init.places import below, dags_folders, defines_dags, fits, fits_outside
+from harness.init.places import below, dag_files, dags_folders, fits, fits_outside
 from harness.init.reading.dag_factory import yaml_dags
 from harness.init.reading.dags import Dag, DagFile, read_dags
 from harness.init.reading.given import Given, given
@@ -129,13 +129,14 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
     read: list[tuple[Dag, DagFile, Module, tuple[str, ...]]] = []
     layout = circumstances.layout
     helpers = layout.imported()
-    for path, module in known.items():
-        if below(path, folder) is not None and defines_dags(module):
-            file = read_dags(module, lambda name: layout.module_of(name, known))
-            read += [(dag, file, module, ()) for dag in file.dags if dag.dag_id or path not in helpers]
-            yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
-            read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]
-            layout.add_named(yaml.named)
+    holding = [path for path in dag_files(known) if below(path, folder) is not None]
+    for path in holding:
+        module = known[path]
+        file = read_dags(module, lambda name: layout.module_of(name, known))
+        read += [(dag, file, module, ()) for dag in file.dags if dag.dag_id or path not in helpers]
+        yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
+        read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]
+        layout.add_named(yaml.named)
     if not read:  # then what nothing could be told of is all that there is
         read += [
             (
@@ -144,8 +145,8 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
                 module,
                 (),
             )
-            for path, module in known.items()
-            if below(path, folder) is not None and defines_dags(module) and path not in helpers
+            for path, module in ((path, known[path]) for path in holding)
+            if path not in helpers
         ]
     twice = duplicates(dag for dag, *_ in read)
     for dag, file, module, said in read:

@@ -97,7 +97,7 @@ def test_what_does_not_fit_together_is_told_by_its_name(
     said = capfd.readouterr().err
     assert "requirements.txt can't be locked" in said
     assert "numpy" in said
-    assert "hint: edit requirements.txt, then: harness lock" in said
+    assert "hint: edit requirements.txt:2 or requirements.txt:3, then: harness lock" in said
     assert not (repository / "harness.lock").exists()
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from packaging.utils import canonicalize_name
+
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process, scratch
 from harness.image.lock import packages, uv_program
@@ -15,6 +17,10 @@ from harness.image.lock.packages import Resolved
 from harness.image.lock.target import Target
 
 _BY_DATE = re.compile(r"`([\w.-]+)` was filtered by `exclude-newer`")
+_AT = re.compile(r"(?<![\w/])(?P<file>[\w][\w./-]*):(?P<line>\d+):\d+")
+_REQUIRED = re.compile(r"\byou require ([A-Za-z0-9][\w.-]*\w)(?!/)")
+_NAME = re.compile(r"""[\s"']*([A-Za-z0-9](?:[\w.-]*\w)?)""")
+MOST_LINES = 3
 _ADDRESS = re.compile(r"https?://[^\s\"']+")
 
 
@@ -118,5 +124,20 @@ def _unresolved(stderr: str, question: Question) -> HarnessError:
         CauseCode.DEPENDENCIES_UNRESOLVED,
         f"{question.origin} can't be locked: {said.reason}",
         evidence=said.lines[:20],
-        hint=f"edit {question.origin}, then: harness lock",
+        hint=f"edit {to_edit(said.lines, question)}, then: harness lock",
     )
+
+
+def to_edit(said: Iterable[str], question: Question) -> str:
+    """The lines that uv's words are about, as far as they tell; else the file as a whole."""
+    words = " ".join(said)
+    if (found := _AT.search(words)) and found["file"] in question.texts:
+        return f"{found['file']}:{found['line']}"
+    asked = {canonicalize_name(name) for name in _REQUIRED.findall(words)}
+    lines = [
+        f"{path}:{number}"
+        for path, text in question.texts.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if (name := _NAME.match(line)) and canonicalize_name(name[1]) in asked
+    ]
+    return " or ".join(lines[:MOST_LINES]) or question.origin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -278,3 +279,55 @@ class TestFoldersOutsideTheRoot:
             }
         )
         assert configured(found).image.links == {"dags": "airflow/dags"}
+
+
+class TestProjectsThatTheImageInstalls:
+    FILES: ClassVar = {
+        "Dockerfile": """
+            FROM apache/airflow:3.1.3
+            ADD --chown=airflow:airflow packages /home/airflow/packages
+            RUN pip install -e /home/airflow/packages
+        """,
+        "docker-compose.yml": """
+            services:
+              airflow:
+                build: .
+                environment: [AIRFLOW__CORE__LOAD_EXAMPLES=false, HASH_FILE=.git_hash]
+        """,
+        "packages/pyproject.toml": '[project]\nname = "ours"\nversion = "1"\ndependencies = ["pandas==2.2.3"]\n',
+        "packages/src/ours/__init__.py": "",
+        "packages/src/ours/experiment.py": """
+            import os
+            from airflow.sdk import DAG, task
+
+            @task
+            def run(): ...
+
+            def experiment(name):
+                os.environ["HASH_FILE"]
+                with DAG(dag_id=name) as dag:
+                    run()
+                return dag
+        """,
+        "dags/mnist.py": """
+            from airflow.sdk import DAG
+            from ours.experiment import experiment
+            made: DAG = experiment("mnist")
+            OTHER = None
+        """,
+    }
+
+    def test_their_modules_are_found_and_the_dags_that_they_make(self) -> None:
+        found = proposal(self.FILES)
+        image = configured(found).image
+        assert (image.code, image.python_path) == (("dags", "packages/src"), ("packages/src",))
+        assert image.requirements == "packages/pyproject.toml"
+        assert dict(image.env) == {"HASH_FILE": ".git_hash"}
+        assert [(test.dag, test.place) for test in found.tests] == [("mnist", "dags/mnist.py:4")]
+
+
+def test_a_server_does_not_end() -> None:
+    found = proposal(asking("from flask import Flask", "Flask('x').run(host='0.0.0.0', port=5555)"))
+    assert reasons(found) == [
+        "dags/churn.py:8: it starts a server, which does not end by itself: no test of it can end"
+    ]

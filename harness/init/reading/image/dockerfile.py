@@ -152,10 +152,11 @@ class _Build:
             within = "" if folder == "." else folder
             if any(self.files.is_file(posixpath.join(within, name)) for name in _PROJECTS):
                 self.image.projects.append(within)
-                break
-        self.image.requirements += [
-            Said(path, place) for path in self._sources(posixpath.join(written, "pyproject.toml"))
-        ]
+                found = posixpath.join(within, "pyproject.toml")
+                self.image.requirements += [Said(found, place)] if self.files.is_file(found) else []
+                return
+        project = posixpath.join(written, "pyproject.toml")  # whose folder is put together in the image
+        self.image.requirements += [Said(path, place) for path in self._sources(project)]
 
     def _sources(self, written: str) -> list[str]:
         """The file of the repository that a path in the image is."""

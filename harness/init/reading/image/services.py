@@ -17,7 +17,8 @@ MLFLOW_ADDRESS = (
     "http://mlflow:5000"  # of the server that a version has where its metrics are those of MLflow
 )
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)(?::(?P<port>\d+))?", re.I)
-_OWN_MACHINE = frozenset({"host.docker.internal", "localhost", "127.0.0.1", "0.0.0.0"})  # noqa: S104
+EVERYWHERE = "0.0.0.0"  # noqa: S104  where a server listens, and nobody connects to
+_OWN_MACHINE = frozenset({"host.docker.internal", "localhost", "127.0.0.1", EVERYWHERE})
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv"})
 
 
@@ -39,6 +40,8 @@ class Address:
         if self.variable:
             what = f"it takes {self.url} where {self.variable} is not set, {self.why}"
             return f"{self.place}: {what}: name {self.variable} in `from_env` below [secrets]"
+        if self.url == EVERYWHERE:
+            return f"{self.place}: it starts a server, which does not end by itself: no test of it can end"
         what = f"it connects to {self.url}, {self.why}"
         return f"{self.place}: {what}: take the address from a connection or a variable that a test can set"
 
