@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -73,8 +74,9 @@ def lock(
     root = Repository.find(start).root
     given = None if source is None else _inside(root, start / source)
     settings = _asked(start, root, given)
+    there: Mapping[str, str] = {}
     if settings.is_own:
-        settings = _for_own_image(start, settings, progress, upgrade=upgrade)
+        settings, there = _for_own_image(start, settings, progress, upgrade=upgrade)
     inputs, target = _inputs(root, settings, given)
     path = root / target
     found = path.read_bytes() if path.is_file() else None
@@ -84,12 +86,15 @@ def lock(
         if found is not None and target != LOCK_FILE and lock_text.header_of(found) is None:
             return Locked(path, target, inputs.source, None, is_ours=False)
         raise unlocked(inputs, is_there=found is not None, name=target)
-    return Locked(path, target, inputs.source, _made(inputs, path, progress))
+    return Locked(path, target, inputs.source, _made(inputs, there, path, progress))
 
 
-def ensure(project: projects.Project, settings: ImageSettings, progress: Progress) -> None:
+def ensure(
+    project: projects.Project, settings: ImageSettings, there: Mapping[str, str], progress: Progress
+) -> None:
     """Lock the working tree's requirements, as [image] names them, when that was not done, or they have changed since.
 
+    `there`: the packages of the image that they are put on.
     Raises HarnessError(DEPENDENCIES_UNRESOLVED) instead in a CI job, which nobody commits from, and what `lock` raises.
     """
     root = project.repository.root
@@ -104,15 +109,15 @@ def ensure(project: projects.Project, settings: ImageSettings, progress: Progres
         return
     if os.environ.get("CI"):
         raise unlocked(inputs, is_there=found is not None)
-    _made(inputs, root / LOCK_FILE, progress)
+    _made(inputs, there, root / LOCK_FILE, progress)
     progress.note(
         f"{LOCK_FILE} is {'new' if found is None else 'changed'}: commit it, and CI takes the same packages"
     )
 
 
-def _made(inputs: Inputs, path: Path, progress: Progress) -> Made:
+def _made(inputs: Inputs, there: Mapping[str, str], path: Path, progress: Progress) -> Made:
     with progress.step(f"lock of {inputs.source}") as step:
-        made = make(inputs, asked=datetime.now(UTC), on_line=step.update)
+        made = make(inputs, asked=datetime.now(UTC), there=there, on_line=step.update)
         partial = path.with_name(f".{path.name}.partial")
         partial.write_bytes(made.content)
         partial.replace(path)
@@ -143,8 +148,11 @@ def _asked(start: Path, root: Path, source: str | None) -> ImageSettings:
 
 def _for_own_image(
     start: Path, settings: ImageSettings, progress: Progress, *, upgrade: bool
-) -> ImageSettings:
-    """[image] with what the image says that the packages are put on; with `upgrade` as its name leads to it today."""
+) -> tuple[ImageSettings, Mapping[str, str]]:
+    """[image] with what the image says that the packages are put on, and the packages that it has.
+
+    With `upgrade` it is the one that its name leads to today.
+    """
     if settings.as_is:
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
@@ -157,7 +165,7 @@ def _for_own_image(
             commit, settings, on_line=step.update, log=log_file(DEFAULT_CLUSTER), locked=not upgrade
         )
         step.done(f"Airflow {own.contents.airflow}, Python {own.contents.python}")
-    return own.settled(settings)
+    return own.settled(settings), own.contents.packages
 
 
 def _inside(root: Path, file: Path) -> str:

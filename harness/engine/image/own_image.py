@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from harness.cluster.running_cluster import log_file
 from harness.engine.image import lock
 from harness.hints import toml_text
@@ -39,11 +41,21 @@ def ensure_lock(project: Project, progress: Progress, cluster: str) -> None:
     settings = project.configuration.image
     if settings.as_is:
         return
+    there: Mapping[str, str] = {}
     if settings.is_own:
         with (
             project.commit(None) as commit,
             progress.waiting("reading the image that packages are put on") as step,
         ):
             own = own_image(commit, settings, on_line=step.update, log=log_file(cluster))
-            settings = own.settled(settings)
-    lock.ensure(project, settings, progress)
+            settings, there = own.settled(settings), own.contents.packages
+    lock.ensure(project, settings, there, progress)
+
+
+def packages(
+    commit: Commit, settings: ImageSettings, *, on_line: Callable[[str], None], cluster: str
+) -> Mapping[str, str]:
+    """The packages, by name, of the image that a lock's are put on; none where there is no such image."""
+    if not settings.is_own:
+        return {}
+    return own_image(commit, settings, on_line=on_line, log=log_file(cluster)).contents.packages

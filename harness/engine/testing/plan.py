@@ -266,7 +266,7 @@ def _checked(
             found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
             image = own_image.settled(commit, project.image_settings(commit), progress, request.cluster)
             if ref is not None and not image.as_is:
-                _lock(commit, image, progress)
+                _lock(commit, image, progress, request.cluster)
             check(commit, image)
             check_values(project, commit)
     except HarnessError as error:
@@ -278,10 +278,14 @@ def _checked(
     )
 
 
-def _lock(commit: Commit, image: ImageSettings, progress: Progress) -> None:
+def _lock(commit: Commit, image: ImageSettings, progress: Progress, cluster: str) -> None:
     """Lock a commit that has no lock of its own as of its date; nobody can commit to it any more."""
     with progress.waiting(f"lock of {commit.tag}, as of its date") as step:
-        made = lock_as_of_commit(commit, image, on_line=step.update)
+
+        def there() -> Mapping[str, str]:
+            return own_image.packages(commit, image, on_line=step.update, cluster=cluster)
+
+        made = lock_as_of_commit(commit, image, there=there, on_line=step.update)
     if made is not None:
         progress.note(f"{commit.tag} has no lock of its own: {made.count} packages, {made.chosen}")
 

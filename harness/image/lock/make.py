@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from harness.errors import HarnessError
 from harness.image.lock import airflow, lock_text, packages
@@ -49,11 +52,13 @@ def make(
     inputs: Inputs,
     *,
     asked: datetime,
+    there: Mapping[str, str] = MappingProxyType({}),
     on_line: Callable[[str], None] = lambda _: None,
     log: Path | None = None,
 ) -> Made:
     """The lock of `inputs` as it could have been made at `asked`: nothing newer gets in.
 
+    `there`: the packages, by name, of the image that the lock's are put on. Their versions are taken where they fit.
     Raises HarnessError: DEPENDENCIES_UNRESOLVED with uv's words, SOURCE_UNREACHABLE.
     """
     target = Target(inputs.python)
@@ -75,9 +80,19 @@ def make(
     version, uploaded, question = _airflow(question, target, found, on_line, log)
     notes: list[str] = []
     failed: HarnessError | None = None
-    for way in _ways(question, found, version, uploaded, inputs.python, notes):
+    fixed = (f"{AIRFLOW[0]}=={version}",)
+    question = replace(question, lines=(*question.lines, *fixed))
+    release = airflow.as_of_release(uploaded) if uploaded else None
+    for way in chain(
+        _as_there(question, release, inputs, there),
+        _ways(question, found, version, release, inputs.python, notes),
+    ):
         try:
             first, answered = _resolve(way.question, target, on_line, log)
+            if moved := _moved(way.question, first, found):
+                kept = tuple(name for name in answered.exempt if name not in moved)
+                with suppress(UnresolvedError):
+                    first, answered = _resolve(replace(answered, exempt=kept), target, on_line, log)
         except UnresolvedError as error:
             failed = error
             notes.append(f"{way.name}: {error.evidence[1] if len(error.evidence) > 1 else error.message}")
@@ -85,7 +100,7 @@ def make(
         if answered.undated:
             names = ", ".join(sorted(answered.undated))
             notes.append(f"no date bounds {names}: the index does not say when files were uploaded")
-        if newer := answered.exempt[len(way.question.exempt) :]:
+        if newer := sorted(set(answered.exempt) - set(way.question.exempt)):
             notes.append(f"newer than that, because your versions need it: {', '.join(newer)}")
         return _made(inputs, found, replace(way, question=answered), first, notes, on_line, log)
     assert failed is not None  # noqa: S101  there is one way at least
@@ -143,11 +158,49 @@ def _has_date(name: str, question: Question, target: Target, log: Path | None) -
     return found is not None and found.uploaded is not None
 
 
+def _as_there(
+    question: Question, release: datetime | None, inputs: Inputs, there: Mapping[str, str]
+) -> Iterator[_Way]:
+    """What the image below has: what runs in production is tested, and little is put on it."""
+    preferred = {name: version for name, version in there.items() if _is_version(version)}
+    if preferred:
+        asked = question.asked
+        assert asked is not None  # noqa: S101
+        as_of = min(release, asked) if release else asked
+        named = inputs.base.partition("@")[0] or "the image"
+        yield _Way(
+            f"the packages of {named}, others as of {as_of:%Y-%m-%d}",
+            replace(
+                question,
+                as_of=as_of,
+                preferred=preferred,
+                exempt=(*question.exempt, *(name for name in preferred if name not in question.exempt)),
+            ),
+        )
+
+
+def _moved(question: Question, resolved: Mapping[str, Resolved], found: Wanted) -> frozenset[str]:
+    """What is taken in another version than was preferred: there is no reason any more to take a newer one."""
+    return frozenset(
+        name
+        for name, version in question.preferred.items()
+        if name in resolved and resolved[name].version != version and name not in found.pinned
+    )
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
 def _ways(
     question: Question,
     found: Wanted,
     version: str,
-    uploaded: datetime | None,
+    release: datetime | None,
     python: str,
     notes: list[str],
 ) -> Iterator[_Way]:
@@ -155,8 +208,6 @@ def _ways(
     asked = question.asked
     assert asked is not None  # noqa: S101
     own = airflow.constraints(version, python) if not found.constraints else None
-    fixed = (f"{AIRFLOW[0]}=={version}",)
-    question = replace(question, lines=(*question.lines, *fixed))
     if own is not None:
         kept = airflow.without(own, frozenset(found.pinned))
         yield _Way(f"the constraints of Airflow {version}", replace(question, constraints=kept))
@@ -164,7 +215,6 @@ def _ways(
         notes.append(
             f"the constraints of Airflow {version} can't be had here: its release's date takes their place"
         )
-    release = airflow.as_of_release(uploaded) if uploaded else None
     if release is not None and release < asked:
         yield _Way(
             f"as of {release:%Y-%m-%d}, the release of Airflow {version}", replace(question, as_of=release)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -62,11 +62,16 @@ def lock_of(commit: Commit, settings: ImageSettings) -> Lock:
 
 
 def lock_as_of_commit(
-    commit: Commit, settings: ImageSettings, *, on_line: Callable[[str], None]
+    commit: Commit,
+    settings: ImageSettings,
+    *,
+    there: Callable[[], Mapping[str, str]] = dict,
+    on_line: Callable[[str], None],
 ) -> make.Made | None:
     """Lock a commit whose own lock is missing or of other requirements: with what there was on the commit's date.
 
-    None where it need not be done. `lock_of` finds the result. Raises what `make` raises.
+    `there` tells what packages the image has that they are put on. None where it need not be done. `lock_of` finds the
+    result. Raises what `make` raises.
     """
     named = _named(commit, settings.requirements)
     if is_lock(named.path, named.content):
@@ -77,7 +82,7 @@ def lock_as_of_commit(
     made: list[make.Made] = []
 
     def write(folder: Path) -> None:
-        made.append(make.make(inputs, asked=_date(commit), on_line=on_line))
+        made.append(make.make(inputs, asked=_date(commit), there=there(), on_line=on_line))
         (folder / LOCK_FILE).write_bytes(made[0].content)
 
     cache.obtain("locks", _kept(commit, inputs).name, write, on_wait=on_line)

@@ -21,6 +21,7 @@ _AT = re.compile(r"(?<![\w/])(?P<file>[\w][\w./-]*):(?P<line>\d+):\d+")
 _REQUIRED = re.compile(r"\byou require ([A-Za-z0-9][\w.-]*\w)(?!/)")
 _NAME = re.compile(r"""[\s"']*([A-Za-z0-9](?:[\w.-]*\w)?)""")
 MOST_LINES = 3
+_ANSWER = "pylock.harness.toml"
 _ADDRESS = re.compile(r"https?://[^\s\"']+")
 
 
@@ -30,7 +31,7 @@ class Question:
 
     `texts` are all files by path: those asked for, what they include, and uv's settings. `undated` are packages whose
     index does not say when a file was uploaded: they count whatever the date. `bound` are those that are asked of one
-    index alone.
+    index alone. `preferred` are versions, by name, that are taken where they fit.
     """
 
     origin: str
@@ -44,6 +45,7 @@ class Question:
     bound: frozenset[str] = frozenset()
     asked: datetime | None = None
     alone: bool = False
+    preferred: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -91,15 +93,29 @@ def resolve(
             uv.find_uv_bin(), "pip", "compile", "--quiet", *asked,
             "--format", "pylock.toml", "--no-header", "--python-version", target.python,
             "--python-platform", target.platform, *_dates(question), *(["--no-deps"] if question.alone else []),
+            *_preferences(question, folder),
         ]  # fmt: skip
         on_line("asking the package index what fits together")
         done = process.run(argv, check=False, cwd=where, env=uv_program.environment())
+        answer = (folder / _ANSWER).read_text(encoding="utf-8") if question.preferred else done.stdout
     if log is not None:
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"$ {' '.join(argv)}\n{done.stderr}")
     if done.returncode != 0:
         raise _unresolved(done.stderr, question)
-    return packages.read(done.stdout, target, by_address=question.indexes, bound=question.bound)
+    return packages.read(answer, target, by_address=question.indexes, bound=question.bound)
+
+
+def _preferences(question: Question, folder: Path) -> Iterable[str]:
+    """uv takes the versions of the file that it is to write, where they fit."""
+    if not question.preferred:
+        return ()
+    listed = "".join(
+        f'\n[[packages]]\nname = "{name}"\nversion = "{version}"\n'
+        for name, version in sorted(question.preferred.items())
+    )
+    (folder / _ANSWER).write_text(f'lock-version = "1.0"\ncreated-by = "harness"\n{listed}', encoding="utf-8")
+    return ("--output-file", str(folder / _ANSWER))
 
 
 def _dates(question: Question) -> Iterable[str]:

@@ -50,12 +50,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
         index: Index,
         constraints: tuple[str, ...] | None = None,
         text: str = "apache-airflow==3.0.6\npandas==9\n",
+        there: Mapping[str, str] | None = None,
     ) -> Made:
         monkeypatch.setattr(make, "resolve", index.resolve)
         monkeypatch.setattr(airflow, "resolve", index.resolve)
         monkeypatch.setattr(airflow, "constraints", lambda *_: constraints)
         files: Mapping[str, bytes] = {"r.txt": text.encode()}
-        return make.make(read_inputs("r.txt", files.get, python="3.11"), asked=ASKED)
+        inputs = read_inputs("r.txt", files.get, python="3.11", base="team/image:1" if there else "")
+        return make.make(inputs, asked=ASKED, there=there or {})
 
     return run
 
@@ -86,6 +88,23 @@ def test_where_that_does_not_fit_the_day_that_is_asked_for(made: Callable[..., M
     found = made(index)
     assert found.chosen == "as of 2026-11-28"
     assert found.notes[-1] == "as of 2025-08-31, the release of Airflow 3.0.6: x is not there"
+
+
+def test_what_the_image_below_has_comes_before_all_else(made: Callable[..., Made]) -> None:
+    index = Index()
+    found = made(index, ("pandas==1",), there={"numpy": "2.4.0", "torch": "2.3.0+cpu", "own": "from-git"})
+    question = index.asked[0][0]
+    assert question.preferred == {"numpy": "2.4.0", "torch": "2.3.0+cpu"}, "what is no version is no wish"
+    assert {"numpy", "torch"} <= set(question.exempt), "it may be newer than Airflow"
+    assert question.constraints == ()
+    assert found.chosen == "the packages of team/image:1, others as of 2025-08-31"
+
+
+def test_where_that_does_not_fit_it_is_as_without(made: Callable[..., Made]) -> None:
+    index = Index(lambda question: bool(question.preferred))
+    found = made(index, ("pandas==1",), there={"numpy": "2.4.0"})
+    assert found.chosen == "the constraints of Airflow 3.0.6"
+    assert found.notes[0].startswith("the packages of team/image:1, others as of 2025-08-31: ")
 
 
 def test_what_fits_on_no_day_is_refused(made: Callable[..., Made]) -> None:
