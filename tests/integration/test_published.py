@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -236,6 +237,30 @@ class TestImages:
         assert pulled.digest != digest  # the platform's manifest, not the index
         assert told
         assert ("GET /token" in server.requests) == bool(token)
+
+    @pytest.mark.parametrize("identity", ["", "of-docker-login"])
+    def test_an_identity_token_is_exchanged(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, identity: str
+    ) -> None:
+        server.token, server.identity = "secret", "of-docker-login"
+        digest = server.push("library/python", layers(), {})
+        pair = base64.b64encode(b"00000000-0000-0000-0000-000000000000:").decode()
+        (tmp_path / "config.json").write_text(
+            json.dumps({"auths": {server.host: {"auth": pair, "identitytoken": identity}}})
+        )
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+        def pull() -> int:
+            pulled = registry.pull(
+                reference(digest), architecture(), tmp_path / "store", on_line=lambda _: None
+            )
+            return len(pulled.layers)
+
+        if identity:
+            assert pull() == 2
+        else:
+            with pytest.raises(HarnessError):
+                pull()
 
     def test_a_token_that_has_expired_is_renewed(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

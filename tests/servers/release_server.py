@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from harness.host.machine import architecture
 
@@ -30,10 +31,10 @@ _LITTLE_BYTES = 64
 class Server:
     """What is published, by path; a request for anything else is answered with 404.
 
-    With `token`, everything below /v2/ wants it, and it is given to whoever asks, as public registries do. With `cut`
-    each connection ends after this part of what was asked for, unless that is little; after each of `busy`'s paths was
-    cut it is answered with 429 once; what lies below `uncut` is never cut. `begun` counts by path how often the whole
-    was asked for.
+    With `token`, everything below /v2/ wants it, and it is given to whoever asks, as public registries do, or with
+    `identity` to who hands over that. With `cut` each connection ends after this part of what was asked for, unless
+    that is little; after each of `busy`'s paths was cut it is answered with 429 once; what lies below `uncut` is never
+    cut. `begun` counts by path how often the whole was asked for.
     """
 
     url: str = ""
@@ -41,6 +42,7 @@ class Server:
     types: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     token: str = ""
+    identity: str = ""
     cut: float = 0.0
     uncut: str = "\0"
     busy: set[str] = field(default_factory=set)
@@ -148,10 +150,21 @@ def serving(token: str = "") -> Iterator[Server]:
         def do_HEAD(self) -> None:
             self._answer(body=False)
 
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            server.requests.append(f"POST {self.path}")
+            known = form == {
+                "grant_type": ["refresh_token"], "client_id": ["harness"], "service": ["test"],
+                "scope": ["repository:pull"], "refresh_token": [server.identity],
+            }  # fmt: skip
+            self._send(
+                200 if known else 401, _json({"access_token": server.token}), "application/json", body=known
+            )
+
         def _answer(self, *, body: bool) -> None:
             path, _, _ = self.path.partition("?")
             server.requests.append(f"{self.command} {path}")
-            if server.token and path == "/token":
+            if server.token and path == "/token" and not server.identity:
                 self._send(200, _json({"token": server.token}), "application/json", body=body)
             elif path.startswith("/v2/") and server.token and not self._is_authorized():
                 challenge = f'Bearer realm="{server.url}/token",service="test",scope="repository:pull"'

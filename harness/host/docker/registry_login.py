@@ -7,6 +7,7 @@ import binascii
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class Login:
     def pair(self) -> str:
         """User and password as headers and configurations have them."""
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By user and password; none for an identity token, which no registry takes as it is."""
+        return {"Authorization": f"Basic {self.pair}"} if self.password else {}
 
     def entry(self) -> dict[str, str]:
         """As an entry of Docker's configuration."""
@@ -67,10 +73,18 @@ def challenge(header: str) -> dict[str, str]:
     return dict(_PAIR.findall(header))
 
 
-def basic(host: str) -> str | None:
-    """The `Authorization` for a registry's host; None without a login, which most pulls need not."""
-    login = find(host)
-    return f"Basic {login.pair}" if login and login.password else None
+def exchange(login: Login, asked: Mapping[str, str], scope: str) -> dict[str, str]:
+    """The form that turns an identity token into one of the registry's, as its challenge `asked` for.
+
+    https://distribution.github.io/distribution/spec/auth/oauth/
+    """
+    return {
+        "grant_type": "refresh_token",
+        "service": asked.get("service", ""),
+        "client_id": "harness",
+        "scope": scope,
+        "refresh_token": login.identity_token,
+    }
 
 
 def _from_entry(entry: dict[str, str]) -> Login | None:

@@ -61,15 +61,23 @@ def pieces(
 
 
 def answer(
-    http: httpx2.Client, method: str, url: str, *, on_wait: Callable[[str], None] = lambda _: None
+    http: httpx2.Client,
+    method: str,
+    url: str,
+    *,
+    form: Mapping[str, str] | None = None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> httpx2.Response:
-    """The answer to a request without content, whatever its status. Raises HarnessError(SOURCE_UNREACHABLE)."""
+    """The answer to a request with a form or without content, whatever its status.
+
+    Raises HarnessError(SOURCE_UNREACHABLE).
+    """
     import httpx2
 
     failed = 0
     while True:
         try:
-            given = http.request(method, url)
+            given = http.request(method, url, data=form)
             if given.status_code not in NOT_NOW:
                 return given
             error = network_errors.status(given, url)

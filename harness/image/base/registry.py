@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, scratch
 from harness.host.docker import registry_login
+from harness.host.docker.registry_login import Login
 from harness.host.sources import attempts, download, mirrors, network_errors
 from harness.host.sources.pins import Reference
 from harness.image.layer import CHUNK_BYTES, Layer
@@ -172,16 +173,25 @@ class _Registry:
         self._login_until_s = time.monotonic() + LOGIN_S
 
     def _authorization(self, challenge: str) -> dict[str, str]:
+        login = registry_login.find(self._host)
+        if not challenge.lower().startswith("bearer"):
+            return login.headers if login else {}
+        given = self._token(registry_login.challenge(challenge), login)
+        return {"Authorization": f"Bearer {given.get('token') or given.get('access_token')}"}
+
+    def _token(self, asked: dict[str, str], login: Login | None) -> dict[str, Any]:
         import httpx2
 
-        login = registry_login.basic(self._host)
-        headers = {"Authorization": login} if login else {}
-        if not challenge.lower().startswith("bearer"):
-            return headers
-        asked = registry_login.challenge(challenge)
-        url = str(httpx2.URL(asked.pop("realm", "")).copy_merge_params(asked))
-        given = json.loads(download.content(self._http, url, headers=headers, on_wait=self._on_wait))
-        return {"Authorization": f"Bearer {given.get('token') or given.get('access_token')}"}
+        realm = asked.pop("realm", "")
+        if login and login.identity_token:
+            form = registry_login.exchange(login, asked, asked.get("scope", ""))
+            answer = attempts.answer(self._http, "POST", realm, form=form, on_wait=self._on_wait)
+            if not answer.is_success:
+                raise network_errors.status(answer, realm)
+            return dict(answer.json())
+        headers = login.headers if login else {}
+        url = str(httpx2.URL(realm).copy_merge_params(asked))
+        return dict(json.loads(download.content(self._http, url, headers=headers, on_wait=self._on_wait)))
 
 
 def _unpack(blob: Path, target: Path) -> str:

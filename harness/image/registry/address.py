@@ -15,6 +15,7 @@ _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _URL = re.compile(rf"(?:https?://)?{_HOST}(?P<path>(?:/{_PART})*)/?")
 _DOCKER_HUB = ("docker.io", "index.docker.io")
 _API_OF_DOCKER_HUB = "registry-1.docker.io"
+OWN = "harness"  # the path of ours in a registry beside a kind cluster
 BASE = "base"  # the repository that bases lie in, to be mounted from
 
 
@@ -23,13 +24,14 @@ class Registry:
     """A registry by its host, and the path below which harness makes its repositories.
 
     `ca`: a PEM file with the authority of its certificate, where this machine does not know it; `insecure`: it is
-    spoken to without TLS.
+    spoken to without TLS; `container`: of this machine's Docker, for one beside a kind cluster.
     """
 
     host: str
     path: str = ""
     ca: Path | None = None
     insecure: bool = False
+    container: str = ""
 
     @classmethod
     def parse(cls, url: str, *, ca: Path | None = None, insecure: bool = False) -> Registry:
@@ -48,6 +50,13 @@ class Registry:
         host = _API_OF_DOCKER_HUB if self.host in _DOCKER_HUB else self.host
         return f"{'http' if self.insecure else 'https'}://{host}/v2/"
 
+    @property
+    def hint(self) -> str:
+        """What to look at when it does not answer, or not as it should."""
+        if self.container:
+            return f"harness up; docker logs --tail 20 {self.container}"
+        return f"curl --head {self.root}; [registry] in contexts.toml names it"
+
     def repository(self, name: str) -> str:
         """The repository of an image by its name elsewhere, whose domain the registry's takes the place of.
 
@@ -64,3 +73,29 @@ class Registry:
     def reference(self, image: Image) -> str:
         """What pods call an image by: its digest, for a tag may be moved."""
         return f"{self.host}/{self.repository(image.name)}@{image.digest}"
+
+
+@dataclass(frozen=True)
+class LocalRegistry:
+    """A registry beside a kind cluster, in a container of this machine's Docker, at a port of 127.0.0.1.
+
+    `status` is Docker's word for how the container is.
+    """
+
+    container: str
+    status: str
+    port: int
+
+    @property
+    def host(self) -> str:
+        """What images in it are called by, on this machine and on the cluster's nodes."""
+        return f"localhost:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == "running"
+
+    @property
+    def address(self) -> Registry:
+        """Where harness pushes to: a path of its own, beside which others put what they like."""
+        return Registry(self.host, OWN, insecure=True, container=self.container)

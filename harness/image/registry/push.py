@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import quote, urljoin
 
+from harness.errors import HarnessError
 from harness.host import background, process
 from harness.image.layer import Layer
 from harness.image.oci import MANIFEST_TYPE, BaseImage, Image, assemble, content
@@ -18,6 +19,7 @@ from harness.image.registry.address import BASE, Registry
 from harness.image.registry.session import Session
 
 ASKED_AT_ONCE = 4
+_LACKS_BLOBS = frozenset({400, 404})  # what a manifest is answered with
 OCTETS = "application/octet-stream"
 DEPENDENCIES = (
     "-dependencies"  # ends the repository of the image without code, which a project's others stand on
@@ -66,6 +68,14 @@ class _Missing:
     location: str = ""
 
 
+class _Incomplete(Exception):  # noqa: N818  a state that another push mends
+    """The registry lacks blobs of a manifest."""
+
+    def __init__(self, error: HarnessError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class _Pusher:
     """Pushes one image at a time: of several that share a layer the first sends it."""
 
@@ -82,8 +92,16 @@ class _Pusher:
 
     def push(self, image: Image, on_change: Callable[[str], None]) -> int:
         """As `push` of this module."""
+        repository = self._registry.repository(image.name)
         with self._turn:
-            return self._push(image, self._registry.repository(image.name), on_change)
+            try:
+                return self._push(image, repository, on_change)
+            except _Incomplete:  # what was there was freed meanwhile: whatever is known of it may be wrong
+                self._there.clear()
+            try:
+                return self._push(image, repository, on_change)
+            except _Incomplete as incomplete:
+                raise incomplete.error from incomplete
 
     def _push(self, image: Image, repository: str, on_change: Callable[[str], None]) -> int:
         if self._has(repository, "manifests", image.digest, on_change):
@@ -206,14 +224,16 @@ class _Pusher:
         headers = {"Content-Type": MANIFEST_TYPE, "Content-Length": str(len(manifest))}
 
         def send() -> None:
-            self._session.request(
+            answer = self._session.request(
                 "PUT",
                 url,
                 [_may_push(repository)],
                 content=lambda: [manifest],
                 headers=headers,
-                expected={200, 201},
+                expected={200, 201, *_LACKS_BLOBS},
             )
+            if answer.status_code in _LACKS_BLOBS:
+                raise _Incomplete(self._session.refused("PUT", url, answer))
 
         self._session.patiently(send, on_change)
 

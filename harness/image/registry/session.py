@@ -88,11 +88,11 @@ class Session:
             answer = self._send(method, url, wanted, content, headers)
         if answer.status_code in attempts.NOT_NOW or answer.status_code in passing:
             asked_s = attempts.retry_after_s(answer.headers.get("retry-after"))
-            raise _Gone(self._refused(method, url, answer), PAUSE_S if asked_s is None else asked_s)
+            raise _Gone(self.refused(method, url, answer), PAUSE_S if asked_s is None else asked_s)
         if answer.status_code in REFUSED:
             raise self._no_login(answer)
         if answer.status_code not in expected:
-            raise self._refused(method, url, answer)
+            raise self.refused(method, url, answer)
         return answer
 
     def _send(
@@ -131,10 +131,7 @@ class Session:
         login = self._login
         try:
             if login is not None and login.identity_token:
-                form = {
-                    "grant_type": "refresh_token", "service": service, "client_id": "harness",
-                    "scope": " ".join(scopes), "refresh_token": login.identity_token,
-                }  # fmt: skip
+                form = registry_login.exchange(login, asked, " ".join(scopes))
                 answer = self._http.post(realm, data=form)
             else:
                 headers = {"Authorization": f"Basic {login.pair}"} if login else {}
@@ -165,7 +162,7 @@ class Session:
         failed = HarnessError(
             CauseCode.IMAGE_LOAD_FAILED,
             f"the registry {told.message}" if host else told.message,
-            hint=f"curl --head {self.registry.root}; [registry] in contexts.toml names it",
+            hint=self.registry.hint,
         )
         return failed if is_unknown and not self._answered else _Gone(failed)
 
@@ -179,13 +176,14 @@ class Session:
             hint=f"docker login {self.registry.host}",
         )
 
-    def _refused(self, method: str, url: str, answer: httpx2.Response) -> HarnessError:
+    def refused(self, method: str, url: str, answer: httpx2.Response) -> HarnessError:
+        """The error for an answer that does not do."""
         said = _reason(answer)
         return HarnessError(
             CauseCode.IMAGE_LOAD_FAILED,
             f"the registry {self.registry.host} answered {method} {urlsplit(url).path} with status "
             f"{answer.status_code}" + (f": {said}" if said else ""),
-            hint=f"curl --head {self.registry.root}",
+            hint=self.registry.hint,
         )
 
 
