@@ -312,6 +312,55 @@ def test_airflow_makes_task_pods_from_the_template(
     assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "worker"
 
 
+_OTHER_IMAGE = """
+import json, sys
+sys.path.insert(0, sys.argv[2])
+import other_images
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+from kubernetes.client import ApiClient, models as k8s
+
+def pod(image):
+    asked = k8s.V1Pod(spec=k8s.V1PodSpec(containers=[k8s.V1Container(name="base", image=image)]))
+    made = PodGenerator.construct_pod(
+        dag_id="good", task_id="fit", pod_id="good-fit-x1", try_number=1, kube_image=None, date=None, args=["python"],
+        pod_override_object=asked, base_worker_pod=PodGenerator.deserialize_model_file(sys.argv[1]),
+        namespace="demo-1a2b3c4d", scheduler_job_id="1", run_id="harness-1", with_mutation_hook=True,
+    )
+    return ApiClient().sanitize_for_serialization(made)["spec"]
+
+other_images.give_code()
+print(json.dumps([pod("registry.example/gpu:1"), pod("demo:a1b2c3d4e5f6")]))
+"""
+
+
+def test_a_task_with_another_image_gets_the_commits_code(
+    objects: list[Manifest], packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(named(objects, "ConfigMap", "pod-template")["data"]["pod.yaml"], encoding="utf-8")
+    monkeypatch.setenv("AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE", str(file))
+    monkeypatch.setenv("AIRFLOW_HOME", "/opt/airflow")
+    other, same = provider.answer(packages, _OTHER_IMAGE, file, chart("airflow") / "files")
+    assert [each["image"] for each in containers({"spec": other})] == [
+        "demo:a1b2c3d4e5f6",
+        "registry.example/gpu:1",
+    ]
+    first, base = containers({"spec": other})
+    assert first["securityContext"] == base["securityContext"]
+    assert base["volumeMounts"][0] == {"name": "code", "mountPath": "/opt/airflow", "subPath": "root"}
+    assert "code" in [volume["name"] for volume in other["volumes"]]
+    # What it copies arrives, links as links.
+    (tmp_path / "home/dags").mkdir(parents=True)
+    (tmp_path / "home/dags/a.py").write_text("A = 1\n")
+    (tmp_path / "home/link").symlink_to("dags")
+    program = first["command"][2].replace("/code", str(tmp_path / "code"))
+    process.run([sys.executable, "-c", program, tmp_path / "home"])
+    assert (tmp_path / "code/root/link/a.py").read_text() == "A = 1\n"
+    assert (tmp_path / "code/root/link").is_symlink()
+    assert not same.get("initContainers")
+    assert "code" not in [volume["name"] for volume in same["volumes"]]
+
+
 def test_a_task_pods_first_process_is_python_and_writes_the_termination_message(
     objects: list[Manifest],
 ) -> None:

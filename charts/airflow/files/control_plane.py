@@ -29,6 +29,7 @@ import urllib.request  # noqa: E402
 # Beside this file.
 import asset_runs  # noqa: E402
 import dag_definitions  # noqa: E402
+import other_images  # noqa: E402
 
 PASSWORDS = ("/etc/harness/passwords/passwords.json", "/run/airflow/passwords.json")
 SHARED = (
@@ -112,6 +113,7 @@ def become(component: str) -> None:
         dag_definitions.watch(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], os.dup(1))
     elif component == "scheduler":
         asset_runs.only()
+        other_images.give_code()
     from airflow.cli import cli_parser
 
     sys.argv = ["airflow", *arguments]
