@@ -19,6 +19,11 @@ _TRY_AGAIN = re.compile(
 )
 
 
+_NO_LOGIN = re.compile(
+    r"no basic auth credentials|unauthorized|authentication required|access denied|\bdenied: ", re.IGNORECASE
+)
+
+
 def pull(name: str, *, on_line: Callable[[str], None], log: Path) -> None:
     """Make Docker have an image.
 
@@ -73,6 +78,15 @@ def explained(name: str, lines: tuple[str, ...]) -> HarnessError:
     more = "docker pull takes Docker's own proxy and mirror settings, not those of this shell"
     if re.search(r"toomanyrequests|429\b|rate limit", text, re.IGNORECASE):
         more = "docker login, for those who did may pull more often"
+    elif _NO_LOGIN.search(text):
+        host = name.partition("/")[0]
+        where = f" {host}" if re.search(r"[.:]|^localhost$", host) and "/" in name else ""
+        return HarnessError(
+            CauseCode.SOURCE_UNREACHABLE,
+            message,
+            hint=f"docker login{where}; or is there no such image? docker pull {name}",
+            evidence=evidence,
+        )
     return HarnessError(
         CauseCode.SOURCE_UNREACHABLE, message, hint=network_errors.hint(more), evidence=evidence
     )

@@ -145,3 +145,25 @@ def test_what_docker_pull_fails_of(line: str, cause: CauseCode, hint: str) -> No
     assert found.cause is cause
     assert hint in found.hint
     assert line in found.message
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "hint"),
+    [
+        (
+            "r.example.com/ml/a:1",
+            "Head https://r.example.com/v2/: no basic auth credentials",
+            "docker login r.example.com;",
+        ),
+        ("r.example.com:5000/a", "unauthorized: authentication required", "docker login r.example.com:5000;"),
+        (
+            "team/a:1",
+            "pull access denied for team/a, repository does not exist or may require 'docker login'",
+            "docker login;",
+        ),
+    ],
+)
+def test_a_pull_without_a_login_is_told_where_to_log_in(name: str, said: str, hint: str) -> None:
+    found = pull.explained(name, (f"Error response from daemon: {said}",))
+    assert found.hint.startswith(hint)
+    assert found.hint.endswith(f"docker pull {name}")
