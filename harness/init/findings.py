@@ -118,23 +118,29 @@ class Proposal:
 
 
 def chained(tests: Sequence[ProposedTest]) -> tuple[ProposedTest, ...]:
-    """The tests, each that follows what another produces with the name of the one that it runs with.
+    """The tests, each that follows what another leads to with the name of the one that it runs with.
 
-    A run of that one leads to it; alone it would lack what the other hands over.
+    A run of that one leads to it; alone it would lack what the other hands over. All that a DAG follows must be there.
     """
     able = [test for test in tests if not test.reasons]
-    found = {test.name: test for test in tests}
-    for test in able:
-        head, seen = test, {test.name}
-        while before := next(
-            (each for each in able if each.name not in seen and each.produces & head.follows), None
-        ):
-            head = before
-            seen.add(head.name)
-        in_a_circle = any(each.produces & head.follows for each in able if each is not head)
-        if head is not test and not in_a_circle:
-            found[test.name] = replace(test, runs_with=head.name)
-    return tuple(found.values())
+    led = {test.name: _led_to(test, able) for test in able}
+    heads = [test for test in able if not any(test.name in names for names in led.values())]
+    found = []
+    for test in tests:
+        head = next((each for each in heads if test.name in led[each.name]), None)
+        found.append(test if head is None else replace(test, runs_with=head.name))
+    return tuple(found)
+
+
+def _led_to(head: ProposedTest, tests: Sequence[ProposedTest]) -> set[str]:
+    """The names of those that a run of `head` leads to."""
+    names: set[str] = set()
+    produced = set(head.produces)
+    others = [test for test in tests if test is not head and test.follows]
+    while more := [test for test in others if test.name not in names and test.follows <= produced]:
+        names |= {test.name for test in more}
+        produced.update(*(test.produces for test in more))
+    return names
 
 
 def _by_ruff(reasons: Iterable[str]) -> str:

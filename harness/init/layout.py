@@ -55,6 +55,11 @@ class Layout:
         """The repository's own module that is imported as `name`."""
         return next((modules[path] for _, path in _candidates(name, self) if path in modules), None)
 
+    def program(self, written: str, goes: str = "") -> str | None:
+        """The repository's own file that a shell runs by this name, where it has gone to a folder or not."""
+        path = self.places.locate(posixpath.join(goes, written))
+        return path if path and self.places.files.is_file(path) else None
+
     def imported(self) -> set[str]:
         """The repository's modules that others of its modules import."""
         found = (
@@ -90,7 +95,10 @@ class Layout:
 
     def links_outside(self, settings: Iterable[str]) -> dict[str, str]:
         """The links for folders that the team's image has outside its root, where code or its settings name them."""
-        texts = [*settings, *(text for module in self.used.values() for text in texts_of(module))]
+        texts = [
+            *settings,
+            *(text for module in self.used.values() for text in texts_of(module.tree, module)),
+        ]
         outside = self.places.outside()
         return {target: host for target, host in outside.items() if any(target in text for text in texts)}
 
@@ -109,9 +117,12 @@ def read_layout(
         layout.code.add(plugins)
     _use([*start, *(path for path in modules if below(path, plugins) is not None)], layout, modules)
     _bind_imported(layout)
-    run = {path: None for module in list(layout.used.values()) for path in _run(module, layout)}
-    layout.roots = tuple(dict.fromkeys((*layout.roots, *(posixpath.dirname(path) for path in run))))
-    _use([path for path in run if path in modules], layout, modules)
+    looked: set[str] = set()
+    while waiting := [path for path in layout.used if path not in looked]:  # programs may run others
+        looked.update(waiting)
+        run = {path: None for each in waiting for path in _run(layout.used[each], layout)}
+        layout.roots = tuple(dict.fromkeys((*layout.roots, *(posixpath.dirname(path) for path in run))))
+        _use([path for path in run if path in modules], layout, modules)
     for module in layout.used.values():
         layout.add_named(text for text, _ in mentioned(module))
     named = list(_named_by_settings(layout))
@@ -142,13 +153,11 @@ def _run(module: Module, layout: Layout) -> Iterator[str]:
     Where such a command goes to a folder that nothing else tells of, and a program is found from the repository's own,
     that is it.
     """
-    for written, goes in scripts(module):
+    for written, goes in scripts(module.tree, module):
         places, files = layout.places, layout.places.files
-        path = places.locate(posixpath.join(goes, written))
-        if path is None and goes and files.is_file(posixpath.normpath(written)):
+        if layout.program(written, goes) is None and goes and files.is_file(posixpath.normpath(written)):
             layout.places = replace(places, mounts={**places.mounts, posixpath.normpath(goes): WHOLE})
-            path = posixpath.normpath(written)
-        if path and files.is_file(path):
+        if path := layout.program(written, goes):
             if not any(below(path, known) is not None for known in layout.code):
                 layout.code.add(layout.places.unit_of(path) or path)
             yield path

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from harness.init.layout import Layout
 from harness.init.reading.constants import dotted
-from harness.init.reading.dags import Dag, is_dag
+from harness.init.reading.dags import Dag, Resolve, is_dag, read_dags
+from harness.init.reading.paths import scripts
 from harness.init.reading.source import Function, Module
+from harness.init.reading.tasks import Program
 
+_NOTHING = ast.arguments([], [], None, [], [], None, [])
 CONSTANT_STEPS = 2  # a constant that is made of another counts with it
 
 
@@ -21,8 +26,9 @@ def parts_of(dag: Dag, module: Module, needed: Sequence[Module]) -> Iterator[tup
         for each in needed:
             yield each, [each.tree]
         return
-    run = {id(function) for task in dag.tasks for function, _ in task.functions}
-    found = {each.path: [*_statements(each, run, own=each.path == module.path)] for each in needed}
+    run = {id(function) for task in dag.tasks for function, _ in task.runs}
+    mains = _mains(dag, module)
+    found = {each.path: [*_statements(each, run, own=each.path in mains)] for each in needed}
     for _ in range(CONSTANT_STEPS):
         named = _names(part for parts in found.values() for part in parts)
         for each in needed:
@@ -40,12 +46,13 @@ def imported_and_run(
     dag: Dag, module: Module, needed: Sequence[Module]
 ) -> Iterator[tuple[Module, list[ast.AST]]]:
     """As `parts_of`, with all that runs when the modules are imported, whether or not a task needs it."""
-    run = {id(function) for task in dag.tasks for function, _ in task.functions}
+    run = {id(function) for task in dag.tasks for function, _ in task.runs}
+    mains = _mains(dag, module)
     calls = {
         dotted(node.func).rpartition(".")[2] for node in ast.walk(module.tree) if isinstance(node, ast.Call)
     }
     for each in needed:
-        own = each.path == module.path
+        own = each.path in mains
         yield (
             each,
             [
@@ -57,6 +64,32 @@ def imported_and_run(
                 or ((own or statement.name in calls) and any(is_dag(node) for node in ast.walk(statement)))
             ],
         )
+
+
+def with_programs(dag: Dag, module: Module, layout: Layout, resolve: Resolve) -> Dag:
+    """The DAG with the programs that its tasks run by a shell, and those that these run in turn."""
+    tasks = []
+    for task in dag.tasks:
+        found: dict[str, Program] = {}
+        waiting: list[tuple[ast.AST, Module]] = list(task.functions)
+        waiting += [(task.call, module)] if task.call is not None else []
+        while waiting:
+            part, source = waiting.pop()
+            for written, goes in scripts(part, source):
+                path = layout.program(written, goes)
+                program = layout.used.get(path) if path else None
+                if program is not None and program.path not in found and program is not module:
+                    main = ast.FunctionDef("", _NOTHING, program.tree.body, [])
+                    functions = read_dags(program, resolve).functions
+                    found[program.path] = Program(main, program, functions)
+                    waiting.append((program.tree, program))
+        tasks.append(replace(task, programs=tuple(found.values())))
+    return replace(dag, tasks=tuple(tasks))
+
+
+def _mains(dag: Dag, module: Module) -> set[str]:
+    """The modules whose statements a DAG runs: its own, and those that are programs."""
+    return {module.path, *(program.module.path for task in dag.tasks for program in task.programs)}
 
 
 def _statements(module: Module, run: set[int], *, own: bool) -> Iterator[ast.AST]:

@@ -149,11 +149,11 @@ def _only_has(module: Module, called: Container[str]) -> bool:
 
 
 def defines_dags(module: Module) -> bool:
-    """Whether a file may make DAGs: Airflow itself looks only at those that hold both words."""
+    """Whether a file may make DAGs: Airflow itself looks only at those that hold its name, and `dag` or `asset`."""
     text = module.text.lower()
     if "dagfactory" in text and any(each.module.split(".")[0] == "dagfactory" for each in imports(module)):
         return True
-    if "airflow" not in text or "dag" not in text:
+    if "airflow" not in text or ("dag" not in text and "asset" not in text):
         return False
     makes = any("dag" in found.name.lower() and found.name.startswith("create") for found in imports(module))
     return makes or any(is_dag(node) for node in ast.walk(module.tree))

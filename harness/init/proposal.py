@@ -10,6 +10,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, chained, listed
 from harness.init.layout import Layout, read_layout
 from harness.init.packages import packages_of, python_version
+from harness.init.parts import with_programs
 from harness.init.places import below, dag_files, dags_folders, fits, fits_outside
 from harness.init.reading.dag_factory import yaml_dags
 from harness.init.reading.dags import Dag, DagFile, read_dags
@@ -133,7 +134,11 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
     for path in holding:
         module = known[path]
         file = read_dags(module, lambda name: layout.module_of(name, known))
-        read += [(dag, file, module, ()) for dag in file.dags if dag.dag_id or path not in helpers]
+        dags = (
+            with_programs(dag, module, layout, lambda name: layout.module_of(name, known))
+            for dag in file.dags
+        )
+        read += [(dag, file, module, ()) for dag in dags if dag.dag_id or path not in helpers]
         yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
         read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]
         layout.add_named(yaml.named)
@@ -159,7 +164,7 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             module,
             uses_of(kept, file, module, circumstances),
             asks_of(kept, left_out, module, layout),
-            logged=logged_to_mlflow(each for task in dag.tasks for each in task.functions),
+            logged=logged_to_mlflow(each for task in dag.tasks for each in task.runs),
             addresses=addresses_of(kept, module, circumstances),
             outside=outside(kept, module, circumstances),
         )

@@ -20,7 +20,7 @@ from harness.init.reading.image.services import (
     unreachable,
     without_login,
 )
-from harness.init.reading.paths import FileUse, addresses_read
+from harness.init.reading.paths import FileUse, addresses_read, scripts
 from harness.init.reading.purposes import only_by_name, touches_world
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
@@ -124,15 +124,19 @@ def _not_there(use: FileUse, circumstances: Circumstances) -> str:
 
 
 def skipped(dag: Dag) -> list[tuple[Task, str]]:
-    """The tasks that a test had better leave out, and why."""
+    """The tasks that a test had better leave out, and why; none where names alone would leave out all."""
     found = []
     for task in dag.tasks:
         why = touches_world(task) or _NEEDS.get(task.operator, "")
         if not why and _WAITS.search(task.operator):
             why = f"a {task.operator} waits for what a version does not have"
         if why:
-            found.append((task, "its name says that it touches the world" if only_by_name(why) else why))
-    return found
+            found.append((task, why))
+    if len(found) == len(dag.tasks) and all(only_by_name(why) for _, why in found):
+        return []
+    return [
+        (task, "its name says that it touches the world" if only_by_name(why) else why) for task, why in found
+    ]
 
 
 def idioms_of(module: Module, circumstances: Circumstances) -> list[Idiom]:
@@ -142,7 +146,7 @@ def idioms_of(module: Module, circumstances: Circumstances) -> list[Idiom]:
 
 
 def needed_by(module: Module, layout: Layout) -> list[Module]:
-    """A module and those of the repository that it imports, directly or not."""
+    """A module and those of the repository that it imports or runs as programs, directly or not."""
     from harness.init.reading.source import imports
 
     found: dict[str, Module] = {}
@@ -157,6 +161,8 @@ def needed_by(module: Module, layout: Layout) -> list[Module]:
                 other = layout.module_of(name, layout.used)
                 if other is not None:
                     waiting.append(other)
+        programs = (layout.program(*each) for each in scripts(current.tree, current))
+        waiting += [layout.used[path] for path in programs if path in layout.used]
     return list(found.values())
 
 

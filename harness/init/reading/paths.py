@@ -94,8 +94,13 @@ class FileUse:
 
 def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
     """What a task reads and writes, as far as its code and its arguments tell."""
+    found = {
+        use
+        for program in task.programs
+        for use in _uses(program.main, program.module, program.functions, dict(program.module.constants), 0)
+    }
     if not task.functions:
-        return []
+        return sorted(found)
     function, module = task.functions[0]
     names = dict(module.constants)
     if task.call is not None:
@@ -105,7 +110,7 @@ def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
             names = called(function, module.constants, ast.Call(task.call.func, [], []), {})
             given = value_of(keyword(task.call, "op_kwargs"), caller.constants)
             names |= given if isinstance(given, dict) else {}
-    return sorted(set(_uses(function, module, functions, names, 0)))
+    return sorted(found | set(_uses(function, module, functions, names, 0)))
 
 
 def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
@@ -126,21 +131,24 @@ def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
             yield text, module.place(node)
 
 
-def texts_of(module: Module) -> Iterator[str]:
-    """Every text in a module that is no longer than a command."""
-    for node in ast.walk(module.tree):
-        text = (
-            text_of(node, module.constants)
-            if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp)
-            else None
-        )
+def texts_of(code: ast.AST, module: Module) -> Iterator[str]:
+    """Every text in code that is no longer than a command; a list of words as the command that they make."""
+    for node in ast.walk(code):
+        text = None
+        if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
+            text = text_of(node, module.constants)
+        elif isinstance(node, ast.List) and (
+            words := [text_of(each, module.constants) for each in node.elts]
+        ):
+            program = "python" if dotted(node.elts[0]) == "sys.executable" else words[0]
+            text = " ".join(filter(None, (program, *words[1:]))) if program else None
         if text and len(text) <= MOST_COMMAND:
             yield text
 
 
-def scripts(module: Module) -> Iterator[tuple[str, str]]:
-    """The programs that texts of a module run by a shell, such as a bash_command, each with where that has gone."""
-    for text in texts_of(module):
+def scripts(code: ast.AST, module: Module) -> Iterator[tuple[str, str]]:
+    """The programs that code runs by a shell, such as in a bash_command, each with where that has gone."""
+    for text in texts_of(code, module):
         if found := list(_PROGRAM.finditer(text)):
             goes = _GOES.search(text[: found[0].start()])
             yield from ((each["path"], goes["path"] if goes else "") for each in found)

@@ -16,8 +16,25 @@ MOST_DEPTH = 5
 
 
 @dataclass(frozen=True)
+class Program:
+    """A file of the repository that a task runs as a program: all its statements, as a function without arguments."""
+
+    main: Function
+    module: Module
+    functions: Functions
+
+    @property
+    def runs(self) -> tuple[tuple[Function, Module], ...]:
+        """What it runs of the repository's own code."""
+        return tuple(dict(reachable(self.main, self.module, self.functions)).items())
+
+
+@dataclass(frozen=True)
 class Task:
-    """One task. `operator` is its class or `@task`; `functions` are what it runs of the repository's own code."""
+    """One task. `operator` is its class or `@task`; `functions` are what it runs of the repository's own code.
+
+    `programs` are the files that it runs by a shell.
+    """
 
     task_id: str
     place: Place
@@ -25,6 +42,12 @@ class Task:
     mapped: bool = False
     functions: tuple[tuple[Function, Module], ...] = field(default=(), repr=False, compare=False)
     call: ast.Call | None = field(default=None, repr=False, compare=False)
+    programs: tuple[Program, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def runs(self) -> tuple[tuple[Function, Module], ...]:
+        """All of the repository's own code that it runs, functions and programs."""
+        return (*self.functions, *(each for program in self.programs for each in program.runs))
 
 
 def tasks_in(body: Sequence[ast.stmt], module: Module, functions: Functions) -> tuple[Task, ...]:

@@ -71,6 +71,26 @@ class TestAssets:
         assert "# chosen (dags/quotes.py:10) runs with test quotes: it follows what that produces" in text
         assert "# report (dags/quotes.py:16) runs with test fitted: it follows what that produces" in text
 
+    def test_one_that_waits_for_several_heads_has_a_test_of_its_own(self) -> None:
+        found = proposal(
+            {
+                "dags/quotes.py": """
+                    from airflow.sdk import asset
+                    @asset(schedule="@daily")
+                    def raw_a(): ...
+                    @asset(schedule="@daily")
+                    def raw_b(): ...
+                    @asset(schedule=[raw_a])
+                    def clean_a(): ...
+                    @asset(schedule=[clean_a, raw_b])
+                    def both(): ...
+                    @asset(schedule=[both])
+                    def after(): ...
+                """
+            }
+        )
+        assert sorted(configured(found).tests) == ["both", "raw_a", "raw_b"]
+
     def test_also_where_the_asset_is_another_modules(self) -> None:
         found = proposal(
             {
@@ -224,6 +244,68 @@ def test_the_variables_of_a_service_that_is_only_called_after_airflow_are_not_ta
         }
     )
     assert dict(configured(found).image.env) == {"TEAM": "ml"}
+
+
+class TestProgramsThatAShellRuns:
+    FILES: ClassVar = {
+        "scripts/train.py": """
+            import json, os
+            import lightgbm
+            def main():
+                os.makedirs("data/clean", exist_ok=True)
+                with open("data/clean/metrics.json", "w") as f:
+                    json.dump({"auc": 0.9}, f)
+                os.environ["LICENSE_KEY"]
+            if __name__ == "__main__":
+                main()
+        """,
+        "scripts/report.py": "def main(): open('data/raw/x.csv')\nmain()\n",
+        "cli/ct.py": "import subprocess\nsubprocess.run(['python', 'scripts/train.py', '--fast'])\n",
+        "dags/churn.py": """
+            from airflow.sdk import DAG, task
+            from airflow.providers.standard.operators.bash import BashOperator
+            with DAG("churn"):
+                for model in ("a", "b"):
+                    BashOperator(task_id="train", bash_command=f"cd /opt/airflow && python cli/ct.py --model {model}")
+                @task
+                def report():
+                    import subprocess
+                    subprocess.run("python /opt/airflow/scripts/report.py", shell=True)
+                report()
+        """,
+    }
+
+    def test_are_code_with_their_packages_and_folders(self) -> None:
+        found = proposal(self.FILES)
+        image = configured(found).image
+        assert (image.code, image.shared) == (("dags", "cli", "scripts"), ("data/clean",))
+        assert found.extra["harness-requirements.in"].splitlines()[1] == "lightgbm  # scripts/train.py:3"
+
+    def test_what_they_ask_for_and_read_is_told(self) -> None:
+        assert reasons(proposal(self.FILES)) == [
+            "scripts/train.py:8: it asks for environment variable LICENSE_KEY, which nothing here gives: give it as "
+            "LICENSE_KEY, named by `from_env` below [secrets]",
+            "scripts/report.py:1: it reads data/raw/x.csv, which is not in the repository",
+        ]
+
+    def test_the_numbers_that_they_write_are_metrics(self) -> None:
+        files = {**self.FILES, "scripts/report.py": ""}
+        files["scripts/train.py"] = files["scripts/train.py"].replace('os.environ["LICENSE_KEY"]', "")
+        assert [test.metrics_file for test in proposal(files).tests] == ["data/clean/metrics.json"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Docker-compose.airflow.yml",
+        "docker-compose.dev.yaml",
+        "compose.yml",
+        "docker/docker-compose-local.yml",
+    ],
+)
+def test_compose_files_have_many_names(name: str) -> None:
+    compose = "services:\n  airflow:\n    image: apache/airflow:3.1.5\n"
+    assert configured(proposal({name: compose, **asking("pass")})).image.airflow == "3.1.5"
 
 
 class TestFoldersOutsideTheRoot:

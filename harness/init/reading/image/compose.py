@@ -11,15 +11,16 @@ from harness.init.reading.image.dockerfile import pip_arguments, read_dockerfile
 from harness.init.reading.image.team_image import Said, TeamImage, based_on, is_airflow, substituted
 from harness.init.reading.repository_files import Place, RepositoryFiles
 
-NAMES = (
-    "docker-compose.yml",
-    "docker-compose.yaml",
-    "compose.yml",
-    "compose.yaml",
-    "docker-compose.airflow.yml",
-    "docker-compose.airflow.yaml",
-    "docker-compose.override.yml",
-)
+NAME = re.compile(r"(?:docker[-_.]?)?compose(?:[-_.][\w.-]+)?\.ya?ml", re.IGNORECASE)
+_PLAIN = re.compile(r"(?:docker-)?compose\.ya?ml", re.IGNORECASE)
+
+
+def compose_files(files: RepositoryFiles) -> list[str]:
+    """The compose files: those that start without being named first, and those nearest to the root."""
+    found = [path for path in files.names if NAME.fullmatch(posixpath.basename(path))]
+    return sorted(
+        found, key=lambda path: (path.count("/"), not _PLAIN.fullmatch(posixpath.basename(path)), path)
+    )
 
 
 def read_compose(path: str, image: TeamImage, files: RepositoryFiles, seen: set[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable
 
-from harness.init.reading.image.compose import NAMES, read_compose
+from harness.init.reading.image.compose import compose_files, read_compose
 from harness.init.reading.image.dockerfile import read_dockerfile
 from harness.init.reading.image.team_image import Said, TeamImage
 from harness.init.reading.repository_files import Place, RepositoryFiles
@@ -21,7 +21,7 @@ def team_image(files: RepositoryFiles, near: str | None = None) -> TeamImage:
     """
     image = TeamImage()
     built: set[str] = set()
-    for path in _nearest(files.named(*NAMES), near):
+    for path in _nearest(compose_files(files), near):
         read_compose(path, image, files, built)
     dockerfiles = (
         path
