@@ -61,6 +61,11 @@ _BY_MESSAGE = (
         "several tasks use belongs into a folder that [image] shared names in harness.toml",
     ),
     (
+        re.compile("filesystem tracking backend"),
+        "MLflow 3.17 takes no files for its tracking: leave its address out of the code, and put `metrics = { mlflow = "
+        "true }` under the test in harness.toml: MLFLOW_TRACKING_URI then leads to a server of the version's own",
+    ),
+    (
         re.compile("No space left on device"),
         "a disk is full: the node's (harness status --disk), or /dev/shm, which holds 64 MiB in a pod",
     ),

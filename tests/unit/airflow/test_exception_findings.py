@@ -308,6 +308,12 @@ def test_what_the_image_lacks_is_no_file_of_an_earlier_task(line: str, lacks: st
         ("KeyError", "'execution_date'", "take logical_date"),
         ("OSError", "[Errno 8] Exec format error: '/tmp/tool'", "another processor"),
         ("OSError", "[Errno 28] No space left on device", "/dev/shm"),
+        ("OperationalError", "unable to open database file", "[image] shared"),
+        (
+            "MlflowException",
+            "The filesystem tracking backend (e.g., './mlruns') is in maintenance mode",
+            "metrics = { mlflow = true }",
+        ),
         (
             "PermissionError",
             "[Errno 13] Permission denied: '/data'",
