@@ -158,6 +158,10 @@ class Configuration(Settings):
     secrets: SecretsSettings = Field(default_factory=SecretsSettings)
     tests: dict[TestName, TestSettings] = Field(default_factory=dict)
 
+    def uses_mlflow(self) -> bool:
+        """Whether a test takes its metrics from MLflow."""
+        return any(test.metrics is not None and test.metrics.mlflow for test in self.tests.values())
+
 
 def parse(text: str, *, origin: str) -> Configuration | None:
     """Settings from the text of harness.toml or pyproject.toml (`origin` says which, for messages).

@@ -11,6 +11,7 @@ from harness.cluster.api import KubernetesApi
 
 NAME = "project-secrets"  # as the chart calls it; there is none where the project gives nothing
 MLFLOW_URL = "http://mlflow:5000"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def give_secrets(api: KubernetesApi, release: Release) -> None:
@@ -39,5 +40,5 @@ def given(api: KubernetesApi, namespace: str) -> dict[str, str]:
 def handed_over(release: Release) -> dict[str, str]:
     """What a control plane that stood by sets before it imports DAG files: it runs without the version's image."""
     folders = [release.root, *(posixpath.join(release.root, folder) for folder in release.python_path)]
-    tracking = {"MLFLOW_TRACKING_URI": MLFLOW_URL} if release.mlflow else {}
+    tracking = {TRACKING_VARIABLE: MLFLOW_URL} if release.mlflow else {}
     return dict(release.env) | tracking | {"PYTHONPATH": ":".join(folders)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from harness.airflow.release.code_environment import TRACKING_VARIABLE
 from harness.airflow.values.reading import Facts, Values, by_reason, read
 from harness.cluster.services.helm import chart
 from harness.image.build import Foundation
@@ -44,28 +45,27 @@ def values_of(
         airflow,
         settings.root,
         foundation.base.user_id,
-        own_variables(),
+        own_variables(mlflow=project.configuration.uses_mlflow()),
         frozenset(secrets),
         {part: defaults[part]["resources"] for part in ("worker", "triggerer")},
     )
     return read(found[1], file=found[0], facts=facts)
 
 
-def own_variables() -> frozenset[str]:
-    """The variables that the chart sets itself, by its own template."""
+def own_variables(*, mlflow: bool) -> frozenset[str]:
+    """The variables that the chart sets itself, by its own template; that of `mlflow` where there is a server."""
     text = (chart("airflow") / "templates/configuration.yaml").read_text(encoding="utf-8")
-    return frozenset(re.findall(r'"([A-Z][A-Z0-9_]{2,})"', text))
+    found = frozenset(re.findall(r'"([A-Z][A-Z0-9_]{2,})"', text))
+    return found if mlflow else found - {TRACKING_VARIABLE}
 
 
-def unheard(env: Iterable[str]) -> tuple[str, ...]:
-    """The names of [image.env] that don't count, because a version sets them itself."""
-    return tuple(sorted((own_variables() - {IMPORT_TIMEOUT}) & set(env)))
+def unheard(env: Iterable[str], *, mlflow: bool) -> tuple[str, ...]:
+    """The names of [image.env] that don't count, because a version, or its `mlflow` server, sets them itself."""
+    return tuple(sorted((own_variables(mlflow=mlflow) - {IMPORT_TIMEOUT}) & set(env)))
 
 
-def told(values: Values, env: Iterable[str], progress: Progress) -> Values:
-    """The same; what of them and of [image.env] does not count is said, a line for each reason."""
-    if names := unheard(env):
-        progress.note(f"[image.env] {', '.join(names)}: set by harness itself, so that does not count")
+def told(values: Values, progress: Progress) -> Values:
+    """The same; what of them does not count is said, a line for each reason."""
     if not values.file:
         return values
     every = len(values.counted) + len(

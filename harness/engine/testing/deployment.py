@@ -22,6 +22,7 @@ from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import template
 from harness.cluster.services.database import TemplateMissingError
 from harness.engine.image.other_images import bring
+from harness.engine.image.values import unheard
 from harness.errors import CauseCode, HarnessError
 from harness.host.sources import ca_bundle
 from harness.image.build import Foundation
@@ -62,6 +63,10 @@ class Deployment:
         It parses DAGs when this returns. What a DAG run needs besides is done by threads of `executor`: `settled`
         waits for it.
         """
+        if names := unheard(wanted.env, mlflow=wanted.mlflow):
+            self.progress.note(
+                f"[image.env] {', '.join(names)}: set by harness itself, so that does not count"
+            )
         executor.submit(session.prepare)
         layers = image.layers[len(foundation.image.layers) :]
         self._pending = [executor.submit(self._load, image, pods.images(wanted.values))]

@@ -210,7 +210,7 @@ class VersionTest:
             step.done(image.digest[:19])
         made_of = image_result(image, foundation, python=settings.python, name=self.running.name_of(image))
         given = values.values_of(plan.project, commit, settings, foundation, plan.secrets.environment)
-        self._values = values.told(given, settings.env, self.progress)
+        self._values = values.told(given, self.progress)
         self.found = self.found.model_copy(update={"image": made_of, "values": values.result_of(given)})
         return foundation, image
 
