@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -14,6 +15,7 @@ from harness.airflow.autopsy.exception_hints import (
     refused_by_airflow,
 )
 from harness.airflow.autopsy.missing_files import (
+    by_absolute_path,
     elsewhere,
     file_said_missing,
     hand_over,
@@ -217,16 +219,21 @@ def _about_file(
 ) -> tuple[str, str]:
     """Where a file is that was not found, or that it went with the pod of an earlier task; and what helps."""
     lost = next((path for entry in everything if (path := missing_file(entry))), None)
-    lost = lost or file_said_missing(said)
+    of_program = None if lost else file_said_missing(said)
+    lost = lost or of_program
     if lost is None:
         return "", ""
     path = in_working_directory(lost, code)
     if (found := elsewhere(path, code)) is not None:
         return f"; {found[0]}", found[1]
+    named = "" if of_program is None or of_program.startswith("/") else by_absolute_path(lost, code)
+    if named and code.in_image(lost) and os.path.normpath(lost) in code.paths():
+        return f"; the image has {lost} at {path}", named
     if not has_earlier or not may_be_handed_over(lost):
         return "", ""
     told = f"; each task has a file system of its own: what an earlier task wrote to {lost} is not in it"
-    return "" if code.seen_by_all(path) else told, hand_over(path, code)
+    hint = hand_over(path, code)
+    return "" if code.seen_by_all(path) else told, f"{hint}; {named}" if named else hint
 
 
 def _placed(raised: Raised, code_root: str) -> str:

@@ -19,7 +19,10 @@ _MISSING_FILE = re.compile(
     r"|(?P<numpy>/\S+) not found\b|[Ff]ile:? '?(?P<other>/[^\s']+)'? (?:does not|doesn't) exist"
 )
 # As programs that a task starts say it: `cat: /tmp/model.txt: No such file or directory`.
-_SAID_MISSING = re.compile(r"(?:^|[\s:'\"`])(?P<path>[^\s:'\"`]+)['\"]?: No such file or directory")
+_SAID_MISSING = re.compile(
+    r"(?:^|[\s:'\"`])(?P<path>[^\s:'\"`]+)['\"]?: (?:\[Errno 2\] )?No such file or directory"
+)
+_OF_BASH_OPERATOR = re.compile(r"/tmp/airflowtmp\w+/")  # noqa: S108  where its programs work, unless it has a `cwd`
 _OF_THE_IMAGE = ("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/sbin/", "/sys/", "/usr/")
 _HOMES = ("/opt/airflow", "/usr/local/airflow")  # of Airflow's own images and of Astro's
 _STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subprocess_exec"})
@@ -43,12 +46,24 @@ def missing_program(raised: Raised) -> str | None:
 
 
 def file_said_missing(lines: Iterable[str]) -> str | None:
-    """The file that a program which a task ran did not find, by what it printed; None where it told of none."""
+    """The file that a program which a task ran did not find, by what it printed; None where it told of none.
+
+    It is relative where the program did not name it by its absolute path.
+    """
     for line in lines:
         match = _SAID_MISSING.search(line)
-        if match and may_be_handed_over(match["path"]):
-            return match["path"]
+        path = _OF_BASH_OPERATOR.sub("", match["path"]) if match else ""
+        if may_be_handed_over(path):
+            return path
     return None
+
+
+def by_absolute_path(path: str, code: CodeFiles) -> str:
+    """What to do about a file that a program of BashOperator named by a relative path."""
+    return (
+        f"what BashOperator runs works in a folder of its own: name the file {in_working_directory(path, code)}, or "
+        f'give the operator cwd="{code.root}"'
+    )
 
 
 def may_be_handed_over(path: str) -> bool:

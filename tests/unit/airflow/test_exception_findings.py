@@ -13,6 +13,7 @@ from harness.airflow.autopsy.autopsy import telling_log
 from harness.airflow.logs import excerpts
 from harness.airflow.logs.task_log import readable
 from harness.airflow.rest.models import DagImportError, TaskInstance
+from harness.project.places import CodeFiles
 
 MANY_LINES = (
     "2 validation errors for TrainingConfig\nlearning_rate\n  Input should be a number\nepochs\n  Too small"
@@ -191,6 +192,27 @@ def test_a_file_that_a_program_did_not_find_may_have_been_written_in_another_pod
     assert "what an earlier task wrote to /tmp/model.txt is not in it" in cause.message
     assert "`shared_tmp = true` under [image]" in cause.hint
     assert "earlier task" not in cause_of(log=text).message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cat: dags/a.sql: No such file or directory",
+        "python: can't open file '/tmp/airflowtmp1qf_x0/dags/a.sql': [Errno 2] No such file or directory",
+    ],
+)
+def test_a_program_of_bash_operator_works_elsewhere(line: str) -> None:
+    said = log({"event": line, "level": "info"}, raised(BASH))
+    there = CodeFiles(paths=lambda: ("dags", "dags/a.sql"))
+    cause = cause_of(tasks=[BEFORE, FAILED], log=said, code=there)
+    assert "the image has dags/a.sql at /opt/airflow/dags/a.sql" in cause.message
+    assert 'name the file /opt/airflow/dags/a.sql, or give the operator cwd="/opt/airflow"' in cause.hint
+    assert "of its own: what an earlier task" not in cause.message
+    written = cause_of(tasks=[BEFORE, FAILED], log=said)
+    assert "what an earlier task wrote to dags/a.sql is not in it" in written.message
+    assert (
+        "or use $HARNESS_ARTIFACTS_URL; what BashOperator runs works in a folder of its own" in written.hint
+    )
 
 
 def test_a_program_that_the_image_lacks_is_no_file_of_an_earlier_task() -> None:
