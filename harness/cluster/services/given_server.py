@@ -8,10 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from harness.cluster import labels
+from harness.cluster.api import KubernetesApi
+from harness.cluster.place import SHARED
 from harness.errors import CauseCode, HarnessError
 
+LOGIN = "postgres-login"  # the Secret with it
+LOGIN_VERSION = "harness.local/login-version"  # annotation of the pod that speaks to the server
 SSL_MODES = ("disable", "allow", "prefer", "require")  # the others need a file with the authority
 EXAMPLE = "postgresql://harness:PASSWORD@db.example.com:5432/postgres?sslmode=require"
+_SECRET = f"/api/v1/namespaces/{SHARED}/secrets/{LOGIN}"
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
 _DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
@@ -83,6 +89,35 @@ def missing(variable: str) -> HarnessError:
         CauseCode.SECRET_MISSING,
         f"the environment variable {variable} is not set: contexts.toml names it for the cluster's PostgreSQL server",
         hint=f"export {variable}='{EXAMPLE}'",
+    )
+
+
+def keep(api: KubernetesApi, login: Login) -> None:
+    """Put the login into the cluster, for the pod that speaks to the server, in place of an earlier one."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": LOGIN, "labels": labels.ours(role="shared")},
+        "stringData": login.variables(),
+    }
+    api.apply(_SECRET, secret)
+
+
+def kept_version(api: KubernetesApi) -> str | None:
+    """What changes with the kept login, and tells nothing of it; None where there is none."""
+    found = api.get(_SECRET)
+    return str(found["metadata"].get("resourceVersion", "")) if found else None
+
+
+def refusals(api: KubernetesApi) -> int:
+    """How often a pod ended that has the login as it is now: one with an earlier one may still be there."""
+    pods = api.list(f"/api/v1/namespaces/{SHARED}/pods", labelSelector="app.kubernetes.io/name=postgres")
+    now = kept_version(api)
+    return sum(
+        int(state.get("restartCount", 0))
+        for pod in pods
+        if (pod["metadata"].get("annotations") or {}).get(LOGIN_VERSION) == now
+        for state in pod["status"].get("containerStatuses") or []
     )
 
 

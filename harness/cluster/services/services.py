@@ -22,10 +22,8 @@ NAMESPACE = SHARED
 RELEASE = "cluster"
 LAST_LINES = 5
 REFUSALS = 2  # one may be a server that starts
-LOGIN = "postgres-login"  # the Secret with a given server's
 DATABASE = "database"  # key of what is recorded: where a given server is
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
-_LOGIN = f"/api/v1/namespaces/{NAMESPACE}/secrets/{LOGIN}"
 _MARKER = f"/api/v1/namespaces/{NAMESPACE}/configmaps/harness"
 
 
@@ -64,7 +62,7 @@ def install(
         values["pods"] = cluster.placement.pods()
         values["imagePullSecrets"] = pull_secrets(cluster, login)
     if given is not None:
-        values["postgresql"] |= {"login": LOGIN, "loginVersion": _login_version(api)}
+        values["postgresql"] |= {"login": given_server.LOGIN, "loginVersion": given_server.kept_version(api)}
     wanted = fingerprint(chart("cluster"), values)
     known = recorded(api)
     _refuse_other_server(known, given)
@@ -88,7 +86,7 @@ def given(made: Mapping[str, str]) -> GivenServer | None:
 
 def unfinished(api: KubernetesApi) -> None:
     """Let the cluster count as one whose `up` did not come to its end."""
-    record(api, {key: value for key, value in recorded(api).items() if key not in {"services", DATABASE}})
+    record(api, {key: value for key, value in recorded(api).items() if key != "services"})
 
 
 def owner(api: KubernetesApi) -> str:
@@ -103,25 +101,14 @@ def keep_login(api: KubernetesApi, variable: str) -> GivenServer:
     namespace is others'.
     """
     login = given_server.read(variable)
-    if login is None:
-        known = given(recorded(api))
-        if known is None or api.get(_LOGIN) is None:
-            raise given_server.missing(variable)
-        return known
-    apply_namespace(api)
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": LOGIN, "labels": labels.ours(role="shared")},
-        "stringData": login.variables(),
-    }
-    api.apply(_LOGIN, secret)
-    return login.server
-
-
-def _login_version(api: KubernetesApi) -> str:
-    """Changes with the login, of which it tells nothing: pods read it when they start."""
-    return str((api.get(_LOGIN) or {"metadata": {}})["metadata"].get("resourceVersion", ""))
+    if login is not None:
+        apply_namespace(api)
+        given_server.keep(api, login)
+        return login.server
+    known = given(recorded(api))
+    if known is None or given_server.kept_version(api) is None:
+        raise given_server.missing(variable)
+    return known
 
 
 def _refuse_other_server(known: Mapping[str, str], wanted: GivenServer | None) -> None:
@@ -180,14 +167,14 @@ def wait_ready(
         if unready[0] != last:
             last = unready[0]
             on_change(last)
-        if given is not None and _restarts(api, "postgres") >= REFUSALS:
+        if given is not None and given_server.refusals(api) >= REFUSALS:
             words = _last_words(api)
             reason = words[-1].partition(": ")[2] if words else "its pod ends at once"
             raise HarnessError(
                 CauseCode.DATABASE_FAILED,
                 f"PostgreSQL at {given} can't be used: {reason}",
                 evidence=words,
-                hint="harness doctor; then harness up",
+                hint="harness up, once the server takes the login, or with the right one",
             )
         if time.monotonic() > until:
             raise HarnessError(
@@ -237,12 +224,6 @@ def _pod_state(api: KubernetesApi, name: str) -> str:
         if condition["status"] != "True" and condition.get("message"):
             return str(condition["message"])
     return str(status["phase"])
-
-
-def _restarts(api: KubernetesApi, name: str) -> int:
-    pods = api.list(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=f"app.kubernetes.io/name={name}")
-    states = pods[-1]["status"].get("containerStatuses") or [] if pods else []
-    return max((int(each.get("restartCount", 0)) for each in states), default=0)
 
 
 def _last_words(api: KubernetesApi) -> list[str]:

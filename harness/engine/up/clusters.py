@@ -176,13 +176,14 @@ def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -
             cluster=cluster,
             given=given,
         )
-        services.wait_ready(running.api, deadline_s=READY_DEADLINE_S, on_change=step.update, given=given)
-        if given is not None:
-            step.update(f"databases at {given.host}")
-            try:
+        try:
+            services.wait_ready(running.api, deadline_s=READY_DEADLINE_S, on_change=step.update, given=given)
+            if given is not None:
+                step.update(f"databases at {given.host}")
                 running.server.claim(services.owner(running.api))
-            except HarnessError:
+        except HarnessError:
+            if given is not None:
                 services.unfinished(running.api)
-                raise
+            raise
         step.done(f"ready, PostgreSQL at {given.host}" if given else "ready")
     return running

@@ -10,7 +10,7 @@ import pytest
 from doubles import Clock, Kubernetes, items, refusal
 
 from harness.cluster.place import Cluster
-from harness.cluster.services import services
+from harness.cluster.services import given_server, services
 from harness.cluster.services.given_server import GivenServer
 from harness.errors import CauseCode, HarnessError
 
@@ -103,9 +103,14 @@ class TestInstall:
     def test_a_given_server_that_refuses_is_told_at_once(self, clock: Clock) -> None:
         assert clock is not None
         api = self.api()
-        status = {"name": "postgres", "ready": False, "restartCount": 2, "state": {}}
+        status = {"name": "postgres", "ready": False, "restartCount": 1, "state": {}}
         api.answers["GET", DEPLOYMENTS] = items(deployment("postgres", 0), deployment("gateway"))
-        api.answers["GET", f"{SYSTEM}/pods"] = items(pod(containerStatuses=[status]))
+        api.answers["GET", f"{SYSTEM}/secrets/{given_server.LOGIN}"] = {"metadata": {"resourceVersion": "7"}}
+        before, now = pod(containerStatuses=[status]), pod(containerStatuses=[status])
+        before["metadata"]["annotations"] = {given_server.LOGIN_VERSION: "6"}
+        now["metadata"]["annotations"] = {given_server.LOGIN_VERSION: "7"}
+        now["status"]["containerStatuses"] = [{**status, "restartCount": 2}]
+        api.answers["GET", f"{SYSTEM}/pods"] = items(before, now)
         api.logs[f"{SYSTEM}/pods/p/log#postgres"] = "psql: error: no such role\n"
         given = GivenServer("db", 5432, "main", "prefer")
         with pytest.raises(HarnessError) as caught:
@@ -124,7 +129,7 @@ class TestInstall:
         api, helm = self.api(), Helm()
         given = services.keep_login(api, "DB")
         assert services.install(api, helm, IMAGES, origin={}, cluster=OURS, given=given) is True
-        assert helm.upgrades[0][2]["postgresql"]["login"] == services.LOGIN
+        assert helm.upgrades[0][2]["postgresql"]["login"] == given_server.LOGIN
         assert not api.asked("POST", f"{SYSTEM}/secrets")  # no password of a server of ours
         assert "hush-hush" not in str(helm.upgrades)
         api.answers["GET", f"{SYSTEM}/configmaps/harness"] = api.requests[-1].body
@@ -134,7 +139,7 @@ class TestInstall:
         assert caught.value.cause is CauseCode.USAGE
 
         monkeypatch.delenv("DB")  # who comes later needs it no more
-        api.answers["GET", f"{SYSTEM}/secrets/{services.LOGIN}"] = {"metadata": {"resourceVersion": "1"}}
+        api.answers["GET", f"{SYSTEM}/secrets/{given_server.LOGIN}"] = {"metadata": {"resourceVersion": "1"}}
         assert services.keep_login(api, "DB") == given
 
     def test_nobody_knows_the_login(self) -> None:
