@@ -227,17 +227,23 @@ def _system(image: TeamImage) -> tuple[str | tuple[str, ...], list[Finding]]:
 
 
 def python_version(
-    files: RepositoryFiles, home: str, image: TeamImage, airflow: str
+    files: RepositoryFiles, layout: Layout, image: TeamImage, airflow: str
 ) -> tuple[str, list[str], list[Finding]]:
     """The Python of the image, why none fits, and what is said of it; `airflow` is the version that it runs."""
+    home = layout.places.home
+    newer = next((Place(each.path, each.newer) for each in layout.used.values() if each.newer), None)
     default = str(ImageSettings.model_fields["python"].default)
     asked = [*python_asked(files, home), *image.python]
     bounds = python_bounds(files, home)
     wanted = asked[0].value if asked else default
     built = [python for python in DEBIAN_OF_PYTHON if python != "3.13" or not airflow.startswith("3.0")]
-    fitting = [python for python in built if bounds is None or _allowed(python, bounds.value)]
+    able = [python for python in built if newer is None or _allowed(python, ">=3.12")]
+    fitting = [python for python in able if bounds is None or _allowed(python, bounds.value)]
+    known = " and ".join(built)
+    if newer is not None and not able:
+        why = f"{newer}: this line is of Python 3.12, and versions of Airflow {airflow} have {known}"
+        return "", [f"{why}: write it as older ones read it, with other quotes inside the braces"], []
     if bounds is not None and not fitting:
-        known = " and ".join(built)
         return "", [f"{bounds.place} asks for Python {bounds.value}, and versions have {known}"], []
     chosen = next((python for python in (wanted, default) if python in fitting), fitting[0])
     findings = []
@@ -245,7 +251,7 @@ def python_version(
         text = f"{chosen}, in place of {wanted}: the nearest that is built"
         findings.append(Finding("decided", "Python", text, str(asked[0].place)))
     elif chosen != default:
-        place = str(asked[0].place if asked else bounds.place if bounds else "")
+        place = str(asked[0].place if asked else newer or (bounds.place if bounds else ""))
         findings.append(Finding("found", "Python", chosen, place))
     return ("" if chosen == default else chosen), [], findings
 

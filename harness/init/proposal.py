@@ -65,9 +65,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
     known = {**known, **layout.used}
     gives = given(files, layout.places.home)
     packages = packages_of(files, layout, image)
-    python, python_reasons, python_findings = python_version(
-        files, layout.places.home, image, packages.version
-    )
+    python, python_reasons, python_findings = python_version(files, layout, image, packages.version)
     circumstances = Circumstances(
         files,
         layout,

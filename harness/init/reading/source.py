@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.init.reading.constants import REPOSITORY, UNKNOWN, Names, value_of
 from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.syntax.newer_strings import for_older, may_be_newer
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MOST_MODULES = 400
@@ -18,13 +19,17 @@ MOST_MODULES = 400
 
 @dataclass(frozen=True)
 class Module:
-    """One file of Python. `constants` are the values that its top-level names have, as far as it tells."""
+    """One file of Python. `constants` are the values that its top-level names have, as far as it tells.
+
+    `newer` is the line that Python takes since 3.12 only, where it has one.
+    """
 
     path: str
     text: str = field(repr=False)
     tree: ast.Module = field(repr=False)
     constants: Mapping[str, Any] = field(repr=False)
     functions: Mapping[str, Function] = field(repr=False)
+    newer: int = 0
 
     def place(self, node: ast.AST) -> Place:
         return Place(self.path, getattr(node, "lineno", 0))
@@ -43,16 +48,31 @@ class Imported:
 
 def parsed(path: str, text: str) -> Module | Place:
     """The module, or the line that is no Python."""
+    tree, older = _tree(text), text
+    if isinstance(tree, int) or may_be_newer(text):
+        older = for_older(text)
+    if older != text:
+        lines = zip(text.splitlines(), older.splitlines(), strict=False)
+        newer = next((number for number, (own, other) in enumerate(lines, 1) if own != other), 1)
+        tree = _tree(older)
+    else:
+        newer = 0
+    if isinstance(tree, int):
+        return Place(path, tree)
+    functions = {each.name: each for each in _top(tree.body) if isinstance(each, Function)}
+    return rebound(Module(path, text, tree, {}, functions, newer), {})
+
+
+def _tree(text: str) -> ast.Module | int:
+    """The syntax of a text, or the line that has none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes in other people's texts
-            tree = ast.parse(text)
+            return ast.parse(text)
     except SyntaxError as error:
-        return Place(path, error.lineno or 1)
+        return error.lineno or 1
     except (ValueError, RecursionError, MemoryError):  # a NUL, or nesting that nobody would write
-        return Place(path, 1)
-    functions = {each.name: each for each in _top(tree.body) if isinstance(each, Function)}
-    return rebound(Module(path, text, tree, {}, functions), {})
+        return 1
 
 
 def rebound(module: Module, imported: Names) -> Module:
