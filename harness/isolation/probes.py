@@ -68,7 +68,7 @@ def plant(server: Server, database: str, token: str) -> None:
     server.query(
         f"""
         CREATE TABLE {TABLE} (token text NOT NULL);
-        ALTER TABLE {TABLE} OWNER TO {safe(database)};
+        GRANT SELECT, INSERT ON {TABLE} TO {safe(database)};
         {become(server, database, database)}
         INSERT INTO {TABLE} VALUES ('{safe(token)}');
         """,
