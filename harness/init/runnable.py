@@ -220,6 +220,8 @@ def str_of_ask(ask: Ask, circumstances: Circumstances) -> str:
     why = "which nothing here gives"
     if said is not None and served(said.value, circumstances.image):
         why = f"which {said.place} gives as {without_login(said.value)}, and no version has that"
+    elif said is not None and said.value:
+        why = f"which {said.place} gives, and no secret belongs into an image"
     what = f"{ask.place}: it asks for {ask.kind} {ask.name}, {why}"
     if not ask.variable.isidentifier():  # no shell sets such a variable
         return f"{what}: give it in airflow_settings.yaml, named by `airflow_settings` below [secrets]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proposals import configured, proposal, reasons
 
+from harness.init.findings import Proposal
 from harness.init.proposal import propose
 from harness.init.reading.packages.requirement_lines import unfit
 from harness.init.reading.repository_files import Place, RepositoryFiles
@@ -413,3 +415,40 @@ def test_a_server_does_not_end() -> None:
     assert reasons(found) == [
         "dags/churn.py:8: it starts a server, which does not end by itself: no test of it can end"
     ]
+
+
+class TestVariablesThatAComposeFileTakesFromFiles:
+    FILES: ClassVar = {
+        ".env": "TAG=3.1.5\nexport MODEL_NAME='churn'  # ours\nAPI_KEY=abc\nDAGS=./flows\n",
+        "docker-compose.yaml": """
+            services:
+              airflow:
+                image: apache/airflow:${TAG}
+                env_file: [{path: "${ENV_FILE:-.env}"}]
+                environment: {STAGE: "${TAG}-test"}
+                volumes: ["${DAGS}:/opt/airflow/dags"]
+        """,
+        "flows/churn.py": TASK.format(
+            body="            import os\n            [os.environ[name] for name in ()]\n"
+            "            os.environ['MODEL_NAME'], os.environ['API_KEY'], os.environ['STAGE']"
+        ),
+    }
+
+    def found(self, tracked: bool) -> Proposal:
+        texts = {name: textwrap.dedent(text) for name, text in self.FILES.items()}
+        return propose(RepositoryFiles(tuple(sorted(texts)), texts.get, tracked=lambda _: tracked))
+
+    def test_those_of_git_count_and_secrets_are_told(self) -> None:
+        found = self.found(tracked=True)
+        image = configured(found).image
+        assert (image.airflow, image.code, dict(image.links)) == ("3.1.5", ("flows",), {"dags": "flows"})
+        assert dict(image.env) == {"MODEL_NAME": "churn", "STAGE": "3.1.5-test"}
+        assert [reason.partition(": ")[2] for reason in reasons(found)] == [
+            "it asks for environment variable API_KEY, which .env:3 gives, and no secret belongs into an image: give "
+            "it as API_KEY, named by `from_env` below [secrets]"
+        ]
+
+    def test_those_that_git_has_not_stay_with_their_owner(self) -> None:
+        found = self.found(tracked=False)
+        assert "churn" not in dict(configured(found).image.env).values()
+        assert found.env_file == ".env"

@@ -12,6 +12,7 @@ from harness.init.reading.image.team_image import Said, TeamImage, based_on, is_
 from harness.init.reading.repository_files import Place, RepositoryFiles
 
 NAME = re.compile(r"(?:docker[-_.]?)?compose(?:[-_.][\w.-]+)?\.ya?ml", re.IGNORECASE)
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=(?P<value>[^#\n]*)")
 _PLAIN = re.compile(r"(?:docker-)?compose\.ya?ml", re.IGNORECASE)
 
 
@@ -36,6 +37,9 @@ def read_compose(path: str, image: TeamImage, files: RepositoryFiles, seen: set[
         return
     if not isinstance(data, dict):
         return
+    variables = {
+        name: said.value for name, said in env_file(posixpath.join(posixpath.dirname(path), ".env"), files)
+    }
     services = data.get("services")
     shared = {name: table for name, table in data.items() if str(name).startswith("x-")}
     lines = text.splitlines()
@@ -47,7 +51,10 @@ def read_compose(path: str, image: TeamImage, files: RepositoryFiles, seen: set[
             if built is not None and built[0] not in seen:
                 seen.add(built[0])
                 read_dockerfile(built[0], image, files, built[1])
-            _service(path, lines, table, image)
+            _service(path, lines, table, image, variables)
+            for file in _env_files(table.get("env_file"), posixpath.dirname(path)):
+                for variable, said in env_file(file, files):
+                    image.environment.setdefault(variable, said)
         elif name not in shared:
             place = _line(path, lines, f"{name}:")
             for each in (name, table.get("container_name"), table.get("hostname")):
@@ -83,27 +90,46 @@ def _dockerfile(build: object, folder: str, files: RepositoryFiles) -> tuple[str
     return (path, within) if path else None
 
 
-def _service(path: str, lines: list[str], table: Mapping[str, Any], image: TeamImage) -> None:
+def env_file(path: str, files: RepositoryFiles) -> Iterator[tuple[str, Said]]:
+    """The variables of a file of `NAME=value` lines that git has; what it has not is nobody's but its owner's."""
+    text = files.read_text(path) if files.tracked(path) else None
+    for number, line in enumerate((text or "").splitlines(), 1):
+        if found := _ASSIGNMENT.match(line):
+            yield found["name"], Said(found["value"].strip().strip("\"'"), Place(path, number))
+
+
+def _env_files(value: object, folder: str) -> Iterator[str]:
+    for each in value if isinstance(value, list) else [value]:
+        name = each.get("path") if isinstance(each, Mapping) else each
+        if isinstance(name, str):
+            yield posixpath.normpath(posixpath.join(folder, substituted(name, {})))
+
+
+def _service(
+    path: str, lines: list[str], table: Mapping[str, Any], image: TeamImage, variables: Mapping[str, str]
+) -> None:
     said = table.get("image")
     if isinstance(said, str):
-        based_on(substituted(said, {}), _line(path, lines, said), image)
+        based_on(substituted(said, variables), _line(path, lines, said), image)
     for name, value in _environment(table.get("environment")):
         place = _line(path, lines, name)
         if name == "_PIP_ADDITIONAL_REQUIREMENTS":
-            packages = (each for kind, each in pip_arguments(substituted(value, {})) if kind == "package")
+            packages = (
+                each for kind, each in pip_arguments(substituted(value, variables)) if kind == "package"
+            )
             image.packages += [Said(each, place) for each in packages]
         elif value:
-            image.environment.setdefault(name, Said(substituted(value, {}), place))
+            image.environment.setdefault(name, Said(substituted(value, variables), place))
     volumes = table.get("volumes")
     for volume in volumes if isinstance(volumes, list) else ():
-        _volume(volume, posixpath.dirname(path), image)
+        _volume(volume, posixpath.dirname(path), image, variables)
 
 
-def _volume(volume: object, folder: str, image: TeamImage) -> None:
+def _volume(volume: object, folder: str, image: TeamImage, variables: Mapping[str, str]) -> None:
     if isinstance(volume, Mapping):
         source, target = str(volume.get("source", "")), str(volume.get("target", ""))
     else:
-        parts = substituted(str(volume), {}).split(":")
+        parts = substituted(str(volume), variables).split(":")
         if len(parts) < 2:
             return
         source, target = parts[0], parts[1]
