@@ -13,10 +13,18 @@ from harness.hints import toml_text
 from harness.project.image_settings import ImageSettings
 from harness.project.places import TMP, CodeFiles
 
-# As Python, numpy, pyarrow and SQLAlchemy's neighbours say it.
+# As Python, pyarrow, h5py, pandas and what is written in Rust (polars, safetensors) say it.
 _MISSING_FILE = re.compile(
     r"No such file or directory: '(?P<python>[^']+)'|local file '(?P<arrow>[^']+)'"
-    r"|(?P<numpy>/\S+) not found\b|[Ff]ile:? '?(?P<other>/[^\s']+)'? (?:does not|doesn't) exist"
+    r"|No such file or directory(?: \(os error 2\))?: (?P<rust>[^\s'\"]+)|name = '(?P<hdf>[^']+)', errno = 2\b"
+    r"|(?<!\S)(?P<numpy>/\S+) not found\b|[Ff]ile:? '?(?P<other>[^\s']+)'? (?:does not|doesn't) exist"
+)
+_ONLY_THE_PATH = re.compile(r"(\S+?)(?: not found\.)?")  # all that numpy and pyarrow's data sets say
+# As DuckDB, XGBoost, LightGBM and ONNX Runtime say it, by exceptions of their own.
+_MISSING_TO_LIBRARY = re.compile(
+    r"match the pattern \"(?P<glob>[^\"]+)\"|Cannot open (?:database|file) \"(?P<duckdb>[^\"]+)\""
+    r"|Opening (?P<xgboost>\S+) failed: No such file|(?:Could not open|Cannot open data file) (?P<lightgbm>\S+)$"
+    r"|Load model from (?P<onnx>\S+) failed:.*doesn't exist"
 )
 # As programs that a task starts say it: `cat: /tmp/model.txt: No such file or directory`.
 _SAID_MISSING = re.compile(
@@ -30,10 +38,14 @@ _STARTS_PROGRAMS = frozenset({"_execute_child", "_posix_spawn", "create_subproce
 
 def missing_file(raised: Raised) -> str | None:
     """The path that was not there; None for anything else that was raised."""
-    if raised.kind not in {"FileNotFoundError", "OSError"} or missing_program(raised):
+    if missing_program(raised):
         return None
-    match = _MISSING_FILE.search(raised.message)
-    return next(filter(None, match.groups()), None) if match else None
+    if raised.kind not in {"FileNotFoundError", "OSError"}:
+        return _named_by(_MISSING_TO_LIBRARY.search(raised.message))
+    if path := _named_by(_MISSING_FILE.search(raised.message)):
+        return path
+    path = _named_by(_ONLY_THE_PATH.fullmatch(raised.message)) if raised.kind == "FileNotFoundError" else None
+    return path if path and may_be_handed_over(path) else None
 
 
 def missing_program(raised: Raised) -> str | None:
@@ -102,8 +114,7 @@ def of_repository(message: str, hint: str, code: CodeFiles, requirements: str) -
     missing, to where it was looked for; else with the name of the file that people edit for another package."""
     if REQUIREMENTS in hint and (own := own_module(message, code)):  # else somebody knows better
         return own
-    match = _MISSING_FILE.search(message)
-    path = next(filter(None, match.groups()), None) if match else None
+    path = _named_by(_MISSING_FILE.search(message))
     found = elsewhere(in_working_directory(path, code), code) if path else None
     return found[1] if found else hint.replace(REQUIREMENTS, requirements or REQUIREMENTS)
 
@@ -139,6 +150,10 @@ def hand_over(path: str, code: CodeFiles) -> str:
         f"each task runs in a pod of its own, and what it writes goes with it: to hand files on, {where}, "
         "or use $HARNESS_ARTIFACTS_URL"
     )
+
+
+def _named_by(match: re.Match[str] | None) -> str | None:
+    return next(filter(None, match.groups()), None) if match else None
 
 
 def _splits(path: str) -> Iterator[tuple[str, str]]:

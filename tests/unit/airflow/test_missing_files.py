@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 from task_samples import BOOM, cause_of, error, log, raised
 
-from harness.airflow.autopsy.missing_files import elsewhere, in_working_directory, of_repository, what_helps
+from harness.airflow.autopsy.missing_files import (
+    elsewhere,
+    in_working_directory,
+    missing_file,
+    of_repository,
+    what_helps,
+)
+from harness.airflow.logs.task_log import Raised
 from harness.project.places import CodeFiles
 
 PATHS = (
@@ -82,6 +89,62 @@ def test_a_folder_that_an_earlier_task_wrote_to_is_to_be_shared(path: str) -> No
     assert 'put `shared = ["data"]` under [image] in harness.toml' in hint
     more = replace(CODE, shared=("models", "data/raw"))  # within the new one
     assert '`shared = ["models", "data"]`' in what_helps(in_working_directory(path, more), more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("FileNotFoundError", "[Errno 2] No such file or directory: 'data/x.csv'"),
+        ("FileNotFoundError", "data/x.csv not found."),  # numpy.loadtxt
+        ("FileNotFoundError", "data/x.csv"),  # pandas.read_parquet
+        ("FileNotFoundError", "File data/x.csv does not exist"),  # pandas.read_hdf
+        (
+            "FileNotFoundError",
+            "[Errno 2] Failed to open local file 'data/x.csv'. Detail: [errno 2] No such file",
+        ),
+        ("FileNotFoundError", "No such file or directory (os error 2): data/x.csv"),  # polars
+        ("FileNotFoundError", "No such file or directory: data/x.csv"),  # safetensors
+        (
+            "FileNotFoundError",
+            "[Errno 2] Unable to synchronously open file (unable to open file: name = 'data/x.csv', errno = 2, error "
+            "message = 'No such file or directory', flags = 0, o_flags = 0)",
+        ),
+        ("IOException", 'IO Error: No files found that match the pattern "data/x.csv"'),
+        ("IOException", 'IO Error: Cannot open file "/opt/airflow/data/x.csv": No such file or directory'),
+        (
+            "IOException",
+            'IO Error: Cannot open database "/opt/airflow/data/x.csv" in read-only mode: database does not exist',
+        ),
+        (
+            "XGBoostError",
+            "[14:46:31] /workspace/src/common/io.cc:144: Opening data/x.csv failed: No such file or d",
+        ),
+        ("LightGBMError", "Could not open data/x.csv"),
+        ("LightGBMError", "Cannot open data file data/x.csv"),
+        (
+            "NoSuchFile",
+            "[ONNXRuntimeError] : 3 : NO_SUCHFILE : Load model from data/x.csv failed:Load model data/x.csv failed. "
+            "File doesn't exist",
+        ),
+    ],
+)
+def test_however_a_library_says_that_it_is_not_there(kind: str, message: str) -> None:
+    path = missing_file(Raised(kind, message))
+    assert path is not None
+    assert 'put `shared = ["data"]` under [image]' in what_helps(in_working_directory(path, CODE), CODE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("FileNotFoundError", "model not found."),
+        ("FileNotFoundError", "nothing to train on"),
+        ("ValueError", "data/x.csv not found."),
+        ("LightGBMError", "Check failed: (num_data) > (0) at dataset.cpp"),
+    ],
+)
+def test_what_tells_of_no_file(kind: str, message: str) -> None:
+    assert missing_file(Raised(kind, message)) is None
 
 
 @pytest.mark.parametrize("path", ["x.csv", "dags/x.csv", "artifacts/x.csv", "/mnt/x.csv"])
