@@ -159,7 +159,7 @@ class Diagnosis:
             update={
                 "hint": hint,
                 "message": f"{where}{found.message}",
-                "evidence": (*(killed_sidecars(pod) if pod else ()), *found.evidence),
+                "evidence": excerpt((*(killed_sidecars(pod) if pod else ()), *found.evidence)),
             }
         )
 

@@ -38,9 +38,12 @@ def render(result: Result, style: Style | None = None) -> str:
 
 def render_error(error: HarnessError, style: Style | None = None) -> str:
     """An error as text: what failed and why, what was seen, and a hint."""
+    from harness.report.model import Cause
+
     style = style or Style()
     lines = [f"{style.paint('error:', 'bold', 'red')} {format.clean(error.message)}"]
-    lines += [f"  {line}" for text in error.evidence for line in format.clean(text).splitlines()]
+    told = Cause.of(error).evidence  # as much of it as in a result
+    lines += [f"  {line}" for text in told for line in format.clean(text).splitlines()]
     if error.hint:
         lines += ["", _hint(error.hint, style)]
     return "\n".join(lines) + "\n"

@@ -649,6 +649,19 @@ class TestTrial:
         assert found.cause.code == "task_failed"
         assert "container proxy beside it was killed" in found.cause.evidence[0]
 
+    def test_that_leaves_the_evidence_within_its_twenty_lines(
+        self, judge: Callable[..., TestResult], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        containers = (Container("base", exit_code=0), Container("proxy", ended=Reason("OOMKilled")))
+        pod = Pod("p", task_id="evaluate", try_number=1, phase="Failed", node="n", containers=containers)
+        many = {"exc_type": "ValueError", "exc_value": "\n".join("abc" * 9), "frames": []}
+        raised = json.dumps(json.loads(RAISED) | {"error_detail": [many]})
+        monkeypatch.setattr(Pods, "log", lambda *_, **__: raised)
+        found = judge(Airflow(), ("evaluate", -1), states={"evaluate": "failed"}, pods=(pod,))
+        assert found.cause is not None
+        assert "container proxy beside it was killed" in found.cause.evidence[0]
+        assert len(found.cause.evidence) == 20
+
     def test_a_task_that_may_fail_does_not_matter_once_there_are_metrics(
         self, judge: Callable[..., TestResult]
     ) -> None:

@@ -154,3 +154,5 @@ class TestError:
 
     def test_nothing_to_add(self):
         assert render_error(HarnessError(CauseCode.USAGE, "no such ref")) == "error: no such ref\n"
+        long = render_error(HarnessError(CauseCode.BUILD_FAILED, "no", evidence=map(str, range(99))))
+        assert len(long.splitlines()) == 21
