@@ -23,6 +23,7 @@ def environment() -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_CACHE_DIR": str(cache.root() / "uv"),
         "UV_HTTP_RETRIES": os.environ.get("UV_HTTP_RETRIES", "3"),
+        "COLUMNS": "10000",  # what it says is wrapped by whoever shows it
     }
 
 
