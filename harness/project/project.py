@@ -80,7 +80,8 @@ class Project:
             raise HarnessError(
                 CauseCode.TEST_NOT_FOUND,
                 f"{self.file} names no tests",
-                hint=f'add [{table}] with dag = "…" to {self.file}; docs/configuration.md shows how',
+                hint="harness init --force looks which DAGs can run, and says why others can't; or add "
+                f'[{table}] with dag = "…" to {self.file}: docs/configuration.md',
             )
         for name in names:
             if name not in known:

@@ -205,7 +205,7 @@ class TestProject:
         with pytest.raises(HarnessError, match=f"^{name} names no tests") as caught:
             projects.load(root).tests(())
         assert f"add {table} with" in caught.value.hint
-        assert f"to {name};" in caught.value.hint
+        assert f"to {name}: docs" in caught.value.hint
         (root / name).write_text(f"{header.replace('image', 'tests.abc')}\ndag = 'a'\n")
         with pytest.raises(HarnessError, match=f"no test 'abd' in {name}: it has abc"):
             projects.load(root).tests(["abd"])
