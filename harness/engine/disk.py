@@ -28,6 +28,7 @@ from harness.report import format
 
 UNUSED_S = 7 * 24 * 3600.0  # what nobody used for a week goes with `harness gc`, also within the limits
 DOCKER_DATA = Path("/var/lib/docker")
+NEAR = 0.6  # of a node's limit; volumes and Kubernetes' own files are some GB at most
 SPARED_S = 120.0  # an image that was asked for a moment ago may be about to be deployed
 
 
@@ -81,10 +82,18 @@ def keep_limits(running: RunningCluster, progress: Progress) -> None:
     """
     with progress.waiting("keeping cache and node within their limits") as step:
         with suppress(HarnessError, OSError):
-            gone = cache_limit.prune(_cache_limit(cache_limit.items()))
+            items = cache_limit.items()
+            gone = cache_limit.prune(_cache_limit(items), items)
             step.update(f"{format.plural(len(gone), 'item')} of the cache removed" if gone else "")
         with suppress(HarnessError):
-            remove(rubbish(running, unused_s=None, with_cache=False))
+            if any(_may_be_full(node) for node in running.cluster.nodes):
+                remove(rubbish(running, unused_s=None, with_cache=False))
+
+
+def _may_be_full(node: str) -> bool:
+    """Whether a node has to be measured: by what containerd has noted, its images are not far from the limit."""
+    images_bytes = node_disk.images_bytes(node)
+    return images_bytes > NEAR * limits.limit(limits.NODE_VARIABLE, DOCKER_DATA, images_bytes)
 
 
 def rubbish(
@@ -126,7 +135,8 @@ def remove(found: Rubbish, *, unused_s: float | None = None) -> None:
     """Remove it; what somebody began to use since it was looked at stays."""
     if found.cache:
         before = None if unused_s is None else time.time() - unused_s
-        cache_limit.prune(_cache_limit(cache_limit.items()), before=before)
+        items = cache_limit.items()
+        cache_limit.prune(_cache_limit(items), items, before=before)
     for node, images in found.images.items():
         node_disk.remove(node, images)
     for node, folders in found.volumes.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.host import cache, process, scratch
+from harness.host import cache, process, scratch, sizes
 
 DOWNLOADS = "uv"  # uv's own cache, which only uv may change
 LAYERS = "layers"
@@ -40,15 +39,20 @@ class Item:
 
 def items() -> tuple[Item, ...]:
     """All that the cache holds, measured as `du` does; what is being made beside it is left out."""
-    root, found = cache.root(), []
-    for folder in _folders(root):
+    found: list[tuple[str, Path]] = []
+    for folder in _folders(cache.root()):
         if folder.name == DOWNLOADS:
-            found.append(_item(DOWNLOADS, folder))
+            found.append((DOWNLOADS, folder))
         elif folder.name not in _NOT_KEPT:
             entries = [folder / _RECORDS, folder] if folder.name == LAYERS else [folder]
-            for parent in entries:
-                found += [_item(folder.name, path) for path in _entries(parent)]
-    return tuple(found)
+            found += [(folder.name, path) for parent in entries for path in _entries(parent)]
+    measured = sizes.measure([path for _, path in found])
+    return tuple(Item(kind, path, measured[path], _used_at(path) or 0.0) for kind, path in found)
+
+
+def held_bytes() -> int:
+    """What the cache takes on the disk."""
+    return sum(item.size_bytes for item in items())
 
 
 def chosen(
@@ -73,10 +77,12 @@ def chosen(
     return tuple(doomed)
 
 
-def prune(limit_bytes: int, *, before: float | None = None) -> tuple[Item, ...]:
-    """Remove what `chosen` says; returns what is gone."""
+def prune(
+    limit_bytes: int, found: Sequence[Item] | None = None, *, before: float | None = None
+) -> tuple[Item, ...]:
+    """Remove what `chosen` says, of what was `found` if that was looked at already; returns what is gone."""
     gone = []
-    doomed = chosen(items(), limit_bytes, since=in_use_since(), before=before)
+    doomed = chosen(items() if found is None else found, limit_bytes, since=in_use_since(), before=before)
     for item in doomed:
         if item.kind == DOWNLOADS:
             if _clean_downloads(item.path):
@@ -100,37 +106,6 @@ def in_use_since() -> float:
         with suppress(FileNotFoundError):
             began.append(folder.stat().st_mtime)
     return min(began)
-
-
-def size_bytes(path: Path) -> int:
-    """What a file or a folder takes on the disk, each hard link counted once, as `du` does."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for status in _walk(path):
-        if status.st_nlink > 1:
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-        total += status.st_blocks * 512
-    return total
-
-
-def _walk(path: Path) -> Iterator[os.stat_result]:
-    with suppress(OSError):  # it went meanwhile
-        status = path.lstat()
-        yield status
-        if path.is_dir() and not path.is_symlink():
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        yield from _walk(Path(entry.path))
-                    else:
-                        with suppress(OSError):
-                            yield entry.stat(follow_symlinks=False)
-
-
-def _item(kind: str, path: Path) -> Item:
-    return Item(kind, path, size_bytes(path), _used_at(path) or 0.0)
 
 
 def _used_at(path: Path) -> float | None:

@@ -70,9 +70,7 @@ def _docker_room(found: Daemon, host: Machine, notes: list[str]) -> Iterator[Che
 
 def _machine(host: Machine, notes: list[str]) -> Iterator[Check]:
     if free := machine_checks.read_free_disk(cache.root()):
-        yield machine_checks.disk(
-            "cache disk", *free, hint="harness gc", held_bytes=cache_limit.size_bytes(cache.root())
-        )
+        yield machine_checks.disk("cache disk", *free, hint="harness gc", held_bytes=cache_limit.held_bytes())
     if not host.is_linux:
         notes.append(
             "not checked: kernel limits (inotify, open files), which are those of Docker's virtual machine"

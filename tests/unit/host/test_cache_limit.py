@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache, cache_limit, limits
+from harness.host import cache, cache_limit, limits, sizes
 from harness.host.cache_limit import Item, chosen
 
 
@@ -82,7 +82,7 @@ class TestChosen:
 class TestPrune:
     def test_old_entries_go_whole_and_are_made_again(self, root: Path) -> None:
         old, new = made("dependencies", "a"), made("dependencies", "b", used_at=200.0)
-        limit = cache_limit.size_bytes(new)
+        limit = sizes.size_bytes(new)
         assert [each.path for each in cache_limit.prune(limit)] == [old]
         assert not old.exists()
         assert new.exists()
@@ -151,9 +151,9 @@ class TestPrune:
         (path / "again").hardlink_to(path / "content")
         (path / "sub").mkdir()
         (path / "sub" / "link").symlink_to("../content")
-        assert cache_limit.size_bytes(path) >= 100 * 1024
-        assert cache_limit.size_bytes(path) < 150 * 1024
-        assert cache_limit.size_bytes(root / "absent") == 0
+        assert sizes.size_bytes(path) >= 100 * 1024
+        assert sizes.size_bytes(path) < 150 * 1024
+        assert sizes.size_bytes(root / "absent") == 0
 
 
 class TestLimits:

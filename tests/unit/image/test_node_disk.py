@@ -121,3 +121,8 @@ class TestMeasured:
         with pytest.raises(HarnessError, match="did not tell what its disk holds") as caught:
             node_disk.measured("node")
         assert caught.value.cause is CauseCode.CLUSTER_FAILED
+
+    def test_images_by_what_containerd_has_noted(self, answers: dict[str, str]) -> None:
+        content = "DIGEST SIZE AGE LABELS\nsha256:a 1.5kB 2 hours -\nsha256:b 10B 2 hours -\n"
+        answers["sh"] = f"{content}===\nKEY SIZE INODES\nsha256:a 3000 7\n"
+        assert node_disk.images_bytes("node") == 4510
