@@ -9,7 +9,7 @@ from harness.cluster.api import KubernetesApi
 from harness.cluster.place import Cluster
 from harness.cluster.placement import PULL_SECRET
 from harness.host.docker import registry_login
-from harness.image.node import load_on
+from harness.image.node import load_on, pull_on
 from harness.image.oci import Image
 from harness.image.registry.push import push
 
@@ -21,6 +21,12 @@ def bring(cluster: Cluster, image: Image, *, on_change: Callable[[str], None] = 
     """
     if cluster.registry is not None:
         return push(image, cluster.registry, on_change=on_change)
+    if cluster.local_registry is not None:
+        registry = cluster.local_registry.address
+        pushed_bytes = push(image, registry, on_change=on_change)
+        on_change(f"the node pulls it from {registry.host}")
+        pull_on(image, registry.reference(image), cluster.nodes)
+        return pushed_bytes
     return load_on(image, cluster.nodes, on_change=on_change)
 
 

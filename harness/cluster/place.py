@@ -20,7 +20,7 @@ from harness.hints import CONTEXT_MARK, DEFAULT_CLUSTER
 
 if TYPE_CHECKING:
     from harness.cluster.api import KubernetesApi
-    from harness.image.registry.address import Registry
+    from harness.image.registry.address import LocalRegistry, Registry
 
 SHARED = "harness-system"  # the namespace of what versions share
 STATE_VARIABLE = "HARNESS_STATE_DIR"
@@ -35,6 +35,7 @@ class Cluster:
     `forwarded`: nothing listens at that port unless a port-forward is held. `registry`: images go through it, to a
     cluster elsewhere, and nothing of Docker's is used for it: there are no node containers. `database_variable`: the
     environment variable with the URL of the PostgreSQL server that it is given; it makes one of its own otherwise.
+    `local_registry`: one beside a kind cluster, from which its nodes are given images.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Cluster:
     placement: Placement = placement.KIND
     registry: Registry | None = None
     database_variable: str = ""
+    local_registry: LocalRegistry | None = None
 
     def api(self) -> KubernetesApi:
         if self.placement.namespaces:

@@ -76,6 +76,13 @@ def attach(name: str, *, to_make: bool = False) -> RunningCluster:
         raise HarnessError(
             CauseCode.CLUSTER_MISSING, f"there is no running cluster {name!r}", hint="harness up"
         )
+    beside = cluster.local_registry
+    if to_make and beside is not None and not beside.is_running:
+        raise HarnessError(
+            CauseCode.CLUSTER_MISSING,
+            f"the registry of cluster {name}, {beside.host}, does not run: its container is {beside.status}",
+            hint="harness up",
+        )
     made = services.recorded(cluster.api())
     if "services" not in made:
         raise HarnessError(

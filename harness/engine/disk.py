@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from harness.airflow.release.versions import versions
@@ -14,7 +15,9 @@ from harness.cluster import place
 from harness.cluster.leases import Leases
 from harness.cluster.place import Cluster
 from harness.cluster.running_cluster import RunningCluster
+from harness.engine import registry_disk
 from harness.engine.lifetime import images_of_deployments
+from harness.engine.registry_disk import RegistryDisk, RegistryRubbish
 from harness.errors import HarnessError
 from harness.host import cache, cache_limit, limits
 from harness.host.cache_limit import Item
@@ -42,13 +45,14 @@ class DiskUse:
     nodes: tuple[NodeDisk, ...]
     node_limit_bytes: int | None
     docker: tuple[DockerImage, ...]
+    registry: RegistryDisk | None = None
 
 
 @dataclass(frozen=True)
 class Rubbish:
     """What goes: items of the cache; images of a node, and volumes on it, by the node's name; Docker's images.
 
-    `node_bytes`: what the images free on each node.
+    `node_bytes`: what the images free on each node. `registry`: what goes of the one beside the cluster.
     """
 
     cache: tuple[Item, ...] = ()
@@ -56,6 +60,7 @@ class Rubbish:
     node_bytes: Mapping[str, int] = field(default_factory=dict)
     volumes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     docker: tuple[DockerImage, ...] = ()
+    registry: RegistryRubbish | None = None
 
 
 def use(cluster: Cluster | None) -> DiskUse:
@@ -72,6 +77,7 @@ def use(cluster: Cluster | None) -> DiskUse:
         nodes,
         _node_limit(nodes[0]) if nodes else None,
         docker_images.listed() if cluster is None or cluster.registry is None else (),
+        registry_disk.measured(cluster.local_registry) if cluster and cluster.local_registry else None,
     )
 
 
@@ -110,6 +116,7 @@ def rubbish(
     images: dict[str, tuple[OnNode, ...]] = {}
     node_bytes: dict[str, int] = {}
     volumes: dict[str, tuple[str, ...]] = {}
+    kept: set[str] = set()
     for node in running.cluster.nodes if running else ():
         assert running is not None  # noqa: S101  for the type checker
         # Asked before what is in use: what is deployed afterwards was asked for a moment ago, and stays.
@@ -122,13 +129,19 @@ def rubbish(
             since=time.time() - SPARED_S,
             before=before,
         )
+        kept |= {image.digest for image in measured.images if image not in images[node]}
         node_bytes[node] = node_disk.freed_bytes(measured, images[node])
         if is_ours:
             known = {item["metadata"]["name"] for item in running.api.list("/api/v1/persistentvolumes")}
             volumes[node] = node_disk.gone_volumes(measured, known)
     asks_docker = unused_s is not None and (running is None or running.cluster.registry is None)
     unused = (image for image in docker_images.listed() if not image.is_used) if asks_docker else ()
-    return Rubbish(found, images, node_bytes, volumes, tuple(unused))
+    beside = None
+    if running and running.cluster.local_registry and running.cluster.local_registry.is_running:
+        beside = registry_disk.rubbish(running.cluster.local_registry, kept, partial(_in_use, running))
+        if unused_s is None and not beside.is_worth_it:
+            beside = None
+    return Rubbish(found, images, node_bytes, volumes, tuple(unused), beside)
 
 
 def remove(found: Rubbish, *, unused_s: float | None = None) -> None:
@@ -141,6 +154,8 @@ def remove(found: Rubbish, *, unused_s: float | None = None) -> None:
         node_disk.remove(node, images)
     for node, folders in found.volumes.items():
         node_disk.remove_volumes(node, folders)
+    if found.registry is not None:
+        registry_disk.remove(found.registry)
     docker_images.remove(found.docker)
 
 

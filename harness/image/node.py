@@ -30,6 +30,16 @@ _SNAPSHOTTER = (
     r"""snapshotter=$(sed -n "s/^ *snapshotter = ['\"]\(.*\)['\"].*/\1/p" /etc/containerd/config.toml"""
     " | head -n 1)"
 )
+# The other name goes: what an image takes is counted, and freed, by one.
+_PULL = f"""
+ctr() {{ command {" ".join(CTR)} "$@"; }}
+if ! ctr images ls "name==$2" | grep -qF " $3 "; then
+  ctr images pull --local --hosts-dir /etc/containerd/certs.d ${{snapshotter:+--snapshotter "$snapshotter"}} "$1"
+  ctr images tag --force "$1" "$2"
+  ctr images rm "$1"
+fi >/dev/null
+ctr images label "$2" "{_LOADED_AT}=$4" >/dev/null
+"""
 KEPT_IMAGES = 8
 
 # Where a node has this machine's cache, to read large layers from: to stream them through Docker takes twice the CPU.
@@ -114,6 +124,26 @@ def _send(image: Image, node: str, present: frozenset[str], on_change: Callable[
     hint = f"docker logs --tail 20 {node}"
     take_in(node, image.reference, told, read_there=read_there, hint=hint)
     return Loaded(lacking_bytes)
+
+
+def pull_on(image: Image, pulled: str, nodes: Iterable[str]) -> None:
+    """Let nodes pull the image by the name `pulled`, and have it under its own, as if it had been sent.
+
+    Raises HarnessError(IMAGE_LOAD_FAILED, DISK_FULL).
+    """
+    for node in nodes:
+        script = f"{_SNAPSHOTTER}\n{_PULL}"
+        told = (pulled, image.reference, image.digest, str(time.time_ns()))
+        argv = ["docker", "exec", node, "sh", "-ec", script, "sh", *told]
+        done = process.run(argv, check=False, timeout_s=DEADLINE_S)
+        if done.returncode != 0:
+            raise refusal(
+                CauseCode.IMAGE_LOAD_FAILED,
+                f"the node {node} could not pull {pulled}",
+                done.stderr,
+                hint="harness up",
+                hint_when_full="harness status --disk; harness gc",
+            )
 
 
 def take_in(node: str, name: str, archive: Iterable[bytes], *, read_there: str = "", hint: str) -> None:

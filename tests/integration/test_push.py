@@ -18,6 +18,7 @@ from token_server import serving as token_serving
 from harness.errors import CauseCode, HarnessError
 from harness.image.layer import Layer, Member, write_layer
 from harness.image.oci import MANIFEST_TYPE, BaseImage, Image, assemble
+from harness.image.registry import collection
 from harness.image.registry import push as pushing
 from harness.image.registry.address import Registry
 from harness.image.registry.push import push
@@ -99,6 +100,55 @@ class TestOnlyWhatIsMissing:
         push(image(base, name="told", tag="t"), registry, on_change=said.append)
         assert f"0.0 of 3.1 MB pushed to {registry.host}" in said
         assert f"3.1 of 3.1 MB pushed to {registry.host}" in said
+
+
+class TestWhatNobodyNeeds:
+    @pytest.fixture
+    def images(self, base: BaseImage, tmp_path: Path) -> tuple[Image, Image, Image]:
+        """A project's dependencies, and two commits on them."""
+        store = tmp_path / "store"
+        packages = layer(store, "packages", MIB)
+        first, second = (layer(store, "code", size_bytes) for size_bytes in (2 * MIB, 2000))
+        return (
+            image(base, packages, name="old/dependencies", tag="d"),
+            image(base, packages, first, name="old", tag="c1"),
+            image(base, packages, second, name="old", tag="c2"),
+        )
+
+    def test_it_goes_and_the_rest_stays(
+        self, server: DockerRegistry, registry: Registry, images: tuple[Image, Image, Image]
+    ) -> None:
+        dependencies, first, second = images
+        for each in images:
+            push(each, registry)
+        names = {f"{registry.path}/old:c2"}
+        found = collection.stored(registry)
+        assert {each.digest for each in images} < {each.digest for each in found}, "and what they stand on"
+        doomed = collection.unneeded(found, {dependencies.digest}, names, registry.base)
+        assert [each.digest for each in doomed] == [first.digest]
+        assert 2 * MIB < collection.freed_bytes(found, doomed) < 2.1 * MIB
+        before = size_bytes(server.folder / "data")
+        collection.remove(registry, doomed)
+        server.collect()
+        assert before - size_bytes(server.folder / "data") > 2 * MIB
+        assert there(server, first, registry).status_code == 404
+        assert there(server, second, registry).status_code == 200
+
+    def test_a_push_that_counted_on_it_begins_anew(
+        self, server: DockerRegistry, registry: Registry, images: tuple[Image, Image, Image]
+    ) -> None:
+        """It was seen to be there by this very process, which knows nothing of its removal."""
+        dependencies, first, second = images
+        push(dependencies, registry)
+        push(first, registry)
+        collection.remove(registry, collection.stored(registry))
+        server.collect()
+        assert push(second, registry) > 4 * MIB, "all of it, though most was there a moment ago"
+        assert there(server, second, registry).status_code == 200
+
+
+def size_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 class TestAway:

@@ -70,6 +70,12 @@ class DockerRegistry:
             self._process.wait()
             self._process = None
 
+    def collect(self) -> None:
+        """Free what no manifest of its needs any more."""
+        self.stop()
+        process.run([program(), "garbage-collect", self.folder / "config.json"], timeout_s=60)
+        self.start()
+
     def log_in(self, folder: Path) -> Path:
         """A configuration of Docker's in `folder`, as `docker login` writes it; returns the folder."""
         folder.mkdir(parents=True, exist_ok=True)

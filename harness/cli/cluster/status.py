@@ -40,7 +40,9 @@ def status(disk: OnDisk = False, json: AsJson = False, *, cluster: ClusterOption
         with console.waiting(f"asking cluster {cluster.chosen}"):
             running = attach(cluster.chosen)
             found, used = versions(running), usage(running.api)
-        console.data(renderer.to_json(found, used) if json else renderer.render(found, used))
+        beside = running.cluster.local_registry
+        told = renderer.to_json if json else renderer.render
+        console.data(told(found, used, beside))
         return 0
 
     return run(on_disk if disk else command, cluster.chosen)

@@ -22,20 +22,33 @@ MadeFrom = Annotated[
 ]
 
 
-def up(sources: MadeFrom = None, json: AsJson = False, *, cluster: ClusterOptions) -> int:
+Registry = Annotated[
+    bool | None,
+    typer.Option(
+        "--registry/--no-registry",
+        help="Start a registry beside a kind cluster, or remove it; what was there stays unless told.",
+    ),
+]
+
+
+def up(
+    sources: MadeFrom = None, registry: Registry = None, json: AsJson = False, *, cluster: ClusterOptions
+) -> int:
     """Make the cluster and what versions share; quick when it is there already."""
 
     def command(console: Console) -> int:
         from harness.engine.up.up import up as make
         from harness.hints import option
 
-        running = make(cluster.chosen, here(), console, sources=sources)
+        running = make(cluster.chosen, here(), console, sources=sources, beside=registry)
+        beside = running.cluster.local_registry
         if json:
             console.json(
                 {
                     "cluster": cluster.chosen,
                     "kubeconfig": str(running.cluster.kubeconfig),
                     "gateway_port": running.cluster.gateway_port,
+                    "registry": beside.host if beside else None,
                     "log": str(running.log),
                 }
             )

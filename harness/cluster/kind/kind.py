@@ -10,63 +10,48 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.cluster.kind import encryption
-from harness.cluster.kind.configuration import (
-    GATEWAY_NODE_PORT,
-    KIND_LABEL,
-    POD_SUBNET,
-    SERVICE_SUBNET,
-    configuration,
+from harness.cluster.kind import encryption, local_registry
+from harness.cluster.kind.configuration import GATEWAY_NODE_PORT, KIND_LABEL, configuration
+from harness.cluster.kind.network import (
+    ASKING_S,
+    details_of,
+    keep_packets,
+    network,
+    node_name,
+    registry_name,
+    remove_dead_links,
 )
 from harness.cluster.kind.node_image.program import Tools
 from harness.cluster.place import Cluster, keep_kubeconfig, remove_state, state_folder
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
+from harness.image.registry.address import LocalRegistry
 
-ASKING_S = 30.0  # Docker tells at once, unless it hangs
+__all__ = ["create", "delete", "find", "keep_packets", "network", "node_container", "node_name", "start"]
+
 DOING_S = 300.0  # a node's volumes hold gigabytes
 GOING = "removing"  # what Docker calls a container that is being removed
-_NETWORK_DEVICES = Path("/sys/class/net")
 _SNAPSHOTS = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"
-
-# Routes to the pods that are there are narrower. A pod's packet for a service has got the address of one of its pods
-# before it is routed, one of the node itself afterwards.
-_KEEP_PACKETS = """
-ip route replace unreachable "$1"
-if [ -z "$(ip rule show preference 101)" ]; then
-  ip rule delete preference 100 2>/dev/null || true
-  ip rule add preference 100 iif lo to "$2" lookup main
-  ip rule add preference 101 to "$2" unreachable
-fi
-"""
 
 
 @dataclass(frozen=True)
 class NodeContainer:
-    """What Docker says of a cluster's node."""
+    """What Docker says of a cluster's node, and of the registry beside it, if it has one."""
 
     status: str
     image: str
     gateway_port: int | None
-
-
-def node_name(name: str) -> str:
-    """The container that is the cluster's one node."""
-    return f"{name}-control-plane"
-
-
-def network(name: str) -> str:
-    """The cluster's own Docker network."""
-    return name if name.startswith("harness") else f"harness-{name}"
+    registry: LocalRegistry | None = None
 
 
 def node_container(name: str) -> NodeContainer | None:
     """The node as Docker knows it, or None. Raises HarnessError(DOCKER_MISSING) when Docker does not answer."""
-    argv = ["docker", "container", "inspect", node_name(name)]
+    argv = ["docker", "container", "inspect", node_name(name), registry_name(name)]
     found = process.run(argv, check=False, timeout_s=ASKING_S)
-    if found.returncode != 0:
+    there = {each["Name"].removeprefix("/"): each for each in json.loads(found.stdout or "[]")}
+    details = there.get(node_name(name))
+    if details is None:
         if "No such container" in found.stderr:
             return None
         from harness.host.docker.client import connect
@@ -79,7 +64,6 @@ def node_container(name: str) -> NodeContainer | None:
                 hint=" ".join(argv),
             )
         return None
-    details = json.loads(found.stdout)[0]
     if (details["Config"]["Labels"] or {}).get(KIND_LABEL) != name:
         raise HarnessError(
             CauseCode.CLUSTER_FAILED,
@@ -89,7 +73,8 @@ def node_container(name: str) -> NodeContainer | None:
     ports = details["HostConfig"]["PortBindings"] or {}
     bindings = ports.get(f"{GATEWAY_NODE_PORT}/tcp") or []
     port = int(bindings[0]["HostPort"]) if bindings else None
-    return NodeContainer(details["State"]["Status"], details["Config"]["Image"], port)
+    registry = local_registry.told(there.get(registry_name(name)), name)
+    return NodeContainer(details["State"]["Status"], details["Config"]["Image"], port, registry)
 
 
 def find(name: str) -> Cluster | None:
@@ -104,7 +89,9 @@ def cluster_of(name: str, container: NodeContainer | None) -> Cluster | None:
         return None
     if not kubeconfig.exists():
         return None
-    return Cluster(name, kubeconfig, (node_name(name),), container.gateway_port)
+    return Cluster(
+        name, kubeconfig, (node_name(name),), container.gateway_port, local_registry=container.registry
+    )
 
 
 def create(
@@ -167,28 +154,22 @@ def start(name: str, container: NodeContainer) -> None:
     if container.status == "paused":
         _docker("unpause", node_name(name), hint="harness down")
         return
-    _remove_dead_links(name, container.image)
+    if container.registry is not None:  # which Docker may have started already
+        local_registry.stop(container.registry)
+    remove_dead_links(name, container.image)
     _docker("start", node_name(name), hint="harness down")
 
 
-def keep_packets(name: str) -> None:
-    """Let nothing that is meant for the cluster's pods and services leave its node.
+def delete(name: str, *, for_another: bool = False) -> bool:
+    """Remove the node with its volumes, the registry beside it, the network and the cluster's files.
 
-    By default that does for a moment, when a pod is gone or a service gets its first one, before Kubernetes has told
-    the kernel all of it. In the machine's network nobody answers, so the sender waits for half a minute, or somebody
-    else does: a 404 of theirs made Airflow give a task up. Now the sender is told at once, and tries again.
+    `for_another`, which takes its place: what is in the registry stays. False when there was nothing.
     """
-    argv = ["docker", "exec", node_name(name), "sh", "-ec", _KEEP_PACKETS, "sh", POD_SUBNET, SERVICE_SUBNET]
-    process.run(argv, check=False, timeout_s=ASKING_S)  # a kernel without such rules does as before
-
-
-def delete(name: str) -> bool:
-    """Remove the node with its volumes, the network and the cluster's files; False when there was nothing."""
-    removed = False
+    removed = local_registry.delete(name, with_images=not for_another)
     if (container := node_container(name)) is not None:
         _remove(name, container)
         removed = True
-    if _network_details(name) is not None:
+    if details_of(name) is not None:
         _docker("network", "rm", network(name))
         removed = True
     return remove_state(name) or removed
@@ -241,36 +222,6 @@ def _remove(name: str, container: NodeContainer) -> None:
                 hint=" ".join(argv),
             )
         time.sleep(0.3)
-
-
-def _remove_dead_links(name: str, image: str) -> None:
-    """Cut what still links the stopped node to its network.
-
-    A Docker that was killed leaves that to its successor, which fails to. The kernel keeps the link for minutes, until
-    the old node's connections have timed out, and meanwhile packets for the new one, whose addresses are the same, go
-    astray: the API server answers, and seconds later does not.
-    """
-    details = _network_details(name)
-    if details is None or details["Containers"]:
-        return  # starting the node tells more; or somebody else is on it
-    bridge = Path(_NETWORK_DEVICES, f"br-{details['Id'][:12]}", "brif")
-    links = sorted(each.name for each in bridge.iterdir()) if bridge.is_dir() else []
-    if links:  # in a container, as that needs root; one that goes by itself meanwhile is no failure
-        argv = [
-            "docker", "run", "--rm", "--pull", "never", "--network", "host", "--userns", "host",
-            "--cap-add", "NET_ADMIN", "--entrypoint", "sh", image,
-            "-c", 'for each; do ip link delete "$each"; done', "sh", *links,
-        ]  # fmt: skip
-        process.run(argv, check=False, timeout_s=ASKING_S)
-
-
-def _network_details(name: str) -> dict[str, Any] | None:
-    """The cluster's network as Docker knows it, or None."""
-    asked = process.run(["docker", "network", "inspect", network(name)], check=False, timeout_s=ASKING_S)
-    if asked.returncode != 0:
-        return None
-    details: dict[str, Any] = json.loads(asked.stdout)[0]
-    return details
 
 
 def _spread_layers(node: str) -> None:

@@ -15,7 +15,10 @@ def bring(running: RunningCluster, wanted: Mapping[str, tuple[str, ...]], progre
 
     Raises HarnessError(IMAGE_LOAD_FAILED, DISK_FULL).
     """
+    beside = running.cluster.local_registry
     for image, askers in wanted.items():
+        if beside is not None and image.startswith(f"{beside.host}/"):
+            continue  # the node pulls it from there, as of what was pushed last
         lacking = [node for node in running.cluster.nodes if not named_image.is_there(image, node)]
         if not lacking:
             continue

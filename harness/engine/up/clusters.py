@@ -9,20 +9,21 @@ from pathlib import Path
 from harness import versions
 from harness.cluster import images, place
 from harness.cluster.existing import existing, rights
-from harness.cluster.kind import kind
+from harness.cluster.kind import kind, local_registry
 from harness.cluster.kind.kind import NodeContainer
 from harness.cluster.kind.sourcing import Materials, ensure_node_image, from_packages, services_from_packages
 from harness.cluster.place import Cluster
 from harness.cluster.running_cluster import RunningCluster
 from harness.cluster.services import services
-from harness.engine.up import origin
-from harness.errors import HarnessError
+from harness.engine.up import origin, registry
+from harness.errors import CauseCode, HarnessError
 from harness.hints import for_cluster
 from harness.host import cache
 from harness.host.docker import client as docker_client
 from harness.host.sources.choice import Sources
 from harness.image.node import load_on
 from harness.image.oci import Image
+from harness.image.registry.address import LocalRegistry
 from harness.progress import Progress
 
 READY_DEADLINE_S = 180.0
@@ -30,11 +31,16 @@ READY_DEADLINE_S = 180.0
 
 @dataclass(frozen=True)
 class Kind:
-    """Our own kind cluster, whose node is `container` if there is one."""
+    """Our own kind cluster, whose node is `container` if there is one.
+
+    `registry`: whether there shall be one beside it; None for what there was, `registry_was`.
+    """
 
     name: str
     container: NodeContainer | None
     progress: Progress
+    registry: bool | None = None
+    registry_was: LocalRegistry | None = None
     where: str = "node"
 
     def bring(self, image: Image, *, on_change: Callable[[str], None]) -> int:
@@ -69,6 +75,7 @@ class Kind:
                 kind.wait_answering(found, deadline_s=READY_DEADLINE_S, on_change=step.update)
                 step.done(f"http://127.0.0.1:{found.gateway_port}")
         kind.keep_packets(self.name)
+        found = registry.ensure(found, self.registry, self.registry_was, materials.source, self.progress, log)
         return _with_services(found, materials, self.progress)
 
     def _running(self) -> Cluster | None:
@@ -92,7 +99,7 @@ class Kind:
             else:
                 return cluster
         with progress.step(f"removing what is left of cluster {name}"):
-            kind.delete(name)
+            kind.delete(name, for_another=True)
         return None
 
     def _packages(self, used: str, log: Path) -> Materials:
@@ -140,12 +147,19 @@ class Existing:
         return _with_services(self.cluster, replace(materials, node_image=""), self.progress)
 
 
-def find(name: str, progress: Progress) -> Kind | Existing:
+def find(name: str, progress: Progress, *, beside: bool | None = None) -> Kind | Existing:
     """The cluster by that name, ours whether it is there or not, or a context's.
 
-    Raises HarnessError: DOCKER_MISSING; for a context what `existing.find` raises.
+    `beside`: whether there shall be a registry. Raises HarnessError: DOCKER_MISSING; USAGE where a context's is to
+    have one; for a context what `existing.find` raises.
     """
     if place.context_of(name) is not None:
+        if beside is not None:
+            raise HarnessError(
+                CauseCode.USAGE,
+                "--registry is for clusters that harness makes; this one gets its images through [registry]",
+                hint="harness up; or name a registry in contexts.toml",
+            )
         with progress.waiting(f"asking cluster {name}"):
             found = existing.find(name)
             rights.check(found.api(), place.context_of(name) or "", found.placement.namespaces)
@@ -154,7 +168,7 @@ def find(name: str, progress: Progress) -> Kind | Existing:
         container = kind.node_container(name)
         if container is None:
             docker_client.refuse_elsewhere()
-        return Kind(name, container, progress)
+        return Kind(name, container, progress, beside, local_registry.find(name))
 
 
 def _with_services(cluster: Cluster, materials: Materials, progress: Progress) -> RunningCluster:

@@ -16,7 +16,7 @@ from harness.engine.image import own_image
 from harness.engine.image.values import check_values, values_of
 from harness.engine.lifetime import remove_expired
 from harness.engine.testing.deployment import ensure_template, release_of, stand_by, stands_by
-from harness.engine.up import clusters
+from harness.engine.up import clusters, registry
 from harness.engine.up.clusters import Existing, Kind
 from harness.host import cache, limits, process
 from harness.host.sources.choice import Sources
@@ -28,10 +28,18 @@ from harness.project.commit import Commit
 from harness.project.image_settings import ImageSettings
 
 
-def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = None) -> RunningCluster:
+def up(
+    name: str,
+    start: Path,
+    progress: Progress,
+    *,
+    sources: Sources | None = None,
+    beside: bool | None = None,
+) -> RunningCluster:
     """Make the cluster be there and ready; what is there already is kept. Returns the cluster.
 
-    `sources`: what a new one is made from; by default what HARNESS_SOURCES says.
+    `sources`: what a new one is made from; by default what HARNESS_SOURCES says. `beside`: whether there shall be a
+    registry beside it; by default as it was.
     Inside a project its dependencies are built, sent to the node while Kubernetes is set up on it, and their
     template database is migrated.
     """
@@ -41,7 +49,7 @@ def up(name: str, start: Path, progress: Progress, *, sources: Sources | None = 
     with locked(name, progress), ExitStack() as opened:
         opened.callback(place.remove_empty_folders, name)  # one that failed early leaves nothing
         opened.enter_context(cache.client())
-        cluster = clusters.find(name, progress)  # what is wrong with Docker is said first
+        cluster = clusters.find(name, progress, beside=beside)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
             own_image.ensure_lock(project, progress, name)
@@ -90,6 +98,7 @@ def _with_dependencies(
         if not sending:
             send()
         foundation = building.result()
+        registry.fill(running.cluster, foundation.image, progress)
         given = values_of(asked.project, asked.commit, asked.settings, foundation, ())
         wanted = release_of(
             running,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PING_TIMEOUT_S = 5
 REQUEST_TIMEOUT_S = 600
 LOCAL_SOCKETS = ("unix:///var/run/docker.sock", "unix:///run/docker.sock", "npipe:////./pipe/docker_engine")
+REGISTRY_OF = "harness.local/registry-of"  # label of a registry's container: the cluster that it is beside
 HINT = "harness doctor --fix"
 ELSEWHERE = "unset DOCKER_HOST; docker context use default; or run harness on that machine"
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import CauseCode, HarnessError
+from harness.hints import for_cluster
 from harness.host import cache, machine
 from harness.host.docker import client as docker_client
 from harness.host.docker import daemon as docker_daemon
@@ -219,6 +221,21 @@ def cpus(found: Daemon) -> Check:
         return Check("cpus", "ok", str(found.cpus), needed)
     hint = "give Docker (or its virtual machine) another one: Docker Desktop > Settings > Resources"
     return Check("cpus", "warning", str(found.cpus), needed, hint=hint)
+
+
+def registries(client: docker.DockerClient) -> Iterator[Check]:
+    """Those beside clusters that do not run; nothing is said of the others."""
+    listed = client.containers.list(all=True, filters={"label": docker_client.REGISTRY_OF})
+    for each in listed:
+        if each.status != "running":
+            cluster = each.labels[docker_client.REGISTRY_OF]
+            yield Check(
+                "registry",
+                "warning",
+                f"the container {each.name} is {each.status}",
+                f"images reach cluster {cluster} through it",
+                hint=for_cluster("harness up", cluster),
+            )
 
 
 def is_installed(host: Machine) -> bool:

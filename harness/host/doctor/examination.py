@@ -49,6 +49,7 @@ def _docker(host: Machine, notes: list[str]) -> Iterator[Check]:
         found = docker_checks.read_daemon(client, where, host)
         result = privileged_probe.probe(client, found.architecture)
         seen = privileged_probe.sees(client, found.architecture, cache.root()) if result.started else result
+        registries = tuple(docker_checks.registries(client))
     yield docker_checks.daemon(found, host, is_installed=True, where=where)
     yield docker_checks.version(found)
     lacking = docker_daemon.lacking_capabilities() if found.is_on_this_machine else ()
@@ -57,6 +58,7 @@ def _docker(host: Machine, notes: list[str]) -> Iterator[Check]:
         yield docker_checks.cache_folder(seen, cache.root())
     yield docker_checks.cgroups(found)
     yield docker_checks.cpus(found)
+    yield from registries
     yield from _docker_room(found, host, notes)
 
 

@@ -77,6 +77,7 @@ class ImagePins(_Model):
     python: _Image
     postgresql: _Image
     gateway: _Image
+    registry: _Image | None = None  # of `up --registry`; without one it is made from packages
 
 
 class Pins(_Model):

@@ -41,7 +41,8 @@ class Session:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._http = _client(registry)
-        self._login = registry_login.find(registry.host)
+        # One beside a kind cluster asks for none, and a credential helper takes its time.
+        self._login = None if registry.container else registry_login.find(registry.host)
         self._lock = threading.Lock()
         self._challenge: str | None = None
         self._tokens: dict[str, str] = {}

@@ -47,6 +47,11 @@ def render(use: DiskUse) -> str:
         title = f"node  {node.node}  {_of(node.total_bytes, use.node_limit_bytes)}"
         over = _over(node.total_bytes, use.node_limit_bytes, _STAYS_ON_NODE, NODE_VARIABLE)
         blocks.append(_block(title, [(name, size) for name, size, _ in _parts(node)], over))
+    if use.registry is not None:
+        beside = use.registry.registry
+        title = f"registry  {beside.host}"
+        state = "images, of all who push there" if beside.is_running else f"it is {beside.status}: harness up"
+        blocks.append(_block(title, [(state, use.registry.size_bytes)]))
     if use.docker:
         title = f"images in Docker  {format.size(sum(image.size_bytes for image in use.docker))}"
         blocks.append(_block(title, [(image.name, image.size_bytes) for image in use.docker]))
@@ -75,6 +80,11 @@ def to_json(use: DiskUse) -> str:
             }
             for node in use.nodes
         ],
+        "registry": (
+            {"host": use.registry.registry.host, "total_bytes": use.registry.size_bytes}
+            if use.registry
+            else None
+        ),
         "docker": [{"name": image.name, "size_bytes": image.size_bytes} for image in use.docker],
     }
     return json.dumps(document, indent=2)
@@ -96,6 +106,11 @@ def render_rubbish(found: Rubbish, versions: Sequence[Version]) -> str:
             lines += [f"  {image.name}" for image in images]
     for node, folders in found.volumes.items():
         lines += [f"node {node}: volume {name}, whose version is gone" for name in folders]
+    if found.registry is not None and found.registry.images:
+        many = format.plural(len(found.registry.images), "image")
+        freed = format.size(found.registry.freed_bytes)
+        lines.append(f"registry {found.registry.registry.host}: {many}, {freed} in all")
+        lines += [f"  {name}" for image in found.registry.images for name in image.names]
     lines += [f"Docker: image {image.name}, {format.size(image.size_bytes)}" for image in found.docker]
     return "".join(f"{format.clean(line)}\n" for line in lines)
 

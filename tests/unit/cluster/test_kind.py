@@ -13,7 +13,7 @@ import yaml
 from doubles import Clock, Programs
 
 from harness.cluster import place
-from harness.cluster.kind import kind
+from harness.cluster.kind import kind, network
 from harness.cluster.kind.configuration import POD_SUBNET, SERVICE_SUBNET
 from harness.cluster.kind.node_image.program import Tools
 from harness.errors import CauseCode, HarnessError
@@ -35,6 +35,7 @@ def node(status: str = "running", labels: dict[str, str] | None = None, ports: o
     return json.dumps(
         [
             {
+                "Name": "/churn-control-plane",
                 "State": {"Status": status},
                 "Config": {"Image": "harness.local/node:1", "Labels": marks or None},
                 "HostConfig": {"PortBindings": ports},
@@ -328,7 +329,7 @@ class TestStart:
     def devices(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         bridge = tmp_path / "br-0123456789ab" / "brif"
         bridge.mkdir(parents=True)
-        monkeypatch.setattr(kind, "_NETWORK_DEVICES", tmp_path)
+        monkeypatch.setattr(network, "_NETWORK_DEVICES", tmp_path)
         return bridge
 
     @staticmethod

@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.engine.disk import DiskUse, Rubbish
+from harness.engine.registry_disk import RegistryDisk, RegistryRubbish
 from harness.host.cache_limit import Item
 from harness.host.docker.images import DockerImage
 from harness.image.node_disk import NodeDisk, OnNode
+from harness.image.registry.address import LocalRegistry
+from harness.image.registry.collection import Stored
 from harness.report.text import disk
 
 IMAGE = OnNode("harness.local/churn:1a", "sha256:1", 5.0, {"sha256:a": 1000})
@@ -56,6 +59,23 @@ def test_for_programs() -> None:
     parts = ("packed_bytes", "unpacked_bytes", "volumes_bytes", "rest_bytes")
     assert sum(node[part] for part in parts) == node["total_bytes"]
     assert node["images"] == [{"name": "harness.local/churn:1a", "size_bytes": 1000, "used_at": 5}]
+
+
+def test_a_registry_beside_the_cluster() -> None:
+    found = LocalRegistry("harness-registry", "running", 5001)
+    lines = disk.render(replace(USE, registry=RegistryDisk(found, 3_000_000))).splitlines()
+    at = lines.index("registry  localhost:5001")
+    assert lines[at + 1] == "      3 MB  images, of all who push there"
+    stopped = replace(found, status="exited")
+    assert "it is exited: harness up" in disk.render(replace(USE, registry=RegistryDisk(stopped, 0)))
+    told = json.loads(disk.to_json(replace(USE, registry=RegistryDisk(found, 3_000_000))))
+    assert told["registry"] == {"host": "localhost:5001", "total_bytes": 3_000_000}
+    image = Stored("harness/churn", "sha256:1", ("1a", "1b"), {"sha256:a": 1000})
+    assert disk.render_rubbish(Rubbish(registry=RegistryRubbish(found, (image,), 1000)), ()).splitlines() == [
+        "registry localhost:5001: 1 image, 1 kB in all",
+        "  harness/churn:1a",
+        "  harness/churn:1b",
+    ]
 
 
 def test_what_goes() -> None:

@@ -21,6 +21,7 @@ from harness.cli.testing import result as results
 from harness.engine.status import Usage
 from harness.errors import CauseCode, HarnessError
 from harness.host import disk
+from harness.image.registry.address import LocalRegistry
 from harness.report.files import files
 from harness.report.files.files import Targets
 from harness.report.model import Cause, Result
@@ -279,7 +280,24 @@ class TestStatus:
 
     def test_none(self) -> None:
         assert status.render([], {}) == "no versions on the cluster\n"
-        assert json.loads(status.to_json([], {})) == {"versions": []}
+        assert json.loads(status.to_json([], {})) == {"versions": [], "registry": None}
+
+    @pytest.mark.parametrize(
+        ("state", "told"),
+        [
+            ("running", "registry: docker push localhost:5001/IMAGE"),
+            (
+                "exited",
+                "registry: localhost:5001 does not run, its container is exited; harness up starts it",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("versions", [0, 1])
+    def test_a_registry_beside_it(self, state: str, told: str, versions: int) -> None:
+        registry = LocalRegistry("harness-registry", state, 5001)
+        assert status.render([self.VERSION] * versions, {}, registry).splitlines()[-1] == told
+        document = json.loads(status.to_json([], {}, registry))
+        assert document["registry"] == {"host": "localhost:5001", "state": state}
 
     def test_one_that_nobody_measured(self) -> None:
         line = status.render([self.VERSION], {}).splitlines()[1]
