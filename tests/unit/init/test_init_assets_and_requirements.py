@@ -448,6 +448,14 @@ class TestVariablesThatAComposeFileTakesFromFiles:
             "it as API_KEY, named by `from_env` below [secrets]"
         ]
 
+    def test_an_example_tells_of_images_and_folders_alone(self) -> None:
+        texts = {
+            name.replace(".env", ".env.template"): textwrap.dedent(text) for name, text in self.FILES.items()
+        }
+        found = propose(RepositoryFiles(tuple(sorted(texts)), texts.get, tracked=lambda _: True))
+        image = configured(found).image
+        assert (image.airflow, image.code, dict(image.env)) == ("3.1.5", ("flows",), {"STAGE": "-test"})
+
     def test_those_that_git_has_not_stay_with_their_owner(self) -> None:
         found = self.found(tracked=False)
         assert "churn" not in dict(configured(found).image.env).values()

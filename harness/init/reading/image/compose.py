@@ -13,6 +13,16 @@ from harness.init.reading.repository_files import Place, RepositoryFiles
 
 NAME = re.compile(r"(?:docker[-_.]?)?compose(?:[-_.][\w.-]+)?\.ya?ml", re.IGNORECASE)
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=(?P<value>[^#\n]*)")
+_EXAMPLES = (
+    ".env.example",
+    ".env.template",
+    ".env.sample",
+    ".env_example",
+    "env.example",
+    ".env.dist",
+    ".env-dist",
+)
+_OF_A_PLACE = re.compile(r"\.{0,2}/?[\w./-]+(?::[\w.-]+)?")
 _PLAIN = re.compile(r"(?:docker-)?compose\.ya?ml", re.IGNORECASE)
 
 
@@ -37,9 +47,9 @@ def read_compose(path: str, image: TeamImage, files: RepositoryFiles, seen: set[
         return
     if not isinstance(data, dict):
         return
-    variables = {
-        name: said.value for name, said in env_file(posixpath.join(posixpath.dirname(path), ".env"), files)
-    }
+    folder = posixpath.dirname(path)
+    own = {name: said.value for name, said in env_file(posixpath.join(folder, ".env"), files)}
+    places = own or _of_example(folder, files)
     services = data.get("services")
     shared = {name: table for name, table in data.items() if str(name).startswith("x-")}
     lines = text.splitlines()
@@ -51,7 +61,7 @@ def read_compose(path: str, image: TeamImage, files: RepositoryFiles, seen: set[
             if built is not None and built[0] not in seen:
                 seen.add(built[0])
                 read_dockerfile(built[0], image, files, built[1])
-            _service(path, lines, table, image, variables)
+            _service(path, lines, table, image, own, places)
             for file in _env_files(table.get("env_file"), posixpath.dirname(path)):
                 for variable, said in env_file(file, files):
                     image.environment.setdefault(variable, said)
@@ -98,6 +108,15 @@ def env_file(path: str, files: RepositoryFiles) -> Iterator[tuple[str, Said]]:
             yield found["name"], Said(found["value"].strip().strip("\"'"), Place(path, number))
 
 
+def _of_example(folder: str, files: RepositoryFiles) -> dict[str, str]:
+    """What the example of a `.env` says of images and folders, where git has no `.env` itself."""
+    for name in _EXAMPLES:
+        said = env_file(posixpath.join(folder, name), files)
+        if found := {name: each.value for name, each in said if _OF_A_PLACE.fullmatch(each.value)}:
+            return found
+    return {}
+
+
 def _env_files(value: object, folder: str) -> Iterator[str]:
     for each in value if isinstance(value, list) else [value]:
         name = each.get("path") if isinstance(each, Mapping) else each
@@ -106,23 +125,26 @@ def _env_files(value: object, folder: str) -> Iterator[str]:
 
 
 def _service(
-    path: str, lines: list[str], table: Mapping[str, Any], image: TeamImage, variables: Mapping[str, str]
+    path: str,
+    lines: list[str],
+    table: Mapping[str, Any],
+    image: TeamImage,
+    own: Mapping[str, str],
+    places: Mapping[str, str],
 ) -> None:
     said = table.get("image")
     if isinstance(said, str):
-        based_on(substituted(said, variables), _line(path, lines, said), image)
+        based_on(substituted(said, places), _line(path, lines, said), image)
     for name, value in _environment(table.get("environment")):
         place = _line(path, lines, name)
         if name == "_PIP_ADDITIONAL_REQUIREMENTS":
-            packages = (
-                each for kind, each in pip_arguments(substituted(value, variables)) if kind == "package"
-            )
+            packages = (each for kind, each in pip_arguments(substituted(value, own)) if kind == "package")
             image.packages += [Said(each, place) for each in packages]
         elif value:
-            image.environment.setdefault(name, Said(substituted(value, variables), place))
+            image.environment.setdefault(name, Said(substituted(value, own), place))
     volumes = table.get("volumes")
     for volume in volumes if isinstance(volumes, list) else ():
-        _volume(volume, posixpath.dirname(path), image, variables)
+        _volume(volume, posixpath.dirname(path), image, places)
 
 
 def _volume(volume: object, folder: str, image: TeamImage, variables: Mapping[str, str]) -> None:
