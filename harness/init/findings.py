@@ -44,6 +44,7 @@ class ProposedTest:
     metrics: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    retries: bool = False
     follows: frozenset[str] = frozenset()
     produces: frozenset[str] = frozenset()
     runs_with: str = ""

@@ -230,6 +230,7 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
             else each.logged or (),
             skip=skip,
             reasons=tuple(each.reasons),
+            retries=each.dag.retries,
             follows=each.dag.follows,
             produces=each.dag.produces,
         )

@@ -96,6 +96,8 @@ def _test(test: ProposedTest) -> Iterator[str]:
     yield f"dag = {toml_text(test.dag)}"
     if test.skip:
         yield from _key("skip", test.skip, "marked as done without a pod")
+    if test.retries:
+        yield "retries = 0  # the first failure is the test's: nothing waits to be tried again"
     if source := _metrics(test):
         yield source + (f"  # {_plain(', '.join(test.metrics))}" if test.metrics else "")
     if test.metrics:

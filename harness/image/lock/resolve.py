@@ -19,6 +19,9 @@ from harness.image.lock.target import Target
 _BY_DATE = re.compile(r"`([\w.-]+)` was filtered by `exclude-newer`")
 _AT = re.compile(r"(?<![\w/])(?P<file>[\w][\w./-]*):(?P<line>\d+):\d+")
 _REQUIRED = re.compile(r"\byou require ([A-Za-z0-9][\w.-]*\w)(?!/)")
+_DEPENDS = re.compile(
+    r"\b([A-Za-z0-9][\w.-]*\w)(?:\[[^\]]*\])?[<>=~!]{1,2}\S+ (?:depends on|and \S+ are|has no)"
+)
 _NAME = re.compile(r"""[\s"']*([A-Za-z0-9](?:[\w.-]*\w)?)""")
 MOST_LINES = 3
 _ANSWER = "pylock.harness.toml"
@@ -149,7 +152,7 @@ def to_edit(said: Iterable[str], question: Question) -> str:
     words = " ".join(said)
     if (found := _AT.search(words)) and found["file"] in question.texts:
         return f"{found['file']}:{found['line']}"
-    asked = {canonicalize_name(name) for name in _REQUIRED.findall(words)}
+    asked = {canonicalize_name(name) for name in (_REQUIRED.findall(words) or _DEPENDS.findall(words))}
     lines = [
         f"{path}:{number}"
         for path, text in question.texts.items()

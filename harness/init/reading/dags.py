@@ -23,7 +23,8 @@ class Dag:
     """One DAG. `dag_id` is empty where only running the code would tell it.
 
     `required` are params without default, `defaults` those whose default is a text, with their lines.
-    `follows` are the assets that it is scheduled on, `produces` those of its tasks.
+    `follows` are the assets that it is scheduled on, `produces` those of its tasks. `retries` tells whether a task that
+    fails waits and is tried again.
     """
 
     dag_id: str
@@ -34,6 +35,7 @@ class Dag:
     defaults: tuple[tuple[str, str, Place], ...] = ()
     follows: Names = frozenset()
     produces: Names = frozenset()
+    retries: bool = False
 
 
 @dataclass
@@ -133,6 +135,7 @@ class _Reader:
                 tuple(_defaults(params, self.module, names)),
                 mentioned(schedule, self.module, self.assets),
                 produced(tasks, self.module, self.assets),
+                _has_retries(call, tasks, {**self.module.constants, **names}),
             ),
         )
 
@@ -260,6 +263,17 @@ def _required(params: ast.expr | None) -> tuple[str, ...]:
         and keyword(value, "default") is None
         and "null" not in ast.dump(value)
     )
+
+
+def _has_retries(call: ast.Call | None, tasks: Sequence[Task], names: dict[str, Any]) -> bool:
+    """Whether default_args or a task of its own ask for more than one try."""
+    defaults = keyword(call, "default_args") if call else None
+    given = value_of(defaults, names)
+    asked = [given.get("retries")] if isinstance(given, dict) else []
+    for task in tasks:
+        calls = [task.call, *(each for function, _ in task.functions[:1] for each in function.decorator_list)]
+        asked += [value_of(keyword(each, "retries"), names) for each in calls if isinstance(each, ast.Call)]
+    return any(isinstance(each, int) and each > 0 for each in asked)
 
 
 def _defaults(

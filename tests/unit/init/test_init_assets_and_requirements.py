@@ -460,3 +460,28 @@ class TestVariablesThatAComposeFileTakesFromFiles:
         found = self.found(tracked=False)
         assert "churn" not in dict(configured(found).image.env).values()
         assert found.env_file == ".env"
+
+
+@pytest.mark.parametrize(
+    ("dag", "task", "expected"),
+    [
+        ("default_args={'retries': 2, 'retry_delay': timedelta(minutes=5)}", "@task", 0),
+        ("default_args=ARGS", "@task", 0),
+        ("", "@task(retries=3)", 0),
+        ("default_args={'retries': 0}", "@task(retries=0)", None),
+        ("", "@task", None),
+    ],
+)
+def test_a_test_does_not_wait_for_other_tries(dag: str, task: str, expected: int | None) -> None:
+    source = f"""
+        from datetime import timedelta
+        from airflow.sdk import dag, task
+        ARGS = {{"owner": "ml", "retries": 1}}
+        @dag({dag})
+        def churn():
+            {task}
+            def train(): ...
+            train()
+        churn()
+    """
+    assert configured(proposal({"dags/churn.py": source})).tests["churn"].retries == expected

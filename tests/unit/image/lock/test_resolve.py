@@ -18,6 +18,10 @@ TEXTS = {"requirements.txt": "-r more.txt\nPandas==2.1.4\n# numpy\n", "more.txt"
         ),
         ("Unexpected '-', expected the start of a requirement: more.txt:1:5", "more.txt:1"),
         ("pandsa was not found in the package registry and you require pandsa==1", "requirements.txt"),
+        (
+            "Because Pandas==2.1.4 depends on packaging<25 and ours==1 depends on packaging>=25",
+            "requirements.txt:2",
+        ),
         ("uv gave no reason", "requirements.txt"),
         ("see /elsewhere/more.txt:1:5", "requirements.txt"),
     ],
