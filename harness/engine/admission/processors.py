@@ -1,16 +1,20 @@
-"""How busy the nodes' processors were over a while, as their kubelets counted."""
+"""How busy the processors were over a while: the nodes', as their kubelets counted, or this machine's."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from harness.cluster.api import KubernetesApi
 from harness.cluster.placement import Placement
 from harness.errors import HarnessError
 
+HERE = ""  # this machine, which names no node
 SHORTEST_S = 8.0  # a kubelet counts each ten seconds: over less it says nothing
 
 
@@ -22,9 +26,12 @@ class Counted:
     at_s: float
 
 
-def counted(api: KubernetesApi, placement: Placement) -> Mapping[str, Counted]:
-    """By the names of the nodes that pods of ours may go to; empty where it can't be asked."""
-    found: dict[str, Counted] = {}
+def counted(api: KubernetesApi, placement: Placement, *, here: bool = False) -> Mapping[str, Counted]:
+    """By the names of the nodes that pods of ours may go to; empty where it can't be asked.
+
+    `here`: the nodes are on this machine, where others may keep the processors busy, too.
+    """
+    found = _counted_here() if here else {}
     with suppress(HarnessError):
         for node in api.list("/api/v1/nodes"):
             name = node["metadata"]["name"]
@@ -36,18 +43,27 @@ def counted(api: KubernetesApi, placement: Placement) -> Mapping[str, Counted]:
     return found
 
 
+def _counted_here() -> dict[str, Counted]:
+    """What the kernel counted; nothing where it is none that has /proc (https://man7.org/linux/man-pages/man5/proc_stat.5.html)."""
+    with suppress(OSError, ValueError):
+        user, nice, system, _idle, _waiting, *others = map(
+            int, Path("/proc/stat").read_text().splitlines()[0].split()[1:8]
+        )
+        worked_s = (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+        return {HERE: Counted(worked_s, time.time())}
+    return {}
+
+
 def busy(before: Mapping[str, Counted], now: Mapping[str, Counted]) -> float | None:
-    """How many processors were at work between two looks; None where no node was counted for long enough."""
-    total = None
+    """How many processors were at work between two looks; None where nobody counted for long enough."""
+    nodes: list[float] = []
+    here: list[float] = []
     for name, last in now.items():
         first = before.get(name)
-        if (
-            first is None or last.worked_s < first.worked_s
-        ):  # a node that was started again counts from nothing
-            continue
-        if (seconds := last.at_s - first.at_s) >= SHORTEST_S:
-            total = (total or 0.0) + (last.worked_s - first.worked_s) / seconds
-    return total
+        # A node that was started again counts from nothing.
+        if first is not None and last.worked_s >= first.worked_s and last.at_s - first.at_s >= SHORTEST_S:
+            (nodes if name else here).append((last.worked_s - first.worked_s) / (last.at_s - first.at_s))
+    return max([*([sum(nodes)] if nodes else []), *here], default=None)
 
 
 class Busy:

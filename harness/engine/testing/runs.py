@@ -94,7 +94,8 @@ class Runs:
 
     @cached_property
     def _busy(self) -> Busy:
-        return Busy(partial(counted, self.running.api, self.running.cluster.placement))
+        cluster = self.running.cluster
+        return Busy(partial(counted, self.running.api, cluster.placement, here=bool(cluster.nodes)))
 
     def _changes(self) -> dict[str, float] | None:
         """When files on the version's volume were changed, as its nodes tell it, or its pods."""

@@ -43,6 +43,16 @@ def test_processors_at_work() -> None:
     assert found.so_far == pytest.approx(1.5)  # asked once
 
 
+def test_others_on_this_machine_count_where_the_nodes_are_on_it() -> None:
+    before = {"": Counted(100.0, 100.0), "n": Counted(10.0, 100.0)}
+    now = {"": Counted(119.0, 110.0), "n": Counted(15.0, 110.0)}
+    assert busy(before, now) == pytest.approx(1.9)
+    assert busy(before, {"n": now["n"]}) == pytest.approx(0.5)
+    assert busy(before, {"": now[""]}) == pytest.approx(1.9)
+    here = counted(Kubelets(None), KIND, here=True)  # type: ignore[arg-type]
+    assert set(here) <= {""}
+
+
 def test_nobody_counted() -> None:
     assert look(Kubelets()).so_far is None
     silent = look(Kubelets(None, None))
