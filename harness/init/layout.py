@@ -185,6 +185,7 @@ def path_edits(module: Module, places: Places) -> list[PathEdit]:
             written = text_of(node.args[-1], module.constants)
             folder = None if written is None else places.locate(written)
             shown = (written or ast.unparse(node.args[-1])).removeprefix(f"{REPOSITORY}/")
+            shown = "the repository's root" if shown == str(REPOSITORY) else shown
             found.append(PathEdit(module.place(node), shown, folder))
     return found
 

@@ -485,3 +485,21 @@ def test_a_test_does_not_wait_for_other_tries(dag: str, task: str, expected: int
         churn()
     """
     assert configured(proposal({"dags/churn.py": source})).tests["churn"].retries == expected
+
+
+def test_the_repository_s_root_on_the_import_path_is_called_so() -> None:
+    source = """
+        import sys
+        from pathlib import Path
+        from airflow.sdk import DAG
+        ROOT = Path(__file__).resolve().parent.parent
+        if str(ROOT) not in sys.path:
+            sys.path.insert(0, str(ROOT))
+        from src.train import train
+        DAG("churn")
+    """
+    found = proposal({"dags/churn.py": source, "src/train.py": "def train(): ...\n"})
+    assert [each.text for each in found.findings if each.about == "import path"] == [
+        "the code adds the repository's root"
+    ]
+    assert configured(found).image.code == ("dags", "src")
