@@ -503,3 +503,20 @@ def test_the_repository_s_root_on_the_import_path_is_called_so() -> None:
         "the code adds the repository's root"
     ]
     assert configured(found).image.code == ("dags", "src")
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://mlops-mlflow-1:5000/api", True),
+        ("postgresql+psycopg2://ml:secret@warehouse/db", True),
+        ("https://data.example.com/x.csv", False),
+        ("s3://bucket/x.csv", False),
+        ("file://data/x.csv", False),
+    ],
+)
+def test_a_name_without_a_dot_is_of_ones_own_network(address: str, told: bool) -> None:
+    found = reasons(proposal(asking(f"print({address!r})")))
+    assert bool(found) == told
+    assert not told or "a name of your own network that no version knows" in found[0]
+    assert "secret" not in str(found)

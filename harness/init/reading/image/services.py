@@ -17,6 +17,7 @@ MLFLOW_ADDRESS = (
     "http://mlflow:5000"  # of the server that a version has where its metrics are those of MLflow
 )
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)(?::(?P<port>\d+))?", re.I)
+_TO_A_SERVER = re.compile(r"(?:https?|postgres(?:ql)?(?:\+\w+)?|mysql(?:\+\w+)?|mongodb|rediss?)$", re.I)
 EVERYWHERE = "0.0.0.0"  # noqa: S104  where a server listens, and nobody connects to
 _OWN_MACHINE = frozenset({"host.docker.internal", "localhost", "127.0.0.1", EVERYWHERE})
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv"})
@@ -85,7 +86,13 @@ def unreachable(module: Module, parts: Iterable[ast.AST], image: TeamImage) -> I
 def address_of(text: str, image: TeamImage) -> tuple[str, str] | None:
     """The host of an address that no version reaches, and why it does not; None for any other text."""
     found = _URL.match(text.strip())
-    return _host(found["host"].lower(), image) if found else None
+    if found is None:
+        return None
+    host = found["host"].lower()
+    known = _host(host, image)
+    if known is None and "." not in host and _TO_A_SERVER.match(found["scheme"]):
+        return host, "a name of your own network that no version knows"
+    return known
 
 
 def _host(host: str, image: TeamImage) -> tuple[str, str] | None:
