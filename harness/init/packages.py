@@ -160,6 +160,9 @@ def _missing(known: Dependencies, layout: Layout, image: TeamImage) -> Iterator[
     seen = set(known.names)
     for said in image.packages:
         name = _name(said.value)
+        if name.startswith("apache-airflow") and "[" in said.value and name not in seen:
+            seen.add(name)  # its extras are providers
+            yield said.value, said.place
         if name not in seen and name not in {
             "apache-airflow",
             "apache-airflow-core",

@@ -520,3 +520,30 @@ def test_a_name_without_a_dot_is_of_ones_own_network(address: str, told: bool) -
     assert bool(found) == told
     assert not told or "a name of your own network that no version knows" in found[0]
     assert "secret" not in str(found)
+
+
+def test_an_image_of_ones_own_that_installs_airflow() -> None:
+    found = proposal(
+        {
+            "Dockerfile": """
+                FROM python:3.13-slim AS base
+                ARG AIRFLOW_VERSION=3.1.3
+                ENV AIRFLOW_HOME=/app/airflow
+                RUN pip install "apache-airflow[amazon]==${AIRFLOW_VERSION}" scikit-learn==1.5.2 --constraint x.txt
+                COPY dags/ /app/airflow/dags/
+                COPY data/ /app/airflow/data/
+            """,
+            "ui/Dockerfile": "FROM python:3.9\nRUN pip install streamlit apache-airflow-client\n",
+            "data/x.csv": "a",
+            **asking("open('/app/airflow/data/x.csv')"),
+        }
+    )
+    image = configured(found).image
+    assert (image.root, image.airflow, image.python) == ("/app/airflow", "3.1.3", "3.13")
+    assert image.code == ("dags", "data")
+    assert reasons(found) == []
+    lines = found.extra["harness-requirements.in"].splitlines()[1:]
+    assert [line.partition("  #")[0] for line in lines] == [
+        "apache-airflow[amazon]==3.1.3",
+        "scikit-learn==1.5.2",
+    ]

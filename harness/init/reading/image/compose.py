@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.init.reading.image.dockerfile import pip_arguments, read_dockerfile
+from harness.init.reading.image.dockerfile import makes_airflow, pip_arguments, read_dockerfile
 from harness.init.reading.image.team_image import Said, TeamImage, based_on, is_airflow, substituted
 from harness.init.reading.repository_files import Place, RepositoryFiles
 
@@ -81,8 +81,7 @@ def _is_airflows(
     if any(each.startswith("AIRFLOW__") for each, _ in _environment(table.get("environment"))):
         return True
     if built is not None:  # then its own name for what it builds says little
-        bases = re.findall(r"^FROM\s+(.+)$", files.read_text(built[0]) or "", re.MULTILINE | re.IGNORECASE)
-        return ("airflow" in name or named) and any(is_airflow(base) for base in bases)
+        return ("airflow" in name or named) and makes_airflow(files.read_text(built[0]) or "")
     return named or (not image and name.startswith("airflow"))
 
 

@@ -24,6 +24,8 @@ _OPTIONS_WITH_VALUE = frozenset(
 # Into an environment of its own: `source x/bin/activate`, `x/bin/pip install`.
 _ENTERS = re.compile(r"(?:source|\.)\s+(?P<path>\S+)/bin/activate\b")
 _OF_ENVIRONMENT = re.compile(r"(?P<path>\S*env\S*)/bin/(?:python3?\s+-m\s+)?pip3?\s+install\b")
+_AIRFLOW = re.compile(r"apache-airflow(?:-core)?(?:\[[^\]]*\])?(?:==(?P<version>\d[\w.]*))?(?![\w-])")
+_PYTHON_IMAGE = re.compile(r"(?:docker\.io/)?(?:library/)?python:(?P<version>3\.\d+)")
 _PROJECTS = ("pyproject.toml", "setup.py", "setup.cfg")
 _SYNCS = re.compile(r"\b(uv|poetry|pdm)\s+(?:sync|export|install)\b")
 
@@ -55,6 +57,8 @@ def read_dockerfile(path: str, image: TeamImage, files: RepositoryFiles, context
     for stage in _last(_stages(instructions, variables)):
         if is_airflow(stage.base):
             based_on(stage.base, Place(path, stage.line), image)
+        elif python := _PYTHON_IMAGE.match(stage.base):
+            image.python.append(Said(python["version"], Place(path, stage.line)))
         build.workdir = build.workdir or image.root
         for line, word, raw in stage.instructions:
             build.follow(Place(path, line), word, substituted(raw, variables))
@@ -73,14 +77,33 @@ def _stages(instructions: Iterable[tuple[int, str, str]], variables: Mapping[str
 
 
 def _last(stages: dict[str, _Stage]) -> list[_Stage]:
-    """The stages that the last image of Airflow's is made by, its base first."""
+    """The stages that the last image of Airflow's is made by, its base first; also of one that installs Airflow."""
+    chains = []
     for name in reversed(stages):
         chain = [stages[name]]
         while chain[0].base in stages and stages[chain[0].base] not in chain:
             chain.insert(0, stages[chain[0].base])
-        if is_airflow(chain[0].base):
-            return chain
-    return []
+        chains.append(chain)
+    official = (chain for chain in chains if is_airflow(chain[0].base))
+    others = (chain for chain in chains if any(_installs_airflow(stage) for stage in chain))
+    return next(official, None) or next(others, [])
+
+
+def makes_airflow(text: str) -> bool:
+    """Whether a Dockerfile ends in an image of Airflow's, or installs Airflow into another."""
+    return bool(_last(_stages(dockerfile_text.instructions(text), {})))
+
+
+def _installs_airflow(stage: _Stage) -> bool:
+    return any(
+        _AIRFLOW.match(each)
+        for _, word, value in stage.instructions
+        if word == "RUN"
+        for command in re.split(r"&&|;|\|\|", value)
+        if (found := _PIP.search(command)) is not None
+        for kind, each in pip_arguments(command[found.end() :])
+        if kind == "package"
+    )
 
 
 @dataclass
@@ -121,6 +144,8 @@ class _Build:
                 for kind, each in pip_arguments(command[installs.end() :]):
                     if kind == "package":
                         self.image.packages.append(Said(each, place))
+                        if (airflow := _AIRFLOW.match(each)) and airflow["version"]:
+                            self.image.airflow.append(Said(airflow["version"], place))
                     elif kind == "folder":
                         self._project(each, place)
                     else:

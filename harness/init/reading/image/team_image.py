@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from harness.init.reading.repository_files import Place
+from harness.project.places import airflow_root
 
 ROOT = "/opt/airflow"
 ASTRO_ROOT = "/usr/local/airflow"
@@ -51,6 +53,11 @@ class TeamImage:
 
     @property
     def root(self) -> str:
+        """Airflow's home in the image."""
+        said = self.environment.get("AIRFLOW_HOME")
+        if said is not None and not self.astro:
+            with suppress(ValueError):
+                return airflow_root(said.value.rstrip("/"))
         return ASTRO_ROOT if self.astro else ROOT
 
 
