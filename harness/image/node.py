@@ -136,14 +136,7 @@ def pull_on(image: Image, pulled: str, nodes: Iterable[str]) -> None:
         told = (pulled, image.reference, image.digest, str(time.time_ns()))
         argv = ["docker", "exec", node, "sh", "-ec", script, "sh", *told]
         done = process.run(argv, check=False, timeout_s=DEADLINE_S)
-        if done.returncode != 0:
-            raise refusal(
-                CauseCode.IMAGE_LOAD_FAILED,
-                f"the node {node} could not pull {pulled}",
-                done.stderr,
-                hint="harness up",
-                hint_when_full="harness status --disk; harness gc",
-            )
+        _check(done.returncode, done.stderr, f"the node {node} could not pull {pulled}", hint="harness up")
 
 
 def take_in(node: str, name: str, archive: Iterable[bytes], *, read_there: str = "", hint: str) -> None:
@@ -155,14 +148,14 @@ def take_in(node: str, name: str, archive: Iterable[bytes], *, read_there: str =
     script = f"{_SNAPSHOTTER}; {read_there}{_IMPORT}"
     argv = ["docker", "exec", "--interactive", node, "sh", "-c", script, "sh", name, str(time.time_ns())]
     done = process.run_bytes(argv, stdin=archive, timeout_s=DEADLINE_S)
-    if done.returncode != 0:
-        raise refusal(
-            CauseCode.IMAGE_LOAD_FAILED,
-            f"the node {node} did not take the image {name}",
-            done.stderr,
-            hint=hint,
-            hint_when_full="harness status --disk; harness gc",
-        )
+    _check(done.returncode, done.stderr, f"the node {node} did not take the image {name}", hint=hint)
+
+
+def _check(status: int, said: str, message: str, *, hint: str) -> None:
+    """Raises HarnessError(IMAGE_LOAD_FAILED, DISK_FULL) unless the program on the node ended well."""
+    if status != 0:
+        full = "harness status --disk; harness gc"
+        raise refusal(CauseCode.IMAGE_LOAD_FAILED, message, said, hint=hint, hint_when_full=full)
 
 
 def _on_node(node: str, layers: Iterable[Layer]) -> dict[Layer, str]:

@@ -24,7 +24,10 @@ _DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 @dataclass(frozen=True)
 class GivenServer:
-    """Where it is. `database` is the one that is connected to when no other is meant."""
+    """Where it is.
+
+    `database` is the one that is connected to when no other is meant.
+    """
 
     host: str
     port: int
