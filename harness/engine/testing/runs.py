@@ -31,7 +31,7 @@ from harness.progress import Progress
 from harness.project.commit import Commit
 from harness.project.configuration import TestSettings
 from harness.project.places import CodeFiles
-from harness.report.model import TestResult, VersionResult
+from harness.report.model import TaskResult, TestResult, VersionResult
 
 MLFLOW_DEADLINE_S = 180.0
 DETAILS_S = 10.0
@@ -113,7 +113,15 @@ class Runs:
     def _redacted(self, found: TestResult) -> TestResult:
         parameters = {name: self.redact(value) for name, value in found.parameters.items()}
         notes = (*found.notes, *([self._place] if self._place else []))
-        return found.model_copy(update={"parameters": parameters, "notes": notes})
+        tasks = tuple(self._with_digest(task) for task in found.tasks)
+        return found.model_copy(update={"parameters": parameters, "notes": notes, "tasks": tasks})
+
+    def _with_digest(self, task: TaskResult) -> TaskResult:
+        """With the image's digest, where its node knows it by that of its configuration: nodes differ in that."""
+        image = self.found.image
+        if image is None or task.image_digest != image.config_digest:
+            return task
+        return task.model_copy(update={"image_digest": image.digest})
 
     @cached_property
     def _place(self) -> str:
