@@ -281,7 +281,7 @@ TASKS = (
         ),
         "task_failed",
         ("task read failed", "/tmp/model.pkl", "file system of its own"),
-        hint="[image] shared",
+        hint="`shared_tmp = true` under [image]",
     ),
     Broken(
         "no_connection",
@@ -305,7 +305,7 @@ TASKS = (
         "    train >> BashOperator(task_id='score', bash_command='cat /tmp/model.txt')\n\n\nshell_misses_file()\n",
         "task_failed",
         ("task score", "what an earlier task wrote to /tmp/model.txt"),
-        hint="[image] shared",
+        hint="`shared_tmp = true` under [image]",
     ),
     Broken(
         "lacks_a_program",

@@ -172,6 +172,8 @@ def _about_files(raised: Raised, code: CodeFiles) -> str:
         return what_helps(in_working_directory(path, code), code)
     if refused := _NOT_WRITABLE.search(raised.message):
         path = in_working_directory(refused["path"], code)
+        if code.seen_by_all(path):
+            return ""  # the task may write there: it is about this file's own rights
         if PurePosixPath(path).is_relative_to(code.root):
             return hand_over(path, code)
         return f"a task may write below {code.root}, /tmp and /var/tmp: give it a path there, or $HARNESS_ARTIFACTS_URL"

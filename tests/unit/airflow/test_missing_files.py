@@ -166,6 +166,8 @@ def test_what_all_tasks_see_was_not_lost_with_a_pod(path: str, place: str) -> No
     cause = cause_of(log=log(raised(missing)), code=code)
     assert cause.hint.startswith(f"all tasks see {place}, and none before this one wrote that file there")
     assert "file system of its own" not in cause.message
+    denied = error("PermissionError", f"[Errno 13] Permission denied: '{path}'", BOOM)
+    assert "order of the tasks" not in cause_of(log=log(raised(denied)), code=code).hint
 
 
 @pytest.mark.parametrize(
