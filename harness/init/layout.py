@@ -50,10 +50,17 @@ class Layout:
     foreign: list[tuple[Imported, str]] = field(default_factory=list)
     roots: tuple[str, ...] = ()
     databases: set[str] = field(default_factory=set)
+    _ran: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict, repr=False)
 
     def module_of(self, name: str, modules: Mapping[str, Module]) -> Module | None:
         """The repository's own module that is imported as `name`."""
         return next((modules[path] for _, path in _candidates(name, self) if path in modules), None)
+
+    def programs_of(self, module: Module) -> list[str]:
+        """The repository's own files that a module runs by a shell."""
+        if module.path not in self._ran:  # a long text, which each DAG that imports it asks for
+            self._ran[module.path] = tuple(scripts(module.tree, module))
+        return [path for each in self._ran[module.path] if (path := self.program(*each))]
 
     def program(self, written: str, goes: str = "") -> str | None:
         """The repository's own file that a shell runs by this name, where it has gone to a folder or not."""

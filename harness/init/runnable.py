@@ -20,7 +20,7 @@ from harness.init.reading.image.services import (
     unreachable,
     without_login,
 )
-from harness.init.reading.paths import FileUse, addresses_read, scripts
+from harness.init.reading.paths import FileUse, addresses_read
 from harness.init.reading.purposes import only_by_name, touches_world
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
@@ -141,8 +141,12 @@ def skipped(dag: Dag) -> list[tuple[Task, str]]:
 
 def idioms_of(module: Module, circumstances: Circumstances) -> list[Idiom]:
     """What a DAG's file and the repository's modules that it imports use, and their Airflow has not."""
-    minor = minor_of(circumstances.airflow)
-    return [each for used in needed_by(module, circumstances.layout) for each in idioms(used, minor)]
+    known, minor = circumstances.idioms, minor_of(circumstances.airflow)
+    needed = needed_by(module, circumstances.layout)
+    for used in needed:
+        if used.path not in known:
+            known[used.path] = idioms(used, minor)
+    return [each for used in needed for each in known[used.path]]
 
 
 def needed_by(module: Module, layout: Layout) -> list[Module]:
@@ -161,8 +165,7 @@ def needed_by(module: Module, layout: Layout) -> list[Module]:
                 other = layout.module_of(name, layout.used)
                 if other is not None:
                     waiting.append(other)
-        programs = (layout.program(*each) for each in scripts(current.tree, current))
-        waiting += [layout.used[path] for path in programs if path in layout.used]
+        waiting += [layout.used[path] for path in layout.programs_of(current) if path in layout.used]
     return list(found.values())
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.init.layout import Layout
 from harness.init.places import below, fits
 from harness.init.reading.dags import Dag, DagFile
 from harness.init.reading.given import Given
+from harness.init.reading.idioms import Idiom
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import FileUse, files_of
 from harness.init.reading.repository_files import RepositoryFiles
@@ -28,6 +29,9 @@ class Circumstances:
     given: Given
     general: tuple[str, ...] = ()  # why none can run
     airflow: str = ""  # its version, where one is named
+    idioms: dict[str, list[Idiom]] = field(
+        default_factory=dict
+    )  # by module, as all DAGs that import it need them
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import ast
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -33,6 +34,11 @@ class Module:
 
     def place(self, node: ast.AST) -> Place:
         return Place(self.path, getattr(node, "lineno", 0))
+
+    @cached_property
+    def imported(self) -> tuple[Imported, ...]:
+        """What it imports; each DAG of a repository asks all modules that it needs."""
+        return tuple(_imports(self))
 
 
 @dataclass(frozen=True)
@@ -107,8 +113,12 @@ def bind_target(target: ast.expr, value: object, names: dict[str, Any]) -> None:
             bind_target(each, parts[index] if parts else UNKNOWN, names)
 
 
-def imports(module: Module) -> Iterator[Imported]:
+def imports(module: Module) -> tuple[Imported, ...]:
     """All imports of a module, also those inside functions; `guarded` where it goes on without."""
+    return module.imported
+
+
+def _imports(module: Module) -> Iterator[Imported]:
     guarded = {
         id(inner)
         for node in ast.walk(module.tree)
