@@ -6,7 +6,7 @@ import difflib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from harness.airflow.autopsy.missing_modules import gone_in_airflow_3, missing_module
@@ -69,7 +69,7 @@ def wait_for_dag(
             sleep(INTERVAL_S)
             continue
         looked_s = clock()
-        errors = tuple(replace(error, folder=folder) for error in api.import_errors())
+        errors = tuple(error.within(folder) for error in api.import_errors())
         if dag is not None:
             if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
                 raise _import_error(dag_id, own)

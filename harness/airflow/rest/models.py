@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,6 +41,11 @@ class DagImportError:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> DagImportError:
         return cls(data["filename"], data["stack_trace"])
+
+    def within(self, folder: str) -> DagImportError:
+        """The same in the repository, whose DAGs lie in `folder`; Airflow 3.0 tells the file's absolute path."""
+        absolute, _, inner = self.file.partition(f"/{folder}/") if folder else ("", "", "")
+        return replace(self, file=inner if absolute.startswith("/") and inner else self.file, folder=folder)
 
     @property
     def frames(self) -> tuple[Frame, ...]:
