@@ -54,7 +54,15 @@ def _counted_here() -> dict[str, Counted]:
     return {}
 
 
-def busy(before: Mapping[str, Counted], now: Mapping[str, Counted]) -> float | None:
+@dataclass(frozen=True)
+class AtWork:
+    """How many processors the nodes kept busy, and how many were busy in all, with what else this machine did."""
+
+    nodes: float
+    all: float
+
+
+def busy(before: Mapping[str, Counted], now: Mapping[str, Counted]) -> AtWork | None:
     """How many processors were at work between two looks; None where nobody counted for long enough."""
     nodes: list[float] = []
     here: list[float] = []
@@ -63,7 +71,10 @@ def busy(before: Mapping[str, Counted], now: Mapping[str, Counted]) -> float | N
         # A node that was started again counts from nothing.
         if first is not None and last.worked_s >= first.worked_s and last.at_s - first.at_s >= SHORTEST_S:
             (nodes if name else here).append((last.worked_s - first.worked_s) / (last.at_s - first.at_s))
-    return max([*([sum(nodes)] if nodes else []), *here], default=None)
+    if not nodes and not here:
+        return None
+    every = max(sum(nodes), *here, 0.0)
+    return AtWork(sum(nodes) if nodes else every, every)
 
 
 class Busy:
@@ -72,7 +83,7 @@ class Busy:
     def __init__(self, look: Callable[[], Mapping[str, Counted]]) -> None:
         self._look = look
         self._before: Mapping[str, Counted] = {}
-        self._found: float | None = None
+        self._found: AtWork | None = None
         self._is_found = True
 
     def begin(self) -> None:
@@ -80,7 +91,7 @@ class Busy:
         self._before, self._is_found = self._look(), False
 
     @property
-    def so_far(self) -> float | None:
+    def so_far(self) -> AtWork | None:
         """From then to when this was first asked for; None where nobody counted."""
         if not self._is_found:
             self._found, self._is_found = busy(self._before, self._look()), True

@@ -21,7 +21,7 @@ from harness.engine.asking import NOBODY, Asking
 from harness.engine.image.other_images import bring
 from harness.engine.testing import dag_test
 from harness.engine.testing.measured import Wanted
-from harness.engine.testing.pairs.pairs import Wishes
+from harness.engine.testing.pairs.pairs import AtOnce, Wishes
 from harness.engine.testing.pairs.side_by_side import Pause, SideBySide
 from harness.engine.testing.plan import Plan
 from harness.errors import HarnessError
@@ -55,7 +55,7 @@ class Runs:
     settled: Callable[[], None]
     pause: Callable[[float], None]
     redact: Callable[[str], str]
-    side_by_side: Callable[[float | None], int]
+    side_by_side: AtOnce
     made: dict[str, TestResult]
 
     def measured(

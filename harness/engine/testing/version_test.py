@@ -23,7 +23,7 @@ from harness.engine.testing import measured, memory
 from harness.engine.testing.deployment import Deployment, release_of
 from harness.engine.testing.ending import Ending, Successor, mark
 from harness.engine.testing.evidence import Evidence
-from harness.engine.testing.pairs.pairs import Wishes, one_at_a_time
+from harness.engine.testing.pairs.pairs import AtOnce, Wishes, one_at_a_time
 from harness.engine.testing.pairs.side_by_side import needs_runs, tell_kept
 from harness.engine.testing.plan import Plan, Request
 from harness.engine.testing.runs import Runs
@@ -56,7 +56,7 @@ class VersionTest:
     progress: Progress
     runs: Future[comparison.Runs] = field(default_factory=Future)
     wishes: Mapping[str, Wishes] = field(default_factory=dict)
-    side_by_side: Callable[[float | None], int] = one_at_a_time
+    side_by_side: AtOnce = one_at_a_time
     learnt: Mapping[str, Mapping[str, Spread]] = field(default_factory=dict)
     known: Future[VersionResult] = field(default_factory=Future)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.engine.admission.processors import AtWork
 from harness.engine.testing.pairs.pairs import WAIT, NoLongerNeededError, Pairs, Side, Wishes, side_by_side
 from harness.engine.testing.pairs.side_by_side import needs_runs, tell_kept
 from harness.isolation.written import Writers
@@ -201,12 +202,14 @@ class TestWriters:
         (None, 2.0, 2, 2),
         (None, 16.0, 2, 4),
         (None, 1.0, 8, 1),
-        (1.96, 2.0, 2, 1),  # all at work with one run of each
-        (1.2, 2.0, 2, 2),
-        (0.5, 2.0, 2, 4),
-        (0.0, 2.0, 2, 4),
-        (2.0, 8.0, 2, 4),
+        (AtWork(1.96, 1.96), 2.0, 2, 1),  # all at work with one run of each
+        (AtWork(1.2, 1.2), 2.0, 2, 2),
+        (AtWork(0.5, 0.5), 2.0, 2, 4),
+        (AtWork(0.0, 0.0), 2.0, 2, 4),
+        (AtWork(2.0, 2.0), 8.0, 2, 4),
+        (AtWork(0.5, 1.4), 2.0, 2, 2),  # others are at work, too
+        (AtWork(0.5, 2.0), 2.0, 2, 1),
     ],
 )
-def test_side_by_side(busy: float | None, processors: float, versions: int, expected: int) -> None:
+def test_side_by_side(busy: AtWork | None, processors: float, versions: int, expected: int) -> None:
     assert side_by_side(busy, processors=processors, versions=versions) == expected

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from harness.cluster.placement import KIND
-from harness.engine.admission.processors import Busy, Counted, busy, counted
+from harness.engine.admission.processors import AtWork, Busy, Counted, busy, counted
 from harness.errors import CauseCode, HarnessError
 
 
@@ -39,16 +37,16 @@ def look(kubelets: Kubelets) -> Busy:
 def test_processors_at_work() -> None:
     found = look(Kubelets(5 * 10**9, 20 * 10**9))
     found.begin()
-    assert found.so_far == pytest.approx(1.5)
-    assert found.so_far == pytest.approx(1.5)  # asked once
+    assert found.so_far == AtWork(1.5, 1.5)
+    assert found.so_far == AtWork(1.5, 1.5)  # asked once
 
 
 def test_others_on_this_machine_count_where_the_nodes_are_on_it() -> None:
     before = {"": Counted(100.0, 100.0), "n": Counted(10.0, 100.0)}
     now = {"": Counted(119.0, 110.0), "n": Counted(15.0, 110.0)}
-    assert busy(before, now) == pytest.approx(1.9)
-    assert busy(before, {"n": now["n"]}) == pytest.approx(0.5)
-    assert busy(before, {"": now[""]}) == pytest.approx(1.9)
+    assert busy(before, now) == AtWork(0.5, 1.9)
+    assert busy(before, {"n": now["n"]}) == AtWork(0.5, 0.5)
+    assert busy(before, {"": now[""]}) == AtWork(1.9, 1.9)
     here = counted(Kubelets(None), KIND, here=True)  # type: ignore[arg-type]
     assert set(here) <= {""}
 
@@ -63,7 +61,7 @@ def test_nobody_counted() -> None:
 def test_too_short_and_a_node_that_came_meanwhile() -> None:
     before = {"a": Counted(1.0, 100.0)}
     assert busy(before, {"a": Counted(9.0, 104.0)}) is None
-    assert busy(before, {"a": Counted(21.0, 110.0), "b": Counted(50.0, 110.0)}) == pytest.approx(2.0)
+    assert busy(before, {"a": Counted(21.0, 110.0), "b": Counted(50.0, 110.0)}) == AtWork(2.0, 2.0)
 
 
 def test_a_node_that_was_started_again_counts_from_nothing() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from harness.engine.admission.processors import AtWork
 from harness.project.configuration import TestSettings
 from harness.report.format import plural
 from harness.report.model import TestResult
@@ -15,6 +16,7 @@ from harness.verdict.sensitivity import expected_pairs
 from harness.verdict.sequential import Evidence, Spread
 
 Side = Literal["base", "head"]
+AtOnce = Callable[[AtWork | None], int]  # how many runs of a version may go, by what its first one left idle
 MOST_SIDE_BY_SIDE = 4
 LEAST_BUSY = 0.01  # processors; a cluster that rests is never idler
 WAIT = -1
@@ -234,18 +236,22 @@ class Wishes:
             raise NoLongerNeededError
 
 
-def one_at_a_time(busy: float | None) -> int:  # noqa: ARG001  as `side_by_side`
+def one_at_a_time(busy: AtWork | None) -> int:  # noqa: ARG001  as `side_by_side`
     """How many runs of one version may go at once where they share folders."""
     return 1
 
 
-def side_by_side(busy: float | None, *, processors: float, versions: int) -> int:
+def side_by_side(busy: AtWork | None, *, processors: float, versions: int) -> int:
     """How many runs of one version may go at once, by what its first run, beside one of each other version, took.
 
-    `busy` processors of the nodes' were at work meanwhile. Where they all were, two runs at once take twice as long.
-    Where nobody counted, a run is thought to keep half a processor busy: most of the time its pods start and wait.
+    `busy`: the processors that were at work meanwhile. Further runs get those that were idle; where there are none, two
+    runs at once take twice as long. Where nobody counted, a run is thought to keep half a processor busy: most of the
+    time its pods start and wait.
     """
-    room = 2 * processors / max(1, versions) if busy is None else processors / max(busy, LEAST_BUSY)
+    if busy is None:
+        room = 2 * processors / max(1, versions)
+    else:
+        room = 1 + max(0.0, processors - busy.all) / max(busy.nodes, LEAST_BUSY)
     return max(1, min(MOST_SIDE_BY_SIDE, round(room)))
 
 
