@@ -125,7 +125,7 @@ def test_a_ci_job_refuses_what_nobody_would_commit(repository: Path, monkeypatch
     monkeypatch.setenv("CI", "true")
     with pytest.raises(HarnessError) as caught:
         project = projects.load(repository)
-        ensure(project, project.configuration.image, Silent())
+        ensure(project, project.configuration.image, {}, Silent())
     assert "there is no harness.lock" in caught.value.message
     assert caught.value.hint == "harness lock && git add harness.lock"
     assert caught.value.exit_code == 2
