@@ -62,7 +62,7 @@ def told(details: Mapping[str, Any] | None, name: str) -> LocalRegistry | None:
 
 
 def find(name: str) -> LocalRegistry | None:
-    """The registry beside a cluster, whether it runs or not. Raises HarnessError(REGISTRY_OF_FAILED) for another's."""
+    """The registry beside a cluster, whether it runs or not. Raises HarnessError(CLUSTER_FAILED) for another's."""
     details = _details(registry_name(name))
     found = told(details, name)
     if details is not None and found is None:
@@ -77,7 +77,7 @@ def find(name: str) -> LocalRegistry | None:
 def make(name: str, image: str, *, port: int | None = None) -> LocalRegistry:
     """Start one, at `port` or the first free one from 5001 on; what a volume of its name holds it has again.
 
-    Raises HarnessError(REGISTRY_OF_FAILED).
+    Raises HarnessError(CLUSTER_FAILED).
     """
     container = registry_name(name)
     asked = ["docker", "image", "inspect", "--format", "{{json .Config.Cmd}}", image]
@@ -106,7 +106,7 @@ def make(name: str, image: str, *, port: int | None = None) -> LocalRegistry:
 
 
 def start(registry: LocalRegistry) -> LocalRegistry:
-    """Start a container again that stopped. Raises HarnessError(REGISTRY_OF_FAILED), also when its port was taken."""
+    """Start a container again that stopped. Raises HarnessError(CLUSTER_FAILED), also when its port was taken."""
     verb = "unpause" if registry.status == "paused" else "start"
     done = process.run(["docker", verb, registry.container], check=False, timeout_s=ASKING_S)
     if done.returncode == 0:
@@ -172,7 +172,7 @@ def size_bytes(registry: LocalRegistry) -> int:
 def tell(registry: LocalRegistry, nodes: Iterable[str], api: KubernetesApi) -> None:
     """Let nodes pull what is called by the registry's name on this machine, and tell who asks the cluster.
 
-    Raises HarnessError(REGISTRY_OF_FAILED).
+    Raises HarnessError(CLUSTER_FAILED).
     """
     inside = f"{registry.container}:{PORT_INSIDE}"
     for node in nodes:

@@ -70,7 +70,7 @@ def install(
         if not dict(origin).items() <= known.items():
             record(api, {**known, **origin})
         return False
-    apply_namespace(api)
+    _apply_namespace(api)
     give_login(api, NAMESPACE, login, labels.ours(role="shared"))
     if given is None:
         _keep_password(api)
@@ -102,7 +102,7 @@ def keep_login(api: KubernetesApi, variable: str) -> GivenServer:
     """
     login = given_server.read(variable)
     if login is not None:
-        apply_namespace(api)
+        _apply_namespace(api)
         given_server.keep(api, login)
         return login.server
     known = given(recorded(api))
@@ -244,7 +244,7 @@ def _last_words(api: KubernetesApi) -> list[str]:
     return said
 
 
-def apply_namespace(api: KubernetesApi) -> None:
+def _apply_namespace(api: KubernetesApi) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}"
     found = api.get(path)
     if found is not None and (found["metadata"].get("labels") or {}).get(labels.CREATED_BY) != "harness":
