@@ -19,10 +19,12 @@ import os
 import pathlib
 import signal
 import sys
+import time
 
 TERMINATION_LOG = "/dev/termination-log"
 VARIABLES = "/etc/harness/code-secrets"
 PROCESSES = "multiprocessing.popen_fork"
+DYING_S = 0.2  # a process closes its files before it can be waited for; one that only closed them lives on
 
 # What the pod was made to run, also below the image's entrypoint, which may have become another process.
 SUPERVISOR = (
@@ -107,7 +109,12 @@ def tell_ends(process: type) -> None:
         return code
 
     def send_noted(self: object, number: int) -> None:
-        self.poll()  # what is dead already did not die of this
+        """What is dead already did not die of this; who notices a death may do so before the kernel is done with it."""
+        from multiprocessing.connection import wait
+
+        deadline = time.monotonic() + DYING_S
+        while self.poll() is None and wait([self.sentinel], 0) and time.monotonic() < deadline:
+            time.sleep(0.001)
         self.harness_ended = True
         send(self, number)
 
