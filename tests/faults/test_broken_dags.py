@@ -13,7 +13,9 @@ from command import explained, loaded, only_version
 from harness.errors import CauseCode
 from harness.host import process
 
-from .broken import GROUPS, HEADS, LOCAL_SETTINGS, Broken, repository
+from .broken import GROUPS, HEADS
+from .broken.case import Broken, repository
+from .broken.parsing import LOCAL_SETTINGS
 from .conftest import Cluster
 
 

@@ -18,7 +18,7 @@ from command import PROGRAM, explained
 from harness.host import process
 from harness.host.docker import daemon as docker_daemon
 
-from .broken import repository
+from .broken.case import repository
 from .conftest import Cluster
 from .running import running_pod
 from .test_lost import CASES, started

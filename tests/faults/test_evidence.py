@@ -13,7 +13,7 @@ from command import explained, loaded, only_version
 
 from harness.cluster import place
 
-from .broken import HEAD, Broken, repository
+from .broken.case import HEAD, Broken, repository
 from .conftest import Cluster
 from .kept import JWT, secret_values
 from .running import eventually

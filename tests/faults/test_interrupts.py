@@ -16,7 +16,7 @@ from command import explained
 from harness.cluster.kind import kind
 from harness.host import process
 
-from .broken import Broken, one, repository
+from .broken.case import Broken, one, repository
 from .conftest import Cluster, official_client
 from .running import BOUNDED_S, Running, eventually, running_pod
 

@@ -13,7 +13,7 @@ import pytest
 import scratch
 from command import loaded, only_version
 
-from .broken import HEAD, Broken, repository
+from .broken.case import HEAD, Broken, repository
 from .conftest import Cluster, official_client
 from .running import Running, running_pod
 

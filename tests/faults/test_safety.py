@@ -17,7 +17,7 @@ from harness.cluster import place
 from harness.cluster.running_cluster import attach
 from harness.host import process
 
-from .broken import Broken, one, repository
+from .broken.case import Broken, one, repository
 from .conftest import Cluster
 from .helpers import Watcher
 from .running import Running

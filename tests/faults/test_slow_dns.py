@@ -12,7 +12,7 @@ import pytest
 from command import explained, loaded, only_version
 from kubernetes import client
 
-from .broken import Broken, one, repository
+from .broken.case import Broken, one, repository
 from .conftest import Cluster
 from .running import eventually
 
