@@ -82,7 +82,10 @@ class Diagnosis:
         )
         if again is not None and error.cause is CauseCode.TASK_FAILED:  # it would be tried again
             why = self.failed(outcome, again)
-            return why.model_copy(update={"message": f"{why.message}; {cause.message}"})
+            more = f"`retries = {again.try_number}` of the test in harness.toml allows one try more"
+            return why.model_copy(
+                update={"message": f"{why.message}; {cause.message}", "hint": f"{why.hint}; {more}"}
+            )
         if again is not None:
             why = self.failed(outcome, again)
             return cause.model_copy(

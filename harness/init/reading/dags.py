@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from harness.init.reading.tasks import Functions, Task, decorated, tasks_in
 
 MOST_STEPS = 5_000  # of a file's statements, each loop's counted once per item
 MOST_DEPTH = 5
+# Code that does something else at another try, in Python or a template, as against what only logs the number.
+OF_A_TRY = re.compile(r"try_number['\")\]]*\s*(?:[=!<>]=|[<>%])|[=!<>]=?\s*[\w.\[\]()\"']*\btry_number\b")
 Resolve = Callable[[str], Module | None]
 
 
@@ -135,7 +138,7 @@ class _Reader:
                 tuple(_defaults(params, self.module, names)),
                 mentioned(schedule, self.module, self.assets),
                 produced(tasks, self.module, self.assets),
-                _has_retries(call, tasks, {**self.module.constants, **names}),
+                _has_retries(call, tasks, {**self.module.constants, **names}, self.module),
             ),
         )
 
@@ -265,8 +268,11 @@ def _required(params: ast.expr | None) -> tuple[str, ...]:
     )
 
 
-def _has_retries(call: ast.Call | None, tasks: Sequence[Task], names: dict[str, Any]) -> bool:
-    """Whether default_args or a task of its own ask for more than one try."""
+def _has_retries(call: ast.Call | None, tasks: Sequence[Task], names: dict[str, Any], module: Module) -> bool:
+    """Whether default_args or a task of its own ask for more than one try, and no code tells the tries apart."""
+    sources = {module.path: module, **{each.path: each for task in tasks for _, each in task.functions}}
+    if any(OF_A_TRY.search(each.text) for each in sources.values()):
+        return False
     defaults = keyword(call, "default_args") if call else None
     given = value_of(defaults, names)
     asked = [given.get("retries")] if isinstance(given, dict) else []

@@ -684,6 +684,17 @@ class TestTrial:
         assert "too long; it waits for try 2" in found.cause.message
         assert "`retries = 0` of the test in harness.toml leaves other tries out" in found.cause.hint
 
+    def test_a_run_that_its_test_does_not_try_again_says_how_to(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        error = HarnessError(CauseCode.TASK_FAILED, "`retries` of the test leaves out more", task_id="train")
+        found = judge(
+            Airflow(log=RAISED), ("train", -1), error=error, state="running", states={"train": "up_for_retry"}
+        )
+        assert found.cause is not None
+        assert found.cause.message.endswith("; `retries` of the test leaves out more")
+        assert "`retries = 1` of the test in harness.toml allows one try more" in found.cause.hint
+
     def test_a_failed_try_is_told_once(self, judge: Callable[..., TestResult]) -> None:
         task = TaskInstance("train", -1, "up_for_retry", 2, 2, dag_id="churn")
         airflow = Airflow(log=RAISED)

@@ -470,6 +470,11 @@ class TestVariablesThatAComposeFileTakesFromFiles:
         ("", "@task(retries=3)", 0),
         ("default_args={'retries': 0}", "@task(retries=0)", None),
         ("", "@task", None),
+        ("default_args=ARGS", "@task  # and logs ti.try_number", 0),
+        ("default_args=ARGS", "@task  # where ti.try_number == 1", None),
+        ("default_args=ARGS", "@task  # where context['ti'].try_number > 1", None),
+        ("default_args=ARGS", "@task  # where 1 == context['task_instance'].try_number", None),
+        ("default_args=ARGS", "@task  # {% if ti.try_number < 2 %}", None),
     ],
 )
 def test_a_test_does_not_wait_for_other_tries(dag: str, task: str, expected: int | None) -> None:
