@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,24 @@ from command import explained, loaded, only_version
 from harness.errors import CauseCode
 from harness.host import process
 
-from .broken import GROUPS, HEADS
+from .broken import GROUPS, HEADS, SLOW
 from .broken.case import Broken, repository
 from .broken.parsing import LOCAL_SETTINGS
 from .conftest import Cluster
 
+ALL = {**GROUPS, **SLOW, "local_settings": LOCAL_SETTINGS}
+ALONE = ("chains", "local_settings")  # what the tests ask for that are not of each group
+
 
 @pytest.fixture(scope="module")
-def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Any]]]:
-    """All groups, each in a version of its own; four versions at a time, as they mostly wait."""
-    groups = {**GROUPS, "local_settings": LOCAL_SETTINGS}
+def runs(
+    request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Any]]]:
+    """The groups that are asked for, each in a version of its own; four versions at a time, as they mostly wait."""
+    own = [each for each in request.session.items if each.path == request.path]
+    names = ([each.callspec.params["ran"]] if hasattr(each, "callspec") else ALONE for each in own)
+    asked = set(chain.from_iterable(names))
+    groups = {name: cases for name, cases in ALL.items() if name in asked}
 
     def run(group: str) -> tuple[process.Completed, dict[str, Any]]:
         folder = tmp_path_factory.mktemp(f"broken-{group}")
@@ -39,12 +48,14 @@ def by_name(version: dict[str, Any]) -> dict[str, Any]:
     return {test["name"]: test for test in version["tests"]}
 
 
-@pytest.fixture(scope="module", params=GROUPS)
+@pytest.fixture(
+    scope="module", params=[*GROUPS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def ran(request: pytest.FixtureRequest, runs: dict[str, Future[Any]]) -> Any:
     """All DAGs of a group in one version: the group's name, the command, and its tests by name."""
     done, version = runs[request.param].result()
     tests = by_name(version)
-    assert set(tests) == {case.name for case in GROUPS[request.param]}, explained(done)
+    assert set(tests) == {case.name for case in ALL[request.param]}, explained(done)
     return request.param, done, tests
 
 
@@ -66,7 +77,7 @@ def told(case: Broken, test: dict[str, Any]) -> list[str]:
 
 def test_each_is_told_by_its_cause(ran: Any) -> None:
     group, done, tests = ran
-    wrong = {case.name: told(case, tests[case.name]) for case in GROUPS[group]}
+    wrong = {case.name: told(case, tests[case.name]) for case in ALL[group]}
     assert {name: found for name, found in wrong.items() if found} == {}, {
         name: tests[name]["cause"] for name, found in wrong.items() if found
     }
@@ -75,7 +86,7 @@ def test_each_is_told_by_its_cause(ran: Any) -> None:
 
 def test_the_exit_code_is_that_of_the_causes(ran: Any) -> None:
     group, done, _ = ran
-    codes = {CauseCode.of(case.code).exit_code for case in GROUPS[group] if case.code}
+    codes = {CauseCode.of(case.code).exit_code for case in ALL[group] if case.code}
     assert done.returncode == next((code for code in (70, 130, 2, 3, 4, 1) if code in codes), 0)
 
 

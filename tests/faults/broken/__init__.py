@@ -18,7 +18,7 @@ AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH = "file:///opt/airflow/artifacts/xco
 AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD = "1000"
 """,
 }
-GROUPS = {  # what takes longest comes first, as four run at a time
+EACH = {  # what takes longest comes first, as four run at a time
     "pods": PODS,
     "not_started": NOT_STARTED,
     "tasks": TASKS,
@@ -29,4 +29,10 @@ GROUPS = {  # what takes longest comes first, as four run at a time
     "endless": ENDLESS_IMPORT,
     "not_kept": NOT_KEPT,
     "xcom_backend": XCOM_BACKEND,
+}
+GROUPS = {name: tuple(case for case in cases if not case.slow) for name, cases in EACH.items()}
+SLOW = {
+    f"{name}-slow": found
+    for name, cases in EACH.items()
+    if (found := tuple(case for case in cases if case.slow))
 }

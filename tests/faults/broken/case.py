@@ -16,7 +16,8 @@ METRICS = 'metrics = { task = "work" }'
 class Broken:
     """A DAG file, the test that runs it, and the cause that must be told.
 
-    `words` must be in the cause's message, `hint` in its hint, `evidence` somewhere below it.
+    `words` must be in the cause's message, `hint` in its hint, `evidence` somewhere below it. `slow` are those that are
+    told by what tells another of the same group too.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Broken:
     dag: str = ""
     deadline_s: float = 60.0
     beside: tuple[tuple[str, str], ...] = ()
+    slow: bool = False
 
     @property
     def table(self) -> str:

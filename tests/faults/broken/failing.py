@@ -23,6 +23,7 @@ TASKS = (
         ),
         "task_failed",
         ("task work failed", "no luck", "try 2 of 2"),
+        slow=True,
     ),
     Broken(
         "root_of_it",
@@ -64,12 +65,14 @@ TASKS = (
         "task_failed",
         ("task work failed", "exit code 3"),
         evidence="the model file is missing",
+        slow=True,
     ),
     Broken(
         "exits",
         one("exits", "import sys\nprint('nothing to do here')\nsys.exit(3)"),
         "task_failed",
         ("task work", "sys.exit(3)"),
+        slow=True,
     ),
     Broken(
         "aborts",
@@ -77,6 +80,7 @@ TASKS = (
         "task_failed",
         ("task work", "SIGABRT"),
         evidence="into native code",
+        slow=True,
     ),
     Broken(
         "segfault",
@@ -94,6 +98,7 @@ TASKS = (
         "task_failed",
         ("task work", "TextIOWrapper"),
         hint="XCom",
+        slow=True,
     ),
     Broken(
         "file_of_another_task",
@@ -106,6 +111,7 @@ TASKS = (
         "task_failed",
         ("task read failed", "data.csv", "file system of its own"),
         hint="[image] shared",
+        slow=True,
     ),
     Broken(
         "file_in_tmp",
@@ -132,6 +138,7 @@ TASKS = (
         "task_failed",
         ("No module named 'lightgbm'",),
         hint="lightgbm",
+        slow=True,
     ),
     Broken(
         "shell_misses_file",

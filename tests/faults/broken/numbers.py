@@ -5,7 +5,14 @@ from __future__ import annotations
 from .case import METRICS, Broken, one, tasks
 
 NUMBERS = (
-    Broken("no_metrics", one("no_metrics", "print('done')"), "metrics_missing", ("work",), toml=METRICS),
+    Broken(
+        "no_metrics",
+        one("no_metrics", "print('done')"),
+        "metrics_missing",
+        ("work",),
+        toml=METRICS,
+        slow=True,
+    ),
     Broken(
         "skipped_metrics",
         one(
@@ -29,6 +36,7 @@ NUMBERS = (
         "metrics_invalid",
         ("accuracy",),
         toml=METRICS,
+        slow=True,
     ),
     Broken(
         "too_large",
@@ -36,6 +44,7 @@ NUMBERS = (
         "metrics_invalid",
         ("task work", "too large"),
         toml=METRICS,
+        slow=True,
     ),
     Broken(
         "no_such_metrics_task",
@@ -120,6 +129,7 @@ fit() >> work() >> notify()
         ("work", "the key 'scores'", "'score'"),
         hint='key = "score"',
         toml='metrics = { task = "work", key = "scores" }',
+        slow=True,
     ),
 )
 

@@ -106,6 +106,7 @@ PARSING = (
         one("segfault_at_import", "return 1", head="import ctypes\n\nctypes.string_at(0)\n"),
         "dag_import_error",
         ("dags/segfault_at_import.py", "the process that imported it died"),
+        slow=True,
     ),
 )
 

@@ -105,6 +105,7 @@ NOT_STARTED = (
         "pod_not_started",
         ("task work", 'secret "keys" not found'),
         hint="pod_override",
+        slow=True,
     ),
     Broken(
         "privileged",

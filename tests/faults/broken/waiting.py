@@ -65,6 +65,7 @@ DEADLINES = (
         "task_failed",
         ("task wait", "timed out"),
         hint="timeout",
+        slow=True,
     ),
     Broken(
         "sensor_waits",
@@ -95,6 +96,7 @@ DEADLINES = (
         ),
         "task_failed",
         ("task work ran longer than its execution_timeout at dags/budget_of_a_task.py:",),
+        slow=True,
     ),
     Broken(
         "waits_for_its_retry",
