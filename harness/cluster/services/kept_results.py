@@ -118,9 +118,9 @@ class Results:
         try:
             self.server.query(
                 f"""
-                SELECT 'CREATE OWN_DATABASE {OWN_DATABASE}' WHERE NOT EXISTS
+                SELECT 'CREATE DATABASE {OWN_DATABASE}' WHERE NOT EXISTS
                   (SELECT FROM pg_database WHERE datname = '{OWN_DATABASE}') \\gexec
-                REVOKE ALL ON OWN_DATABASE {OWN_DATABASE} FROM PUBLIC;
+                REVOKE ALL ON DATABASE {OWN_DATABASE} FROM PUBLIC;
                 """
             )
             self.server.query(_TABLE, OWN_DATABASE)
