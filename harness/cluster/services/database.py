@@ -207,11 +207,6 @@ class Server:
         told = "coalesce(shobj_description(oid, 'pg_database'), 'nobody')"
         return self.query(f"SELECT {told} FROM pg_database WHERE datname = '{OWN_DATABASE}';").strip()
 
-    def databases(self) -> tuple[str, ...]:
-        """All databases but the server's own."""
-        listed = self.query("SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template[01])$';")
-        return tuple(listed.split())
-
     def query(self, sql: str, database: str | None = None) -> str:
         """What psql prints. The statements go by standard input, since some hold passwords.
 

@@ -60,7 +60,7 @@ def test_no_password_in_any_argv(programs: Programs) -> None:
 def test_one_that_hangs_has_refused_nothing(programs: Programs) -> None:
     programs.answer = lambda words: Completed(tuple(words), -15, "", "stopped after 120 s", timed_out=True)
     with pytest.raises(HarnessError, match="did not do within 120 s") as caught:
-        server().databases()
+        server().template_exists("template_1")
     assert caught.value.cause is CauseCode.DATABASE_FAILED
 
 
@@ -80,11 +80,6 @@ def test_names_that_need_quotes(name: str) -> None:
 def test_template_exists(programs: Programs, printed: str, there: bool) -> None:
     programs.answer = lambda _: printed
     assert server().template_exists("template_1") is there
-
-
-def test_databases(programs: Programs) -> None:
-    programs.answer = lambda _: "v_a\ntemplate_1\n"
-    assert server().databases() == ("v_a", "template_1")
 
 
 def test_a_refusal_has_its_reason_and_no_password(programs: Programs) -> None:
@@ -111,9 +106,9 @@ def test_a_server_that_is_starting_is_waited_for(programs: Programs, monkeypatch
         "starting up\ncommand terminated with exit code 2\n"
     )
     gone = 'error: unable to upgrade connection: container not found ("postgres")\n'
-    answers = [Completed((), 2, "", starting), Completed((), 1, "", gone), Completed((), 0, "v_1\n", "")]
+    answers = [Completed((), 2, "", starting), Completed((), 1, "", gone), Completed((), 0, "1\n", "")]
     programs.answer = lambda _: answers.pop(0)
-    assert server().databases() == ("v_1",)
+    assert server().template_exists("template_1")
     assert clock.slept == [database.LOOK_EVERY_S] * 2
 
 
@@ -126,7 +121,7 @@ def test_a_server_that_does_not_come_back_is_told(
         (), 2, "", "psql: error: connection to server on socket failed: gone\n"
     )
     with pytest.raises(HarnessError, match="failed: gone"):
-        server().databases()
+        server().template_exists("template_1")
     assert database.AWAY_S <= sum(clock.slept) < database.AWAY_S + 2
 
 
