@@ -31,6 +31,7 @@ EXAMPLES = {
     ),
     "example_time_delta_sensor_async": "airflow.example_dags/example_time_delta_sensor_async.py",
 }
+SLOW = ("example_setup_teardown_taskflow", "example_short_circuit_operator")
 HANDS_FILES_ON = """\
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,15 +119,24 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> scratch.Scratch:
 
 @pytest.fixture(scope="module")
 def ran(
-    cluster: Cluster, repository: scratch.Scratch, token: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    cluster: Cluster,
+    repository: scratch.Scratch,
+    token: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Any:
-    """All of them in one version."""
+    """Our own and the examples that are asked for, in one version."""
     file = tmp_path_factory.mktemp("any-result") / "result.json"
-    done = cluster.harness(repository.root, "test", "--json", file)
+    own = [each for each in request.session.items if each.path == request.path]
+    asked = {each.callspec.params["name"] for each in own if hasattr(each, "callspec")}
+    names = ["files", "settings", *(name for name in EXAMPLES if name in asked)]
+    done = cluster.harness(repository.root, "test", *names, "--json", file)
     return done, {test["name"]: test for test in only_version(loaded(file))["tests"]}
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in EXAMPLES]
+)
 def test_an_example_of_airflow_itself_runs(ran: Any, name: str) -> None:
     done, tests = ran
     assert tests[name]["verdict"] == "passed", f"{tests[name]['cause']}\n{explained(done)}"
