@@ -62,16 +62,19 @@ def told(details: Mapping[str, Any] | None, name: str) -> LocalRegistry | None:
 
 
 def find(name: str) -> LocalRegistry | None:
-    """The registry beside a cluster, whether it runs or not. Raises HarnessError(CLUSTER_FAILED) for another's."""
+    """The registry beside a cluster, whether it runs or not."""
+    return told(_details(registry_name(name)), name)
+
+
+def refuse_anothers(name: str) -> None:
+    """Raises HarnessError(CLUSTER_FAILED) where something else has the name of the container that is to be made."""
     details = _details(registry_name(name))
-    found = told(details, name)
-    if details is not None and found is None:
+    if details is not None and told(details, name) is None:
         raise HarnessError(
             CauseCode.CLUSTER_FAILED,
             f"the container {registry_name(name)} is there and was not made by harness: it is left alone",
             hint=f"docker rename {registry_name(name)} another; or harness up --name another --registry",
         )
-    return found
 
 
 def make(name: str, image: str, *, port: int | None = None) -> LocalRegistry:
@@ -95,7 +98,7 @@ def make(name: str, image: str, *, port: int | None = None) -> LocalRegistry:
         done = process.run(argv, check=False, timeout_s=ASKING_S)
         if done.returncode == 0:
             return LocalRegistry(container, "running", each)
-        _docker("rm", "--force", container)
+        delete(name, with_images=False)  # what Docker made and could not start
         if not any(text in done.stderr for text in _TAKEN):
             raise process.ProgramError(done, CauseCode.CLUSTER_FAILED, hint="docker info")
     raise HarnessError(

@@ -62,7 +62,8 @@ class TestFind:
     def test_anothers_is_left_alone(self, monkeypatch: pytest.MonkeyPatch, labels: dict[str, str]) -> None:
         double = docker(monkeypatch, container=container(labels=labels), volume=Completed((), 1, "", "none"))
         with pytest.raises(HarnessError, match="was not made by harness"):
-            local_registry.find("churn")
+            local_registry.refuse_anothers("churn")
+        assert local_registry.find("churn") is None, "who asks for no registry is not told of theirs"
         assert local_registry.delete("churn") is False
         assert not [argv for argv in double.commands if "rm" in argv]
 
@@ -84,7 +85,7 @@ class TestMake:
         def answer(argv: Sequence[str]) -> str | Completed:
             if argv[1] == "run" and "127.0.0.1:5001:5000" in argv:
                 return Completed((), 125, "", TAKEN)
-            return '["/etc/registry.yml"]' if argv[1] == "image" else ""
+            return {"image": '["/etc/registry.yml"]', "container": container("created")}.get(argv[1], "")
 
         double = Programs(answer)
         monkeypatch.setattr(local_registry.process, "run", double.run)
@@ -92,6 +93,15 @@ class TestMake:
         assert ("docker", "rm", "--force", "churn-registry") in double.commands, (
             "Docker leaves it, as created"
         )
+
+    def test_anothers_of_that_name_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        conflict = 'Conflict. The container name "/churn-registry" is already in use'
+        double = docker(
+            monkeypatch, run=Completed((), 125, "", conflict), container=container(labels={}), volume=""
+        )
+        with pytest.raises(HarnessError, match="already in use"):
+            local_registry.make("churn", "image")
+        assert not [argv for argv in double.commands if "rm" in argv]
 
     @pytest.mark.parametrize("port", [None, 5001])
     def test_no_port_is_free(self, monkeypatch: pytest.MonkeyPatch, port: int | None) -> None:
