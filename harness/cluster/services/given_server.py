@@ -144,6 +144,6 @@ def _login(text: str) -> Login:
     if ssl_mode not in SSL_MODES:
         raise ValueError(f"its sslmode is none of {', '.join(SSL_MODES)}")
     if options:
-        raise ValueError(f"it has options besides sslmode: {', '.join(sorted(options))}")
+        raise ValueError("it has options besides sslmode, or a password with a ? that is not written %3F")
     server = GivenServer(url.hostname or "", port, database, ssl_mode)
     return Login(server, unquote(url.username), unquote(url.password))

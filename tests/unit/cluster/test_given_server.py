@@ -11,6 +11,7 @@ from harness.cluster.services.database import Credentials
 from harness.cluster.services.given_server import GivenServer
 from harness.errors import CauseCode, HarnessError
 
+OPTIONS = "it has options besides sslmode, or a password with a ? that is not written %3F"
 URL = "postgresql://har%40ness:pa%2Fss@db.example.com:5433/main?sslmode=require"
 
 
@@ -45,7 +46,8 @@ def test_none() -> None:
         ("postgresql://hush@db/x", "it holds no role, or no password"),
         ("postgresql://me:hush@db/a'b", "its database is no plain name"),
         ("postgresql://me:hush@db/x?sslmode=verify-full", "its sslmode is none of disable, allow, prefer, require"),
-        ("postgresql://me:hush@db/x?options=-c", "it has options besides sslmode: options"),
+        ("postgresql://me:hush@db/x?options=-c", OPTIONS),
+        ("postgresql://me:p@ss?hush@db/x", OPTIONS),
     ],
 )  # fmt: skip
 def test_a_bad_one_is_told_without_what_stands_in_it(url: str, why: str) -> None:
