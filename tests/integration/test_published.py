@@ -262,6 +262,16 @@ class TestImages:
             with pytest.raises(HarnessError):
                 pull()
 
+    def test_a_login_that_gives_no_token(self, server: Server, tmp_path: Path) -> None:
+        server.token, server.identity = "secret", "of-docker-login"
+        server.publish("/token", b"<html>sign in to this network</html>")
+        digest = server.push("library/python", layers(), {})
+        with pytest.raises(
+            HarnessError, match=f"where {server.host} has logins done, answered without"
+        ) as caught:
+            registry.pull(reference(digest), architecture(), tmp_path / "store", on_line=lambda _: None)
+        assert caught.value.cause is CauseCode.SOURCE_UNREACHABLE
+
     def test_a_token_that_has_expired_is_renewed(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

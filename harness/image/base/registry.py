@@ -176,22 +176,36 @@ class _Registry:
         login = registry_login.find(self._host)
         if not challenge.lower().startswith("bearer"):
             return login.headers if login else {}
-        given = self._token(registry_login.challenge(challenge), login)
-        return {"Authorization": f"Bearer {given.get('token') or given.get('access_token')}"}
+        asked = registry_login.challenge(challenge)
+        realm = asked.pop("realm", "")
+        try:
+            given = json.loads(self._token(realm, asked, login))
+            return {"Authorization": f"Bearer {given.get('token') or given['access_token']}"}
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:  # as where a proxy answers with its own page
+            raise HarnessError(
+                CauseCode.SOURCE_UNREACHABLE,
+                f"{realm}, where {self._host} has logins done, answered without a token",
+                hint=network_errors.hint(),
+            ) from error
 
-    def _token(self, asked: dict[str, str], login: Login | None) -> dict[str, Any]:
+    def _token(self, realm: str, asked: dict[str, str], login: Login | None) -> bytes:
+        """What the server of logins answers."""
         import httpx2
 
-        realm = asked.pop("realm", "")
         if login and login.identity_token:
             form = registry_login.exchange(login, asked, asked.get("scope", ""))
             answer = attempts.answer(self._http, "POST", realm, form=form, on_wait=self._on_wait)
             if not answer.is_success:
                 raise network_errors.status(answer, realm)
-            return dict(answer.json())
+            return answer.content
         headers = login.headers if login else {}
         url = str(httpx2.URL(realm).copy_merge_params(asked))
-        return dict(json.loads(download.content(self._http, url, headers=headers, on_wait=self._on_wait)))
+        return download.content(self._http, url, headers=headers, on_wait=self._on_wait)
 
 
 def _unpack(blob: Path, target: Path) -> str:
