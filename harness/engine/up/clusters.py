@@ -150,8 +150,8 @@ class Existing:
 def find(name: str, progress: Progress, *, beside: bool | None = None) -> Kind | Existing:
     """The cluster by that name, ours whether it is there or not, or a context's.
 
-    `beside`: whether there shall be a registry. Raises HarnessError: DOCKER_MISSING; CLUSTER_FAILED where something else
-    has the registry's name; USAGE where a context's is to have one; for a context what `existing.find` raises.
+    `beside`: whether there shall be a registry. Raises HarnessError: DOCKER_MISSING; CLUSTER_FAILED where the name of
+    its container is another's; USAGE where a context's is to have one; for a context what `existing.find` raises.
     """
     if place.context_of(name) is not None:
         if beside is not None:
