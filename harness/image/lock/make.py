@@ -102,6 +102,8 @@ def make(
             notes.append(f"no date bounds {names}: the index does not say when files were uploaded")
         if newer := sorted(set(answered.exempt) - set(way.question.exempt)):
             notes.append(f"newer than that, because your versions need it: {', '.join(newer)}")
+        if told := packages.for_gpus(first):
+            notes.append(told)
         return _made(inputs, found, replace(way, question=answered), first, notes, on_line, log)
     assert failed is not None  # noqa: S101  there is one way at least
     raise failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,11 @@ from packaging.utils import canonicalize_name
 
 from harness.errors import CauseCode, HarnessError
 from harness.image.lock.target import Target
+
+WITHOUT_GPUS = {  # how a package that brings what only GPUs use is taken without it
+    "torch": "a line `--extra-index-url https://download.pytorch.org/whl/cpu` takes torch without them",
+    "xgboost": "`xgboost-cpu` in the place of xgboost is without them",
+}
 
 
 @dataclass(frozen=True)
@@ -108,3 +113,13 @@ def _public(url: str) -> str:
     """A URL without whoever's name and password stand in it."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def for_gpus(names: Collection[str]) -> str:
+    """What to know of a lock with packages that only a GPU of NVIDIA uses; empty where it has none."""
+    found = sorted(name for name in names if name.startswith(("nvidia-", "cuda-")))
+    if not found:
+        return ""
+    others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    ways = (way for name, way in WITHOUT_GPUS.items() if name in names)
+    return "; ".join([f"of use on a GPU of NVIDIA only: {found[0]}{others}", *ways])
