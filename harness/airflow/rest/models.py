@@ -161,6 +161,10 @@ class TaskInstance:
     def ended(self) -> bool:
         return self.state in TASK_END_STATES
 
+    def has_had(self, retries: int | None) -> bool:
+        """Whether it waits to be tried again, and has been tried already a first time and `retries` more."""
+        return retries is not None and self.state == "up_for_retry" and self.try_number > retries
+
     @property
     def queued_s(self) -> float | None:
         """Seconds from queued to started."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from urllib.parse import quote
 
 from harness.airflow.autopsy.autopsy import last_pod
@@ -31,7 +32,8 @@ OnPods = Callable[[tuple[Pod, ...]], None]
 class RunOutcome:
     """How a run ended. `error`: why it was given up before it ended; None when Airflow ended it.
 
-    `pods` are all that were seen, in their last state; `children` the runs that it led to, as far as they are followed.
+    `pods` are all that were seen, in their last state; `children` the runs that it led to, as far as they are followed;
+    `first_started` is when a task's first try began, by its key, as Airflow tells of the last try alone.
     """
 
     run: DagRun
@@ -40,6 +42,7 @@ class RunOutcome:
     room: Resources | None = None
     error: HarnessError | None = None
     children: tuple[RunOutcome, ...] = ()
+    first_started: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -251,6 +254,7 @@ class _Following:
                 watched.own_pods,
                 self._seen.room,
                 self.error if watched is self._failing else None,
+                first_started=watched.first_started,
             )
             for watched in self._runs
         )

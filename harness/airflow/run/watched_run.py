@@ -27,6 +27,7 @@ class WatchedRun:
     tasks: tuple[TaskInstance, ...] = ()
     is_complete: bool = False  # it has ended, and its tasks were asked for since
     first_queued: dict[Try, datetime] = field(default_factory=dict)
+    first_started: dict[tuple[str, int], datetime] = field(default_factory=dict)  # of a task's first try
     _told: set[tuple[str, int, int, str]] = field(default_factory=set)
     _troubled_s: dict[tuple[str, CauseCode], float] = field(default_factory=dict)
 
@@ -50,6 +51,8 @@ class WatchedRun:
                 continue
             if task.queued_at is not None:
                 self.first_queued.setdefault(try_of(task), task.queued_at)
+            if task.started_at is not None:
+                self.first_started.setdefault(task.key, task.started_at)
             state = (*task.key, task.try_number, task.state)
             if state not in self._told:
                 self._told.add(state)
@@ -58,7 +61,7 @@ class WatchedRun:
     def tried_enough(self, retries: int | None) -> HarnessError | None:
         """That a task would be tried more often than the first time and `retries` more."""
         for task in self.tasks:
-            if retries is not None and task.state == "up_for_retry" and task.try_number > retries:
+            if task.has_had(retries):
                 left = task.max_tries + 1 - task.try_number
                 more = "one more try" if left == 1 else f"{left} more tries"
                 return HarnessError(

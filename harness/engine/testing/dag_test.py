@@ -24,7 +24,7 @@ from harness.airflow.run.following import RunOutcome, follow
 from harness.airflow.run.reported import Reported
 from harness.engine.testing.diagnosis import Diagnosis, first_failure
 from harness.engine.testing.pairs.pairs import NoLongerNeededError
-from harness.engine.testing.run_result import children_of, task_phases, tasks_of
+from harness.engine.testing.run_result import children_of, state_of, task_phases, tasks_of
 from harness.errors import UNREACHABLE, CauseCode, HarnessError
 from harness.progress import Progress, Step
 from harness.project.configuration import MetricsSource, TestSettings
@@ -290,7 +290,7 @@ def _result(
         dag_id=dag_test.settings.dag,
         run_id=run.run_id if run else run_id or None,
         logical_date=dag_test.logical_date.isoformat(),
-        state=run.state if run else None,
+        state=state_of(dag_test.settings, outcome) if outcome else None,
         verdict=cause.verdict if cause else "passed",
         metrics=judged,
         tasks=tasks_of(dag_test.settings, dag_test.image, outcome) if outcome else (),

@@ -17,12 +17,19 @@ def children_of(settings: TestSettings, image: str, outcome: RunOutcome) -> tupl
         ChildRun(
             dag_id=child.run.dag_id,
             run_id=child.run.run_id,
-            state=child.run.state,
+            state=state_of(settings, child),
             triggered_by=child.run.triggered_by,
             tasks=tasks_of(settings, image, child),
         )
         for child in outcome.children
     )
+
+
+def state_of(settings: TestSettings, outcome: RunOutcome) -> str:
+    """The run's state; `failed` where the test's `retries` ended it, as Airflow has it then."""
+    tasks = (task for each in (outcome, *outcome.children) for task in each.tasks)
+    is_ended = not outcome.run.ended and any(task.has_had(settings.retries) for task in tasks)
+    return "failed" if is_ended else outcome.run.state
 
 
 def tasks_of(settings: TestSettings, image: str, outcome: RunOutcome) -> tuple[TaskResult, ...]:
@@ -36,7 +43,8 @@ def task_phases(settings: TestSettings, outcome: RunOutcome) -> dict[str, float]
     """Seconds from the trigger to the first line of user code, as the cluster's own times have it."""
     run: DagRun = outcome.run
     ran = (task for task in outcome.tasks if not settings.skips(task.task_id))
-    starts = [task.started_at for task in ran if task.started_at]
+    known = (outcome.first_started.get(task.key, task.started_at) for task in ran)
+    starts = [started_at for started_at in known if started_at]
     if not starts or run.queued_at is None:
         return {}
     return {"first_task_s": max(timedelta(0), min(starts) - run.queued_at).total_seconds()}
@@ -56,7 +64,7 @@ def _task(settings: TestSettings, image: str, run: DagRun, task: TaskInstance, p
     return TaskResult(
         task_id=task.task_id,
         map_index=task.map_index,
-        state=task.state,
+        state="failed" if task.has_had(settings.retries) else task.state,
         try_number=task.try_number,
         pod=pod.name if pod else None,
         image_digest=digest_of(pod.image_id) if pod else None,

@@ -373,6 +373,14 @@ def test_tells_each_state_of_each_try_once() -> None:
     assert {entry.name for entry in outcome.pods} == {"good-fit-x1", "second"}
 
 
+def test_a_first_try_is_known_when_the_last_one_is_over() -> None:
+    first = task("fit", "up_for_retry", max_tries=1, started_at=NOW)
+    last = replace(first, state="success", try_number=2, started_at=NOW + timedelta(minutes=5))
+    outcome, _, _, _ = followed(Running([("running", [first], []), ("success", [last], [])]))
+    assert outcome.first_started == {("fit", -1): NOW}
+    assert outcome.tasks == (last,)
+
+
 def test_the_triggerer_is_asked_for_once() -> None:
     wait_state = ("running", [task("a", "deferred"), task("b", "deferred")], [])
     _, _, deferred, _ = followed(Running([("running", [], []), wait_state, wait_state, ("success", [], [])]))
