@@ -15,6 +15,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from harness.project.places import link_place
 
 IMPORT_TIMEOUT = "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"
+# Variables that a version has a default for, and a team may have another.
+THEIRS = frozenset(
+    {
+        IMPORT_TIMEOUT,
+        "AIRFLOW__CORE__PARALLELISM",
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+    }
+)
 MAX_IMPORT_S = 170.0  # a test waits little longer for a DAG to be parsed
 MAX_TIMEOUT_S = 7 * 24 * 3600.0
 LOGICAL_YEARS = range(1970, 2201)  # what Airflow, PostgreSQL and pandas can all name, in any time zone

@@ -21,7 +21,7 @@ from harness.cluster.services.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
 from harness.image.base.debian import USER_ID
 from harness.project.places import AIRFLOW_ROOT
-from harness.project.values import import_timeout_s, name_of
+from harness.project.values import IMPORT_TIMEOUT, THEIRS, import_timeout_s, name_of
 
 RELEASE = "airflow"
 USER = "harness"
@@ -211,7 +211,11 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
         values["dagProcessor"] = {"importTimeoutSeconds": import_s}
     if standby:
         values |= {"standby": True, "controlPlane": {"image": standby}}
-    return values | dict(release.values)
+    values |= dict(release.values)
+    # What pods are given counts before what their image has: of these the image's is meant.
+    if own := {name: release.env[name] for name in sorted(THEIRS - {IMPORT_TIMEOUT}) if name in release.env}:
+        values["environment"] = own | values.get("environment", {})
+    return values
 
 
 def remove(

@@ -8,20 +8,9 @@ from typing import Any
 
 from harness.airflow.values import pods
 from harness.airflow.values.official import SECRETS, SET_BY_HARNESS, TEMPLATED
+from harness.project.values import THEIRS
 
 LOCAL_SETTINGS = "airflow-local-settings"
-# Settings of Airflow that the chart has a default for, and a team may have another.
-THEIRS = frozenset(
-    {
-        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT",
-        "AIRFLOW__CORE__PARALLELISM",
-        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT",
-        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES",
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-    }
-)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RELEASE = re.compile(r"\{\{-?\s*\.Release\.Name\s*-?\}\}")

@@ -14,7 +14,7 @@ from harness.project.commit import Commit
 from harness.project.image_settings import ImageSettings
 from harness.project.named_file import named_text
 from harness.project.project import Project
-from harness.project.values import IMPORT_TIMEOUT
+from harness.project.values import THEIRS
 from harness.report.provenance import RefusedValue, ValuesResult
 
 
@@ -61,7 +61,7 @@ def own_variables(*, mlflow: bool) -> frozenset[str]:
 
 def unheard(env: Iterable[str], *, mlflow: bool) -> tuple[str, ...]:
     """The names of [image.env] that don't count, because a version, or its `mlflow` server, sets them itself."""
-    return tuple(sorted((own_variables(mlflow=mlflow) - {IMPORT_TIMEOUT}) & set(env)))
+    return tuple(sorted((own_variables(mlflow=mlflow) - THEIRS) & set(env)))
 
 
 def told(values: Values, progress: Progress) -> Values:

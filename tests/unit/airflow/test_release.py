@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles import Clock, Kubernetes
 
 from harness.airflow.release import release, removal
 from harness.cluster.services.database import Credentials
+from harness.cluster.services.helm import Helm
 from harness.errors import CauseCode, HarnessError
 
 SPACE = "churn-01234567"
@@ -83,6 +88,34 @@ class TestMaking:
         with pytest.raises(HarnessError, match="no version") as caught:
             release.login_of(Kubernetes(), SPACE)
         assert caught.value.cause is CauseCode.USAGE
+
+
+class TestValues:
+    """What Helm is given."""
+
+    @staticmethod
+    def given(tmp_path: Path, **changes: object) -> dict[str, Any]:
+        class Installing(Helm):
+            def install(self, release: str, chart: Path, namespace: str, values: Mapping[str, Any]) -> None:
+                asked.update(values)
+
+        asked: dict[str, Any] = {}
+        release.install(Installing(tmp_path, tmp_path), replace(WANTED, **changes))  # type: ignore[arg-type]
+        return asked
+
+    def test_of_the_images_variables_those_that_versions_have_a_default_for(self, tmp_path: Path) -> None:
+        env = {"OMP_NUM_THREADS": "4", "TEAM": "churn", "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "20"}
+        given = self.given(tmp_path, env=env)
+        assert given["environment"] == {"OMP_NUM_THREADS": "4"}
+        assert given["dagProcessor"] == {"importTimeoutSeconds": 20.0}
+        assert "environment" not in self.given(tmp_path, env={"TEAM": "churn"})
+
+    def test_those_of_the_official_charts_values_count_before_the_images(self, tmp_path: Path) -> None:
+        env = {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "4"}
+        values = {"environment": {"OMP_NUM_THREADS": "2", "TEAM": "churn"}}
+        given = self.given(tmp_path, env=env, values=values)
+        assert given["environment"] == {"MKL_NUM_THREADS": "4", "OMP_NUM_THREADS": "2", "TEAM": "churn"}
+        assert values == {"environment": {"OMP_NUM_THREADS": "2", "TEAM": "churn"}}
 
 
 class TestRemoving:
