@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -56,7 +57,8 @@ def parsed(path: str, text: str) -> Module | Place:
     """The module, or the line that is no Python."""
     tree, older = _tree(text), text
     if isinstance(tree, int) or may_be_newer(text):
-        older = for_older(text)
+        with suppress(RecursionError):  # nesting that nobody would write
+            older = for_older(text)
     if older != text:
         lines = zip(text.splitlines(), older.splitlines(), strict=False)
         newer = next((number for number, (own, other) in enumerate(lines, 1) if own != other), 1)

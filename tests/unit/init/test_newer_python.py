@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from proposals import configured, proposal, reasons
 
 import harness
+from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module, parsed
 from harness.init.reading.syntax.newer_strings import for_older
 
@@ -49,6 +50,10 @@ def test_what_any_of_them_reads_stays_as_it_is(path: Path) -> None:
 @given(text=st.text(alphabet="f'\"{}\\# \nrx:[()]"))
 def test_any_text_is_taken(text: str) -> None:
     for_older(text)
+
+
+def test_nesting_that_nobody_would_write_is_no_python() -> None:
+    assert parsed("dags/churn.py", "\nx = " + 'f"{' * 3000) == Place("dags/churn.py", 2)
 
 
 def test_the_image_has_a_python_that_reads_it() -> None:

@@ -27,11 +27,8 @@ def for_older(text: str) -> str:
         if text[at] == "#":
             end = _line_end(text, at)
         elif (begins := _BEGINS.match(text, at)) is not None:
-            end = _end_of_string(text, begins, written)
-            if end > at:
-                at = end
-                continue
-            end = at + 1
+            at = _end_of_string(text, begins, written)
+            continue
         else:
             end = at + 1
         written.append(text[at:end])
