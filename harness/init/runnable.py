@@ -38,7 +38,6 @@ _NEEDS = {
 _SECRET = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|CONN_", re.IGNORECASE)
 _SET_BY_HARNESS = ("HARNESS_", "PYTHON", "AIRFLOW__", "AIRFLOW_HOME", "HOME", "PATH", "USER")
 _WAITS = re.compile(r"(?:ExternalTask|File|S3Key|GCSObject\w*|Sql|Http|Sftp|Hdfs|Wasb\w*)Sensor$")
-_DECORATORS = {"docker": "DockerOperator", "kubernetes": "KubernetesPodOperator"}
 
 
 @dataclass

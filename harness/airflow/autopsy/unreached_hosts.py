@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
 from harness.airflow.logs.task_log import Raised
 from harness.airflow.logs.tracebacks import Frame
@@ -48,9 +47,7 @@ def unreached_host(
             "task",
         )
     return (
-        f"; {asks}, which the cluster's pods do not reach"
-        if asks
-        else "; the cluster's pods do not reach that host",
+        f"; {asks}, which the cluster's pods do not reach",
         f"let containers of this machine reach {host or 'it'}, by HTTPS_PROXY below [image.env] where a proxy leads "
         "there; or let the test read a copy: commit it, and give its path by the test's conf or by [image.env]",
     )
@@ -83,7 +80,7 @@ def _of_package(everything: Sequence[Raised]) -> str:
     """Which package asked, where no address is the user's own."""
     for entry in everything:
         for frame in reversed(entry.frames):
-            package = PurePosixPath(shortened(frame, "/").file).parts[0]
+            package = shortened(frame, "/").file.partition("/")[0]
             if "-packages/" in frame.file and package not in _ASKING and not _PYTHONS_OWN.search(frame.file):
                 return f"{package} asks a server of the internet" if package != "airflow" else ""
     return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +13,6 @@ from harness.progress import Step
 LISTS = Path("/var/lib/apt/lists")
 LISTS_FRESH_S = 24 * 3600.0
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
-
-
-def is_available(root: Path = Path("/")) -> bool:
-    """Whether this is Debian or one of its relatives (Ubuntu, Mint), where apt-get installs things."""
-    return platform.system() == "Linux" and (root / "usr/bin/apt-get").exists()
 
 
 def install(packages: Sequence[str], step: Step) -> None:

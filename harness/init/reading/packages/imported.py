@@ -8,93 +8,17 @@ from collections.abc import Iterable
 from harness.init.reading.source import Imported
 
 _SAME_NAME = (
-    *(
-        "boto3",
-        "catboost",
-        "datasets",
-        "duckdb",
-        "evidently",
-        "fastapi",
-        "httpx",
-        "joblib",
-        "kagglehub",
-        "keras",
-    ),
-    *(
-        "lightgbm",
-        "matplotlib",
-        "minio",
-        "mlflow",
-        "networkx",
-        "nltk",
-        "numpy",
-        "onnx",
-        "openai",
-        "openpyxl",
-        "optuna",
-    ),
-    *(
-        "pandas",
-        "pandera",
-        "pendulum",
-        "plotly",
-        "polars",
-        "prophet",
-        "pyarrow",
-        "pydantic",
-        "pymongo",
-        "redis",
-    ),
-    *(
-        "requests",
-        "scipy",
-        "seaborn",
-        "shap",
-        "spacy",
-        "sqlalchemy",
-        "statsmodels",
-        "tensorflow",
-        "textblob",
-        "torch",
-    ),
-    *("torchvision", "tqdm", "transformers", "wandb", "xgboost", "yfinance"),
-    *(
-        "accelerate",
-        "bentoml",
-        "cloudpickle",
-        "dask",
-        "dill",
-        "flask",
-        "gensim",
-        "geopandas",
-        "gradio",
-        "hyperopt",
-    ),
-    *(
-        "imageio",
-        "jupytext",
-        "kaggle",
-        "langchain",
-        "librosa",
-        "lime",
-        "loguru",
-        "lxml",
-        "missingno",
-        "nbclient",
-    ),
-    *("nbconvert", "numba", "papermill", "peft", "pmdarima", "psutil", "pycaret", "pyspark", "pytz", "river"),
-    *(
-        "sktime",
-        "streamlit",
-        "tiktoken",
-        "timm",
-        "torchaudio",
-        "torchmetrics",
-        "ucimlrepo",
-        "uvicorn",
-        "xlrd",
-    ),
-)
+    "accelerate", "bentoml", "boto3", "catboost", "cloudpickle", "dask", "datasets", "dill", "duckdb",
+    "evidently", "fastapi", "flask", "gensim", "geopandas", "gradio", "httpx", "hyperopt", "imageio",
+    "joblib", "jupytext", "kaggle", "kagglehub", "keras", "langchain", "librosa", "lightgbm", "lime",
+    "loguru", "lxml", "matplotlib", "minio", "missingno", "mlflow", "nbclient", "nbconvert", "networkx",
+    "nltk", "numba", "numpy", "onnx", "openai", "openpyxl", "optuna", "pandas", "pandera", "papermill",
+    "peft", "pendulum", "plotly", "pmdarima", "polars", "prophet", "psutil", "pyarrow", "pycaret",
+    "pydantic", "pymongo", "pyspark", "pytz", "redis", "requests", "river", "scipy", "seaborn", "shap",
+    "sktime", "spacy", "sqlalchemy", "statsmodels", "streamlit", "tensorflow", "textblob", "tiktoken",
+    "timm", "torch", "torchaudio", "torchmetrics", "torchvision", "tqdm", "transformers", "ucimlrepo",
+    "uvicorn", "wandb", "xgboost", "xlrd", "yfinance",
+)  # fmt: skip
 # Packages by what is imported of them, where the names differ or nobody could tell that it is a package's.
 PACKAGES = {
     "PIL": "pillow",
@@ -120,20 +44,11 @@ PACKAGES = {
     **{name: name for name in _SAME_NAME},
 }
 # What each lock has: Airflow's own, and that of the providers which harness adds.
-_WITH_AIRFLOW = frozenset(
-    {
-        "airflow",
-        "cryptography",
-        "httpx",
-        "jinja2",
-        "kubernetes",
-        "packaging",
-        "pendulum",
-        "psycopg2-binary",
-        "pydantic",
-    }
-    | {"pyjwt", "python-dateutil", "pyyaml", "requests", "rich", "sqlalchemy", "tabulate", "tenacity"}
-)
+_WITH_AIRFLOW = frozenset({
+    "airflow", "cryptography", "httpx", "jinja2", "kubernetes", "packaging", "pendulum", "psycopg2-binary",
+    "pydantic", "pyjwt", "python-dateutil", "pyyaml", "requests", "rich", "sqlalchemy", "tabulate",
+    "tenacity",
+})  # fmt: skip
 _PROVIDERS_WITH_AIRFLOW = frozenset(
     {"cncf-kubernetes", "common-compat", "common-io", "common-sql", "postgres", "smtp", "standard"}
 )
