@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from harness.errors import CauseCode, HarnessError
 from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, chained, listed
@@ -125,32 +126,8 @@ def _no_dags(broken: list[Place]) -> HarnessError:
 
 
 def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances) -> Iterator[ReadDag]:
-    read: list[tuple[Dag, DagFile, Module, tuple[str, ...]]] = []
-    layout = circumstances.layout
-    helpers = layout.imported()
-    holding = [path for path in dag_files(known) if below(path, folder) is not None]
-    for path in holding:
-        module = known[path]
-        file = read_dags(module, lambda name: layout.module_of(name, known))
-        dags = (
-            with_programs(dag, module, layout, lambda name: layout.module_of(name, known))
-            for dag in file.dags
-        )
-        read += [(dag, file, module, ()) for dag in dags if dag.dag_id or path not in helpers]
-        yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
-        read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]
-        layout.add_named(yaml.named)
-    if not read:  # then what nothing could be told of is all that there is
-        read += [
-            (
-                Dag("", Place(path, 0)),
-                read_dags(module, lambda name: layout.module_of(name, known)),
-                module,
-                (),
-            )
-            for path, module in ((path, known[path]) for path in holding)
-            if path not in helpers
-        ]
+    """The DAGs of a folder with what they need, and why those that can't run yet don't."""
+    read = _defined(known, folder, circumstances)
     twice = duplicates(dag for dag, *_ in read)
     for dag, file, module, said in read:
         without = skipped(dag)
@@ -161,7 +138,7 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             file,
             module,
             uses_of(kept, file, module, circumstances),
-            asks_of(kept, left_out, module, layout),
+            asks_of(kept, left_out, module, circumstances.layout),
             logged=logged_to_mlflow(each for task in dag.tasks for each in task.runs),
             addresses=addresses_of(kept, module, circumstances),
             outside=outside(kept, module, circumstances),
@@ -177,6 +154,29 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
         if dag.dag_id and not _is_taken(dag.dag_id):
             why.append(f"{dag.place}: {dag.dag_id!r} is no id that Airflow takes")
         yield replace(found, reasons=why)
+
+
+def _defined(
+    known: Mapping[str, Module], folder: str, circumstances: Circumstances
+) -> list[tuple[Dag, DagFile, Module, tuple[str, ...]]]:
+    """The DAGs that the files of a folder define, each with why one in YAML of dag-factory can't run."""
+    layout = circumstances.layout
+    helpers = layout.imported()
+    holding = [known[path] for path in dag_files(known) if below(path, folder) is not None]
+    read: list[tuple[Dag, DagFile, Module, tuple[str, ...]]] = []
+    resolve = partial(layout.module_of, modules=known)
+    for module in holding:
+        file = read_dags(module, resolve)
+        dags = (with_programs(dag, module, layout, resolve) for dag in file.dags)
+        read += [(dag, file, module, ()) for dag in dags if dag.dag_id or module.path not in helpers]
+        yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
+        read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]
+        layout.add_named(yaml.named)
+    return read or [  # then what nothing could be told of is all that there is
+        (Dag("", Place(module.path, 0)), read_dags(module, resolve), module, ())
+        for module in holding
+        if module.path not in helpers
+    ]
 
 
 def _unnamed(read: list[ReadDag]) -> Iterator[UnnamedDag]:
