@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -75,8 +76,8 @@ class DagImportError:
 
     @property
     def path(self) -> str:
-        """The file in the user's repository."""
-        return f"{self.folder}/{self.file}" if self.folder else self.file
+        """The file in the user's repository; its absolute path where it lies elsewhere."""
+        return posixpath.join(self.folder, self.file)
 
 
 @dataclass(frozen=True)
