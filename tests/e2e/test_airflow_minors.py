@@ -1,4 +1,4 @@
-"""The Airflows that teams have: a lock as of each one's release, a mapped DAG with metrics, and a task that fails."""
+"""The Airflows that teams have: a lock as of each one's release, a mapped DAG, a chain, and a task that fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ TOML = """\
 requirements = "requirements.txt"
 """
 DAG = """\
-from airflow.sdk import dag, task
+from airflow.sdk import Asset, dag, task
+
+SCORES = Asset("scores")
 
 
 @dag(dag_id="mapped", schedule=None)
@@ -34,7 +36,7 @@ def mapped():
     def score(part):
         return part * 2.0
 
-    @task
+    @task(outlets=[SCORES])
     def evaluate(scores):
         import airflow
         import docopt  # which has no wheel
@@ -42,6 +44,15 @@ def mapped():
         return {"total": sum(scores), "docopt": bool(docopt.__version__), "airflow": airflow.__version__}
 
     evaluate(score.expand(part=parts()))
+
+
+@dag(dag_id="follows", schedule=[SCORES])
+def follows():
+    @task
+    def report():
+        return 1
+
+    report()
 
 
 @dag(dag_id="broken", schedule=None)
@@ -54,6 +65,7 @@ def broken():
 
 
 mapped()
+follows()
 broken()
 """
 
@@ -78,9 +90,10 @@ def airflow_version(cluster: Cluster, airflow: str, tmp_path: Path) -> Iterator[
         yield version
 
 
-def test_a_mapped_dag_and_a_failure(harness_run: Callable[..., Run], airflow: str) -> None:
+def test_a_mapped_dag_what_follows_it_and_a_failure(harness_run: Callable[..., Run], airflow: str) -> None:
     run = harness_run("mapped", metrics="evaluate")
     assert run.metrics == {"total": 12, "docopt": 1}
+    assert [(child.dag_id, child.state) for child in run.result.children] == [("follows", "success")]
     assert run.xcom("evaluate")["airflow"] == airflow
     failed = harness_run("broken", check=False)
     assert failed.cause is not None

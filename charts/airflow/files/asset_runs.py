@@ -8,6 +8,7 @@ def only() -> None:
 
     `[scheduler] use_job_schedule = False` alone stops both kinds since Airflow 3.2, and neither before.
     """
+    from airflow import settings
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 
     if not hasattr(SchedulerJobRunner, "_create_dag_runs"):
@@ -17,3 +18,5 @@ def only() -> None:
         return
     SchedulerJobRunner._create_dag_runs = lambda *_, **__: None
     os.environ["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "True"
+    if hasattr(settings, "USE_JOB_SCHEDULE"):  # read once, as this process's parent imported it
+        settings.USE_JOB_SCHEDULE = True

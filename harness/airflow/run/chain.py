@@ -105,9 +105,10 @@ class Chain:
         self._api.pause(dag_id, paused=False)
         self._paused.discard(dag_id)
 
-    def is_pending(self) -> bool:
-        """Whether assets are about to trigger a run that is not there yet."""
-        return self.follow and any(self._api.asset_queue(dag_id).is_enough for dag_id in sorted(self.reached))
+    def pending(self) -> tuple[str, ...]:
+        """The DAGs of which assets are about to trigger a run that is not there yet."""
+        asked = sorted(self.reached) if self.follow else ()
+        return tuple(dag_id for dag_id in asked if self._api.asset_queue(dag_id).is_enough)
 
     def close(self) -> None:
         """Leave nothing that could run beside a later test. What can't be had any more is done without.

@@ -28,10 +28,12 @@ def timed_out(
     first_queued: Mapping[Try, datetime],
     *,
     led_to_by: str = "",
+    pending: Sequence[str] = (),
 ) -> HarnessError:
     """Who was running, who was waiting and for what, when the time was over.
 
     `led_to_by`: the tested DAG, where this one is another that its run led to.
+    `pending`: DAGs that the assets of its run, which has ended, should have started.
     `first_queued`: when each try was queued first; a sensor that is rescheduled is queued again and again.
     """
     running = [task for task in tasks if task.state == "running"]
@@ -45,6 +47,14 @@ def timed_out(
     head = f"DAG {dag_id} had not ended after {format.duration(timeout_s)}"
     if led_to_by:
         head = f"DAG {dag_id}, which {led_to_by} led to, had not ended {format.duration(timeout_s)} after that began"
+    if not running and not waiting and pending:
+        return HarnessError(
+            CauseCode.RUN_TIMEOUT,
+            f"DAG {dag_id} had ended, and DAG {pending[0]}, which follows its assets, had not been started "
+            f"{format.duration(timeout_s)} after that began",
+            hint="harness logs shows what Airflow's scheduler says; `follow = false` of the test leaves out what "
+            "follows",
+        )
     if not running and homeless:
         task, pod = next(iter(homeless.items()))
         return HarnessError(

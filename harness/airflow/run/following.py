@@ -140,6 +140,7 @@ class _Following:
         self._runs: list[WatchedRun] = []
         self._asked_input: set[tuple[object, ...]] = set()  # tasks that wait for a person
         self._failing: WatchedRun | None = None
+        self._pending: tuple[str, ...] = ()  # DAGs that assets should have started
 
     @property
     def own(self) -> WatchedRun:
@@ -157,10 +158,10 @@ class _Following:
         if not own.run.ended:
             own.run = _run(self._api, *own.run.key)
         if self._chain is not None and (own.run.ended or self._chain.is_due()):
-            pending = own.run.state == "success" and self._chain.is_pending()
+            self._pending = self._chain.pending() if own.run.state == "success" else ()
             self._chain.look(own.run.key, own.tasks)
             self._take(self._chain.runs)
-            if pending:
+            if self._pending:
                 return
         self.has_ended = own.run.ended and (
             own.run.state != "success" or all(watched.run.ended for watched in self._runs)
@@ -239,6 +240,7 @@ class _Following:
             self._timeout_s,
             watched.first_queued,
             led_to_by="" if watched is self.own else self.own.run.dag_id,
+            pending=self._pending,
         )
 
     def _in_its_dag(self, watched: WatchedRun, error: HarnessError | None) -> HarnessError | None:

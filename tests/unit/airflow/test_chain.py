@@ -183,13 +183,13 @@ def test_without_follow_only_what_the_dag_waits_for_runs_and_nothing_is_told() -
     found.look(("root", "root-1"), waiting)
     assert airflow.asked[-1] == ("unpause", "left")
     assert found.runs == ()
-    assert not found.is_pending()
+    assert found.pending() == ()
 
 
 def test_an_asset_that_has_changed_is_waited_for() -> None:
     found, _ = chain(Airflow())
     found.open()
-    assert found.is_pending()
+    assert found.pending() == ("fourth",)
 
 
 def test_at_the_end_what_it_led_to_is_paused_and_what_still_runs_is_cancelled() -> None:

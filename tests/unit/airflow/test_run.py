@@ -20,6 +20,7 @@ from harness.airflow.pods.nodes import LostNode, NodeWatch
 from harness.airflow.pods.pods import Container, Pod, Reason, Resources, parse_quantity, shown_bytes
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import Dag, DagImportError, DagRun, Pool, TaskInstance
+from harness.airflow.run.chain import Chain
 from harness.airflow.run.following import RunOutcome, follow
 from harness.errors import CauseCode, HarnessError
 
@@ -304,8 +305,26 @@ class Running:
         yield
 
 
+class Pending:
+    """What a run leads to: a DAG that its assets should start, and that never is."""
+
+    runs = ()
+
+    def is_due(self) -> bool:
+        return True
+
+    def look(self, *_: object) -> None:
+        return
+
+    def pending(self) -> tuple[str, ...]:
+        return ("reports",)
+
+
 def followed(
-    running: Running, timeout_s: float = 600.0, retries: int | None = None
+    running: Running,
+    timeout_s: float = 600.0,
+    retries: int | None = None,
+    chain: Chain | None = None,
 ) -> tuple[RunOutcome, list[str], list[float], float]:
     """The outcome, the states that were told, when a task was deferred, and the seconds it took."""
     clock, told, deferred = Clock(), list[str](), list[float]()
@@ -315,6 +334,7 @@ def followed(
         "good",
         "harness-1",
         timeout_s=timeout_s,
+        chain=chain,
         retries=retries,
         on_task=lambda task, pod: told.append(
             f"{task.label}/{task.try_number} {task.state} {pod.name if pod else '-'}"
@@ -324,6 +344,17 @@ def followed(
         sleep=clock.sleep,
     )
     return outcome, told, deferred, clock.now_s - 1000.0
+
+
+def test_a_dag_that_assets_should_have_started_is_named_when_the_time_is_over() -> None:
+    outcome, _, _, _ = followed(
+        Running([("success", [task("fit", "success")], [])]), timeout_s=30.0, chain=cast(Chain, Pending())
+    )
+    assert outcome.error is not None
+    assert outcome.error.cause == CauseCode.RUN_TIMEOUT
+    assert outcome.error.message == (
+        "DAG good had ended, and DAG reports, which follows its assets, had not been started 30s after that began"
+    )
 
 
 @pytest.mark.parametrize(("retries", "ended_s"), [(0, 0.5), (1, 1.5), (2, None), (None, None)])
