@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import posixpath
 import re
 import sys
@@ -10,28 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.init.places import WHOLE, Places, below, places_of
-from harness.init.reading.constants import REPOSITORY, dotted, text_of
 from harness.init.reading.image.team_image import TeamImage
-from harness.init.reading.paths import mentioned, scripts, texts_of
-from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.paths import mentioned
+from harness.init.reading.programs.commands import Run, runs_of, texts_of
+from harness.init.reading.programs.path_edits import PathEdit, path_edits
+from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Imported, Module, imports, rebound
 
-_EDITS = frozenset({"sys.path.append", "sys.path.insert", "path.append", "path.insert"})
 IMPORT_STEPS = 3
 _SETTINGS = (".yml", ".yaml", ".json", ".toml", ".cfg", ".ini")
 _DATABASES = (".duckdb", ".db", ".sqlite", ".sqlite3")
 _ABSOLUTE = re.compile(r"(?:/opt|/usr/local)/airflow/[\w./-]+")
 _AIRFLOWS = frozenset({"config", "dags", "logs", "plugins", "tests"})
 _TOP = ("src", "lib", "python")  # folders that are a root of imports by custom
-
-
-@dataclass(frozen=True)
-class PathEdit:
-    """A place where code puts a folder on its import path; `folder` is None where it is none of the repository's."""
-
-    place: Place
-    written: str
-    folder: str | None
 
 
 @dataclass
@@ -50,7 +40,7 @@ class Layout:
     foreign: list[tuple[Imported, str]] = field(default_factory=list)
     roots: tuple[str, ...] = ()
     databases: set[str] = field(default_factory=set)
-    _ran: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict, repr=False)
+    _ran: dict[str, tuple[Run, ...]] = field(default_factory=dict, repr=False)
 
     def module_of(self, name: str, modules: Mapping[str, Module]) -> Module | None:
         """The repository's own module that is imported as `name`."""
@@ -59,13 +49,26 @@ class Layout:
     def programs_of(self, module: Module) -> list[str]:
         """The repository's own files that a module runs by a shell."""
         if module.path not in self._ran:  # a long text, which each DAG that imports it asks for
-            self._ran[module.path] = tuple(scripts(module.tree, module))
-        return [path for each in self._ran[module.path] if (path := self.program(*each))]
+            self._ran[module.path] = tuple(runs_of(module.tree, module))
+        return [path for each in self._ran[module.path] if (path := self.program(each))]
 
-    def program(self, written: str, goes: str = "") -> str | None:
-        """The repository's own file that a shell runs by this name, where it has gone to a folder or not."""
-        path = self.places.locate(posixpath.join(goes, written))
-        return path if path and self.places.files.is_file(path) else None
+    def program(self, run: Run) -> str | None:
+        """The repository's own file that is run so, where the shell has gone to a folder or not."""
+        files = self.places.files
+        if run.written:
+            path = self.places.locate(posixpath.join(run.goes, run.written))
+            return path if path and files.is_file(path) else None
+        name = posixpath.join(*run.module.split("."))
+        places = (posixpath.join(root, name) for root in (*self.looked(run), *self.roots))
+        names = (each for place in places for each in (f"{place}.py", f"{place}/__main__.py"))
+        return next(filter(files.is_file, names), None)
+
+    def looked(self, run: Run) -> list[str]:
+        """The folders in which a program finds its modules besides the usual ones: first of all its own."""
+        path = self.program(run) if run.written else None
+        own = posixpath.dirname(path) if path else self.places.locate(run.goes) if run.goes else None
+        named = (self.places.locate(posixpath.join(run.goes, each)) for each in run.looks)
+        return [each for each in (own, *named) if each is not None]
 
     def imported(self) -> set[str]:
         """The repository's modules that others of its modules import."""
@@ -117,7 +120,7 @@ def read_layout(
     places = places_of(files, image, dags_folder)
     layout = Layout(places, dags_folder, {dags_folder or "."})
     start = [path for path in modules if below(path, dags_folder) is not None]
-    layout.edits = [edit for path in start for edit in path_edits(modules[path], places)]
+    layout.edits = [edit for path in start for edit in path_edits(modules[path], places.locate)]
     layout.roots = tuple(dict.fromkeys(_roots(layout, image)))
     plugins = posixpath.join(places.home, "plugins")
     if any(path.endswith(".py") for path in files.below(plugins)):
@@ -127,9 +130,11 @@ def read_layout(
     looked: set[str] = set()
     while waiting := [path for path in layout.used if path not in looked]:  # programs may run others
         looked.update(waiting)
-        run = {path: None for each in waiting for path in _run(layout.used[each], layout)}
-        layout.roots = tuple(dict.fromkeys((*layout.roots, *(posixpath.dirname(path) for path in run))))
+        run = {path: each for name in waiting for path, each in _run(layout.used[name], layout)}
+        looked_in = (folder for each in run.values() for folder in layout.looked(each))
+        layout.roots = tuple(dict.fromkeys((*layout.roots, *looked_in)))
         _use([path for path in run if path in modules], layout, modules)
+        _bind_imported(layout)
     for module in layout.used.values():
         layout.add_named(text for text, _ in mentioned(module))
     named = list(_named_by_settings(layout))
@@ -154,20 +159,22 @@ def _use(paths: list[str], layout: Layout, modules: Mapping[str, Module]) -> Non
                 waiting += _follow(found, path, layout, modules)
 
 
-def _run(module: Module, layout: Layout) -> Iterator[str]:
+def _run(module: Module, layout: Layout) -> Iterator[tuple[str, Run]]:
     """The repository's programs that a module runs by a shell, with their folder in `code`.
 
     Where such a command goes to a folder that nothing else tells of, and a program is found from the repository's own,
     that is it.
     """
-    for written, goes in scripts(module.tree, module):
+    for each in runs_of(module.tree, module):
         places, files = layout.places, layout.places.files
-        if layout.program(written, goes) is None and goes and files.is_file(posixpath.normpath(written)):
-            layout.places = replace(places, mounts={**places.mounts, posixpath.normpath(goes): WHOLE})
-        if path := layout.program(written, goes):
+        plain = posixpath.normpath(each.written) if each.written else f"{each.module.replace('.', '/')}.py"
+        unknown = each.goes and places.locate(each.goes) is None
+        if (layout.program(each) is None or unknown) and each.goes and files.is_file(plain):
+            layout.places = replace(places, mounts={**places.mounts, posixpath.normpath(each.goes): WHOLE})
+        if path := layout.program(each):
             if not any(below(path, known) is not None for known in layout.code):
                 layout.code.add(layout.places.unit_of(path) or path)
-            yield path
+            yield path, each
 
 
 def _named_by_settings(layout: Layout) -> Iterator[str]:
@@ -179,22 +186,11 @@ def _named_by_settings(layout: Layout) -> Iterator[str]:
 
 
 def _is_codes(target: str, host: str, root: str) -> bool:
-    """Whether a folder that the team's image has below its root is more than Airflow's own."""
+    """Whether a folder that the team's image has below its root is more than Airflow's own and DAGs."""
     inner = below(target, root)
-    return bool(inner and inner != "." and host) and inner not in _AIRFLOWS
-
-
-def path_edits(module: Module, places: Places) -> list[PathEdit]:
-    """The folders that a module puts on the import path."""
-    found = []
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and dotted(node.func) in _EDITS and node.args:
-            written = text_of(node.args[-1], module.constants)
-            folder = None if written is None else places.locate(written)
-            shown = (written or ast.unparse(node.args[-1])).removeprefix(f"{REPOSITORY}/")
-            shown = "the repository's root" if shown == str(REPOSITORY) else shown
-            found.append(PathEdit(module.place(node), shown, folder))
-    return found
+    if inner is None or not host or inner.startswith("dags/"):
+        return False
+    return inner != "." and inner not in _AIRFLOWS
 
 
 def _roots(layout: Layout, image: TeamImage) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from harness.init.layout import Layout
 from harness.init.reading.constants import dotted
 from harness.init.reading.dags import Dag, Resolve, is_dag, read_dags
-from harness.init.reading.paths import scripts
+from harness.init.reading.programs.commands import loads_of, runs_of
 from harness.init.reading.source import Function, Module
 from harness.init.reading.tasks import Program
 
@@ -67,7 +67,7 @@ def imported_and_run(
 
 
 def with_programs(dag: Dag, module: Module, layout: Layout, resolve: Resolve) -> Dag:
-    """The DAG with the programs that its tasks run by a shell, and those that these run in turn."""
+    """The DAG with the programs that its tasks run by a shell or load by a name, and those that these run in turn."""
     tasks = []
     for task in dag.tasks:
         found: dict[str, Program] = {}
@@ -75,8 +75,8 @@ def with_programs(dag: Dag, module: Module, layout: Layout, resolve: Resolve) ->
         waiting += [(task.call, module)] if task.call is not None else []
         while waiting:
             part, source = waiting.pop()
-            for written, goes in scripts(part, source):
-                path = layout.program(written, goes)
+            for run in (*runs_of(part, source), *loads_of(part, source)):
+                path = layout.program(run)
                 program = layout.used.get(path) if path else None
                 if program is not None and program.path not in found and program is not module:
                     main = ast.FunctionDef("", _NOTHING, program.tree.body, [])

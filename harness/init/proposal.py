@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,10 +15,9 @@ from harness.init.parts import with_programs
 from harness.init.places import below, dag_files, dags_folders, fits, fits_outside
 from harness.init.reading.dag_factory import yaml_dags
 from harness.init.reading.dags import Dag, DagFile, read_dags
-from harness.init.reading.given import Given, given
+from harness.init.reading.given import given
 from harness.init.reading.image.image_files import team_image
 from harness.init.reading.image.production import production, values_file
-from harness.init.reading.image.services import MLFLOW_ADDRESS, served
 from harness.init.reading.image.team_image import ROOT, TeamImage
 from harness.init.reading.purposes import best_metrics, logged_to_mlflow, pushed_metrics, returned_metric
 from harness.init.reading.repository_files import Place, RepositoryFiles
@@ -28,9 +27,12 @@ from harness.init.runnable import (
     addresses_of,
     asks_of,
     duplicates,
-    is_plain,
+    env_file_of,
+    env_of,
     outside,
+    pools_of,
     reasons,
+    settings_of,
     skipped,
 )
 from harness.init.table import decided, found, other_folders, yours
@@ -39,11 +41,14 @@ from harness.init.written import POOLS, pools_text
 from harness.project.configuration import TestSettings
 from harness.project.places import RESERVED, link_contradictions
 
+MOST_FOLDERS = 8  # that are read where the DAGs of the likeliest can't run
 _TEST_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def propose(files: RepositoryFiles, within: str = "") -> Proposal:
     """What `harness init` would write for these files; of several folders of DAGs, one below `within` counts.
+
+    Where none of its DAGs can run, the next folder is taken that has one which can.
 
     Raises HarnessError(DAG_NOT_FOUND) where no DAG is defined.
     """
@@ -60,7 +65,20 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
             f"the DAGs lie in {unfit[0]!r}, which can't be a path of [image] code",
             hint=f"move them to a folder such as `dags`; {' and '.join(RESERVED)} are a version's own",
         )
-    dags_folder = folders[0]
+    near = [folder for folder in folders if below(folder, within) is not None] or folders
+    proposals = (_of_folder(files, known, broken, folder, folders) for folder in near[:MOST_FOLDERS])
+    first = next(proposals)
+    return first if first.can_run else next((each for each in proposals if each.can_run), first)
+
+
+def _of_folder(
+    files: RepositoryFiles,
+    known: Mapping[str, Module],
+    broken: list[Place],
+    dags_folder: str,
+    folders: Sequence[str],
+) -> Proposal:
+    """What would be written for the DAGs of one folder, of those that hold some."""
     image = team_image(files, near=dags_folder)
     layout = read_layout(files, known, image, dags_folder)
     known = {**known, **layout.used}
@@ -90,14 +108,14 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         shared_tmp=any(each.uses.shares_tmp for each in read),
         system_packages=packages.system,
         links=_links(layout, code, shared, image),
-        env=_env(read, circumstances),
+        env=env_of(read, circumstances),
     )
-    settings = _airflow_settings(read, gives)
-    pools = () if settings or gives.settings_file else tuple(_pools(read))
+    settings = settings_of(read, gives)
+    pools = () if settings or gives.settings_file else tuple(pools_of(read))
     values = values_file(files)
     findings = (
         *found(read, layout, image),
-        *other_folders(folders[1:], layout),
+        *other_folders(folders, layout),
         *packages.findings,
         *python_findings,
         *decided(table, tests, pools),
@@ -109,7 +127,7 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
         tests,
         findings,
         extra={**packages.extra, **({POOLS: pools_text(pools)} if pools else {})},
-        env_file=_env_file(read, gives, table.env),
+        env_file=env_file_of(read, gives, table.env),
         unnamed=tuple(_unnamed(read)),
         airflow_settings=settings or (POOLS if pools else ""),
         values=values,
@@ -259,38 +277,3 @@ def _links(
         if able and fits(target) and not any(said):
             kept[name] = target
     return kept
-
-
-def _env(read: list[ReadDag], circumstances: Circumstances) -> dict[str, str]:
-    """What the team's own image or compose file gives that the code asks for, and is no secret."""
-    wanted = {ask.variable for each in read for ask in each.asks}
-    image = circumstances.image
-    tracking = {
-        name
-        for each in read
-        if each.mlflow
-        for name in (*(address.variable for address in each.addresses if address.tracking),)
-        if name
-    }
-    plain = {
-        name: said.value
-        for name, said in image.environment.items()
-        if name in wanted and is_plain(name, said.value) and not served(said.value, image)
-    }
-    return {**dict.fromkeys(sorted(tracking - set(plain)), MLFLOW_ADDRESS), **plain}
-
-
-def _env_file(read: list[ReadDag], gives: Given, env: Mapping[str, str]) -> str:
-    """The untracked file of variables, where it gives something that the code asks for."""
-    wanted = {ask.variable for each in read for ask in each.asks} - set(env)
-    return gives.env_file if wanted & gives.variables and fits(gives.env_file) else ""
-
-
-def _pools(read: list[ReadDag]) -> Iterator[str]:
-    """The pools that DAGs name."""
-    return iter(sorted({ask.name for each in read for ask in each.asks if ask.kind == "pool"}))
-
-
-def _airflow_settings(read: list[ReadDag], gives: Given) -> str:
-    wanted = {(ask.kind, ask.name) for each in read for ask in each.asks}
-    return gives.settings_file if wanted & gives.settings and fits(gives.settings_file) else ""

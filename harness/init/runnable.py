@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.init.layout import Layout
 from harness.init.parts import imported_and_run, parts_of
+from harness.init.places import fits
 from harness.init.reading.asks import Ask, asks
 from harness.init.reading.dags import Dag, DagFile
+from harness.init.reading.given import Given
 from harness.init.reading.idioms import Idiom, idioms, minor_of
 from harness.init.reading.image.services import (
     MLFLOW_ADDRESS,
@@ -237,3 +239,38 @@ def duplicates(dags: Iterable[Dag]) -> Mapping[str, list[Dag]]:
         if dag.dag_id:
             found.setdefault(dag.dag_id, []).append(dag)
     return {dag_id: each for dag_id, each in found.items() if len(each) > 1}
+
+
+def env_of(read: Sequence[ReadDag], circumstances: Circumstances) -> dict[str, str]:
+    """What the team's own image or compose file gives that the code asks for, and is no secret."""
+    wanted = {ask.variable for each in read for ask in each.asks}
+    image = circumstances.image
+    tracking = {
+        name
+        for each in read
+        if each.mlflow
+        for name in (*(address.variable for address in each.addresses if address.tracking),)
+        if name
+    }
+    plain = {
+        name: said.value
+        for name, said in image.environment.items()
+        if name in wanted and is_plain(name, said.value) and not served(said.value, image)
+    }
+    return {**dict.fromkeys(sorted(tracking - set(plain)), MLFLOW_ADDRESS), **plain}
+
+
+def env_file_of(read: Sequence[ReadDag], gives: Given, env: Mapping[str, str]) -> str:
+    """The untracked file of variables, where it gives something that the code asks for."""
+    wanted = {ask.variable for each in read for ask in each.asks} - set(env)
+    return gives.env_file if wanted & gives.variables and fits(gives.env_file) else ""
+
+
+def pools_of(read: Sequence[ReadDag]) -> Iterator[str]:
+    """The pools that DAGs name."""
+    return iter(sorted({ask.name for each in read for ask in each.asks if ask.kind == "pool"}))
+
+
+def settings_of(read: Sequence[ReadDag], gives: Given) -> str:
+    wanted = {(ask.kind, ask.name) for each in read for ask in each.asks}
+    return gives.settings_file if wanted & gives.settings and fits(gives.settings_file) else ""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from harness.project.places import AIRFLOW_ROOT
+
 REPOSITORY = PurePosixPath("/(repository)")  # stands before the paths that are made from a module's __file__
 MOST_ITEMS = 500
 MOST_TEXT = 10_000
@@ -117,6 +119,8 @@ def _operation(node: ast.BinOp, names: Names, depth: int) -> Any:  # noqa: ANN40
 
 def _subscript(node: ast.Subscript, names: Names, depth: int) -> Any:  # noqa: ANN401
     owner, key = value_of(node.value, names, depth), value_of(node.slice, names, depth)
+    if key == "AIRFLOW_HOME" and dotted(node.value) in {"os.environ", "environ"}:
+        return AIRFLOW_ROOT
     return UNKNOWN if UNKNOWN in (owner, key) else owner[key]
 
 
@@ -137,6 +141,8 @@ def _choice(node: ast.BoolOp, names: Names, depth: int) -> Any:  # noqa: ANN401
 def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
     arguments = [value_of(argument, names, depth) for argument in node.args]
     name = dotted(node.func)
+    if name in _ENVIRONMENT and arguments and arguments[0] == "AIRFLOW_HOME":
+        return AIRFLOW_ROOT
     if name in _ENVIRONMENT:
         given = next((each.value for each in node.keywords if each.arg in {"default", "default_var"}), None)
         return value_of(given, names, depth) if given else (*arguments, UNKNOWN, UNKNOWN)[1]

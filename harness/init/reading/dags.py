@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.init.reading.assets import Names, asset_decorator, assets_of, mentioned, produced
@@ -126,7 +126,8 @@ class _Reader:
         shown = ast.unparse(schedule) if schedule is not None and not isinstance(timed, str) else str(timed)
         place = self.at or self.module.place(node)
         params = keyword(call, "params") if call else None
-        tasks = tasks_in(body, self.module, self.helpers)
+        around = replace(self.module, constants={**self.module.constants, **names})
+        tasks = tasks_in(body, around, self.helpers)
         self.found.setdefault(
             (dag_id, place),
             Dag(

@@ -64,11 +64,6 @@ _LOOKS = _READS_FIRST | {
     "isfile", "join", "print", "str", "warning",
 }  # fmt: skip
 _ADDRESS = re.compile(r"(?:https?|ftp|s3a?|gs|abfss?|wasbs?|hdfs|hf)://[\w.-]+(?:/[^\s?#]*)?")
-_PROGRAM = re.compile(
-    r"(?:^|[\s;&|(])(?:python3?|bash|sh)\s+(?:-\w+\s+)*[\"']?(?P<path>[\w./-]+\.(?:py|sh))\b"
-)
-_GOES = re.compile(r"(?:^|[\s;&|(])cd\s+[\"']?(?P<path>/[\w./-]+)")
-MOST_COMMAND = 5_000
 _PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fname", "io", "file")
 
 
@@ -102,13 +97,13 @@ def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
     if not task.functions:
         return sorted(found)
     function, module = task.functions[0]
-    names = dict(module.constants)
+    names, around = dict(module.constants), task.names or caller.constants
     if task.call is not None:
         if task.operator == "@task":
-            names = called(function, module.constants, task.call, caller.constants)
+            names = called(function, module.constants, task.call, around)
         else:
             names = called(function, module.constants, ast.Call(task.call.func, [], []), {})
-            given = value_of(keyword(task.call, "op_kwargs"), caller.constants)
+            given = value_of(keyword(task.call, "op_kwargs"), around)
             names |= given if isinstance(given, dict) else {}
     return sorted(found | set(_uses(function, module, functions, names, 0)))
 
@@ -129,29 +124,6 @@ def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
             and "://" not in text
         ):
             yield text, module.place(node)
-
-
-def texts_of(code: ast.AST, module: Module) -> Iterator[str]:
-    """Every text in code that is no longer than a command; a list of words as the command that they make."""
-    for node in ast.walk(code):
-        text = None
-        if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
-            text = text_of(node, module.constants)
-        elif isinstance(node, ast.List) and (
-            words := [text_of(each, module.constants) for each in node.elts]
-        ):
-            program = "python" if dotted(node.elts[0]) == "sys.executable" else words[0]
-            text = " ".join(filter(None, (program, *words[1:]))) if program else None
-        if text and len(text) <= MOST_COMMAND:
-            yield text
-
-
-def scripts(code: ast.AST, module: Module) -> Iterator[tuple[str, str]]:
-    """The programs that code runs by a shell, such as in a bash_command, each with where that has gone."""
-    for text in texts_of(code, module):
-        if found := list(_PROGRAM.finditer(text)):
-            goes = _GOES.search(text[: found[0].start()])
-            yield from ((each["path"], goes["path"] if goes else "") for each in found)
 
 
 def _uses(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,12 +12,14 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from harness.init.reading.constants import REPOSITORY, UNKNOWN, Names, value_of
+from harness.init.reading.constants import REPOSITORY, UNKNOWN, Names, dotted, value_of
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.syntax.newer_strings import for_older, may_be_newer
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MOST_MODULES = 400
+_IMPORTERS = frozenset({"import_module", "__import__"})
+_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,15 @@ def _imports(module: Module) -> Iterator[Imported]:
         for statement in node.body
         for inner in ast.walk(statement)
     }
+    named = {
+        id(node.value): node.targets[0].id
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Call) and (name := loaded(node, module.constants)):
+            yield Imported(name, "", named.get(id(node), name), node.lineno, id(node) in guarded)
+        elif isinstance(node, ast.Import):
             for alias in node.names:
                 yield Imported(alias.name, "", alias.asname or alias.name, node.lineno, id(node) in guarded)
         elif isinstance(node, ast.ImportFrom):
@@ -138,6 +148,13 @@ def _imports(module: Module) -> Iterator[Imported]:
                 yield Imported(
                     owner, alias.name, alias.asname or alias.name, node.lineno, id(node) in guarded
                 )
+
+
+def loaded(call: ast.Call, names: Names) -> str:
+    """The module that `import_module("…")` imports; empty for another call, and where the source does not tell."""
+    name = dotted(call.func).rpartition(".")[2]
+    found = value_of(call.args[0], names) if name in _IMPORTERS and call.args else None
+    return found if isinstance(found, str) and _MODULE.fullmatch(found) else ""
 
 
 def keyword(call: ast.Call, *names: str) -> ast.expr | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from harness.init.reading.constants import dotted, text_of
+from harness.init.reading.constants import UNKNOWN, Names, dotted, text_of, value_of
 from harness.init.reading.repository_files import Place
-from harness.init.reading.source import Function, Module, keyword
+from harness.init.reading.source import Function, Module, bind, bind_target, called, keyword
 
 Functions = Mapping[str, tuple[Function, Module]]
 MOST_DEPTH = 5
+MOST_ITEMS = 50  # of a loop
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Program:
 class Task:
     """One task. `operator` is its class or `@task`; `functions` are what it runs of the repository's own code.
 
-    `programs` are the files that it runs by a shell.
+    `programs` are the files that it runs by a shell, `names` the values that the names around its call have. Where the
+    source tells only a part of an id, as in a loop over what a file says, a star stands for the rest.
     """
 
     task_id: str
@@ -43,6 +46,7 @@ class Task:
     functions: tuple[tuple[Function, Module], ...] = field(default=(), repr=False, compare=False)
     call: ast.Call | None = field(default=None, repr=False, compare=False)
     programs: tuple[Program, ...] = field(default=(), repr=False, compare=False)
+    names: Names = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def runs(self) -> tuple[tuple[Function, Module], ...]:
@@ -52,10 +56,10 @@ class Task:
 
 def tasks_in(body: Sequence[ast.stmt], module: Module, functions: Functions) -> tuple[Task, ...]:
     """The tasks that these statements make, once each."""
-    found = list(_statements(body, module, functions, "", 0))
-    return tuple(
-        sorted({task.task_id: task for task in reversed(found)}.values(), key=lambda task: task.place)
-    )
+    found: dict[str, Task] = {}
+    for task in _statements(body, module, functions, "", 0):
+        found.setdefault(task.task_id, task)
+    return tuple(sorted(found.values(), key=lambda task: task.place))
 
 
 def decorated(function: Function, name: str) -> ast.expr | None:
@@ -85,6 +89,8 @@ def _statements(
 ) -> Iterator[Task]:
     local = {each.name: (each, module) for each in body if isinstance(each, Function)}
     known = {**functions, **local}
+    names = dict(module.constants)
+    module = replace(module, constants=names)
     for statement in body if depth <= MOST_DEPTH else ():
         known |= _made_tasks(statement, known)
         if isinstance(statement, Function) and decorated(statement, "asset"):
@@ -95,13 +101,39 @@ def _statements(
         if isinstance(statement, ast.With):
             group = next((_group(item.context_expr, module) for item in statement.items), "")
             yield from _statements(statement.body, module, known, prefix + group, depth + 1)
-        elif isinstance(statement, ast.If | ast.For | ast.Try):
+        elif isinstance(statement, ast.For):
+            for item in _items(statement.iter, names):
+                bind_target(statement.target, item, names)
+                yield from _statements(statement.body, module, known, prefix, depth + 1)
+        elif isinstance(statement, ast.If | ast.Try):
             for inner in (statement.body, statement.orelse):
                 yield from _statements(inner, module, known, prefix, depth + 1)
         else:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Call):
-                    yield from _call(node, module, known, prefix, depth)
+            bind(statement, names)
+            for call, around in _calls(statement, names):
+                yield from _call(call, replace(module, constants=around), known, prefix, depth)
+
+
+def _items(expression: ast.expr, names: Names) -> list[Any]:
+    """What a loop goes over; one item that nothing is known of where the source does not tell."""
+    items = value_of(expression, names)
+    return list(items)[:MOST_ITEMS] if isinstance(items, list | dict) and items else [UNKNOWN]
+
+
+def _calls(node: ast.AST, names: Names) -> Iterator[tuple[ast.Call, Names]]:
+    """The calls in a statement, those of a comprehension once for each of its items, with what names are there."""
+    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+        loop = node.generators[0]
+        inside = dict(names)
+        for item in _items(loop.iter, names):
+            bind_target(loop.target, item, inside)
+            for child in ast.iter_child_nodes(node):
+                yield from _calls(child, inside)
+        return
+    if isinstance(node, ast.Call):
+        yield node, names
+    for child in ast.iter_child_nodes(node):
+        yield from _calls(child, names)
 
 
 def _made_tasks(statement: ast.stmt, known: Functions) -> dict[str, tuple[Function, Module]]:
@@ -145,19 +177,56 @@ def _call(call: ast.Call, module: Module, functions: Functions, prefix: str, dep
         settings = [each for each in (override, decorator) if isinstance(each, ast.Call)]
         given = next((found for each in settings if (found := _task_id(each, module))), None)
         runs = tuple(dict(reachable(*known, functions)).items())
-        yield Task(f"{prefix}{given or known[0].name}", known[1].place(known[0]), "@task", mapped, runs, call)
+        place, names = known[1].place(known[0]), dict(module.constants)
+        yield Task(f"{prefix}{given or known[0].name}", place, "@task", mapped, runs, call, names=names)
+    elif known is not None and _makes_tasks(known[0]):
+        maker = replace(known[1], constants=called(known[0], known[1].constants, call, module.constants))
+        passed = {**functions, **_passed(known[0], call, functions)}
+        yield from _statements(known[0].body, maker, passed, prefix, depth + 1)
     elif (task_id := _task_id(call, module)) and known is None:
         function = functions.get(dotted(keyword(call, "python_callable") or ast.Constant(0)))
         runs = ()
         if function is not None:
             runs = tuple(dict(reachable(*function, functions)).items())
         operator = dotted(call.func).removesuffix(".partial").rpartition(".")[2]
-        partial = isinstance(call.func, ast.Attribute) and call.func.attr == "partial"
-        yield Task(f"{prefix}{task_id}", module.place(call), operator, partial, runs, call)
+        several = "*" in task_id or (isinstance(call.func, ast.Attribute) and call.func.attr == "partial")
+        names = dict(module.constants)
+        yield Task(f"{prefix}{task_id}", module.place(call), operator, several, runs, call, names=names)
+
+
+def _makes_tasks(function: Function) -> bool:
+    """Whether a function that a DAG calls makes tasks for it, and no DAG of its own."""
+    inner = list(ast.walk(function))
+    calls = [node for node in inner if isinstance(node, ast.Call)]
+    made = any(keyword(node, "task_id") is not None for node in calls) or any(
+        isinstance(node, Function) and node is not function and decorated(node, "task") for node in inner
+    )
+    own = any(decorated(function, name) for name in ("asset", "dag")) or any(
+        dotted(node.func).rpartition(".")[2] == "DAG" for node in calls
+    )
+    return made and not own
+
+
+def _passed(function: Function, call: ast.Call, functions: Functions) -> dict[str, tuple[Function, Module]]:
+    """The functions that a call hands to another, by the names that this one has for them."""
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    defaults = function.args.defaults
+    optional = zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    named = ((each.arg, each.value) for each in call.keywords if each.arg)
+    given = dict((*optional, *zip(names, call.args, strict=False), *named))
+    known = ((name, functions.get(dotted(value))) for name, value in given.items())
+    return {name: found for name, found in known if found is not None}
 
 
 def _task_id(call: ast.Call, module: Module) -> str | None:
-    return text_of(keyword(call, "task_id"), module.constants)
+    """The id of the task that a call makes; with a star for what the source does not tell of it."""
+    given = keyword(call, "task_id")
+    known = text_of(given, module.constants)
+    if known is not None or not isinstance(given, ast.JoinedStr):
+        return known
+    parts = [each.value if isinstance(each, ast.FormattedValue) else each for each in given.values]
+    told = [text_of(each, module.constants) for each in parts]
+    return "".join("*" if each is None else each for each in told) if any(told) else None
 
 
 def _callee(call: ast.Call) -> tuple[str, bool, ast.Call | None]:

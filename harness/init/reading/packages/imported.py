@@ -53,7 +53,21 @@ _PROVIDERS_WITH_AIRFLOW = frozenset(
     {"cncf-kubernetes", "common-compat", "common-io", "common-sql", "postgres", "smtp", "standard"}
 )
 _BROUGHT = {
-    "apache-airflow-providers-amazon": ("boto3",),
+    "apache-airflow-providers-amazon": ("boto3", "botocore"),
+    "apache-airflow-providers-apache-kafka": ("confluent-kafka",),
+    "apache-airflow-providers-apache-spark": ("pyspark",),
+    "apache-airflow-providers-docker": ("docker",),
+    "apache-airflow-providers-google": ("google", "google-cloud-bigquery", "google-cloud-storage"),
+    "apache-airflow-providers-microsoft-azure": ("azure",),
+    "apache-airflow-providers-mongo": ("pymongo",),
+    "apache-airflow-providers-mysql": ("mysqldb",),
+    "apache-airflow-providers-openai": ("openai",),
+    "apache-airflow-providers-papermill": ("papermill", "scrapbook"),
+    "apache-airflow-providers-redis": ("redis",),
+    "apache-airflow-providers-slack": ("slack-sdk",),
+    "apache-airflow-providers-snowflake": ("snowflake",),
+    "apache-airflow-providers-ssh": ("paramiko",),
+    "apache-airflow-providers-trino": ("trino",),
     "dbt-duckdb": ("duckdb",),
     "lightgbm": ("numpy", "scipy"),
     "mlflow": ("joblib", "matplotlib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy"),

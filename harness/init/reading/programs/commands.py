@@ -1,0 +1,79 @@
+"""The programs that code runs by a shell, and the modules that it loads by their names: as files of the repository."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.init.reading.constants import dotted, text_of
+from harness.init.reading.source import Module, loaded
+from harness.project.places import AIRFLOW_ROOT
+
+MOST_COMMAND = 5_000
+_PYTHON = r"[\"']?(?:[\w.$/{}-]*/)?(?:python(?:3(?:\.\d+)?)?|bash|sh)[\"']?\s+"
+_BEGINS = r"(?:^|[\s;&|(])"
+_PROGRAM = re.compile(
+    _BEGINS + _PYTHON + r"(?:(?!-m)-\w+\s+)*(?:-m\s+(?P<module>[A-Za-z_][\w.]*)"
+    r"|[\"']?(?P<path>[\w./-]+\.(?:py|sh))\b)"
+)
+_GOES = re.compile(_BEGINS + r"cd\s+[\"']?(?P<path>/[\w./-]+)")
+_LOOKS = re.compile(_BEGINS + r"(?:export\s+)?PYTHONPATH=[\"']?(?P<paths>[\w./:-]+)")
+_HOME = re.compile(r"\$(?:AIRFLOW_HOME\b|\{AIRFLOW_HOME(?::?-[^}]*)?\})")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A program of a command: its file as `written`, or the `module` that `python -m` and imports by a text name.
+
+    `goes` is where the shell has gone to, `looks` what the command puts on the import path.
+    """
+
+    written: str = ""
+    module: str = ""
+    goes: str = ""
+    looks: tuple[str, ...] = ()
+
+
+def texts_of(code: ast.AST, module: Module) -> Iterator[str]:
+    """Every text in code that is no longer than a command; a list of words as the command that they make."""
+    for node in ast.walk(code):
+        text = None
+        if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
+            text = text_of(node, module.constants)
+        elif isinstance(node, ast.List) and (
+            words := [text_of(each, module.constants) for each in node.elts]
+        ):
+            program = "python" if dotted(node.elts[0]) == "sys.executable" else words[0]
+            text = " ".join(filter(None, (program, *words[1:]))) if program else None
+        if text and len(text) <= MOST_COMMAND:
+            yield text
+
+
+def runs_of(code: ast.AST, module: Module) -> Iterator[Run]:
+    """The programs that code runs by a shell, such as in a bash_command."""
+    for text in texts_of(code, module):
+        yield from runs_in(text)
+
+
+def loads_of(code: ast.AST, module: Module) -> Iterator[Run]:
+    """The modules that code imports by a text, of which it may call any function."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Call) and (name := loaded(node, module.constants)):
+            yield Run(module=name)
+
+
+def runs_in(text: str) -> Iterator[Run]:
+    """The programs that a command runs, each with where the shell has gone to by then."""
+    command = _HOME.sub(AIRFLOW_ROOT, text)
+    if found := list(_PROGRAM.finditer(command)):
+        goes = _GOES.search(command[: found[0].start()])
+        for each in found:
+            looks = _LOOKS.search(command[: each.end()])
+            yield Run(
+                each["path"] or "",
+                each["module"] or "",
+                goes["path"] if goes else "",
+                tuple(filter(None, looks["paths"].split(":"))) if looks else (),
+            )

@@ -1,0 +1,264 @@
+"""How DAGs reach more code: modules by name, import paths that they extend, tasks that functions and loops make."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.init.reading.dags import read_dags
+from harness.init.reading.programs.commands import Run, runs_in
+from harness.init.reading.programs.path_edits import path_edits
+from harness.init.reading.source import Module, parsed
+from tests.unit.init.proposals import configured, proposal, reasons
+
+
+def module(text: str) -> Module:
+    found = parsed("dags/churn.py", text)
+    assert isinstance(found, Module)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("python -m src.train", Run(module="src.train")),
+        (
+            "cd /opt/airflow && python3.12 -u -m src.train --fast",
+            Run(module="src.train", goes="/opt/airflow"),
+        ),
+        ("PYTHONPATH=src:lib python -m churn.train", Run(module="churn.train", looks=("src", "lib"))),
+        ("venv/bin/python3.7 generator/make.py 8", Run("generator/make.py")),
+        ("python $AIRFLOW_HOME/scripts/train.py", Run("/opt/airflow/scripts/train.py")),
+        ('cd "${AIRFLOW_HOME:-/x}/ml" && python train.py', Run("train.py", goes="/opt/airflow/ml")),
+    ],
+)
+def test_the_program_of_a_command(command: str, run: Run) -> None:
+    assert list(runs_in(command)) == [run]
+
+
+@pytest.mark.parametrize(
+    "command", ["echo python", "pip install -r requirements.txt", "ls -m x.y", "my-python -m a"]
+)
+def test_what_runs_no_program_of_the_repository(command: str) -> None:
+    assert list(runs_in(command)) == []
+
+
+@given(st.text(max_size=200))
+def test_any_text_may_be_looked_at_as_a_command(text: str) -> None:
+    assert all(run.written or run.module for run in runs_in(text))
+
+
+class TestAModuleThatAShellRuns:
+    FILES: ClassVar = {
+        "docker-compose.yml": """
+            services:
+              airflow:
+                image: apache/airflow:3.1.5
+                volumes: ["./airflow/dags:/opt/airflow/dags", "./src:/opt/airflow/src", "./data:/opt/airflow/data"]
+        """,
+        "src/__init__.py": "",
+        "src/paths.py": "CLEAN = 'data/clean/rows.csv'\n",
+        "src/train.py": """
+            import lightgbm
+            from src.paths import CLEAN
+            def main():
+                open(CLEAN, "w")
+            if __name__ == "__main__":
+                main()
+        """,
+        "airflow/dags/churn.py": """
+            from airflow.sdk import DAG
+            from airflow.providers.standard.operators.bash import BashOperator
+            with DAG("churn"):
+                BashOperator(task_id="train", bash_command="cd /opt/airflow && python -m src.train")
+        """,
+    }
+
+    def test_is_code_with_its_packages_and_the_folders_that_its_constants_name(self) -> None:
+        found = proposal(self.FILES)
+        image = configured(found).image
+        assert (image.code, image.shared) == (("airflow/dags", "src"), ("data/clean",))
+        assert "lightgbm  # src/train.py:2" in found.extra["harness-requirements.in"]
+
+    def test_what_it_asks_for_is_told(self) -> None:
+        files = {**self.FILES, "src/train.py": "import os\nos.environ['LICENSE_KEY']\n"}
+        assert reasons(proposal(files)) == [
+            "src/train.py:2: it asks for environment variable LICENSE_KEY, which nothing here gives: give it as "
+            "LICENSE_KEY, named by `from_env` below [secrets]"
+        ]
+
+
+def test_a_module_that_a_task_loads_by_its_name_counts_whole() -> None:
+    found = proposal(
+        {
+            "src/steps.py": """
+                import lightgbm
+                def train():
+                    open("/opt/airflow/data/out/model.txt", "w")
+            """,
+            "dags/churn.py": """
+                import sys
+                from importlib import import_module
+                from airflow.sdk import DAG
+                from airflow.providers.standard.operators.python import PythonOperator
+                sys.path.extend(["/opt/airflow", "/opt/airflow/src"])
+                def run(name):
+                    getattr(import_module("src.steps"), name)()
+                with DAG("churn"):
+                    PythonOperator(task_id="train", python_callable=run, op_args=["train"])
+            """,
+        }
+    )
+    image = configured(found).image
+    assert (image.code, image.shared) == (("dags", "src"), ("data/out",))
+    assert "lightgbm  # src/steps.py:2" in found.extra["harness-requirements.in"]
+
+
+def test_functions_of_a_module_that_is_loaded_by_its_name_have_the_alias_in_front() -> None:
+    steps, dags = (
+        parsed("src/steps.py", "def train(): pass\n"),
+        module(
+            "import importlib\nfrom airflow.sdk import DAG\n"
+            "steps = importlib.import_module('src.steps')\n"
+            "with DAG('churn'):\n    PythonOperator(task_id='train', python_callable=steps.train)\n"
+        ),
+    )
+    assert isinstance(steps, Module)
+    (dag,) = read_dags(dags, {"src.steps": steps}.get).dags
+    assert [function.name for task in dag.tasks for function, _ in task.functions] == ["train"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "sys.path.append('/opt/airflow/src')",
+        "sys.path.insert(0, os.path.join(os.environ['AIRFLOW_HOME'], 'src'))",
+        "sys.path.append(os.getenv('AIRFLOW_HOME', '/x') + '/src')",
+        "sys.path.extend(['/opt/airflow/src'])",
+        "sys.path += ['/opt/airflow/src']",
+        "sys.path[:0] = ['/opt/airflow/src']",
+        "sys.path = ['/opt/airflow/src'] + sys.path",
+        "sys.path = ['/opt/airflow/src', *sys.path]",
+        "site.addsitedir('/opt/airflow/src')",
+        "path.append('/opt/airflow/src')",
+    ],
+)
+def test_a_folder_on_the_import_path(edit: str) -> None:
+    found = path_edits(module(edit), lambda written: written.removeprefix("/opt/airflow/"))
+    assert [(each.folder, each.written) for each in found] == [("src", "/opt/airflow/src")]
+
+
+@pytest.mark.parametrize(
+    "text", ["paths.append('x')", "sys.path.remove('x')", "sys.path.append()", "x = ['a']"]
+)
+def test_what_changes_no_import_path(text: str) -> None:
+    assert path_edits(module(text), str) == []
+
+
+class TestTasksThatFunctionsAndLoopsMake:
+    def dags(self, text: str) -> list[tuple[str, list[str]]]:
+        found = read_dags(module(text), lambda _: None)
+        return [(dag.dag_id, [task.task_id for task in dag.tasks]) for dag in found.dags]
+
+    def test_of_a_loop_over_what_is_written_there(self) -> None:
+        assert self.dags(
+            "with DAG('a'):\n"
+            "    for name, rate in {'ridge': 1, 'lasso': 2}.items():\n"
+            "        task_id = f'train_{name}'\n"
+            "        PythonOperator(task_id=task_id, op_kwargs={'rate': rate})\n"
+        ) == [("a", ["train_ridge", "train_lasso"])]
+
+    def test_have_a_star_for_what_only_running_the_code_tells(self) -> None:
+        text = (
+            "with DAG('a'):\n    for each in load():\n        DockerOperator(task_id=f'train_{each}_now')\n"
+        )
+        assert self.dags(text) == [("a", ["train_*_now"])]
+
+    def test_of_a_function_by_its_arguments(self) -> None:
+        assert self.dags(
+            "def step(name, prefix='run'):\n"
+            "    return DockerOperator(task_id=f'{prefix}_{name}')\n"
+            "with DAG('a'):\n"
+            "    step('train') >> step('score', prefix='do')\n"
+        ) == [("a", ["run_train", "do_score"])]
+
+    def test_of_a_function_in_each_dag_of_a_loop(self) -> None:
+        assert self.dags(
+            "def build(region):\n"
+            "    with DAG(f'a_{region}'):\n"
+            "        PythonOperator(task_id=f'train_{region}')\n"
+            "for region in ('north', 'south'):\n"
+            "    build(region)\n"
+        ) == [("a_north", ["train_north"]), ("a_south", ["train_south"])]
+
+    def test_are_not_those_of_another_dag_that_a_function_makes(self) -> None:
+        assert self.dags(
+            "def other():\n"
+            "    with DAG('b'):\n"
+            "        EmptyOperator(task_id='second')\n"
+            "a = DAG('a')\n"
+            "EmptyOperator(task_id='first', dag=a)\n"
+            "other()\n"
+        ) == [("a", ["first"]), ("b", ["second"])]
+
+    def test_a_function_that_calls_itself_ends(self) -> None:
+        text = "def step(n):\n    step(n)\n    EmptyOperator(task_id=n)\nwith DAG('a'):\n    step('x')\n"
+        assert self.dags(text) == [("a", ["x"])]
+
+    def test_the_functions_that_they_are_handed_are_theirs(self) -> None:
+        found = proposal(
+            {
+                "dags/churn.py": """
+                    from airflow.sdk import DAG
+                    from airflow.providers.standard.operators.python import PythonOperator
+                    def fit(out): open(out, "w")
+                    def step(model, target=fit):
+                        return PythonOperator(
+                            task_id=f"fit_{model}", python_callable=target, op_kwargs={"out": f"out/{model}/model.txt"}
+                        )
+                    with DAG("churn"):
+                        for model in ("a", "b"):
+                            step(model)
+                """
+            }
+        )
+        assert configured(found).image.shared == ("out/a", "out/b")
+
+    def test_that_start_containers_are_left_out(self) -> None:
+        found = proposal(
+            {
+                "dags/churn.py": """
+                    from airflow.sdk import DAG, task
+                    from airflow.providers.docker.operators.docker import DockerOperator
+                    from docker.types import Mount
+                    def step(name):
+                        return DockerOperator(task_id=name, image="churn", mounts=[Mount("/a", "/b")])
+                    with DAG("churn"):
+                        @task
+                        def prepare(): ...
+                        prepare() >> step("train") >> [step(f"score_{each}") for each in ("a", "b")]
+                """
+            }
+        )
+        assert configured(found).tests["churn"].skip == ("train", "score_a", "score_b")
+        assert not [each for each in found.findings if each.about == "a package"]  # the provider brings it
+
+
+def test_of_several_folders_of_dags_the_first_that_can_run_is_taken() -> None:
+    files = {
+        "docker-compose.yml": """
+            services:
+              airflow:
+                image: apache/airflow:3.1.5
+                volumes: ["./a/dags:/opt/airflow/dags/a", "./b/dags:/opt/airflow/dags/b"]
+        """,
+        "a/dags/one.py": "from airflow.sdk import DAG\nDAG('one', schedule_interval=None)\n",
+        "a/dags/two.py": "from airflow.sdk import DAG\nDAG('two', schedule_interval=None)\n",
+        "b/dags/three.py": "from airflow.sdk import DAG\nDAG('three')\n",
+    }
+    assert configured(proposal(files)).image.code == ("b/dags",)
+    found = proposal(files, "a")
+    assert (found.image.code, found.can_run) == (("a/dags",), False)
