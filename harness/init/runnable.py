@@ -27,7 +27,7 @@ from harness.init.reading.purposes import only_by_name, touches_world
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
 from harness.init.reading.tasks import Task
-from harness.init.uses import Circumstances, Uses
+from harness.init.uses import Circumstances, Uses, absence, lost_commands
 
 _NEEDS = {
     "DockerOperator": "it starts containers, and a task pod has no Docker",
@@ -72,6 +72,7 @@ def reasons(read: ReadDag, circumstances: Circumstances) -> list[str]:
     found += [str(each) for each in read.addresses if not _is_reached(each, read, circumstances)]
     found += [_not_there(use, circumstances) for use in uses.missing]
     found += _defaults_not_there(read, circumstances)
+    found += lost_commands(read.dag, module, circumstances)
     return list(dict.fromkeys(found))
 
 
@@ -119,9 +120,7 @@ def _defaults_not_there(read: ReadDag, circumstances: Circumstances) -> Iterator
 
 def _not_there(use: FileUse, circumstances: Circumstances) -> str:
     path = circumstances.layout.places.locate(use.path)
-    why = ": git ignores it" if path and circumstances.files.ignored(path) else ""
-    why = ": DVC keeps it elsewhere" if path and circumstances.files.is_file(f"{path}.dvc") else why
-    return f"{use.place}: it reads {use.shown}, which is not in the repository{why}"
+    return f"{use.place}: it reads {use.shown}, {absence(path, circumstances)}"
 
 
 def skipped(dag: Dag) -> list[tuple[Task, str]]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.init.layout import Layout
 from harness.init.places import below, fits
+from harness.init.reading.constants import text_of
 from harness.init.reading.dags import Dag, DagFile
 from harness.init.reading.given import Given
 from harness.init.reading.idioms import Idiom
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import FileUse, files_of
+from harness.init.reading.programs.commands import runs_in
 from harness.init.reading.repository_files import RepositoryFiles
-from harness.init.reading.source import Module
+from harness.init.reading.source import Module, keyword
 
 _METRICS_FILE = re.compile(r"(?:metric|score|evaluation|report)\w*\.json$", re.IGNORECASE)
 
@@ -111,6 +114,38 @@ def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circums
             if target == path or below(path, folder) is not None:
                 return False
     return True
+
+
+def lost_commands(dag: Dag, module: Module, circumstances: Circumstances) -> Iterator[str]:
+    """The programs of BashOperator that are not where its command looks for them: file, line and what to do."""
+    layout, files = circumstances.layout, circumstances.files
+    for task in dag.tasks:
+        if task.operator != "BashOperator" or task.call is None:
+            continue
+        place = module.place(task.call) if task.place.path == module.path else task.place
+        elsewhere = keyword(task.call, "cwd") is not None
+        command = text_of(keyword(task.call, "bash_command"), task.names) or ""
+        for run in runs_in(command):
+            path = posixpath.join(run.goes, run.written)
+            inside = layout.places.locate(path) if run.written and path.startswith("/") else None
+            if inside and not files.has(inside):
+                yield f"{place}: it runs {path}, {absence(inside, circumstances)}"
+            elif (
+                run.written
+                and layout.program(run)
+                and not (elsewhere or path.startswith("/") or "cd " in command)
+            ):
+                yield (
+                    f"{place}: BashOperator looks for {path} in a folder of its own, where it is not: begin the "
+                    "command with `cd $AIRFLOW_HOME && `, or give the operator a `cwd`"
+                )
+
+
+def absence(path: str | None, circumstances: Circumstances) -> str:
+    """That a path of the repository is not in it, and why where the rest tells."""
+    why = ": git ignores it" if path and circumstances.files.ignored(path) else ""
+    why = ": DVC keeps it elsewhere" if path and circumstances.files.is_file(f"{path}.dvc") else why
+    return f"which is not in the repository{why}"
 
 
 def widest(folders: Iterable[str]) -> tuple[str, ...]:

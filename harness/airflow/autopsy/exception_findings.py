@@ -23,6 +23,7 @@ from harness.airflow.autopsy.missing_files import (
     may_be_handed_over,
     missing_file,
 )
+from harness.airflow.autopsy.missing_modules import module_said_missing
 from harness.airflow.autopsy.missing_programs import (
     lacks_library,
     lacks_program,
@@ -157,7 +158,8 @@ def from_exception(
         hint = lacking[1]
     else:
         told, helps = _about_file(everything, said, code, has_earlier)
-        hint = helps or hint or next((found for line in reversed(said) if (found := hint_by_words(line))), "")
+        by_words = (found for line in reversed(said) if (found := hint_by_words(line)))
+        hint = helps or hint or module_said_missing(said, code) or next(by_words, "")
         because += told or _said_last(raised[0], said)
     evidence: list[str] = []
     for entry in raised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from harness.hints import toml_text
 from harness.project.places import CodeFiles
@@ -80,20 +81,40 @@ def gone_in_airflow_3(message: str) -> str:
 
 def own_module(message: str, code: CodeFiles) -> str:
     """What makes a module of the repository's own importable; empty where the repository has none of that name."""
+    path, top = _own(message, code)
+    lines = [] if not path or code.in_image(path) else [code.with_code(path)]
+    lines += [f"python_path = [{toml_text(top)}]"] if top else []
+    told = " and ".join(f"`{line}`" for line in lines)
+    return f"the repository has {path}: put {told} under [image] in harness.toml" if lines else ""
+
+
+def module_said_missing(lines: Sequence[str], code: CodeFiles) -> str:
+    """What helps against a module that a program of a task did not find, as it printed; empty where it told of none."""
+    line = next((each for each in reversed(lines) if _NO_MODULE.search(each)), "")
+    path, top = _own(line, code)
+    if path and not top and code.in_image(path):
+        return (
+            f"the image has {path} at {code.place(path)}: begin the command with `cd {code.root} && "
+            f"PYTHONPATH={code.root}`, as BashOperator works in a folder of its own, and its `env` takes the image's "
+            "PYTHONPATH away"
+        )
+    return missing_module(line)
+
+
+def _own(message: str, code: CodeFiles) -> tuple[str, str]:
+    """The repository's file of the module that a message calls missing, and the folder it is imported from."""
     found = _NO_MODULE.search(message)
     if found is None or found["hidden"]:
-        return ""
+        return "", ""
     tail = found["name"].strip(".").replace(".", "/")
     ends = (f"{tail}.py", f"{tail}/__init__.py", tail)
     paths = [path for path in code.paths() if any(f"/{path}".endswith(f"/{end}") for end in ends)]
     if not paths:
-        return ""
+        return "", ""
     path = min(paths, key=lambda each: (each.count("/"), each))
-    top = next(path[: len(path) - len(end)].rstrip("/") for end in ends if f"/{path}".endswith(f"/{end}"))
-    lines = [] if code.in_image(path) else [code.with_code(path)]
-    lines += [f"python_path = [{toml_text(top)}]"] if top else []
-    told = " and ".join(f"`{line}`" for line in lines)
-    return f"the repository has {path}: put {told} under [image] in harness.toml" if lines else ""
+    return path, next(
+        path[: len(path) - len(end)].rstrip("/") for end in ends if f"/{path}".endswith(f"/{end}")
+    )
 
 
 def _missing_package(name: str, parts: list[str]) -> str:

@@ -208,6 +208,19 @@ def test_a_file_that_a_program_did_not_find_may_have_been_written_in_another_pod
     assert "earlier task" not in cause_of(log=text).message
 
 
+def test_a_module_that_a_program_did_not_find() -> None:
+    line = "Error while finding module specification for 'src.train' (ModuleNotFoundError: No module named 'src')"
+    there = CodeFiles(code=("dags", "src"), paths=lambda: ("dags", "src", "src/train.py"))
+    said = log({"event": line, "level": "info"}, raised(BASH))
+    assert cause_of(log=said, code=there).hint == (
+        "the image has src at /opt/airflow/src: begin the command with `cd /opt/airflow && PYTHONPATH=/opt/airflow`, "
+        "as BashOperator works in a folder of its own, and its `env` takes the image's PYTHONPATH away"
+    )
+    assert cause_of(log=said).hint.startswith("add src to the file that [image] requirements names")
+    other = log({"event": "ModuleNotFoundError: No module named 'xgboost'", "level": "info"}, raised(BASH))
+    assert cause_of(log=other, code=there).hint.startswith("add xgboost to the file")
+
+
 @pytest.mark.parametrize(
     "line",
     [

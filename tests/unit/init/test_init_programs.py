@@ -262,3 +262,36 @@ def test_of_several_folders_of_dags_the_first_that_can_run_is_taken() -> None:
     assert configured(proposal(files)).image.code == ("b/dags",)
     found = proposal(files, "a")
     assert (found.image.code, found.can_run) == (("a/dags",), False)
+
+
+class TestACommandThatGoesNowhere:
+    def told(self, call: str) -> list[str]:
+        text = f"from airflow.sdk import DAG\nwith DAG('churn'):\n    BashOperator(task_id='train', {call})\n"
+        return reasons(proposal({"scripts/train.py": "", "dags/churn.py": text}))
+
+    def test_is_told(self) -> None:
+        assert self.told("bash_command='ls && python scripts/train.py'") == [
+            "dags/churn.py:3: BashOperator looks for scripts/train.py in a folder of its own, where it is not: begin the "
+            "command with `cd $AIRFLOW_HOME && `, or give the operator a `cwd`"
+        ]
+
+    def test_as_is_a_program_that_is_not_there(self) -> None:
+        assert self.told("bash_command='python /opt/airflow/jobs/train.py'") == [
+            "dags/churn.py:3: it runs /opt/airflow/jobs/train.py, which is not in the repository"
+        ]
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            "bash_command='cd /opt/airflow && python scripts/train.py'",
+            "bash_command='cd {{ params.home }} && python scripts/train.py'",
+            "bash_command='python scripts/train.py', cwd='/opt/airflow'",
+            "bash_command='python $AIRFLOW_HOME/scripts/train.py'",
+            "bash_command='python /opt/airflow/scripts/train.py'",
+            "bash_command='python made.py'",
+            "bash_command='python /srv/other/train.py'",
+            "bash_command=command()",
+        ],
+    )
+    def test_others_are_not(self, call: str) -> None:
+        assert self.told(call) == []
