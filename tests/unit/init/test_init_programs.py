@@ -271,8 +271,8 @@ class TestACommandThatGoesNowhere:
 
     def test_is_told(self) -> None:
         assert self.told("bash_command='ls && python scripts/train.py'") == [
-            "dags/churn.py:3: BashOperator looks for scripts/train.py in a folder of its own, where it is not: begin the "
-            "command with `cd $AIRFLOW_HOME && `, or give the operator a `cwd`"
+            "dags/churn.py:3: BashOperator looks for scripts/train.py in a folder of its own, where it is not: "
+            "begin the command with `cd $AIRFLOW_HOME && `, or give the operator a `cwd`"
         ]
 
     def test_as_is_a_program_that_is_not_there(self) -> None:
