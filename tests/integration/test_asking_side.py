@@ -25,10 +25,8 @@ CLIENT = {"AWS_SECRET_ACCESS_KEY": "of-the-client", "TOKEN_OF_TESTS": "meant-for
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, git_settings: Path) -> Path:
     """A branch `greedy` asks for a key of whoever tests it, and the working tree for a token."""
-    for name, value in git_repository.isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
     made = git_repository.make(
         tmp_path / "project", {"harness.toml": MODEST, "dags/requirements.lock": "a==1\n"}
     )

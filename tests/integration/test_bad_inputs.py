@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from bad_inputs import NOBODYS, TOML, Place, add_submodule, good, lock
-from git_repository import git, isolate, write
+from git_repository import git, write
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
@@ -23,9 +23,7 @@ HASH = "--hash=sha256:" + "0" * 64
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+def place(tmp_path: Path, git_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     return Place(tmp_path)
 

@@ -47,10 +47,8 @@ def harness(*arguments: str | Path, cwd: Path | None = None) -> process.Complete
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, git_settings: Path) -> Path:
     """A repository in which nothing is wrong."""
-    for name, value in git_repository.isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
     files: dict[str, str | bytes] = {
         "harness.toml": TINY_TOML,
         "dags/tiny.py": "from airflow.sdk import DAG\n\nDAG('tiny')\n",

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from git_repository import git, isolate, make, write
+from git_repository import git, make, write
 from layers import contents, layers_of, refused
 
 from harness.errors import CauseCode, HarnessError
@@ -17,11 +17,7 @@ from harness.host.git import ObjectReader
 from harness.project.commit import Commit
 from harness.project.image_settings import ImageSettings
 
-
-@pytest.fixture(autouse=True)
-def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 
 @pytest.fixture

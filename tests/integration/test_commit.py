@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from git_repository import git, isolate, make, write
+from git_repository import git, make, write
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
@@ -28,10 +28,7 @@ def state(root: Path) -> dict[str, object]:
     return {**seen, "status": git(root, "--no-optional-locks", "status", "--porcelain")}
 
 
-@pytest.fixture(autouse=True)
-def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from git_repository import git, isolate, make
+from git_repository import git, make
 
 from harness.engine import records
 from harness.host import process
@@ -16,9 +16,7 @@ CONFIGURATION = '[tests.churn]\ndag = "churn"\n[tests.chess]\ndag = "chess"\n[te
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+def root(tmp_path: Path, git_settings: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HARNESS_STATE_DIR", str(tmp_path / "state"))
     made = make(tmp_path / "repository", {"harness.toml": CONFIGURATION, "dags/a.py": ""})
     git(made, "branch", "feature/fewer-trees")

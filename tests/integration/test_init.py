@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from git_repository import git, isolate, make, write
+from git_repository import git, make, write
 
 from harness.host import process
 from harness.init.reading.idioms import GONE_MODULES, GONE_NAMES
@@ -40,9 +40,7 @@ FILES: dict[str, str | bytes] = {
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+def root(tmp_path: Path, git_settings: Path) -> Path:
     return make(tmp_path / "churn", FILES)
 
 

@@ -35,9 +35,7 @@ def git_lfs() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _isolated(git_lfs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+def _isolated(git_lfs: Path, git_settings: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", f"{git_lfs}{os.pathsep}{os.environ['PATH']}")
     git(tmp_path, "config", "--global", "protocol.file.allow", "always")
     git(tmp_path, "lfs", "install", "--skip-repo")
@@ -104,10 +102,8 @@ def test_a_pointer_alone_is_refused_until_the_hint_is_followed(
     assert contents(layers_of(clone, store, ref))[MODEL] == (FIRST if ref == "HEAD~1" else SECOND)
 
 
-def test_without_git_lfs_set_up_it_is_refused_too(
-    clone: Path, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    isolate(tmp_path / "gitconfig")
+def test_without_git_lfs_set_up_it_is_refused_too(clone: Path, store: Path, git_settings: Path) -> None:
+    isolate(git_settings)
     write(clone, {"dags/a.py": "a = 2\n"})
     for ref in ("HEAD", None):
         assert refused(clone, store, ref).cause is CauseCode.CODE_INCOMPLETE

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from git_repository import git, isolate, make, write
+from git_repository import git, make, write
 
 from harness.cli.app import app
 from harness.engine.image.lock import ensure
@@ -33,9 +33,7 @@ OWN = {
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+def _alone(monkeypatch: pytest.MonkeyPatch, git_settings: Path) -> None:
     monkeypatch.delenv("CI", raising=False)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from git_repository import git, isolate, make, write
+from git_repository import git, make, write
 
 from harness import versions
 from harness.errors import CauseCode, HarnessError
@@ -61,10 +61,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str, kept: Path) -> Path:
+def repository(
+    tmp_path: Path, git_settings: Path, monkeypatch: pytest.MonkeyPatch, base: str, kept: Path
+) -> Path:
     """A team's repository with a Dockerfile."""
-    for name, value in isolate(tmp_path / "config").items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setenv(cache.ROOT_VARIABLE, str(kept))
     root = make(
         tmp_path / "repository",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from git_repository import git, isolate
+from git_repository import git
 
 pytest_plugins = ["pytester"]
 CONFIGURATION = """
@@ -17,9 +17,9 @@ dag = "chess"
 
 
 @pytest.fixture
-def repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Pytester:
-    for name, value in isolate(tmp_path / "gitconfig").items():
-        monkeypatch.setenv(name, value)
+def repository(
+    pytester: pytest.Pytester, git_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     git(pytester.path, "init", "--initial-branch=main")

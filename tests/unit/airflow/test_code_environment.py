@@ -13,29 +13,14 @@ from typing import Any
 import pytest
 import yaml
 from doubles import Kubernetes, refusal
+from release_samples import a_release
 
 from harness.airflow.logs.redaction import Redactor, secret_values
 from harness.airflow.release import code_environment
-from harness.airflow.release.release import Release
 from harness.cluster.services import kept_results
 
 CHART = Path(__file__).parents[3] / "charts" / "airflow"
 SECRETS = "/api/v1/namespaces/churn-01234567/secrets"
-
-
-def a_release(**values: Any) -> Release:
-    return Release(
-        namespace="churn-01234567",
-        project="churn",
-        commit="a" * 40,
-        ref="main",
-        tag="a" * 12,
-        image="harness.local/churn:a",
-        template="template_1",
-        dags_folder="dags",
-        base_url="http://churn-01234567.localhost:1",
-        **values,
-    )
 
 
 def test_the_chart_means_the_same_secret() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from doubles import Clock, Kubernetes
+from release_samples import a_release
 
 from harness.airflow.release import release, removal
 from harness.cluster.services.database import Credentials
@@ -20,17 +21,7 @@ from harness.errors import CauseCode, HarnessError
 SPACE = "churn-01234567"
 PATH = f"/api/v1/namespaces/{SPACE}"
 PODS = f"{PATH}/pods"
-WANTED = release.Release(
-    namespace=SPACE,
-    project="churn",
-    commit="a" * 64,
-    ref="feature/größer",
-    tag="a" * 12,
-    image="harness.local/churn:a",
-    template="template_0",
-    dags_folder="dags",
-    base_url="http://churn.localhost:1",
-)
+WANTED = a_release(SPACE, commit="a" * 64, ref="feature/größer")
 
 
 OURS = {"metadata": {"labels": {"harness.local/created-by": "harness"}}}

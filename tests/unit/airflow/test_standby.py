@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from doubles import Clock, Kubernetes, items, refusal
+from release_samples import a_release
 
 from harness.airflow.release import release, standby
 from harness.cluster.services.helm import chart
@@ -20,17 +21,7 @@ from harness.image.layer import Layer, Member, write_layer
 
 SPACE = "/api/v1/namespaces"
 DEPENDENCIES = "harness.local/churn/dependencies:1"
-WANTED = release.Release(
-    namespace="churn-00000000",
-    project="churn",
-    commit="a" * 40,
-    ref="main",
-    tag="a" * 12,
-    image="harness.local/churn:a",
-    template="template_0",
-    dags_folder="dags",
-    base_url="http://churn-00000000.localhost:1",
-)
+WANTED = a_release("churn-00000000")
 RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 SECRET = {"data": {"passwords.json": "eyJoYXJuZXNzIjogInBhc3MifQ=="}}
 

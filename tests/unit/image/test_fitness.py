@@ -5,28 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from own_image_samples import WHOLE
 
 from harness.errors import CauseCode, HarnessError
 from harness.image.own.contents import Contents
 from harness.image.own.fitness import check_fit
 from harness.project.image_settings import ImageSettings
 
-WHOLE = Contents(
-    python="3.12",
-    executable="/usr/local/bin/python",
-    site_directory="/usr/local/lib/python3.12/site-packages",
-    user_base="",
-    migrations="0123456789abcdef",
-    user_id=50000,
-    libc="glibc",
-    home="/opt/airflow",
-    packages={
-        "apache-airflow-core": "3.2.2",
-        "apache-airflow-providers-cncf-kubernetes": "10.20.0",
-        "psycopg2-binary": "2.9.11",
-        "asyncpg": "0.31.0",
-    },
-)
 AS_IS = ImageSettings(dockerfile="Dockerfile", as_is=True)
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from own_image_samples import WHOLE
 
 from harness.image.oci import BaseImage
-from harness.image.own.contents import Contents
 from harness.image.own.docker_image import Known
 from harness.image.own.own import OwnImage
 from harness.project.image_settings import ImageSettings
 
-CONTENTS = Contents(
-    python="3.12",
-    executable="/usr/local/bin/python",
-    site_directory="/usr/local/lib/python3.12/site-packages",
-    user_base="",
-    migrations="0123456789abcdef",
-    user_id=50000,
-    libc="glibc",
-    home="/srv/airflow",
-)
+CONTENTS = replace(WHOLE, home="/srv/airflow", packages={})
 
 
 def settled(env: dict[str, str], **settings: object) -> ImageSettings:
