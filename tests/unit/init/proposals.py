@@ -10,6 +10,17 @@ from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.written import text_of
 from harness.project.configuration import Configuration, parse
 
+TASK = """
+    from airflow.sdk import Variable, dag, task
+    @dag(schedule=None)
+    def churn():
+        @task
+        def train():
+{body}
+        train()
+    churn()
+"""
+
 
 def proposal(files: dict[str, str], within: str = "") -> Proposal:
     return propose(
@@ -25,3 +36,8 @@ def configured(found: Proposal) -> Configuration:
 
 def reasons(found: Proposal) -> list[str]:
     return [reason for test in found.tests for reason in test.reasons]
+
+
+def asking(*lines: str) -> dict[str, str]:
+    """A DAG whose one task does this."""
+    return {"dags/churn.py": TASK.format(body="\n".join(f"            {line}" for line in lines))}

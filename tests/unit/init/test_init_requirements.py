@@ -1,0 +1,150 @@
+"""What `harness init` makes of requirements of one machine, and of packages that the image installs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from hypothesis import given
+from hypothesis import strategies as st
+from proposals import asking, configured, proposal, reasons
+
+from harness.init.proposal import propose
+from harness.init.reading.packages.requirement_lines import unfit
+from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.repository_files import _text as text_of_file
+
+
+class TestRequirementsOfOneMachine:
+    def lock_of(self, requirements: str) -> tuple[str, list[str], list[str]]:
+        found = proposal({"requirements.txt": requirements, **asking("pass")})
+        said = [
+            f"{each.place} {each.text}"
+            for each in found.findings
+            if each.about == "packages" and each.kind == "yours"
+        ]
+        lines = [line for text in found.extra.values() for line in text.splitlines()[1:]]
+        return found.image.requirements, lines, said
+
+    def test_lines_that_are_none_are_left_out_and_named(self) -> None:
+        path, lines, said = self.lock_of(
+            "pandas==2.1.4\n\nvolumes:\n    - ./dags:/opt/airflow/dags\n    - x\n"
+        )
+        assert (path, lines) == ("harness-requirements.in", ["pandas==2.1.4"])
+        assert said == [
+            "requirements.txt:3 `volumes:`: this is no requirement: the line is left out, as are 2 more like it"
+        ]
+
+    def test_what_conda_froze_is_taken_by_its_name(self) -> None:
+        _, lines, said = self.lock_of("numpy @ file:///croot/numpy_1708/work\nscipy==1.12\n")
+        assert lines == ["numpy", "scipy==1.12"]
+        assert said[0].endswith("its file lies on the machine that wrote it: numpy is taken")
+
+    def test_what_no_linux_has_is_left_out(self) -> None:
+        _, lines, _ = self.lock_of("pywin32==306\npkg-resources==0.0.0\npandas\n")
+        assert lines == ["pandas"]
+        path, _, said = self.lock_of("pywin32==306; sys_platform == 'win32'\npandas\n")
+        assert (path, said) == ("requirements.txt", [])
+
+    def test_a_file_in_utf_16_is_copied(self, tmp_path: Path) -> None:
+        (tmp_path / "requirements.txt").write_bytes("pandas==2.1.4\n".encode("utf-16"))
+        text = text_of_file(tmp_path / "requirements.txt")
+        assert text is not None
+        found = propose(
+            RepositoryFiles.given(
+                {"requirements.txt": text, "dags/churn.py": "from airflow.sdk import DAG\nDAG('x')\n"}
+            )
+        )
+        assert found.extra["harness-requirements.in"].splitlines()[1:] == ["pandas==2.1.4"]
+
+    @given(
+        name=st.from_regex(r"[A-Za-z]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True).filter(
+            lambda name: (
+                "win" not in name.lower() and name.lower() not in {"wmi", "pkg_resources", "pkg-resources"}
+            )
+        ),
+        rest=st.sampled_from(
+            [
+                *("", "==1.0", ">=1,<2", "[extra]~=1.0", " (>=1.0)", " ; python_version < '3.12'"),
+                *(
+                    " @ https://example.com/x.whl",
+                    " @ git+https://example.com/x.git@v1",
+                    "==1.0 --hash=sha256:00",
+                ),
+            ]
+        ),
+    )
+    def test_no_requirement_is_taken_for_none(self, name: str, rest: str) -> None:
+        assert unfit(f"{name}{rest}", Place("requirements.txt", 1)) is None
+
+
+class TestProjectsThatTheImageInstalls:
+    FILES: ClassVar = {
+        "Dockerfile": """
+            FROM apache/airflow:3.1.3
+            ADD --chown=airflow:airflow packages /home/airflow/packages
+            RUN pip install -e /home/airflow/packages
+        """,
+        "docker-compose.yml": """
+            services:
+              airflow:
+                build: .
+                environment: [AIRFLOW__CORE__LOAD_EXAMPLES=false, HASH_FILE=.git_hash]
+        """,
+        "packages/pyproject.toml": '[project]\nname = "ours"\nversion = "1"\ndependencies = ["pandas==2.2.3"]\n',
+        "packages/src/ours/__init__.py": "",
+        "packages/src/ours/experiment.py": """
+            import os
+            from airflow.sdk import DAG, task
+
+            @task
+            def run(): ...
+
+            def experiment(name):
+                os.environ["HASH_FILE"]
+                with DAG(dag_id=name) as dag:
+                    run()
+                return dag
+        """,
+        "dags/mnist.py": """
+            from airflow.sdk import DAG
+            from ours.experiment import experiment
+            made: DAG = experiment("mnist")
+            OTHER = None
+        """,
+    }
+
+    def test_their_modules_are_found_and_the_dags_that_they_make(self) -> None:
+        found = proposal(self.FILES)
+        image = configured(found).image
+        assert (image.code, image.python_path) == (("dags", "packages/src"), ("packages/src",))
+        assert image.requirements == "packages/pyproject.toml"
+        assert dict(image.env) == {"HASH_FILE": ".git_hash"}
+        assert [(test.dag, test.place) for test in found.tests] == [("mnist", "dags/mnist.py:4")]
+
+
+def test_an_image_of_ones_own_that_installs_airflow() -> None:
+    found = proposal(
+        {
+            "Dockerfile": """
+                FROM python:3.13-slim AS base
+                ARG AIRFLOW_VERSION=3.1.3
+                ENV AIRFLOW_HOME=/app/airflow
+                RUN pip install "apache-airflow[amazon]==${AIRFLOW_VERSION}" scikit-learn==1.5.2 --constraint x.txt
+                COPY dags/ /app/airflow/dags/
+                COPY data/ /app/airflow/data/
+            """,
+            "ui/Dockerfile": "FROM python:3.9\nRUN pip install streamlit apache-airflow-client\n",
+            "data/x.csv": "a",
+            **asking("open('/app/airflow/data/x.csv')"),
+        }
+    )
+    image = configured(found).image
+    assert (image.root, image.airflow, image.python) == ("/app/airflow", "3.1.3", "3.13")
+    assert image.code == ("dags", "data")
+    assert reasons(found) == []
+    lines = found.extra["harness-requirements.in"].splitlines()[1:]
+    assert [line.partition("  #")[0] for line in lines] == [
+        "apache-airflow[amazon]==3.1.3",
+        "scikit-learn==1.5.2",
+    ]
