@@ -271,5 +271,6 @@ def pools_of(read: Sequence[ReadDag]) -> Iterator[str]:
 
 
 def settings_of(read: Sequence[ReadDag], gives: Given) -> str:
+    """The file of Airflow's connections, Variables and pools, where it gives something that the code asks for."""
     wanted = {(ask.kind, ask.name) for each in read for ask in each.asks}
     return gives.settings_file if wanted & gives.settings and fits(gives.settings_file) else ""

@@ -15,6 +15,7 @@ from harness.init.reading.source import Function, Module, bind, bind_target, cal
 Functions = Mapping[str, tuple[Function, Module]]
 MOST_DEPTH = 5
 MOST_ITEMS = 50  # of a loop
+MOST_TURNS = 1000  # of all loops that stand in one another
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Task:
 def tasks_in(body: Sequence[ast.stmt], module: Module, functions: Functions) -> tuple[Task, ...]:
     """The tasks that these statements make, once each."""
     found: dict[str, Task] = {}
-    for task in _statements(body, module, functions, "", 0):
+    for task in _statements(body, module, functions, "", 0, MOST_TURNS):
         found.setdefault(task.task_id, task)
     return tuple(sorted(found.values(), key=lambda task: task.place))
 
@@ -85,8 +86,9 @@ def reachable(
 
 
 def _statements(
-    body: Sequence[ast.stmt], module: Module, functions: Functions, prefix: str, depth: int
+    body: Sequence[ast.stmt], module: Module, functions: Functions, prefix: str, depth: int, turns: int
 ) -> Iterator[Task]:
+    """The tasks of statements that stand in a task group's `prefix`; `turns`: how many loops in them may take."""
     local = {each.name: (each, module) for each in body if isinstance(each, Function)}
     known = {**functions, **local}
     names = dict(module.constants)
@@ -100,40 +102,48 @@ def _statements(
             continue
         if isinstance(statement, ast.With):
             group = next((_group(item.context_expr, module) for item in statement.items), "")
-            yield from _statements(statement.body, module, known, prefix + group, depth + 1)
+            yield from _statements(statement.body, module, known, prefix + group, depth + 1, turns)
         elif isinstance(statement, ast.For):
-            for item in _items(statement.iter, names):
+            items = _items(statement.iter, names, turns)
+            for item in items:
                 bind_target(statement.target, item, names)
-                yield from _statements(statement.body, module, known, prefix, depth + 1)
+                left = turns // len(items)
+                yield from _statements(statement.body, module, known, prefix, depth + 1, left)
         elif isinstance(statement, ast.If | ast.Try):
             for inner in (statement.body, statement.orelse):
-                yield from _statements(inner, module, known, prefix, depth + 1)
+                yield from _statements(inner, module, known, prefix, depth + 1, turns)
         else:
             bind(statement, names)
-            for call, around in _calls(statement, names):
-                yield from _call(call, replace(module, constants=around), known, prefix, depth)
+            for call, around, left in _calls(statement, names, turns):
+                yield from _call(call, replace(module, constants=around), known, prefix, depth, left)
 
 
-def _items(expression: ast.expr, names: Names) -> list[Any]:
-    """What a loop goes over; one item that nothing is known of where the source does not tell."""
+def _items(expression: ast.expr, names: Names, turns: int) -> list[Any]:
+    """What a loop goes over, as often as it may; one item that nothing is known of where the source does not tell."""
     items = value_of(expression, names)
-    return list(items)[:MOST_ITEMS] if isinstance(items, list | dict) and items else [UNKNOWN]
+    return (
+        list(items)[: max(1, min(MOST_ITEMS, turns))]
+        if isinstance(items, list | dict) and items
+        else [UNKNOWN]
+    )
 
 
-def _calls(node: ast.AST, names: Names) -> Iterator[tuple[ast.Call, Names]]:
-    """The calls in a statement, those of a comprehension once for each of its items, with what names are there."""
+def _calls(node: ast.AST, names: Names, turns: int) -> Iterator[tuple[ast.Call, Names, int]]:
+    """The calls in a statement, those of a comprehension once for each of its items: with the names that are there, and
+    how many turns loops inside of it may take."""
     if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
         loop = node.generators[0]
         inside = dict(names)
-        for item in _items(loop.iter, names):
+        items = _items(loop.iter, names, turns)
+        for item in items:
             bind_target(loop.target, item, inside)
             for child in ast.iter_child_nodes(node):
-                yield from _calls(child, inside)
+                yield from _calls(child, inside, turns // len(items))
         return
     if isinstance(node, ast.Call):
-        yield node, names
+        yield node, names, turns
     for child in ast.iter_child_nodes(node):
-        yield from _calls(child, names)
+        yield from _calls(child, names, turns)
 
 
 def _made_tasks(statement: ast.stmt, known: Functions) -> dict[str, tuple[Function, Module]]:
@@ -160,7 +170,9 @@ def _group(expression: ast.expr, module: Module) -> str:
     return "" if not name or (isinstance(plain, ast.Constant) and plain.value is False) else f"{name}."
 
 
-def _call(call: ast.Call, module: Module, functions: Functions, prefix: str, depth: int) -> Iterator[Task]:
+def _call(
+    call: ast.Call, module: Module, functions: Functions, prefix: str, depth: int, turns: int
+) -> Iterator[Task]:
     name, mapped, override = _callee(call)
     known = functions.get(name)
     if (
@@ -172,7 +184,7 @@ def _call(call: ast.Call, module: Module, functions: Functions, prefix: str, dep
     if known is not None and (group := decorated(known[0], "task_group")):
         given = text_of(keyword(group, "group_id"), module.constants) if isinstance(group, ast.Call) else None
         inside = f"{prefix}{given or known[0].name}."
-        yield from _statements(known[0].body, known[1], functions, inside, depth + 1)
+        yield from _statements(known[0].body, known[1], functions, inside, depth + 1, turns)
     elif known is not None and (decorator := decorated(known[0], "task")):
         settings = [each for each in (override, decorator) if isinstance(each, ast.Call)]
         given = next((found for each in settings if (found := _task_id(each, module))), None)
@@ -182,7 +194,7 @@ def _call(call: ast.Call, module: Module, functions: Functions, prefix: str, dep
     elif known is not None and _makes_tasks(known[0]):
         maker = replace(known[1], constants=called(known[0], known[1].constants, call, module.constants))
         passed = {**functions, **_passed(known[0], call, functions)}
-        yield from _statements(known[0].body, maker, passed, prefix, depth + 1)
+        yield from _statements(known[0].body, maker, passed, prefix, depth + 1, turns)
     elif (task_id := _task_id(call, module)) and known is None:
         function = functions.get(dotted(keyword(call, "python_callable") or ast.Constant(0)))
         runs = ()

@@ -7,12 +7,12 @@ from typing import ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from proposals import configured, proposal, reasons
 
 from harness.init.reading.dags import read_dags
 from harness.init.reading.programs.commands import Run, runs_in
 from harness.init.reading.programs.path_edits import path_edits
 from harness.init.reading.source import Module, parsed
-from tests.unit.init.proposals import configured, proposal, reasons
 
 
 def module(text: str) -> Module:
@@ -203,6 +203,16 @@ class TestTasksThatFunctionsAndLoopsMake:
             "EmptyOperator(task_id='first', dag=a)\n"
             "other()\n"
         ) == [("a", ["first"]), ("b", ["second"])]
+
+    @pytest.mark.parametrize(("loops", "most"), [(1, 50), (2, 1000), (4, 1000)])
+    def test_of_loops_in_one_another_so_many_that_reading_them_ends(self, loops: int, most: int) -> None:
+        head = "".join(f"{'    ' * (each + 1)}for i{each} in {[*range(60)]}:\n" for each in range(loops))
+        task_id = "_".join(f"{{i{each}}}" for each in range(loops))
+        made = f"{'    ' * (loops + 1)}BashOperator(task_id=f't_{task_id}', bash_command='true')\n"
+        read = read_dags(
+            module(f"from airflow.sdk import DAG\nwith DAG('grid'):\n{head}{made}"), lambda _: None
+        )
+        assert len(read.dags[0].tasks) == most
 
     def test_a_function_that_calls_itself_ends(self) -> None:
         text = "def step(n):\n    step(n)\n    EmptyOperator(task_id=n)\nwith DAG('a'):\n    step('x')\n"
