@@ -32,7 +32,7 @@ def measure(paths: list[Path]) -> dict[Path, int]:
         found[key] = before if before is not None and before[0] == now else (now, size_bytes(path))
     if found != known:
         with suppress(OSError):  # the next one measures again
-            partial = file.with_suffix(f".{os.getpid()}.{FILE}")
+            partial = file.with_name(f".{FILE}.partial")
             partial.write_bytes(_Known.dump_json(found))
             partial.replace(file)
     return {path: found[str(path.relative_to(cache.root()))][1] for path in paths}

@@ -225,7 +225,9 @@ def cpus(found: Daemon) -> Check:
 
 def registries(client: docker.DockerClient) -> Iterator[Check]:
     """Those beside clusters that do not run; nothing is said of the others."""
-    listed = client.containers.list(all=True, filters={"label": docker_client.REGISTRY_OF})
+    listed = client.containers.list(
+        all=True, filters={"label": docker_client.REGISTRY_OF}, ignore_removed=True
+    )
     for each in listed:
         if each.status != "running":
             cluster = each.labels[docker_client.REGISTRY_OF]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -499,3 +500,23 @@ def test_nothing_is_done_without_root_or_apt(
 def test_nothing_is_done_where_all_is_well(world: list[str]) -> None:
     assert fixes.fix(report(docker_checks.cli("/usr/bin/docker", BARE_ROOT)), Silent()) == ()
     assert world == []
+
+
+def test_a_registry_beside_a_cluster_that_does_not_run_is_told() -> None:
+    containers = [
+        SimpleNamespace(name=f"{name}-registry", status=status, labels={docker_client.REGISTRY_OF: name})
+        for name, status in (("harness", "running"), ("team", "exited"))
+    ]
+
+    def listed(**options: object) -> list[SimpleNamespace]:
+        assert options == {
+            "all": True,
+            "filters": {"label": docker_client.REGISTRY_OF},
+            "ignore_removed": True,
+        }
+        return containers
+
+    client = SimpleNamespace(containers=SimpleNamespace(list=listed))
+    (check,) = docker_checks.registries(client)  # type: ignore[arg-type]
+    assert (check.status, check.found) == ("warning", "the container team-registry is exited")
+    assert check.hint == "harness up --name team"
