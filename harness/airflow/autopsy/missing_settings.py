@@ -1,4 +1,4 @@
-"""What to do about a connection, a Variable or an environment variable that is not there."""
+"""What to do about a connection, a Variable, a login or an environment variable that is not there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,35 @@ _NO_CONNECTION = re.compile(
 )
 _NO_VARIABLE = re.compile(r"\bVariable (?P<name>[\w.-]+) (?:not found|does not exist)")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD = r"['\"`]?(?P<name>[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])['\"`]?"
+_NO_ENVIRONMENT = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"(?i:environment variables?|env(?:ironment)? vars?)\W{{1,3}}{_WORD}",
+        rf"{_WORD} (?i:environment variable|env(?:ironment)? var)\b",
+        rf"{_WORD} (?:is |was |must be |has to be )?(?i:not set|unset|not configured|set)\b",
+        rf"(?i:\bset|\bdefine|\bexport):? (?:the )?{_WORD}",
+        rf"(?i:\bmissing|\bno) {_WORD} (?i:in|from) (?:the |your )?(?i:env)",
+    )
+)
+# What the clients of clouds and services say without a login, and the variables that they take it from.
+_LOGINS = (
+    (re.compile("You must specify a region"), ("AWS_DEFAULT_REGION",)),
+    (
+        re.compile("Unable to locate credentials|Partial credentials found"),
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    ),
+    (
+        re.compile(
+            "DefaultAzureCredential failed to retrieve a token|EnvironmentCredential authentication unavailable"
+        ),
+        ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
+    ),
+    (re.compile("[Dd]efault credentials were not found"), ("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT",)),
+    (re.compile(r"kaggle\.json"), ("KAGGLE_USERNAME", "KAGGLE_KEY")),
+    (re.compile(r"wandb\.login|wandb login"), ("WANDB_API_KEY",)),
+    (re.compile("huggingface-cli login|hf auth login|access to it at https://huggingface"), ("HF_TOKEN",)),
+)
 _UPPER_CASE = re.compile(r"'(?P<name>[A-Z][A-Z0-9_]+)'")
 
 
@@ -22,20 +51,28 @@ def missing_setting(kind: str, message: str) -> str:
     if match := _NO_VARIABLE.search(message):
         name = f"AIRFLOW_VAR_{match['name'].upper()}"
         return f"a version has no Variables but those that it is given: {_give(name)}"
+    for pattern, names in _LOGINS:
+        if pattern.search(message):
+            return f"a version has no logins but those that it is given: {_give(*names)}"
+    for pattern in _NO_ENVIRONMENT:
+        if (match := pattern.search(message)) and not is_set_by_harness(match["name"]):
+            return f"if it is an environment variable, {_give(match['name'])}"
     if kind == "KeyError" and (match := _UPPER_CASE.fullmatch(message)):
         name = match["name"]
         return "" if is_set_by_harness(name) else f"if it is an environment variable, {_give(name)}"
     return ""
 
 
-def _give(name: str) -> str:
+def _give(*names: str) -> str:
     """The line to add, and where it belongs."""
-    if not _PLAIN.fullmatch(name):
+    if not all(map(_PLAIN.fullmatch, names)):
         return (
             'write it into airflow_settings.yaml, and add `airflow_settings = "airflow_settings.yaml"` below [secrets] '
             "in harness.toml"
         )
+    listed = '", "'.join(names)
+    exported = " ".join(f"{name}='…'" for name in names)
     return (
-        f"add `from_env = [\"{name}\"]` below [secrets] in harness.toml, then export {name}='…'; "
-        f'if it is no secret, {name} = "…" below [image.env]'
+        f'add `from_env = ["{listed}"]` below [secrets] in harness.toml, then export {exported}; '
+        f'if it is no secret, {names[0]} = "…" below [image.env]'
     )
