@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.init.places import WHOLE, Places, below, places_of
+from harness.init.reading.constants import Members
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import mentioned
 from harness.init.reading.programs.commands import Run, runs_of, texts_of
@@ -273,8 +274,15 @@ def _bind_imported(layout: Layout) -> None:
                 source = layout.module_of(found.module, layout.used)
                 if source is not None and found.name in source.constants:
                     values[found.alias] = source.constants[found.name]
+                elif whole := layout.module_of(_whole(found), layout.used):
+                    values[found.alias] = Members(whole.constants)
             if values:
                 layout.used[path] = rebound(module, values)
+
+
+def _whole(found: Imported) -> str:
+    """The name of the module that an import may give a name to as a whole."""
+    return f"{found.module}.{found.name}" if found.name else found.module
 
 
 def _widest(paths: set[str]) -> Iterator[str]:

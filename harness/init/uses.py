@@ -19,6 +19,7 @@ from harness.init.reading.programs.commands import runs_in
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module, keyword
 
+_OF_THE_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var")  # noqa: S108
 _METRICS_FILE = re.compile(r"(?:metric|score|evaluation|report)\w*\.json$", re.IGNORECASE)
 
 
@@ -105,7 +106,9 @@ def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circums
     """Whether nothing makes a file that is read: the repository has none, and no task writes near it."""
     places, files = circumstances.layout.places, circumstances.files
     path = places.locate(use.path)
-    if path is None or not path or files.has(path) or "*" in path:
+    if path is None:
+        return _is_elsewhere(use.path) and not any(_is_near(use.path, other) for other in written)
+    if not path or files.has(path) or "*" in path:
         return False
     for other in written:
         target = places.locate(other.path)
@@ -114,6 +117,16 @@ def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circums
             if target == path or below(path, folder) is not None:
                 return False
     return True
+
+
+def _is_elsewhere(path: str) -> bool:
+    """Whether an absolute path is one that only the team's own machines have, such as a mounted disk."""
+    return path.startswith("/") and not path.startswith(_OF_THE_SYSTEM) and "*" not in path
+
+
+def _is_near(path: str, other: FileUse) -> bool:
+    """Whether a file may be what another use writes, or lie in that folder."""
+    return below(path, other.path if other.folder else posixpath.dirname(other.path)) is not None
 
 
 def lost_commands(dag: Dag, module: Module, circumstances: Circumstances) -> Iterator[str]:
@@ -142,7 +155,11 @@ def lost_commands(dag: Dag, module: Module, circumstances: Circumstances) -> Ite
 
 
 def absence(path: str | None, circumstances: Circumstances) -> str:
-    """That a path of the repository is not in it, and why where the rest tells."""
+    """That a path is not in the repository, and why where the rest tells; None is one that lies outside of it."""
+    if path is None:
+        return (
+            "which no version has: put it into the repository, with its folder as a link below [image.links]"
+        )
     why = ": git ignores it" if path and circumstances.files.ignored(path) else ""
     why = ": DVC keeps it elsewhere" if path and circumstances.files.is_file(f"{path}.dvc") else why
     return f"which is not in the repository{why}"

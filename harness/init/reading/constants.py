@@ -6,6 +6,7 @@ import ast
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -29,6 +30,34 @@ class _Unknown:
 
 UNKNOWN: Final = _Unknown()
 Names = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Members:
+    """The values of what has them by name: a module, a class, or an object that a call of the class makes.
+
+    `made` is a class's own way to make one.
+    """
+
+    values: Names
+    made: ast.FunctionDef | None = field(default=None, repr=False)
+
+    def called(self, arguments: Sequence[Any], named: Names) -> Members:
+        """The object that a call makes, with what its `__init__` puts into it."""
+        if self.made is None:
+            return Members({**self.values, **dict(zip(self.values, arguments, strict=False)), **named})
+        parameters = [each.arg for each in self.made.args.args]
+        inside = {**dict(zip(parameters[1:], arguments, strict=False)), **named}
+        own = dict(self.values)
+        for node in self.made.body:
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                value = value_of(node.value, {**inside, parameters[0]: Members(own)})
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Attribute) and dotted(target.value) == parameters[0]:
+                        own[target.attr] = value
+        return Members(own)
+
+
 _TEXT_METHODS = frozenset(
     {"capitalize", "lower", "lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip", "title", "upper"}
 )  # fmt: skip
@@ -129,7 +158,9 @@ def _attribute(node: ast.Attribute, names: Names, depth: int) -> Any:  # noqa: A
     if isinstance(owner, PurePosixPath) and node.attr in _PATH_ATTRIBUTES:
         found = getattr(owner, node.attr)
         return list(found) if node.attr == "parents" else found
-    return UNKNOWN
+    if owner is UNKNOWN:  # as `import src.settings` has it
+        owner = names.get(dotted(node.value), UNKNOWN)
+    return owner.values.get(node.attr, UNKNOWN) if isinstance(owner, Members) else UNKNOWN
 
 
 def _choice(node: ast.BoolOp, names: Names, depth: int) -> Any:  # noqa: ANN401
@@ -148,8 +179,12 @@ def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
         return value_of(given, names, depth) if given else (*arguments, UNKNOWN, UNKNOWN)[1]
     if isinstance(node.func, ast.Attribute) and name not in _FUNCTIONS:
         owner = value_of(node.func.value, names, depth)
-        if owner is not UNKNOWN:
+        if owner is not UNKNOWN and not isinstance(owner, Members):
             return _method(owner, node.func.attr, arguments)
+    maker = value_of(node.func, names, depth) if name else UNKNOWN
+    if isinstance(maker, Members):
+        named = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
+        return maker.called(arguments, named)
     function = _FUNCTIONS.get(name)
     if function is None or UNKNOWN in arguments:
         return UNKNOWN

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.init.reading.assets import Names, asset_decorator, assets_of, mentioned, produced
 from harness.init.reading.constants import UNKNOWN, dotted, text_of, value_of
+from harness.init.reading.programs.classes import defined, objects
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, bind_target, called, imports, keyword
 from harness.init.reading.tasks import Functions, Task, decorated, tasks_in
@@ -155,24 +156,25 @@ class DagFile:
 
 def read_dags(module: Module, resolve: Resolve) -> DagFile:
     """What a file defines; `resolve` gives the repository's own module of a name that is imported."""
-    functions: dict[str, tuple[Function, Module]] = {
-        name: (function, module) for name, function in module.functions.items()
-    }
+    functions = defined(module)
     names: dict[str, Any] = {
         name: module.constants[name] for name in ("__file__", "__name__") if name in module.constants
     }
+    aliases = {each.alias for each in imports(module)}
+    names |= {name: value for name, value in module.constants.items() if name in aliases}
     assets: dict[str, Names] = {}
     for alias, own, source in _own_names(module, resolve):
         if named := assets_of(source).get(own):
             assets[alias] = named
-        if own in source.functions:
-            functions[alias] = (source.functions[own], source)
-        elif own in source.constants:
+        if (known := defined(source).get(own)) is not None:
+            functions[alias] = known
+        if own in source.constants:
             names[alias] = source.constants[own]
+    for statement in module.tree.body:
+        functions |= objects(statement, functions)
     helpers = dict(functions)
     for source in _sources(module, resolve):
-        for name, function in source.functions.items():
-            helpers.setdefault(name, (function, source))
+        helpers = {**defined(source), **helpers}
     reader = _Reader(module, functions, helpers, {**assets, **assets_of(module)})
     try:
         reader.statements(module.tree.body, names, 0)

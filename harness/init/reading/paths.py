@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from harness.init.reading.constants import REPOSITORY, dotted, method_of, text_of, value_of
+from harness.init.reading.constants import REPOSITORY, Members, Names, dotted, method_of, text_of, value_of
+from harness.init.reading.programs.classes import Whole, bound, objects
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, called, keyword
 from harness.init.reading.tasks import Functions, Task
 
 MOST_DEPTH = 4
+MOST_CALLS = 500  # of functions that a task is followed into
 _READS_FIRST = frozenset(
     {
         "genfromtxt",
@@ -63,6 +65,8 @@ _LOOKS = _READS_FIRST | {
     "Path", "abspath", "basename", "debug", "dirname", "exists", "get", "getenv", "getsize", "glob", "info", "isdir",
     "isfile", "join", "print", "str", "warning",
 }  # fmt: skip
+_ASKS = frozenset({"exists", "is_dir", "is_file", "isdir", "isfile"})
+_MISSING = re.compile(r"\b(?:FileNotFoundError|IOError|OSError)\b")
 _ADDRESS = re.compile(r"(?:https?|ftp|s3a?|gs|abfss?|wasbs?|hdfs|hf)://[\w.-]+(?:/[^\s?#]*)?")
 _PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fname", "io", "file")
 
@@ -92,7 +96,9 @@ def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
     found = {
         use
         for program in task.programs
-        for use in _uses(program.main, program.module, program.functions, dict(program.module.constants), 0)
+        for use in _uses(
+            program.main, program.module, program.functions, dict(program.module.constants), 0, [MOST_CALLS]
+        )
     }
     if not task.functions:
         return sorted(found)
@@ -105,7 +111,19 @@ def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
             names = called(function, module.constants, ast.Call(task.call.func, [], []), {})
             given = value_of(keyword(task.call, "op_kwargs"), around)
             names |= given if isinstance(given, dict) else {}
-    return sorted(found | set(_uses(function, module, functions, names, 0)))
+            names |= _own(task, function, around)
+    for each in task.functions[1:]:
+        if isinstance(each[0], Whole) and function in each[0].body:
+            functions = {**functions, **bound("self", each)}
+    return sorted(found | set(_uses(function, module, functions, names, 0, [MOST_CALLS])))
+
+
+def _own(task: Task, method: Function, around: Names) -> Names:
+    """What a method calls itself, with what it was made with."""
+    runs = keyword(task.call, "python_callable") if task.call else None
+    owner = runs.value if isinstance(runs, ast.Attribute) else runs or task.call
+    made = value_of(owner, around)
+    return {method.args.args[0].arg: made} if method.args.args and isinstance(made, Members) else {}
 
 
 def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
@@ -127,26 +145,72 @@ def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
 
 
 def _uses(
-    function: Function, module: Module, functions: Functions, names: dict[str, Any], depth: int
+    function: Function,
+    module: Module,
+    functions: Functions,
+    names: dict[str, Any],
+    depth: int,
+    left: list[int],
 ) -> Iterator[FileUse]:
+    """What a function uses, and those that it calls; `left`, shared by all of them: how many calls are followed."""
     names = dict(names)
     given: set[str] = set()  # what is passed to calls that do not only look
+    asked: set[str] = set()  # what it asks after first, and goes on without
+    optional, needed = _optional(function), _needed(function)
     for node in _in_order(function):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             bind(node, names)
+            if made := objects(node, functions):
+                functions = {**functions, **made}
         elif isinstance(node, ast.Return):
             yield from _handed(node.value, module, names, given) if depth == 0 else ()
         elif isinstance(node, ast.Call):
-            yield from _call(node, module, names)
+            if method_of(node) in _ASKS and id(node) not in needed and (path := _asked(node, names)):
+                asked.add(path)
+            for use in _call(node, module, names):
+                if use.how == "write" or not (use.path in asked or id(node) in optional):
+                    yield use
             if method_of(node) == "xcom_push":
                 yield from _handed(keyword(node, "value"), module, names, given)
             elif not _only_looks(node):
                 given |= {text for each in node.args for text in _paths_in(value_of(each, names))}
                 given |= {text for each in node.keywords for text in _paths_in(value_of(each.value, names))}
             inner = functions.get(dotted(node.func))
-            if inner is not None and depth < MOST_DEPTH and inner[0] is not function:
+            if inner is not None and depth < MOST_DEPTH and inner[0] is not function and left[0] > 0:
+                left[0] -= 1
                 inside = called(inner[0], inner[1].constants, node, names)
-                yield from _uses(*inner, functions, inside, depth + 1)
+                yield from _uses(*inner, functions, inside, depth + 1, left)
+
+
+def _asked(call: ast.Call, names: Names) -> str | None:
+    """The path of `os.path.exists(…)` and of `….exists()`."""
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return text_of(call.args[0] if call.args else owner, names)
+
+
+def _optional(function: Function) -> set[int]:
+    """The ids of nodes inside a `try` that goes on where a file is not there."""
+    return {
+        id(inner)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Try)
+        and any(
+            each.type is not None and _MISSING.search(ast.unparse(each.type)) and not _raises(each.body)
+            for each in node.handlers
+        )
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+
+
+def _needed(function: Function) -> set[int]:
+    """The ids of the calls by whose answer it raises: `if not path.exists(): raise`."""
+    tests = (node.test for node in ast.walk(function) if isinstance(node, ast.If) and _raises(node.body))
+    return {id(inner) for test in tests for inner in ast.walk(test)}
+
+
+def _raises(body: Iterable[ast.stmt]) -> bool:
+    return any(isinstance(inner, ast.Raise) for statement in body for inner in ast.walk(statement))
 
 
 def _in_order(function: Function) -> Iterator[ast.AST]:

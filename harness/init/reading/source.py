@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from harness.init.reading.constants import REPOSITORY, UNKNOWN, Names, dotted, value_of
+from harness.init.reading.constants import REPOSITORY, UNKNOWN, Members, Names, dotted, value_of
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.syntax.newer_strings import for_older, may_be_newer
 
@@ -101,11 +101,30 @@ def bind(statement: ast.stmt, names: dict[str, Any]) -> None:
         targets: Sequence[ast.expr] = statement.targets
     elif isinstance(statement, ast.AnnAssign):
         targets = [statement.target]
+    elif isinstance(statement, ast.ClassDef):
+        names[statement.name] = _members(statement, names)
+        return
     else:
         return
     value = value_of(statement.value, names)
     for target in targets:
         bind_target(target, value, names)
+
+
+def _members(of_class: ast.ClassDef, names: Names) -> Members:
+    """What a class has by name, that of the classes which it is made of included."""
+    own: dict[str, Any] = {}
+    for base in of_class.bases:
+        known = value_of(base, names)
+        own |= known.values if isinstance(known, Members) else {}
+    inside = {**names, **own}
+    for statement in of_class.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            bind(statement, inside)
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            own |= {each.id: inside[each.id] for each in targets if isinstance(each, ast.Name)}
+    made = (each for each in of_class.body if isinstance(each, ast.FunctionDef) and each.name == "__init__")
+    return Members(own, next(made, None))
 
 
 def bind_target(target: ast.expr, value: object, names: dict[str, Any]) -> None:
@@ -167,6 +186,8 @@ def called(function: Function, names: Names, call: ast.Call, seen: Names) -> dic
     inside = dict(names)
     parameters = [*function.args.posonlyargs, *function.args.args]
     defaults = function.args.defaults
+    if parameters and parameters[0].arg in {"cls", "self"} and isinstance(call.func, ast.Attribute):
+        inside[parameters.pop(0).arg] = value_of(call.func.value, seen)
     for parameter, default in zip(parameters[len(parameters) - len(defaults) :], defaults, strict=False):
         inside[parameter.arg] = value_of(default, names)
     for parameter, optional in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=False):

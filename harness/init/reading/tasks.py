@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.init.reading.constants import UNKNOWN, Names, dotted, text_of, value_of
+from harness.init.reading.programs.classes import Whole, methods, objects, run_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, bind_target, called, keyword
 
@@ -72,17 +73,23 @@ def decorated(function: Function, name: str) -> ast.expr | None:
     return None
 
 
-def reachable(
-    function: Function, module: Module, functions: Functions, depth: int = 0
-) -> Iterator[tuple[Function, Module]]:
-    """A function and those of the repository's own that it calls by their names, each with its module."""
-    yield function, module
-    if depth >= MOST_DEPTH:
-        return
-    for name in dict.fromkeys(dotted(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)):
-        inner = functions.get(name)
-        if inner is not None and inner[0] is not function:
-            yield from reachable(*inner, functions, depth + 1)
+def reachable(function: Function, module: Module, functions: Functions) -> Iterator[tuple[Function, Module]]:
+    """A function and those of the repository's own that it calls by their names, each once with its module."""
+    found = {id(function)}
+    waiting = [(function, module)]
+    for _ in range(MOST_DEPTH + 1):
+        yield from waiting
+        named = [
+            functions.get(dotted(node.func))
+            for each, _ in waiting
+            for node in ast.walk(each)
+            if isinstance(node, ast.Call)
+        ]
+        waiting = []
+        for inner in filter(None, named):
+            if id(inner[0]) not in found:
+                found.add(id(inner[0]))
+                waiting.append(inner)
 
 
 def _statements(
@@ -94,7 +101,7 @@ def _statements(
     names = dict(module.constants)
     module = replace(module, constants=names)
     for statement in body if depth <= MOST_DEPTH else ():
-        known |= _made_tasks(statement, known)
+        known |= _made_tasks(statement, known) | objects(statement, known)
         if isinstance(statement, Function) and decorated(statement, "asset"):
             runs = tuple(dict(reachable(statement, module, known)).items())
             yield Task(statement.name, module.place(statement), "@asset", False, runs)
@@ -191,15 +198,17 @@ def _call(
         runs = tuple(dict(reachable(*known, functions)).items())
         place, names = known[1].place(known[0]), dict(module.constants)
         yield Task(f"{prefix}{given or known[0].name}", place, "@task", mapped, runs, call, names=names)
-    elif known is not None and _makes_tasks(known[0]):
+    elif known is not None and not isinstance(known[0], Whole) and _makes_tasks(known[0]):
         maker = replace(known[1], constants=called(known[0], known[1].constants, call, module.constants))
         passed = {**functions, **_passed(known[0], call, functions)}
         yield from _statements(known[0].body, maker, passed, prefix, depth + 1, turns)
-    elif (task_id := _task_id(call, module)) and known is None:
-        function = functions.get(dotted(keyword(call, "python_callable") or ast.Constant(0)))
-        runs = ()
-        if function is not None:
-            runs = tuple(dict(reachable(*function, functions)).items())
+    elif (task_id := _task_id(call, module)) and (known is None or isinstance(known[0], Whole)):
+        started = (
+            run_of(keyword(call, "python_callable"), functions)
+            if known is None
+            else methods(known, "execute")
+        )
+        runs = tuple(dict(pair for each in started for pair in reachable(*each, functions)).items())
         operator = dotted(call.func).removesuffix(".partial").rpartition(".")[2]
         several = "*" in task_id or (isinstance(call.func, ast.Attribute) and call.func.attr == "partial")
         names = dict(module.constants)

@@ -305,3 +305,117 @@ class TestACommandThatGoesNowhere:
     )
     def test_others_are_not(self, call: str) -> None:
         assert self.told(call) == []
+
+
+class TestObjectsThatTasksCall:
+    FILES: ClassVar = {
+        "src/settings.py": """
+            import os
+            from pathlib import Path
+            ROOT = Path(os.path.realpath(""))
+            class Paths:
+                clean: Path = ROOT / "data/clean/rows.csv"
+            class MlflowConfig:
+                uri = "http://tracking.local:5000"
+        """,
+        "src/steps.py": """
+            import mlflow
+            from src.settings import MlflowConfig
+            class Step:
+                def __init__(self, paths):
+                    self.paths = paths
+                def __call__(self):
+                    open(self.paths.clean, "w")
+            class Train:
+                def fit(self, out):
+                    mlflow.set_tracking_uri(MlflowConfig.uri)
+                    mlflow.log_metrics({"auc": 1})
+                    self.save(out)
+                def save(self, out):
+                    open("/opt/airflow/models/model.pkl", "wb")
+        """,
+        "dags/churn.py": """
+            from airflow.sdk import DAG
+            from airflow.providers.standard.operators.python import PythonOperator
+            from src import settings
+            from src.steps import Step, Train
+            clean = Step(settings.Paths)
+            with DAG("churn"):
+                train = Train()
+                PythonOperator(task_id="clean", python_callable=clean)
+                PythonOperator(task_id="train", python_callable=train.fit, op_args=["x"])
+        """,
+    }
+
+    def test_run_their_methods_with_what_they_were_made_with(self) -> None:
+        found = proposal(self.FILES)
+        assert configured(found).image.shared == ("data/clean", "models")
+        assert [(test.mlflow, test.metrics) for test in found.tests] == [(True, ("auc",))]
+
+    def test_an_address_in_a_class_of_mlflow_is_its(self) -> None:
+        assert reasons(proposal(self.FILES)) == []  # outside: found
+        files = {**self.FILES}
+        files["src/settings.py"] = files["src/settings.py"].replace("tracking.local", "localhost")
+        assert reasons(proposal(files)) == [
+            "src/settings.py:8: it logs to http://localhost:5000, which in a version is no server of yours: leave the "
+            "address out, MLFLOW_TRACKING_URI leads to the version's own MLflow"
+        ]
+
+    def test_operators_of_the_repository_run_execute(self) -> None:
+        files = {
+            "plugins/training.py": """
+                from airflow.sdk import BaseOperator
+                class TrainOperator(BaseOperator):
+                    def execute(self, context):
+                        open("/opt/airflow/models/model.pkl", "wb")
+                        return {"auc": 0.9}
+            """,
+            "dags/churn.py": """
+                from airflow.sdk import DAG
+                from training import TrainOperator
+                with DAG("churn"):
+                    TrainOperator(task_id="train")
+            """,
+        }
+        found = proposal(files)
+        assert configured(found).image.shared == ("models",)
+        assert [(test.metrics_task, test.metrics) for test in found.tests] == [("train", ("auc",))]
+
+
+class TestWhatATaskReads:
+    def told(self, body: str) -> list[str]:
+        text = "from airflow.sdk import DAG, task\nimport os\n@task\ndef train():\n"
+        text += "".join(f"    {line}\n" for line in body.splitlines())
+        return reasons(proposal({"dags/churn.py": f"{text}with DAG('churn'):\n    train()\n"}))
+
+    def test_outside_of_the_repository_is_told(self) -> None:
+        assert self.told("open('/mnt/shared/x.csv')") == [
+            "dags/churn.py:5: it reads /mnt/shared/x.csv, which no version has: put it into the repository, with its "
+            "folder as a link below [image.links]"
+        ]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "open('/etc/hostname')",
+            "open('/mnt/x.csv', 'w')\nopen('/mnt/x.csv')",
+            "os.makedirs('/mnt/out')\nopen('/mnt/out/x.csv')",
+            "if os.path.exists('data/x.csv'):\n    open('data/x.csv')",
+            "try:\n    open('data/x.csv')\nexcept FileNotFoundError:\n    pass",
+        ],
+    )
+    def test_where_it_goes_on_without_is_not(self, body: str) -> None:
+        assert self.told(body) == []
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "if not os.path.exists('data/x.csv'):\n    raise FileNotFoundError\nopen('data/x.csv')",
+            "try:\n    open('data/x.csv')\nexcept FileNotFoundError as error:\n    raise ValueError from error",
+            "try:\n    open('data/x.csv')\nexcept Exception:\n    pass",
+        ],
+    )
+    def test_where_it_fails_without_is(self, body: str) -> None:
+        assert [
+            "it reads data/x.csv, which is not in the repository" in each for each in self.told(body)
+        ] == [True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.init.reading.constants import dotted, text_of
@@ -128,10 +128,12 @@ def _defaults(part: ast.AST, module: Module) -> Iterator[tuple[int, str]]:
 
 
 def _is_mlflows(node: ast.Constant, part: ast.AST) -> bool:
-    """Whether it is given to a name such as MLFLOW_TRACKING_URI."""
-    named: Mapping[int, str] = {
-        id(each.value): " ".join(dotted(target) for target in each.targets).lower()
-        for each in ast.walk(part)
-        if isinstance(each, ast.Assign)
-    }
-    return "mlflow" in named.get(id(node), "") or "tracking_uri" in named.get(id(node), "")
+    """Whether it is given to a name such as MLFLOW_TRACKING_URI, or to one in a class such as MlflowConfig."""
+    named: dict[int, str] = {}
+    for each in ast.walk(part):  # classes before what is in them
+        if isinstance(each, ast.ClassDef):
+            named |= {id(inner): each.name for inner in each.body}
+        elif isinstance(each, ast.Assign | ast.AnnAssign) and each.value is not None:
+            targets = each.targets if isinstance(each, ast.Assign) else [each.target]
+            named[id(each.value)] = " ".join((named.get(id(each), ""), *map(dotted, targets))).lower()
+    return any(word in named.get(id(node), "") for word in ("mlflow", "tracking_uri"))
