@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from harness.airflow.pods.pods import Pod
 from harness.airflow.rest.models import DagRun, TaskInstance
@@ -42,7 +42,8 @@ def tasks_of(settings: TestSettings, image: str, outcome: RunOutcome) -> tuple[T
 def task_phases(settings: TestSettings, outcome: RunOutcome) -> dict[str, float]:
     """Seconds from the trigger to the first line of user code, as the cluster's own times have it."""
     run: DagRun = outcome.run
-    ran = (task for task in outcome.tasks if not settings.skips(task.task_id))
+    # What the scheduler itself ends, as an EmptyOperator without a pod, was never queued.
+    ran = (task for task in outcome.tasks if task.queued_at and not settings.skips(task.task_id))
     known = (outcome.first_started.get(task.key, task.started_at) for task in ran)
     starts = [started_at for started_at in known if started_at]
     if not starts or run.queued_at is None:
@@ -51,9 +52,13 @@ def task_phases(settings: TestSettings, outcome: RunOutcome) -> dict[str, float]
 
 
 def _ordered(tasks: tuple[TaskInstance, ...]) -> list[TaskInstance]:
-    return sorted(
-        tasks, key=lambda task: (task.queued_at is None, task.queued_at, task.task_id, task.map_index)
-    )
+    """As they began; those that never did come last."""
+
+    def place(task: TaskInstance) -> tuple[bool, datetime, str, int]:
+        began = task.queued_at or task.started_at
+        return began is None, began or datetime.max.replace(tzinfo=UTC), task.task_id, task.map_index
+
+    return sorted(tasks, key=place)
 
 
 def _task(settings: TestSettings, image: str, run: DagRun, task: TaskInstance, pod: Pod | None) -> TaskResult:

@@ -54,3 +54,12 @@ def test_the_first_task_began_with_its_first_try() -> None:
     assert task_phases(settings, outcome("success", last)) == {"first_task_s": 300.0}
     first = {("fit", -1): NOW + timedelta(seconds=3)}
     assert task_phases(settings, outcome("success", last, first_started=first)) == {"first_task_s": 3.0}
+
+
+def test_a_task_that_no_pod_runs_stands_where_it_began_and_is_not_the_first_of_user_code() -> None:
+    start = TaskInstance("start", -1, "success", 1, 0, None, NOW + timedelta(seconds=1))
+    fit = TaskInstance("fit", -1, "success", 1, 0, NOW + timedelta(seconds=2), NOW + timedelta(seconds=6))
+    never = TaskInstance("end", -1, "upstream_failed", 0, 0)
+    settings, ended = TestSettings(dag="churn"), outcome("failed", never, fit, start)
+    assert [task.task_id for task in tasks_of(settings, "", ended)] == ["start", "fit", "end"]
+    assert task_phases(settings, ended) == {"first_task_s": 6.0}
