@@ -61,15 +61,17 @@ def build_foundation(
     *,
     project: str,
     published: str = "",
+    own: OwnImage | None = None,
     on_line: Callable[[str], None],
     log: Path,
 ) -> Foundation:
     """The commit's base and dependencies, built when they are not there yet.
 
-    `published` is the base image by digest; empty for one made of packages. An image of the team's own is neither.
+    `published` is the base image by digest; empty for one made of packages. An image of the team's own is neither: it
+    is `own`, if that was asked already.
     """
     if settings.is_own:
-        own = own_image(commit, settings, on_line=on_line, log=log)
+        own = own or own_image(commit, settings, on_line=on_line, log=log)
         settings = own.settled(settings)
         lock = None if settings.as_is else lock_of(commit, settings)
         if lock is None:

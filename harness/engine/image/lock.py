@@ -91,10 +91,10 @@ def lock(
 
 def ensure(
     project: projects.Project, settings: ImageSettings, there: Mapping[str, str], progress: Progress
-) -> None:
+) -> bool:
     """Lock the working tree's requirements, as [image] names them, when that was not done, or they have changed since.
 
-    `there`: the packages of the image that they are put on.
+    `there`: the packages of the image that they are put on. True when they were locked now.
     Raises HarnessError(DEPENDENCIES_UNRESOLVED) instead in a CI job, which nobody commits from, and what `lock` raises.
     """
     root = project.repository.root
@@ -102,17 +102,18 @@ def ensure(
     if content is None or is_lock(
         settings.requirements, content
     ):  # what is wrong with it is told by who reads it
-        return
+        return False
     inputs = _inputs_of(root, settings, settings.requirements)
     found = _read(root, LOCK_FILE)
     if lock_text.is_of(found, inputs.digest):
-        return
+        return False
     if os.environ.get("CI"):
         raise unlocked(inputs, is_there=found is not None)
     _made(inputs, there, root / LOCK_FILE, progress)
     progress.note(
         f"{LOCK_FILE} is {'new' if found is None else 'changed'}: commit it, and CI takes the same packages"
     )
+    return True
 
 
 def _made(inputs: Inputs, there: Mapping[str, str], path: Path, progress: Progress) -> Made:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from harness.cluster.running_cluster import log_file
-from harness.engine.image import lock
 from harness.hints import toml_text
-from harness.image.own.own import own_image
+from harness.image.own.own import OwnImage, own_image
 from harness.progress import Progress
 from harness.project.commit import Commit
 from harness.project.image_settings import ImageSettings
-from harness.project.project import Project
 
 
-def settled(commit: Commit, settings: ImageSettings, progress: Progress, cluster: str) -> ImageSettings:
-    """[image] with what its own image says of Python, Airflow and its root; the same where there is none.
+@dataclass(frozen=True)
+class Settled:
+    """[image] with what its own image says of Python, Airflow and its root, and that image, which is asked once.
+
+    `own` is None where there is none, and [image] as it was.
+    """
+
+    settings: ImageSettings
+    own: OwnImage | None = None
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The packages, by name, of the image that a lock's are put on."""
+        return self.own.contents.packages if self.own else {}
+
+
+def settled(commit: Commit, settings: ImageSettings, progress: Progress, cluster: str) -> Settled:
+    """[image] of a commit, and the image of the team's own that it names.
 
     Raises HarnessError: DOCKERFILE_FAILED, IMAGE_UNFIT, and what else the image can't be had for.
     """
     if not settings.is_own:
-        return settings
+        return Settled(settings)
     named = settings.own_name
     with progress.step(f"{named} of {commit.tag}" if settings.dockerfile else named) as step:
         own = own_image(commit, settings, on_line=step.update, log=log_file(cluster))
@@ -30,32 +45,4 @@ def settled(commit: Commit, settings: ImageSettings, progress: Progress, cluster
         progress.note(
             f"{settings.base} may be another image tomorrow: base = {toml_text(own.origin)} stays the same"
         )
-    return own.settled(settings)
-
-
-def ensure_lock(project: Project, progress: Progress, cluster: str) -> None:
-    """Lock the working tree's requirements for the image that they are put on, unless that was done.
-
-    Raises what `settled` and `lock.ensure` raise.
-    """
-    settings = project.configuration.image
-    if settings.as_is:
-        return
-    there: Mapping[str, str] = {}
-    if settings.is_own:
-        with (
-            project.commit(None) as commit,
-            progress.waiting("reading the image that packages are put on") as step,
-        ):
-            own = own_image(commit, settings, on_line=step.update, log=log_file(cluster))
-            settings, there = own.settled(settings), own.contents.packages
-    lock.ensure(project, settings, there, progress)
-
-
-def packages(
-    commit: Commit, settings: ImageSettings, *, on_line: Callable[[str], None], cluster: str
-) -> Mapping[str, str]:
-    """The packages, by name, of the image that a lock's are put on; none where there is no such image."""
-    if not settings.is_own:
-        return {}
-    return own_image(commit, settings, on_line=on_line, log=log_file(cluster)).contents.packages
+    return Settled(own.settled(settings), own)

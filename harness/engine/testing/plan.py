@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from harness.engine.asking import NOBODY, Asking
-from harness.engine.image import own_image
-from harness.engine.image.values import check_values
+from harness.engine.image.checked import checked
 from harness.errors import CauseCode, HarnessError
 from harness.hints import toml_key
 from harness.host import disk
-from harness.image.build import check
-from harness.image.lock.of_commit import lock_as_of_commit
+from harness.image.own.own import OwnImage
 from harness.progress import Progress
 from harness.project.commit import WORKING_TREE, Commit
 from harness.project.configuration import Gate, TestSettings
@@ -68,7 +66,7 @@ class Request:
 class Plan:
     """One version to be tested. `dates` are the logical dates of each test's runs, one for each seed.
 
-    `image` is [image] of the commit, with what an image of the team's own says itself.
+    `image` is [image] of the commit, with what an image of the team's own, `own`, says itself.
     `base` is the plan of the version that it is compared with, `base_gates` what that one's own configuration
     asks of each test. `sequential`: the tests whose runs end with an answer. `secrets` are the asking side's, whatever
     the commit says.
@@ -85,6 +83,7 @@ class Plan:
     base_gates: Mapping[str, Mapping[str, Gate]] = field(default_factory=dict)
     sequential: frozenset[str] = frozenset()
     secrets: Secrets = field(default_factory=Secrets)
+    own: OwnImage | None = None
 
     @property
     def uses_mlflow(self) -> bool:
@@ -120,58 +119,57 @@ def plans(
     refused: list[VersionResult] = []
     bases: dict[str, Plan] = {}
     for ref in request.refs or (None,):
-        commit, image, found = _checked(
-            project, ref, "head" if request.base else None, request, opened, progress
-        )
-        if commit is None or image is None or found.cause is not None:
-            refused.append(found)
+        head = _opened(project, ref, "head" if request.base else None, request, opened, progress)
+        if isinstance(head, VersionResult):
+            refused.append(head)
             continue
         asking = project
         if request.base is not None and ref is not None:
             try:
-                asking = project.as_of(commit)
+                asking = project.as_of(head.commit)
             except HarnessError as error:
-                refused.append(found.model_copy(update={"cause": Cause.of(error)}))
+                refused.append(head.found.model_copy(update={"cause": Cause.of(error)}))
                 continue
         tests = {} if request.asking.asks else asking.tests(request.names)
         if request.base is None:
             counts = dict.fromkeys(tests, request.repeat or 1)
-            dates = run_dates(tests, commit.date, counts)
+            dates = run_dates(tests, head.commit.date, counts)
             seeded = _seeded(tests, request.repeat or 1)
-            made.append(Plan(asking, commit, image, found, seeded, dates, secrets=secrets))
+            made.append(replace(head, project=asking, tests=seeded, dates=dates, secrets=secrets))
             continue
         sha = base_of(project, request.base, ref, progress)
-        base_commit, base_image, base_found = _checked(project, sha, "base", request, opened, progress)
-        if base_commit is None or base_image is None or base_found.cause is not None:
-            refused.append(base_found.model_copy(update={"ref": request.base}))
+        base = _opened(project, sha, "base", request, opened, progress)
+        if isinstance(base, VersionResult):
+            refused.append(base.model_copy(update={"ref": request.base}))
             continue
         sequential = _sequential(tests, request)
         counts = {name: request.most if name in sequential else request.repeat or 1 for name in tests}
-        dates = run_dates(tests, base_commit.date, counts)
+        dates = run_dates(tests, base.commit.date, counts)
         tests = _seeded(tests, request.repeat or 1)
         key = f"{sha} {[(name, each.model_dump_json()) for name, each in tests.items()]}"
         if key not in bases:
-            named = base_found.model_copy(update={"ref": request.base})
-            ungated = {name: each.model_copy(update={"gates": {}}) for name, each in tests.items()}
-            again = replace(base_commit, ref=request.base)
-            bases[key] = Plan(
-                asking, again, base_image, named, ungated, dates, request.reuse, secrets=secrets
+            bases[key] = replace(
+                base,
+                project=asking,
+                commit=replace(base.commit, ref=request.base),
+                found=base.found.model_copy(update={"ref": request.base}),
+                tests={name: each.model_copy(update={"gates": {}}) for name, each in tests.items()},
+                dates=dates,
+                reuse=request.reuse,
+                secrets=secrets,
             )
             made.insert(len(bases) - 1, bases[key])
-        gates = _gates(project, base_commit)
         made.append(
-            Plan(
-                asking,
-                commit,
-                image,
-                found,
-                tests,
-                dates,
-                request.reuse and request.reuse_head,
-                bases[key],
-                gates,
-                sequential,
-                secrets,
+            replace(
+                head,
+                project=asking,
+                tests=tests,
+                dates=dates,
+                reuse=request.reuse and request.reuse_head,
+                base=bases[key],
+                base_gates=_gates(project, base.commit),
+                sequential=sequential,
+                secrets=secrets,
             )
         )
     return made, refused
@@ -246,48 +244,27 @@ def _seeded(tests: Mapping[str, TestSettings], repeat: int) -> dict[str, TestSet
     return dict(tests)
 
 
-def _checked(
+def _opened(
     project: Project,
     ref: str | None,
     role: Literal["base", "head"] | None,
     request: Request,
     opened: ExitStack,
     progress: Progress,
-) -> tuple[Commit | None, ImageSettings | None, VersionResult]:
-    """The commit of a ref, open, its [image], and its result so far: with a cause when no image can be made of it."""
+) -> Plan | VersionResult:
+    """The plan of a ref's commit, which is open, without tests; where no image can be made of it, why."""
     found = VersionResult(ref=ref or WORKING_TREE, commit=None, role=role)
-    commit = image = None
     started_s = time.monotonic()
     try:
         with disk.explained():
-            if ref is None:
-                own_image.ensure_lock(project, progress, request.cluster)
             commit = opened.enter_context(project.commit(ref))
             found = found.model_copy(update={"commit": commit.sha, "dirty": commit.dirty})
-            image = own_image.settled(commit, project.image_settings(commit), progress, request.cluster)
-            if ref is not None and not image.as_is:
-                _lock(commit, image, progress, request.cluster)
-            check(commit, image)
-            check_values(project, commit)
+            able = checked(project, commit, opened, progress, request.cluster)
     except HarnessError as error:
-        return commit, image, found.model_copy(update={"cause": Cause.of(error)})
-    return (
-        commit,
-        image,
-        found.model_copy(update={"phases": {"check_s": round(time.monotonic() - started_s, 3)}}),
-    )
-
-
-def _lock(commit: Commit, image: ImageSettings, progress: Progress, cluster: str) -> None:
-    """Lock a commit that has no lock of its own as of its date; nobody can commit to it any more."""
-    with progress.waiting(f"lock of {commit.tag}, as of its date") as step:
-
-        def there() -> Mapping[str, str]:
-            return own_image.packages(commit, image, on_line=step.update, cluster=cluster)
-
-        made = lock_as_of_commit(commit, image, there=there, on_line=step.update)
-    if made is not None:
-        progress.note(f"{commit.tag} has no lock of its own: {made.count} packages, {made.chosen}")
+        return found.model_copy(update={"cause": Cause.of(error)})
+    spent = {"check_s": round(time.monotonic() - started_s, 3)}
+    found = found.model_copy(update={"dirty": able.commit.dirty, "phases": spent})
+    return Plan(project, able.commit, able.settings, found, own=able.own)
 
 
 def _gates(project: Project, base: Commit) -> dict[str, Mapping[str, Gate]]:

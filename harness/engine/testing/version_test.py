@@ -203,7 +203,7 @@ class VersionTest:
         plan, commit, settings = self.plan, self.plan.commit, self.plan.image
         with self.deployment.phase("image_s"), self.progress.step(f"image of {commit.tag}") as step:
             foundation = build_foundation(
-                commit, settings, project=plan.project.name, published=self.running.base,
+                commit, settings, project=plan.project.name, published=self.running.base, own=plan.own,
                 on_line=step.update, log=self.running.log,
             )  # fmt: skip
             image = image_of(commit, settings, foundation, project=plan.project.name)

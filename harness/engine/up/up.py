@@ -12,20 +12,18 @@ from harness.cluster.kind.sourcing import Materials
 from harness.cluster.running_cluster import RunningCluster, locked, log_file
 from harness.cluster.services import template
 from harness.engine.disk import keep_limits
-from harness.engine.image import own_image
-from harness.engine.image.values import check_values, values_of
+from harness.engine.image.checked import Checked, checked
+from harness.engine.image.values import values_of
 from harness.engine.lifetime import remove_expired
 from harness.engine.testing.deployment import ensure_template, release_of, stand_by, stands_by
 from harness.engine.up import clusters, registry
 from harness.engine.up.clusters import Existing, Kind
 from harness.host import cache, limits, process
 from harness.host.sources.choice import Sources
-from harness.image.build import Foundation, build_foundation, check
+from harness.image.build import Foundation, build_foundation
 from harness.image.oci import Image
 from harness.progress import Progress
 from harness.project import project as projects
-from harness.project.commit import Commit
-from harness.project.image_settings import ImageSettings
 
 
 def up(
@@ -52,14 +50,9 @@ def up(
         cluster = clusters.find(name, progress, beside=beside)  # what is wrong with Docker is said first
         asked = None
         if project is not None:
-            own_image.ensure_lock(project, progress, name)
             with progress.waiting("reading the working tree"):
                 commit = opened.enter_context(project.commit(None))
-                settings = project.image_settings(commit)
-            settings = own_image.settled(commit, settings, progress, name)
-            check(commit, settings)
-            check_values(project, commit)
-            asked = _Asked(project, commit, settings)
+            asked = _Asked(project, checked(project, commit, opened, progress, name))
         log = log_file(name)
         release = cluster.release(sources, log)
         if asked is None:
@@ -75,8 +68,7 @@ class _Asked:
     """The project that is asked for: its working tree, and what makes its images."""
 
     project: projects.Project
-    commit: Commit
-    settings: ImageSettings
+    found: Checked
 
 
 def _with_dependencies(
@@ -99,11 +91,11 @@ def _with_dependencies(
             send()
         foundation = building.result()
         registry.fill(running.cluster, foundation.image, progress)
-        given = values_of(asked.project, asked.commit, asked.settings, foundation, ())
+        given = values_of(asked.project, asked.found.commit, asked.found.settings, foundation, ())
         wanted = release_of(
             running,
-            asked.commit,
-            asked.settings,
+            asked.found.commit,
+            asked.found.settings,
             foundation,
             asked.project.name,
             foundation.image,
@@ -118,7 +110,7 @@ def _with_dependencies(
         sending[0].result()
     if not running.cluster.placement.namespaces:  # those that were given are for versions
         with progress.step("an Airflow that stands by") as step:
-            stand_by(running, wanted, foundation, asked.settings.places)
+            stand_by(running, wanted, foundation, asked.found.settings.places)
             step.done("for the next test")
     keep_limits(running, progress)
     return running
@@ -127,16 +119,21 @@ def _with_dependencies(
 def _foundation(asked: _Asked, base: str, progress: Progress, log: Path) -> Foundation:
     with progress.step("dependencies") as step:
         foundation = build_foundation(
-            asked.commit,
-            asked.settings,
+            asked.found.commit,
+            asked.found.settings,
             project=asked.project.name,
             published=base,
+            own=asked.found.own,
             on_line=step.update,
             log=log,
         )
         size_bytes = sum(layer.size_bytes for layer in foundation.dependencies.layers)
         own = f"{foundation.own.origin}, " if foundation.own else ""
-        named = f"{asked.settings.requirements}, {size_bytes / 1e6:.0f} MB" if foundation.lock else "as it is"
+        named = (
+            f"{asked.found.settings.requirements}, {size_bytes / 1e6:.0f} MB"
+            if foundation.lock
+            else "as it is"
+        )
         step.done(f"{own}{named}")
         return foundation
 

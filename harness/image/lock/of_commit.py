@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache
@@ -65,13 +66,13 @@ def lock_as_of_commit(
     commit: Commit,
     settings: ImageSettings,
     *,
-    there: Callable[[], Mapping[str, str]] = dict,
+    there: Mapping[str, str] = MappingProxyType({}),
     on_line: Callable[[str], None],
 ) -> make.Made | None:
     """Lock a commit whose own lock is missing or of other requirements: with what there was on the commit's date.
 
-    `there` tells what packages the image has that they are put on. None where it need not be done. `lock_of` finds the
-    result. Raises what `make` raises.
+    `there`: the packages, by name, of the image that they are put on. None where it need not be done. `lock_of` finds
+    the result. Raises what `make` raises.
     """
     named = _named(commit, settings.requirements)
     if is_lock(named.path, named.content):
@@ -82,7 +83,7 @@ def lock_as_of_commit(
     made: list[make.Made] = []
 
     def write(folder: Path) -> None:
-        made.append(make.make(inputs, asked=_date(commit), there=there(), on_line=on_line))
+        made.append(make.make(inputs, asked=_date(commit), there=there, on_line=on_line))
         (folder / LOCK_FILE).write_bytes(made[0].content)
 
     cache.obtain("locks", _kept(commit, inputs).name, write, on_wait=on_line)

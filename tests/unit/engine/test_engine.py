@@ -23,6 +23,7 @@ from harness.airflow.rest.task_definitions import TaskDefinition
 from harness.airflow.run.following import RunOutcome
 from harness.cluster.place import Cluster
 from harness.cluster.running_cluster import RunningCluster
+from harness.engine.image import checked as checked_module
 from harness.engine.testing import dag_test, diagnosis, run_result
 from harness.engine.testing import plan as plan_module
 from harness.engine.testing.plan import run_dates
@@ -250,8 +251,8 @@ class TestPlans:
             monkeypatch.setattr(projects.Project, "commit", commit)
             monkeypatch.setattr(Commit, "read", lambda commit, path: _text(texts, commit, path))
             monkeypatch.setattr(Commit, "close", lambda _: None)
-            monkeypatch.setattr(plan_module, "check", lambda *_: None)
-            monkeypatch.setattr(plan_module, "lock_as_of_commit", lambda *_, **__: None)
+            monkeypatch.setattr(checked_module, "check", lambda *_: None)
+            monkeypatch.setattr(checked_module, "lock_as_of_commit", lambda *_, **__: None)
             monkeypatch.setattr(plan_module, "base_of", lambda *_: "base")
             with ExitStack() as opened:
                 return plan_module.plans(
