@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from harness.airflow.logs.redaction import is_secret
 from harness.project.values import is_set_by_harness
 
 _NO_CONNECTION = re.compile(
@@ -72,7 +73,7 @@ def _give(*names: str) -> str:
         )
     listed = '", "'.join(names)
     exported = " ".join(f"{name}='…'" for name in names)
-    return (
-        f'add `from_env = ["{listed}"]` below [secrets] in harness.toml, then export {exported}; '
-        f'if it is no secret, {names[0]} = "…" below [image.env]'
-    )
+    given = f'add `from_env = ["{listed}"]` below [secrets] in harness.toml, then export {exported}'
+    if any(map(is_secret, names)):  # [image.env] is part of the repository and of the image
+        return given
+    return f'{given}; if it is no secret, {names[0]} = "…" below [image.env]'

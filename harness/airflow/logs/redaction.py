@@ -104,16 +104,21 @@ class Redactor:
                 yield self(line)
 
 
+def is_secret(name: str) -> bool:
+    """Whether a variable is called as secrets are."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def secrets_of(environ: Mapping[str, str]) -> set[str]:
     """The values of the environment's variables that are named as secrets are."""
-    return {value for name, value in environ.items() if _SECRET_NAME.search(name)}
+    return {value for name, value in environ.items() if is_secret(name)}
 
 
 def secret_values(environment: Mapping[str, str]) -> set[str]:
     """What nobody may read of variables that were given as secrets: each value, and the passwords in it."""
     found: set[str] = set()
     for name, value in environment.items():
-        if _SECRET_NAME.search(name) or not _ORDINARY.fullmatch(value):
+        if is_secret(name) or not _ORDINARY.fullmatch(value):
             found |= {value, value.strip()}
             found |= {line.strip() for line in value.splitlines() if not _ORDINARY.fullmatch(line.strip())}
         with suppress(ValueError):  # of a connection, or of a Variable that is a document
