@@ -44,7 +44,9 @@ ContextName = Annotated[
 VersionName = Annotated[
     str,
     typer.Argument(
-        help="Namespace, ref or commit; the newest version by default.", autocompletion=completion.versions
+        metavar="VERSION",
+        help="Namespace, ref or commit; the newest version by default.",
+        autocompletion=completion.versions,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]

@@ -18,7 +18,9 @@ def down(
     version: Annotated[
         str,
         typer.Argument(
-            help="Remove this version alone: namespace, ref or commit.", autocompletion=completion.versions
+            metavar="VERSION",
+            help="Remove this version alone: namespace, ref or commit.",
+            autocompletion=completion.versions,
         ),
     ] = "",
     force: Annotated[

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Locked = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         help="What to lock: requirements.txt or .in, pyproject.toml, uv.lock, poetry.lock, pdm.lock or "
         "pylock.toml; by default what harness.toml names.",
     ),

@@ -25,7 +25,10 @@ def comment(
         ),
     ] = None,
     title: Annotated[
-        str, typer.Option("--title", help="Which comment: each title has one, that is written anew.")
+        str,
+        typer.Option(
+            "--title", metavar="TEXT", help="Which comment: each title has one, that is written anew."
+        ),
     ] = "harness",
 ) -> int:
     """Write a result as one comment of a pull request: made once, then updated."""

@@ -19,7 +19,7 @@ Base = Annotated[
 ]
 Head = Annotated[
     str | None,
-    typer.Argument(metavar="[HEAD]", help="What changed; the working tree by default.", autocompletion=refs),
+    typer.Argument(metavar="HEAD", help="What changed; the working tree by default.", autocompletion=refs),
 ]
 Tests = Annotated[
     list[str] | None,

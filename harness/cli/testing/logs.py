@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def logs(
     version: VersionName = "",
-    task: Annotated[str, typer.Option("--task", help="Only this task's pods.")] = "",
+    task: Annotated[str, typer.Option("--task", metavar="TASK", help="Only this task's pods.")] = "",
     *,
     cluster: ClusterOptions,
 ) -> int:

@@ -19,7 +19,7 @@ def noise(
     test: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TEST]", help="A test of harness.toml; all by default.", autocompletion=completion.tests
+            metavar="TEST", help="A test of harness.toml; all by default.", autocompletion=completion.tests
         ),
     ] = None,
     measure: Annotated[

@@ -13,12 +13,15 @@ from harness.cli.testing.run_options import RunOptions
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Tests of harness.toml; all by default.", autocompletion=tests),
+    typer.Argument(metavar="NAME", help="Tests of harness.toml; all by default.", autocompletion=tests),
 ]
 Refs = Annotated[
     list[str] | None,
     typer.Option(
-        "--ref", help="A version to test, by git ref; the working tree by default.", autocompletion=refs
+        "--ref",
+        metavar="REF",
+        help="A version to test, by git ref; the working tree by default.",
+        autocompletion=refs,
     ),
 ]
 Base = Annotated[
