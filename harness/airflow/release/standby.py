@@ -83,7 +83,7 @@ def make(api: KubernetesApi, helm: Helm, server: Server, wanted: Release, depend
     _remove_unusable(api, server, wanted.project, wanted_key)
     if is_there(api, wanted_key) or is_there(api, wanted_key, UNFINISHED):
         return
-    blank = replace(wanted, image=dependencies, commit="", ref="", tag="", secrets={}, mlflow=False)
+    blank = replace(wanted, image=dependencies, commit="", ref="", tag="", env={}, secrets={}, mlflow=False)
     release.create_namespace(api, blank, role=UNFINISHED, extra={KEY: wanted_key})
     release.prepare(api, blank, server)
     release.install(helm, blank, standby=dependencies)

@@ -154,6 +154,17 @@ class TestMaking:
         }
         return found
 
+    def test_it_has_nothing_of_the_commit_that_was_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[release.Release] = []
+        monkeypatch.setattr(standby.release, "prepare", lambda *_: None)
+        monkeypatch.setattr(standby.release, "install", lambda _, blank, **__: made.append(blank))
+        asked = replace(WANTED, env={"OMP_NUM_THREADS": "4"}, secrets={"TOKEN": "hush"}, mlflow=True)
+        api = Kubernetes({("GET", SPACE): items()})
+        standby.make(api, None, self.Server(), asked, DEPENDENCIES)  # type: ignore[arg-type]
+        (blank,) = made
+        assert (blank.image, blank.commit, blank.tag) == (DEPENDENCIES, "", "")
+        assert (dict(blank.env), dict(blank.secrets), blank.mlflow) == ({}, {}, False)
+
     def test_one_is_enough(self) -> None:
         api, server = self.made(self.standing("churn-aaaaaaaa"))
         assert api.asked("POST") == []
