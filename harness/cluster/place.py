@@ -49,6 +49,7 @@ class Cluster:
     local_registry: LocalRegistry | None = None
 
     def api(self) -> KubernetesApi:
+        """Its Kubernetes, in which given namespaces stand for new ones where it makes none."""
         if self.placement.namespaces:
             from harness.cluster.existing.given_namespaces import GivenNamespaces
 

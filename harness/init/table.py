@@ -18,6 +18,7 @@ MOST_ADDRESSES = 8
 
 
 def found(read: Sequence[ReadDag], layout: Layout, image: TeamImage) -> Iterator[Finding]:
+    """What the repository's files say."""
     ids = [each.dag.dag_id for each in read if each.dag.dag_id]
     yield Finding(
         "found",
@@ -49,6 +50,7 @@ def other_folders(folders: Sequence[str], layout: Layout) -> Iterator[Finding]:
 
 
 def decided(table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[str]) -> Iterator[Finding]:
+    """What of the configuration follows from that."""
     yield Finding("decided", "code", listed(table.code, 8))
     if table.python_path:
         yield Finding("decided", "import path", listed(table.python_path))
@@ -75,6 +77,7 @@ def decided(table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[st
 def yours(
     read: Sequence[ReadDag], tests: Sequence[ProposedTest], broken: Sequence[Place], layout: Layout
 ) -> Iterator[Finding]:
+    """What only the team can do, with the line to add."""
     for place in broken:
         yield Finding("yours", "not Python 3", "this line can't be read", str(place))
     for each in read:

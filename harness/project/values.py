@@ -138,6 +138,7 @@ def is_set_by_harness(name: str) -> bool:
 
 
 def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    """At least one path; raises ValueError for none."""
     if not value:
         raise ValueError("expected at least one path")
     return value

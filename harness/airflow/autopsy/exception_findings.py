@@ -138,6 +138,10 @@ def from_exception(
     code: CodeFiles,
     has_earlier: bool,
 ) -> HarnessError | None:
+    """What a task raised, where in the user's code, and what helps; None where it raised nothing.
+
+    `has_earlier`: whether an earlier task may have written a file that this one misses.
+    """
     if not raised:
         return None
     code_root = code.root

@@ -83,6 +83,7 @@ def in_namespace(release: Release, namespace: str) -> Release:
 
 
 def database_name(namespace: str) -> str:
+    """The database of a version, and the role that owns it."""
     return "v_" + namespace.replace("-", "_")
 
 

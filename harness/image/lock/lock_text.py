@@ -32,6 +32,7 @@ class Header:
 
     @property
     def text(self) -> str:
+        """The lock's first lines."""
         return (
             f"# Made by `harness lock` from {self.source} for Python {self.python}. Edit that, and lock again.\n"
             f"# inputs: {self.inputs}\n"

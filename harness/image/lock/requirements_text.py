@@ -80,6 +80,7 @@ def exact_version(wanted: Requirement) -> str | None:
 
 
 def name_of(wanted: Requirement) -> str:
+    """The package's name as indexes compare it."""
     return canonicalize_name(wanted.name)
 
 
