@@ -40,7 +40,7 @@ class RunningCluster:
     def to(
         cls, cluster: place.Cluster, tools: Tools, base: str = "", given: GivenServer | None = None
     ) -> RunningCluster:
-        """A cluster with what speaks to it. `base`: of images, by digest; `given`: the PostgreSQL server it was given."""
+        """A cluster with what speaks to it. `base`: of images, by digest; `given`: its PostgreSQL server, if any."""
         return cls(
             cluster=cluster,
             api=cluster.api(),

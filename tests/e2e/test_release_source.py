@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from release_server import Server, serving, tar_of
 
 import harness
-from harness.cluster.kind import kind
+from harness.cluster.kind import kind, network
 from harness.cluster.kind.node_image import image as node_images
 from harness.cluster.kind.node_image.program import Tools, built
 from harness.host import process
@@ -201,7 +201,7 @@ def test_from_up_to_down(release: Release, program: Harness, tiny: scratch.Scrat
     assert begun
     assert set(begun.values()) == {1}, begun
     assert "sources  release: kind v0.33.0, helm v4.3.0, kubectl v1.37.0 as published" in made.stderr
-    config = process.run(["docker", "exec", kind.node_name(NAME), "containerd", "config", "dump"]).stdout
+    config = process.run(["docker", "exec", network.node_name(NAME), "containerd", "config", "dump"]).stdout
     assert "discard_unpacked_layers = true" in config
 
     # The release's host is gone by now, and whoever tests need not know where the cluster came from.
@@ -217,7 +217,7 @@ def test_from_up_to_down(release: Release, program: Harness, tiny: scratch.Scrat
     assert second["image"]["base_digest"] == first["image"]["base_digest"]
 
     # What is discarded all the same is sent again.
-    node = kind.node_name(NAME)
+    node = network.node_name(NAME)
     process.run(["docker", "exec", node, "ctr", "-n", "k8s.io", "content", "prune", "references"])
     tiny.write("dags/tiny_model.py", scratch.tiny_model(0.98))
     third = _tested(program, tiny, tmp_path, cache)

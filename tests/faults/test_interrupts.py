@@ -13,7 +13,7 @@ import pytest
 import scratch
 from command import explained
 
-from harness.cluster.kind import kind
+from harness.cluster.kind import network
 from harness.host import process
 
 from .broken.case import Broken, one, repository
@@ -94,7 +94,7 @@ def test_two_ups_at_once(cluster: Cluster, tiny: scratch.Scratch) -> None:
 
 
 def test_after_the_node_restarted_up_and_test_pass(disposable: Cluster, tiny: scratch.Scratch) -> None:
-    process.run(["docker", "restart", kind.node_name(disposable.name)])
+    process.run(["docker", "restart", network.node_name(disposable.name)])
     for command in ("up", "test"):
         done = disposable.harness(tiny.root, command)
         assert done.returncode == 0, explained(done)

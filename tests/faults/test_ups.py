@@ -10,7 +10,7 @@ import scratch
 from command import Harness, explained
 
 from harness.cluster import place
-from harness.cluster.kind import kind
+from harness.cluster.kind import kind, network
 from harness.engine.up import origin
 from harness.host import process
 from harness.host.sources.choice import Sources
@@ -46,7 +46,7 @@ def test_an_up_that_is_interrupted_ends_soon_and_down_leaves_nothing(
 
 def crash(name: str) -> str:
     """Leave a node as if the machine had gone down without notice; returns the container's id."""
-    node = kind.node_name(name)
+    node = network.node_name(name)
     if is_made_from_packages(name):
         process.run(["docker", "exec", node, "sh", "-c", "echo another > /var/lib/harness/boot-id"])
     process.run(["docker", "kill", node])
@@ -59,7 +59,7 @@ def is_made_from_packages(name: str) -> bool:
 
 
 def container_of(name: str) -> str:
-    asked = ["docker", "container", "inspect", "--format", "{{.Id}}", kind.node_name(name)]
+    asked = ["docker", "container", "inspect", "--format", "{{.Id}}", network.node_name(name)]
     return process.run(asked).stdout
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.airflow.pods.resources import Resources, requested_by
 from harness.cluster import labels, place
 from harness.cluster.api import KubernetesApi
-from harness.cluster.kind import kind
+from harness.cluster.kind import kind, network
 from harness.errors import CauseCode, HarnessError
 
 LOOK_EVERY_S = 5.0
@@ -51,7 +51,7 @@ def lost_nodes(api: KubernetesApi, cluster: str) -> tuple[LostNode, ...]:
 def _lost_container(cluster: str) -> tuple[LostNode, ...]:
     if place.context_of(cluster) is not None:
         return ()
-    container, name = kind.node_container(cluster), kind.node_name(cluster)
+    container, name = kind.node_container(cluster), network.node_name(cluster)
     if container is None:
         return (LostNode(name, "its container is gone"),)
     if container.status == "running":

@@ -16,8 +16,7 @@ from harness.cluster.kind.configuration import GATEWAY_NODE_PORT, KIND_LABEL, co
 from harness.cluster.kind.network import (
     ASKING_S,
     details_of,
-    keep_packets,
-    network,
+    network_name,
     node_name,
     registry_name,
     remove_dead_links,
@@ -27,8 +26,6 @@ from harness.cluster.place import Cluster, keep_kubeconfig, remove_state, state_
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
 from harness.image.registry.address import LocalRegistry
-
-__all__ = ["create", "delete", "find", "keep_packets", "network", "node_container", "node_name", "start"]
 
 DOING_S = 300.0  # a node's volumes hold gigabytes
 GOING = "removing"  # what Docker calls a container that is being removed
@@ -170,7 +167,7 @@ def delete(name: str, *, for_another: bool = False) -> bool:
         _remove(name, container)
         removed = True
     if details_of(name) is not None:
-        _docker("network", "rm", network(name))
+        _docker("network", "rm", network_name(name))
         removed = True
     return remove_state(name) or removed
 
@@ -248,4 +245,4 @@ def _as_json(kubeconfig: Path, kubectl: Path) -> str:
 
 
 def _environment(name: str) -> dict[str, str]:
-    return {"KIND_EXPERIMENTAL_DOCKER_NETWORK": network(name), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+    return {"KIND_EXPERIMENTAL_DOCKER_NETWORK": network_name(name), "KIND_EXPERIMENTAL_PROVIDER": "docker"}

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
-from harness.cluster.kind.network import ASKING_S, network, registry_name
+from harness.cluster.kind.network import ASKING_S, network_name, registry_name
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
 from harness.host.docker.client import REGISTRY_OF
@@ -90,7 +90,7 @@ def make(name: str, image: str, *, port: int | None = None) -> LocalRegistry:
     _docker("volume", "create", *marks, container)
     for each in [port] if port else _free_ports():
         argv = [
-            "docker", "run", "--detach", "--pull", "never", "--name", container, "--network", network(name),
+            "docker", "run", "--detach", "--pull", "never", "--name", container, "--network", network_name(name),
             "--publish", f"127.0.0.1:{each}:{PORT_INSIDE}", "--restart", "always", "--log-driver", "local", *marks,
             "--volume", f"{container}:{FOLDER}", *(f"--env={key}={value}" for key, value in _SETTINGS.items()),
             "--entrypoint", "registry", image, "serve", configuration,

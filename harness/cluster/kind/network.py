@@ -34,7 +34,7 @@ def registry_name(name: str) -> str:
     return f"{name}-registry"
 
 
-def network(name: str) -> str:
+def network_name(name: str) -> str:
     """The cluster's own Docker network."""
     return name if name.startswith("harness") else f"harness-{name}"
 
@@ -73,7 +73,7 @@ def remove_dead_links(name: str, image: str) -> None:
 
 def details_of(name: str) -> dict[str, Any] | None:
     """The cluster's network as Docker knows it, or None."""
-    asked = process.run(["docker", "network", "inspect", network(name)], check=False, timeout_s=ASKING_S)
+    asked = process.run(["docker", "network", "inspect", network_name(name)], check=False, timeout_s=ASKING_S)
     if asked.returncode != 0:
         return None
     details: dict[str, Any] = json.loads(asked.stdout)[0]

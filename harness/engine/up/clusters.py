@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import versions
 from harness.cluster import images, place
 from harness.cluster.existing import existing, rights
-from harness.cluster.kind import kind, local_registry
+from harness.cluster.kind import kind, local_registry, network
 from harness.cluster.kind.kind import NodeContainer
 from harness.cluster.kind.sourcing import Materials, ensure_node_image, from_packages, services_from_packages
 from harness.cluster.place import Cluster
@@ -45,7 +45,7 @@ class Kind:
 
     def bring(self, image: Image, *, on_change: Callable[[str], None]) -> int:
         """Put the image on the node, which need not be ready; returns the bytes that were sent."""
-        return load_on(image, [kind.node_name(self.name)], on_change=on_change)
+        return load_on(image, [network.node_name(self.name)], on_change=on_change)
 
     def release(self, option: Sources | None, log: Path) -> Materials | None:
         """What it is made from, as `origin.chosen` tells it."""
@@ -74,7 +74,7 @@ class Kind:
                 )
                 kind.wait_answering(found, deadline_s=READY_DEADLINE_S, on_change=step.update)
                 step.done(f"http://127.0.0.1:{found.gateway_port}")
-        kind.keep_packets(self.name)
+        network.keep_packets(self.name)
         found = registry.ensure(found, self.registry, self.registry_was, materials.source, self.progress, log)
         return _with_services(found, materials, self.progress)
 

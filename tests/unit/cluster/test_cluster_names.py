@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.airflow.release.release import database_name, new_namespace
 from harness.cluster import labels, place
-from harness.cluster.kind import kind
+from harness.cluster.kind import network
 from harness.errors import CauseCode, HarnessError
 from harness.project.values import name_of
 
@@ -91,9 +91,9 @@ def test_names_that_no_cluster_has(name: str) -> None:
 
 @given(st.from_regex(place.NAME, fullmatch=True))
 def test_each_cluster_has_a_network_of_its_own(name: str) -> None:
-    assert kind.network(name).startswith("harness")
-    assert kind.network(name) != "kind"
-    assert kind.node_name(name) == f"{name}-control-plane"
+    assert network.network_name(name).startswith("harness")
+    assert network.network_name(name) != "kind"
+    assert network.node_name(name) == f"{name}-control-plane"
 
 
 def test_a_kubeconfig_is_private_and_goes_with_the_folder(

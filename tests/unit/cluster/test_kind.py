@@ -302,7 +302,7 @@ class Answering:
 
 def test_packets_for_pods_and_services_stay_on_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     double = programs(monkeypatch, exec="")
-    kind.keep_packets("churn")
+    network.keep_packets("churn")
     ((argv, _),) = double.calls
     assert list(argv[:3]) == ["docker", "exec", "churn-control-plane"]
     assert list(argv[-2:]) == ["10.244.0.0/16", "10.96.0.0/16"]
