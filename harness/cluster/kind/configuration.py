@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.cluster.kind import encryption
 from harness.host import cache, process
+from harness.host.docker.client import ASKING_S
 from harness.image.node import CACHE_ON_NODE
 
 GATEWAY_NODE_PORT = 30080
@@ -71,9 +72,8 @@ def configuration(
 
 def _has_systemd(image: str) -> bool:
     """Whether a node's first process is systemd, as in kind's own images; those we build have none."""
-    asked = process.run(
-        ["docker", "image", "inspect", "--format", "{{.Config.Entrypoint}}", image], check=False
-    )
+    argv = ["docker", "image", "inspect", "--format", "{{.Config.Entrypoint}}", image]
+    asked = process.run(argv, check=False, timeout_s=ASKING_S)
     return asked.returncode != 0 or "/sbin/init" in asked.stdout
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from harness.cluster.kind import encryption, local_registry
 from harness.cluster.kind.configuration import GATEWAY_NODE_PORT, KIND_LABEL, configuration
 from harness.cluster.kind.network import (
-    ASKING_S,
     details_of,
     network_name,
     node_name,
@@ -25,6 +24,7 @@ from harness.cluster.kind.node_image.program import Tools
 from harness.cluster.place import Cluster, keep_kubeconfig, remove_state, state_folder
 from harness.errors import CauseCode, HarnessError
 from harness.host import cache, process
+from harness.host.docker.client import ASKING_S
 from harness.image.registry.address import LocalRegistry
 
 DOING_S = 300.0  # a node's volumes hold gigabytes

@@ -15,10 +15,10 @@ from typing import Any
 
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
-from harness.cluster.kind.network import ASKING_S, network_name, registry_name
+from harness.cluster.kind.network import network_name, registry_name
 from harness.errors import CauseCode, HarnessError
 from harness.host import process
-from harness.host.docker.client import REGISTRY_OF
+from harness.host.docker.client import ASKING_S, REGISTRY_OF
 from harness.image.registry.address import LocalRegistry
 
 FIRST_PORT = 5001  # as in kind's documentation

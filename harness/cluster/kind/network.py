@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.cluster.kind.configuration import POD_SUBNET, SERVICE_SUBNET
 from harness.host import process
+from harness.host.docker.client import ASKING_S
 
-ASKING_S = 30.0  # Docker tells at once, unless it hangs
 _NETWORK_DEVICES = Path("/sys/class/net")
 
 # Routes to the pods that are there are narrower. A pod's packet for a service has got the address of one of its pods

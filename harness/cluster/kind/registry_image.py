@@ -15,8 +15,10 @@ from harness.host.sources.choice import Sources
 from harness.host.sources.debian import RootfsRecipe, rootfs
 from harness.host.sources.pins import Reference
 from harness.image.base.image_pull import pull
+from harness.image.own.docker_image import known
 
 REPOSITORY = "harness.local/registry"
+IMPORTING_S = 600.0
 _CONFIGURATION = "/etc/docker/registry/config.yml"
 _SETTINGS = {
     "version": "0.1",
@@ -43,7 +45,7 @@ def registry_image(source: Sources, *, on_line: Callable[[str], None], log: Path
     if source is Sources.RELEASE and pinned is not None:
         name = docker_name(Reference.parse(pinned))
         try:
-            if not _in_docker(name):
+            if known(name) is None:
                 on_line(f"pulling {name}")
                 pull(name, on_line=on_line, log=log)
             return name
@@ -52,14 +54,10 @@ def registry_image(source: Sources, *, on_line: Callable[[str], None], log: Path
                 raise
             on_line(f"from packages: {error.message}")
     name = f"{REPOSITORY}:{RECIPE.key[:12]}"
-    if not _in_docker(name):
+    if known(name) is None:
         on_line("Debian's docker-registry")
         tar = rootfs(RECIPE, on_line=on_line, log=log)
         command = f'CMD ["{_CONFIGURATION}"]'
-        process.run(["docker", "import", "--change", command, str(tar), name], cause=CauseCode.BUILD_FAILED)
+        argv = ["docker", "import", "--change", command, str(tar), name]
+        process.run(argv, cause=CauseCode.BUILD_FAILED, hint="docker info", timeout_s=IMPORTING_S)
     return name
-
-
-def _in_docker(name: str) -> bool:
-    asked = ["docker", "image", "inspect", "--format", "{{.Id}}", name]
-    return process.run(asked, check=False).returncode == 0

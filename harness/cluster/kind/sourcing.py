@@ -18,6 +18,7 @@ from harness.host.sources.release_tools import Tool
 from harness.image.base.image_pull import pull
 from harness.image.base.published import published_base, service_image
 from harness.image.oci import Image
+from harness.image.own.docker_image import known
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def from_release(*, use_path: bool, on_line: Callable[[str], None]) -> Materials
 def ensure_node_image(materials: Materials, *, on_line: Callable[[str], None], log: Path) -> None:
     """Make Docker have the node image. Raises what `pull` raises."""
     name = materials.node_image
-    if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0:
+    if known(name) is not None:
         return
     on_line(f"pulling {name}")
     pull(name, on_line=on_line, log=log)

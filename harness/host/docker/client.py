@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from docker.tls import TLSConfig
 
 PING_TIMEOUT_S = 5
+ASKING_S = 30.0  # the program `docker` tells at once what there is, unless the daemon hangs
 REQUEST_TIMEOUT_S = 600
 LOCAL_SOCKETS = ("unix:///var/run/docker.sock", "unix:///run/docker.sock", "npipe:////./pipe/docker_engine")
 REGISTRY_OF = "harness.local/registry-of"  # label of a registry's container: the cluster that it is beside

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness import versions
 from harness.errors import CauseCode, HarnessError, refusal
 from harness.host import process
+from harness.host.docker.client import ASKING_S
 from harness.host.process import ProgramError
 from harness.host.sources.debian import RootfsRecipe, built, rootfs
 from harness.host.sources.packages import packages
@@ -19,6 +20,7 @@ from harness.image.oci import BaseImage, assemble, docker_archive
 
 USER_ID = 50000  # as in Airflow's own images; its group is root's
 REPOSITORY = "harness.local/base"
+IMPORTING_S = 600.0
 _NO_PACKAGE = re.compile(
     r"(?:Unable to locate package|Package|no installation candidate:?) '?(?P<name>[a-z0-9][a-z0-9+.-]+)"
 )
@@ -138,16 +140,20 @@ def in_docker(base: BaseImage) -> str:
     """The name under which Docker has a base, for commands that must run in it. Raises BUILD_FAILED."""
     tag = base.digest.removeprefix("sha256:")[:12]
     name = f"{REPOSITORY}:{tag}"
-    if process.run(["docker", "image", "inspect", "--format", "{{.Id}}", name], check=False).returncode == 0:
+    asked = ["docker", "image", "inspect", "--format", "{{.Id}}", name]
+    if process.run(asked, check=False, timeout_s=ASKING_S).returncode == 0:
         return name
     if len(base.layers) == 1:
-        process.run(["docker", "import", str(base.layers[0].path), name], cause=CauseCode.BUILD_FAILED)
+        argv = ["docker", "import", str(base.layers[0].path), name]
+        process.run(argv, cause=CauseCode.BUILD_FAILED, hint="docker info", timeout_s=IMPORTING_S)
         return name
     platform = f"linux/{base.architecture}"
     image = assemble(
         base, [], name=REPOSITORY, tag=tag, platform=platform, env={}, user="", workdir="/", labels={}
     )
-    loaded = process.run_bytes(["docker", "load", "--quiet"], stdin=docker_archive(image))
+    loaded = process.run_bytes(
+        ["docker", "load", "--quiet"], stdin=docker_archive(image), timeout_s=IMPORTING_S
+    )
     if loaded.returncode != 0:
         raise refusal(
             CauseCode.BUILD_FAILED,
