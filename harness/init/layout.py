@@ -22,6 +22,7 @@ _SETTINGS = (".yml", ".yaml", ".json", ".toml", ".cfg", ".ini")
 _DATABASES = (".duckdb", ".db", ".sqlite", ".sqlite3")
 _ABSOLUTE = re.compile(r"(?:/opt|/usr/local)/airflow/[\w./-]+")
 _AIRFLOWS = frozenset({"config", "dags", "logs", "plugins", "tests"})
+_PROJECTS = ("pyproject.toml", "setup.py", "setup.cfg")
 _TOP = ("src", "lib", "python")  # folders that are a root of imports by custom
 
 
@@ -204,12 +205,18 @@ def _roots(layout: Layout, image: TeamImage) -> Iterator[str]:
         if located is not None:
             yield located
     yield from (edit.folder for edit in layout.edits if edit.folder is not None)
-    for folder in image.projects:
-        source = posixpath.join(folder, "src")
-        yield source if layout.places.files.has(source) else folder
+    files = layout.places.files
+    yield from (_source(folder, files) for folder in image.projects)
     yield ""
     for folder in _TOP:
         yield from (posixpath.join(home, folder), folder)
+    yield from (_source(posixpath.dirname(path), files) for path in files.named(*_PROJECTS))
+
+
+def _source(project: str, files: RepositoryFiles) -> str:
+    """The folder that holds the modules of a project that pip or uv installs, such as a workspace's member."""
+    source = posixpath.join(project, "src")
+    return source if files.has(source) else project
 
 
 def _candidates(name: str, layout: Layout) -> Iterator[tuple[str, str]]:

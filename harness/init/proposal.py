@@ -21,7 +21,8 @@ from harness.init.reading.image.production import production, values_file
 from harness.init.reading.image.team_image import ROOT, TeamImage
 from harness.init.reading.purposes import best_metrics, logged_to_mlflow, pushed_metrics, returned_metric
 from harness.init.reading.repository_files import Place, RepositoryFiles
-from harness.init.reading.source import Module, modules
+from harness.init.reading.source import MOST_ROUTINES, ROUTINES, Module, modules
+from harness.init.reading.syntax.known_functions import FILE_TEXT
 from harness.init.runnable import (
     ReadDag,
     addresses_of,
@@ -52,6 +53,8 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
 
     Raises HarnessError(DAG_NOT_FOUND) where no DAG is defined.
     """
+    FILE_TEXT.set(files.found)
+    ROUTINES.set([MOST_ROUTINES])
     known, broken = modules(files)
     image = team_image(files)
     folders = dags_folders(known, image, within)

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any
 
+from harness.init.reading.syntax.known_functions import MOST_ITEMS, UNKNOWN, called, is_known, method_called
 from harness.project.places import AIRFLOW_ROOT
 
 REPOSITORY = PurePosixPath("/(repository)")  # stands before the paths that are made from a module's __file__
-MOST_ITEMS = 500
 MOST_TEXT = 10_000
 MOST_DEPTH = 60
 
 
-class _Unknown:
-    """The value of what can't be known from the source alone."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-UNKNOWN: Final = _Unknown()
 Names = Mapping[str, Any]
 
 
@@ -58,13 +46,17 @@ class Members:
         return Members(own)
 
 
-_TEXT_METHODS = frozenset(
-    {"capitalize", "lower", "lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip", "title", "upper"}
-)  # fmt: skip
 _PATH_ATTRIBUTES = frozenset({"name", "parent", "parents", "stem", "suffix"})
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv", "Variable.get"})
 _PLAIN_FORMAT = re.compile(r"(?:[^%]|%[sdr%])*")  # no widths, which may be any
-_SAME = frozenset({"os.path.abspath", "os.path.realpath", "os.fspath", "os.path.normpath"})
+
+
+@dataclass(frozen=True)
+class Routine:
+    """A function of the repository's own that gives what its one `return` says."""
+
+    run: Callable[[Sequence[Any], Names], Any] = field(repr=False)
+    is_property: bool = False
 
 
 def value_of(node: ast.expr | None, names: Names, depth: int = 0) -> Any:  # noqa: ANN401  any literal
@@ -160,7 +152,8 @@ def _attribute(node: ast.Attribute, names: Names, depth: int) -> Any:  # noqa: A
         return list(found) if node.attr == "parents" else found
     if owner is UNKNOWN:  # as `import src.settings` has it
         owner = names.get(dotted(node.value), UNKNOWN)
-    return owner.values.get(node.attr, UNKNOWN) if isinstance(owner, Members) else UNKNOWN
+    found = owner.values.get(node.attr, UNKNOWN) if isinstance(owner, Members) else UNKNOWN
+    return found.run([owner], {}) if isinstance(found, Routine) and found.is_property else found
 
 
 def _choice(node: ast.BoolOp, names: Names, depth: int) -> Any:  # noqa: ANN401
@@ -177,71 +170,17 @@ def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
     if name in _ENVIRONMENT:
         given = next((each.value for each in node.keywords if each.arg in {"default", "default_var"}), None)
         return value_of(given, names, depth) if given else (*arguments, UNKNOWN, UNKNOWN)[1]
-    if isinstance(node.func, ast.Attribute) and name not in _FUNCTIONS:
+    if isinstance(node.func, ast.Attribute) and not is_known(name):
         owner = value_of(node.func.value, names, depth)
         if owner is not UNKNOWN and not isinstance(owner, Members):
-            return _method(owner, node.func.attr, arguments)
+            return method_called(owner, node.func.attr, arguments)
     maker = value_of(node.func, names, depth) if name else UNKNOWN
-    if isinstance(maker, Members):
+    if isinstance(maker, Members | Routine):
         named = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
-        return maker.called(arguments, named)
-    function = _FUNCTIONS.get(name)
-    if function is None or UNKNOWN in arguments:
-        return UNKNOWN
-    return function(arguments)
+        return (maker.called if isinstance(maker, Members) else maker.run)(arguments, named)
+    return called(name, arguments)
 
 
-def _method(owner: object, method: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401, PLR0911
-    if any(each is UNKNOWN for each in arguments):
-        return UNKNOWN
-    if isinstance(owner, str) and method in _TEXT_METHODS:
-        return getattr(owner, method)(*arguments)
-    if isinstance(owner, str) and method == "join" and isinstance(arguments[0], list):
-        return owner.join(arguments[0])
-    if isinstance(owner, str) and method == "split":
-        return owner.split(*arguments)
-    if isinstance(owner, str) and method == "format" and ":" not in owner:
-        return owner.format(*arguments)
-    if isinstance(owner, dict) and method in {"items", "keys", "values"}:
-        return [list(each) if method == "items" else each for each in getattr(owner, method)()]
-    if isinstance(owner, dict) and method == "get":
-        return owner.get(*arguments)
-    return _path_method(owner, method, arguments)
-
-
-def _path_method(owner: object, method: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401
-    if not isinstance(owner, PurePosixPath):
-        return UNKNOWN
-    if method in {"absolute", "as_posix", "expanduser", "resolve"}:
-        return owner
-    if method in {"joinpath", "with_name", "with_suffix"}:
-        return getattr(owner, method)(*arguments)
-    return UNKNOWN
-
-
-def _range(arguments: Sequence[Any]) -> list[int]:
-    return list(itertools.islice(range(*arguments), MOST_ITEMS))
-
-
-_FUNCTIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
-    "Path": lambda given: PurePosixPath(*given),
-    "pathlib.Path": lambda given: PurePosixPath(*given),
-    "PurePath": lambda given: PurePosixPath(*given),
-    "Path.cwd": lambda _: PurePosixPath("."),
-    "os.getcwd": lambda _: PurePosixPath("."),
-    "str": lambda given: str(given[0]),
-    "list": lambda given: list(given[0]),
-    "tuple": lambda given: list(given[0]),
-    "sorted": lambda given: sorted(given[0]),
-    "dict": lambda given: dict(given[0]) if given else {},
-    "range": _range,
-    "enumerate": lambda given: [list(pair) for pair in enumerate(given[0])],
-    "zip": lambda given: [list(pair) for pair in zip(*given, strict=False)],
-    "os.path.join": lambda given: PurePosixPath(*given),
-    "os.path.dirname": lambda given: PurePosixPath(given[0]).parent,
-    "os.path.basename": lambda given: PurePosixPath(given[0]).name,
-    **{name: lambda given: PurePosixPath(given[0]) for name in _SAME},
-}
 _READERS: dict[type[ast.AST], Callable[[Any, Names, int], Any]] = {
     ast.Attribute: _attribute,
     ast.BinOp: _operation,

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.init.reading.assets import Names, asset_decorator, assets_of, mentioned, produced
-from harness.init.reading.constants import UNKNOWN, dotted, text_of, value_of
+from harness.init.reading.constants import dotted, text_of, value_of
 from harness.init.reading.programs.classes import defined, objects
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, bind_target, called, imports, keyword
+from harness.init.reading.syntax.known_functions import UNKNOWN
 from harness.init.reading.tasks import Functions, Task, decorated, tasks_in
 
 MOST_STEPS = 5_000  # of a file's statements, each loop's counted once per item
@@ -65,6 +66,7 @@ class _Reader:
         if isinstance(statement, ast.With):
             for manager in statement.items:
                 self._expression(manager.context_expr, names, depth, statement.body)
+            bind(statement, names)
             self.statements(statement.body, names, depth)
         elif isinstance(statement, ast.For):
             items = value_of(statement.iter, names)
@@ -157,11 +159,8 @@ class DagFile:
 def read_dags(module: Module, resolve: Resolve) -> DagFile:
     """What a file defines; `resolve` gives the repository's own module of a name that is imported."""
     functions = defined(module)
-    names: dict[str, Any] = {
-        name: module.constants[name] for name in ("__file__", "__name__") if name in module.constants
-    }
-    aliases = {each.alias for each in imports(module)}
-    names |= {name: value for name, value in module.constants.items() if name in aliases}
+    given = {"__file__", "__name__", *module.functions, *(each.alias for each in imports(module))}
+    names: dict[str, Any] = {name: value for name, value in module.constants.items() if name in given}
     assets: dict[str, Names] = {}
     for alias, own, source in _own_names(module, resolve):
         if named := assets_of(source).get(own):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import os
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from harness.host.git import Git
 
+_TOPS = ("/(repository)", "/opt/airflow", "/usr/local/airflow")
 TEXT_LIMIT_BYTES = 1 << 20  # no configuration is longer, and Python that is was written by a program
 _NEVER_READ = frozenset(
     {".git", ".venv", "venv", "env", "node_modules", "__pycache__", "site-packages", "tests", "test"}
@@ -55,6 +57,14 @@ class RepositoryFiles:
 
     def is_file(self, path: str) -> bool:
         return path in self.names
+
+    def found(self, written: str) -> str | None:
+        """The text of the file that code means by a path: from the root, or where it is the only one of its end."""
+        path = posixpath.normpath(written)
+        for top in _TOPS:
+            path = path.removeprefix(f"{top}/")
+        ends = [name for name in self.names if name == path or name.endswith(f"/{path}")]
+        return self.read_text(path if path in ends else ends[0]) if path in ends or len(ends) == 1 else None
 
     def below(self, folder: str) -> Iterator[str]:
         """The files in a folder and its folders; the repository's own folder is the empty name."""

@@ -7,17 +7,22 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from harness.init.reading.constants import REPOSITORY, UNKNOWN, Members, Names, dotted, value_of
+from harness.init.reading.constants import REPOSITORY, Members, Names, Routine, dotted, value_of
 from harness.init.reading.repository_files import Place, RepositoryFiles
+from harness.init.reading.syntax.known_functions import UNKNOWN
 from harness.init.reading.syntax.newer_strings import for_older, may_be_newer
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MOST_MODULES = 400
+MOST_ROUTINES = 20_000
+# How many calls of the repository's own functions are still followed for their values.
+ROUTINES: ContextVar[list[int]] = ContextVar("ROUTINES", default=[10**9])  # noqa: B039
 _IMPORTERS = frozenset({"import_module", "__import__"})
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
@@ -104,11 +109,39 @@ def bind(statement: ast.stmt, names: dict[str, Any]) -> None:
     elif isinstance(statement, ast.ClassDef):
         names[statement.name] = _members(statement, names)
         return
+    elif isinstance(statement, ast.FunctionDef):
+        if sum(isinstance(node, ast.Return) for node in ast.walk(statement)) == 1:
+            names[statement.name] = Routine(partial(_given, statement, names))
+        return
+    elif isinstance(statement, ast.With):
+        for item in statement.items:
+            if item.optional_vars is not None:
+                bind_target(item.optional_vars, value_of(item.context_expr, names), names)
+        return
     else:
         return
     value = value_of(statement.value, names)
     for target in targets:
         bind_target(target, value, names)
+
+
+def _given(function: ast.FunctionDef, names: Names, arguments: Sequence[Any], named: Names) -> Any:  # noqa: ANN401
+    """What a function gives for these arguments, where names of its module are `names`."""
+    left = ROUTINES.get()
+    if not left[0]:
+        return UNKNOWN
+    left[0] -= 1
+    parameters = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    defaults = function.args.defaults
+    optional = zip(parameters[len(parameters) - len(defaults) :], defaults, strict=False)
+    inside = {**names, **dict.fromkeys(parameters, UNKNOWN)}
+    inside |= {name: value_of(default, names) for name, default in optional}
+    inside |= {**dict(zip(parameters, arguments, strict=False)), **named}
+    for statement in _top(function.body):
+        if isinstance(statement, ast.Return):
+            return value_of(statement.value, inside)
+        bind(statement, inside)
+    return UNKNOWN
 
 
 def _members(of_class: ast.ClassDef, names: Names) -> Members:
@@ -123,6 +156,10 @@ def _members(of_class: ast.ClassDef, names: Names) -> Members:
             bind(statement, inside)
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             own |= {each.id: inside[each.id] for each in targets if isinstance(each, ast.Name)}
+        elif isinstance(statement, ast.FunctionDef) and any(
+            dotted(each).endswith("property") for each in statement.decorator_list
+        ):
+            own[statement.name] = Routine(partial(_given, statement, names), is_property=True)
     made = (each for each in of_class.body if isinstance(each, ast.FunctionDef) and each.name == "__init__")
     return Members(own, next(made, None))
 

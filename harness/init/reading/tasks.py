@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.init.reading.constants import UNKNOWN, Names, dotted, text_of, value_of
+from harness.init.reading.constants import Names, dotted, text_of, value_of
 from harness.init.reading.programs.classes import Whole, methods, objects, run_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, bind_target, called, keyword
+from harness.init.reading.syntax.known_functions import UNKNOWN
 
 Functions = Mapping[str, tuple[Function, Module]]
 MOST_DEPTH = 5

@@ -419,3 +419,115 @@ class TestWhatATaskReads:
         assert [
             "it reads data/x.csv, which is not in the repository" in each for each in self.told(body)
         ] == [True]
+
+
+class TestValuesOfTheRepositorysOwn:
+    def test_dags_of_a_configuration_file_have_their_ids(self) -> None:
+        found = proposal(
+            {
+                "config/training.yml": "pipelines:\n  - {name: churn, schedule: '@daily'}\n  - {name: spend}\n",
+                "dags/generate.py": """
+                    from pathlib import Path
+                    import yaml
+                    from airflow.sdk import DAG
+                    def load(name):
+                        with open(Path(__file__).parent.parent / "config" / name) as f:
+                            return yaml.safe_load(f)
+                    for each in load("training.yml")["pipelines"]:
+                        with DAG(f"train_{each['name']}", schedule=each.get("schedule")):
+                            EmptyOperator(task_id="start")
+                """,
+            }
+        )
+        assert [(test.dag, test.schedule) for test in found.tests] == [
+            ("train_churn", "@daily"),
+            ("train_spend", ""),
+        ]
+
+    @pytest.mark.parametrize(
+        "load",
+        [
+            "json.load(open('/opt/airflow/config/models.json'))",
+            "json.loads(Path('config/models.json').read_text())",
+            "json.loads(open('config/models.json').read())",
+            "yaml.load(Path('/usr/local/airflow/config/models.json').open(), Loader=yaml.SafeLoader)",
+        ],
+    )
+    def test_each_way_to_read_one(self, load: str) -> None:
+        text = f"from airflow.sdk import DAG\nfor name in {load}:\n    DAG(name)\n"
+        found = proposal({"config/models.json": '{"ridge": 1, "lasso": 2}', "dags/generate.py": text})
+        assert [test.dag for test in found.tests] == ["ridge", "lasso"]
+
+    @pytest.mark.parametrize("text", ["{", "&a [*a]", "", "- " * 60_000])
+    def test_one_that_can_not_be_read_is_unknown(self, text: str) -> None:
+        load = "import yaml\nfrom airflow.sdk import DAG\nfor name in yaml.safe_load(open('c.yml')):\n    DAG(name)\n"
+        found = proposal({"c.yml": text, "dags/generate.py": load})
+        assert [len(found.tests), len(found.unnamed)] == [0, 1]
+
+    def test_functions_and_properties_that_make_paths_are_followed(self) -> None:
+        found = proposal(
+            {
+                "lib/paths.py": """
+                    from dataclasses import dataclass
+                    from pathlib import Path
+                    @dataclass
+                    class Settings:
+                        base: Path = Path("/opt/airflow/data")
+                        @property
+                        def raw(self): return self.base / "raw"
+                    settings = Settings()
+                    def clean(name, folder="clean"): return settings.base / folder / name
+                """,
+                "dags/churn.py": """
+                    from airflow.sdk import dag, task
+                    from lib.paths import clean, settings
+                    @task
+                    def prepare():
+                        open(settings.raw / "x.csv", "w")
+                        open(clean("y.csv"), "w")
+                        return "/opt/airflow/data/model/m.pkl"
+                    @task
+                    def train(out): open(out, "wb")
+                    @dag
+                    def churn(): train(prepare())
+                    churn()
+                """,
+            }
+        )
+        assert configured(found).image.shared == ("data/clean", "data/model", "data/raw")
+
+    def test_functions_that_call_each_other_end(self) -> None:
+        text = "from airflow.sdk import DAG\n" + "".join(
+            f"def f{n}(): return f{n + 1}() + f{n + 1}()\n" for n in range(60)
+        )
+        assert (
+            len(proposal({"dags/churn.py": f"{text}def g(): return g()\nx = f0() + g()\nDAG('a')\n"}).tests)
+            == 1
+        )
+
+
+def test_members_of_a_workspace_are_on_the_import_path() -> None:
+    found = proposal(
+        {
+            "pyproject.toml": "[project]\nname = 'platform'\ndependencies = ['mlcore']\n",
+            "packages/mlcore/pyproject.toml": "[project]\nname = 'mlcore'\n",
+            "packages/mlcore/src/mlcore/__init__.py": "",
+            "packages/mlcore/src/mlcore/train.py": "def fit(): return {'r2': 1.0}\n",
+            "apps/etl/dags/churn.py": """
+                from airflow.sdk import dag, task
+                @task
+                def train():
+                    from mlcore.train import fit
+                    return fit()
+                @dag
+                def churn(): train()
+                churn()
+            """,
+        }
+    )
+    image = configured(found).image
+    assert (image.code, image.python_path) == (
+        ("apps/etl/dags", "packages/mlcore/src"),
+        ("packages/mlcore/src",),
+    )
+    assert [(test.metrics_task, test.metrics) for test in found.tests] == [("train", ("r2",))]

@@ -31,14 +31,20 @@ def defined(module: Module) -> dict[str, Found]:
 
 
 def objects(statement: ast.stmt, known: Mapping[str, Found]) -> dict[str, Found]:
-    """The names that a statement gives to an object of a class: `step = TrainStep("ridge")`."""
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
+    """The names that a statement gives to an object of a class, `step = TrainStep("ridge")`, or to what has one."""
+    if not isinstance(statement, ast.Assign):
         return {}
-    found = known.get(dotted(statement.value.func))
-    if found is None or not isinstance(found[0], Whole):
+    call = statement.value if isinstance(statement.value, ast.Call) else None
+    found = known.get(dotted(call.func if call else statement.value))
+    if found is None or (call and not isinstance(found[0], Whole)):
         return {}
     names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
-    return {key: each for name in names for key, each in {name: found, **bound(name, found)}.items()}
+    of_object = isinstance(found[0], Whole)
+    return {
+        key: each
+        for name in names
+        for key, each in {name: found, **(bound(name, found) if of_object else {})}.items()
+    }
 
 
 def bound(name: str, found: Found) -> dict[str, Found]:
