@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,6 +53,56 @@ def packages(kind: str, data: Mapping[str, Any], target: Target) -> list[Package
             if known is not None and known != package:
                 found[package.name] = None  # several that all count: the resolver chooses
     return [each for each in found.values() if each is not None]
+
+
+def folders(kind: str, data: Mapping[str, Any]) -> dict[str, tuple[Root, ...]]:
+    """What the repository's own projects need which a lock has as folders, such as members of a workspace.
+
+    No index is asked for these: a stranger's package may have the same name.
+    """
+    found: dict[str, tuple[Root, ...]] = {}
+    for entry in _tables(data.get("package")):
+        source = _table(entry.get("source"))
+        if (
+            {"editable", "virtual", "directory", "path"} & set(source)
+            or source.get("type") in {"directory", "file"}
+            or (kind == "pdm.lock" and "path" in entry)
+        ):
+            found[canonicalize_name(str(entry.get("name", "")))] = tuple(_needs(entry.get("dependencies")))
+    return found
+
+
+def _needs(listed: object) -> Iterator[Root]:
+    """What an entry of a lock depends on: tables of uv's, texts of PDM's, or a table by name of Poetry's."""
+    if isinstance(listed, Mapping):
+        listed = [{"name": name, **_table(asked)} for name, asked in listed.items()]
+    for each in _list(listed):
+        wanted = requirements_text.requirement(each) if isinstance(each, str) else None
+        table = _table(each)
+        if wanted is not None:
+            table = {"name": wanted.name, "extra": sorted(wanted.extras), "marker": wanted.marker}
+        if not table.get("name") or table.get("optional"):
+            continue
+        name = canonicalize_name(str(table["name"]))
+        extras = _list(table.get("extra")) or _list(table.get("extras"))
+        marker = table.get("marker") or table.get("markers")
+        shown = f"[{','.join(map(str, extras))}]" if extras else ""
+        yield Root(name, f"{name}{shown}" + (f" ; {marker}" if marker else ""))
+
+
+def without_folders(asked: Iterable[Root], own: Mapping[str, Sequence[Root]]) -> list[Root]:
+    """What is asked for, with what the repository's own projects need in the place of these."""
+    found: dict[str, Root] = {}
+    seen: set[str] = set()
+    waiting = list(asked)
+    while waiting:
+        root = waiting.pop(0)
+        if root.name not in own:
+            found.setdefault(root.line, root)
+        elif root.name not in seen:
+            seen.add(root.name)
+            waiting += own[root.name]
+    return list(found.values())
 
 
 def roots(kind: str, project: Mapping[str, Any], origin: str) -> Iterator[Root]:

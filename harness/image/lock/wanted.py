@@ -137,7 +137,10 @@ def _of_locked(inputs: Inputs, target: Target) -> Wanted:
         named = {each.name for each in locked}
     else:
         project = inputs.beside(PROJECT)
-        roots = list(locked_projects.roots(inputs.kind, _toml(inputs, project), project))
+        own = locked_projects.folders(inputs.kind, _toml(inputs, inputs.source))
+        roots = locked_projects.without_folders(
+            locked_projects.roots(inputs.kind, _toml(inputs, project), project), own
+        )
         at = {each.name: each for each in locked if each.url}
         asked = [at[root.name].line if root.name in at else root.line for root in roots]
         asked += [each.line for each in locked if each.url and each.name not in {root.name for root in roots}]

@@ -254,3 +254,77 @@ def test_a_mirror_that_has_everything_is_the_usual_index() -> None:
         for name, text in INDEXES["uv.lock"].items()
     }
     assert of("uv.lock", files).texts == {}
+
+
+OWN = {
+    "uv.lock": """
+        [[package]]
+        name = "team"
+        version = "0"
+        source = { editable = "." }
+        dependencies = [{ name = "ml-core", extra = ["gpu"] }]
+        [[package]]
+        name = "ml-core"
+        version = "0.1"
+        source = { editable = "packages/ml_core" }
+        dependencies = [
+            { name = "pandas" },
+            { name = "torch", extra = ["opt"], marker = "python_version > '3'" },
+            { name = "base" },
+        ]
+        [[package]]
+        name = "base"
+        version = "0.1"
+        source = { directory = "packages/base" }
+        dependencies = [{ name = "ml-core" }, { name = "attrs" }]
+    """,
+    "poetry.lock": """
+        [[package]]
+        name = "ml-core"
+        version = "0.1"
+        [package.dependencies]
+        pandas = "*"
+        torch = { version = "^2", extras = ["opt"], markers = "python_version > '3'" }
+        base = { path = "../base" }
+        tests = { version = "*", optional = true }
+        [package.source]
+        type = "directory"
+        url = "packages/ml_core"
+        [[package]]
+        name = "base"
+        version = "0.1"
+        [package.dependencies]
+        attrs = "*"
+        [package.source]
+        type = "directory"
+        url = "packages/base"
+    """,
+    "pdm.lock": """
+        [[package]]
+        name = "ml-core"
+        version = "0.1"
+        path = "./packages/ml_core"
+        dependencies = ["pandas", "torch[opt]>=2; python_version > '3'", "base"]
+        [[package]]
+        name = "base"
+        version = "0.1"
+        path = "./packages/base"
+        dependencies = ["attrs"]
+    """,
+}
+
+
+@pytest.mark.parametrize("source", list(OWN))
+def test_no_index_is_asked_for_a_projects_own_folders_but_for_what_these_need(source: str) -> None:
+    table = "[tool.poetry.dependencies]\nml_core = { path = 'packages/ml_core' }\n"
+    project = (
+        table
+        if source == "poetry.lock"
+        else "[project]\nname = 'team'\ndependencies = ['ml_core', 'httpx']\n"
+    )
+    found = of(source, {source: textwrap.dedent(OWN[source]), "pyproject.toml": project})
+    asked = [line for line in found.requirements if not line.startswith("apache-airflow")]
+    expected = ["pandas", "torch[opt] ; python_version > '3'", "attrs"]
+    assert [line.replace('"', "'") for line in asked if line != "httpx"] == expected
+    assert not {"ml-core", "base"} & found.named
+    assert not [line for line in found.constraints if line.startswith(("ml-core", "base"))]
