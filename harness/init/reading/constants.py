@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from harness.init.reading.syntax.known_functions import MOST_ITEMS, UNKNOWN, called, is_known, method_called
+from harness.init.reading.syntax.known_functions import (
+    MOST_ITEMS,
+    UNKNOWN,
+    called,
+    is_known,
+    is_plain,
+    method_called,
+)
 from harness.project.places import AIRFLOW_ROOT
 
 REPOSITORY = PurePosixPath("/(repository)")  # stands before the paths that are made from a module's __file__
@@ -116,7 +123,7 @@ def _joined(node: ast.JoinedStr, names: Names, depth: int) -> Any:  # noqa: ANN4
         inner = part.value if isinstance(part, ast.FormattedValue) else part
         plain = not isinstance(part, ast.FormattedValue) or (part.format_spec is None and part.conversion < 0)
         value = value_of(inner, names, depth)
-        if value is UNKNOWN or not plain or not isinstance(value, str | int | float | PurePosixPath):
+        if value is UNKNOWN or not plain or not is_plain(value):
             return UNKNOWN
         parts.append(str(value))
     return "".join(parts)
@@ -134,7 +141,7 @@ def _operation(node: ast.BinOp, names: Names, depth: int) -> Any:  # noqa: ANN40
         return left + right if not isinstance(left, list) else [*left, *right][:MOST_ITEMS]
     if isinstance(node.op, ast.Mod) and isinstance(left, str) and _PLAIN_FORMAT.fullmatch(left):
         values = tuple(right) if isinstance(right, list) else (right,)
-        return UNKNOWN if UNKNOWN in values else left % values
+        return left % values if all(map(is_plain, values)) else UNKNOWN
     return UNKNOWN
 
 

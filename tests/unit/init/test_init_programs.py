@@ -422,6 +422,16 @@ class TestWhatATaskReads:
 
 
 class TestValuesOfTheRepositorysOwn:
+    @pytest.mark.parametrize(
+        "text", ["str(each)", "f'{each}'", "'%s' % each", "'%s' % (each,)", "'{}'.format(each)"]
+    )
+    def test_a_file_whose_lists_name_each_other_has_no_text(self, text: str) -> None:
+        """Of nine levels it would have a billion words."""
+        lists = "".join(f"- &l{level + 1} [{', '.join([f'*l{level}'] * 9)}]\n" for level in range(9))
+        code = "import json\nfrom airflow.sdk import DAG\neach = json.load(open('lists.yml'))[9]\n"
+        found = proposal({"lists.yml": f"- &l0 [word]\n{lists}", "dags/a.py": f"{code}DAG({text})\n"})
+        assert found.tests == ()
+
     def test_dags_of_a_configuration_file_have_their_ids(self) -> None:
         found = proposal(
             {

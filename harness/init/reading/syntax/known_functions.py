@@ -41,6 +41,11 @@ class Opened:
     path: str
 
 
+def is_plain(value: object) -> bool:
+    """Whether a value has a short text: that of a list of lists, which name each other in YAML, may be endless."""
+    return isinstance(value, str | int | float | PurePosixPath)
+
+
 def is_known(name: str) -> bool:
     """Whether it is the name of a function that `called` knows."""
     return name in _FUNCTIONS
@@ -62,7 +67,7 @@ def method_called(owner: object, method: str, arguments: Sequence[Any]) -> Any: 
         return owner.join(arguments[0])
     if isinstance(owner, str) and method == "split":
         return owner.split(*arguments)
-    if isinstance(owner, str) and method == "format" and ":" not in owner:
+    if isinstance(owner, str) and method == "format" and ":" not in owner and all(map(is_plain, arguments)):
         return owner.format(*arguments)
     if isinstance(owner, dict) and method in {"items", "keys", "values"}:
         return [list(each) if method == "items" else each for each in getattr(owner, method)()]
@@ -110,7 +115,7 @@ _FUNCTIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "PurePath": lambda given: PurePosixPath(*given),
     "Path.cwd": lambda _: PurePosixPath("."),
     "os.getcwd": lambda _: PurePosixPath("."),
-    "str": lambda given: str(given[0]),
+    "str": lambda given: str(given[0]) if is_plain(given[0]) else UNKNOWN,
     "list": lambda given: list(given[0]),
     "tuple": lambda given: list(given[0]),
     "sorted": lambda given: sorted(given[0]),
