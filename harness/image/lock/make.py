@@ -88,25 +88,38 @@ def make(
         _ways(question, found, version, release, inputs.python, notes),
     ):
         try:
-            first, answered = _resolve(way.question, target, on_line, log)
-            if moved := _moved(way.question, first, found):
-                kept = tuple(name for name in answered.exempt if name not in moved)
-                with suppress(UnresolvedError):
-                    first, answered = _resolve(replace(answered, exempt=kept), target, on_line, log)
+            first, answered = _answered(way, target, found, on_line, log)
         except UnresolvedError as error:
             failed = error
             notes.append(f"{way.name}: {error.evidence[1] if len(error.evidence) > 1 else error.message}")
             continue
-        if answered.undated:
-            names = ", ".join(sorted(answered.undated))
-            notes.append(f"no date bounds {names}: the index does not say when files were uploaded")
-        if newer := sorted(set(answered.exempt) - set(way.question.exempt)):
-            notes.append(f"newer than that, because your versions need it: {', '.join(newer)}")
-        if told := packages.for_gpus(first):
-            notes.append(told)
+        notes += _told(way, answered, first)
         return _made(inputs, found, replace(way, question=answered), first, notes, on_line, log)
     assert failed is not None  # noqa: S101  there is one way at least
     raise failed
+
+
+def _answered(
+    way: _Way, target: Target, found: Wanted, on_line: Callable[[str], None], log: Path | None
+) -> tuple[dict[str, Resolved], Question]:
+    """The packages that a way leads to; those that could not stay as preferred are no newer than the rest."""
+    first, answered = _resolve(way.question, target, on_line, log)
+    if moved := _moved(way.question, first, found):
+        kept = tuple(name for name in answered.exempt if name not in moved)
+        with suppress(UnresolvedError):
+            return _resolve(replace(answered, exempt=kept), target, on_line, log)
+    return first, answered
+
+
+def _told(way: _Way, answered: Question, resolved: Mapping[str, Resolved]) -> Iterator[str]:
+    """What is to be known of the versions besides the way by which they were chosen."""
+    if answered.undated:
+        names = ", ".join(sorted(answered.undated))
+        yield f"no date bounds {names}: the index does not say when files were uploaded"
+    if newer := sorted(set(answered.exempt) - set(way.question.exempt)):
+        yield f"newer than that, because your versions need it: {', '.join(newer)}"
+    if told := packages.for_gpus(resolved):
+        yield told
 
 
 def _airflow(
