@@ -84,27 +84,55 @@ def look(
     run_ids: Iterable[str],
     others: Iterable[str],
 ) -> DatabaseView:
-    """Look for a version's canaries in its own database and in `others`, and try to get from one to the other."""
+    """Look for a version's canaries in its own database and in `others`, and try to get from one to the other.
+
+    Raises HarnessError(DATABASE_FAILED) where the databases can't be asked.
+    """
+    script = _script(neighbours, _questions(server, database, token, run_ids, others))
+    argv: list[str | Path] = [
+        server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
+        "deployment/postgres", "--", "sh", "-s",
+    ]  # fmt: skip
+    done = process.run(argv, input_text=script, check=False, timeout_s=120)
+    # Without a word from the version's own database nothing can be said of its row either.
+    if "network||" not in done.stdout or f"xcoms|{database}|" not in done.stdout:
+        raise HarnessError(
+            CauseCode.DATABASE_FAILED,
+            "the databases could not be asked whether versions are apart",
+            evidence=[*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-5:]],
+            hint="harness up",
+        )
+    return read(done.stdout, database)
+
+
+def _questions(
+    server: Server, database: str, token: str, run_ids: Iterable[str], others: Iterable[str]
+) -> Iterator[str]:
+    """A session of psql for a version's own database, and one for each of the others."""
     listed = ", ".join(f"'{safe(run_id)}'" for run_id in run_ids) or "''"
     row = f"translate(token, chr(10), ' ') FROM {TABLE}"
     row_here = f"count(*) FROM {TABLE} WHERE token = '{safe(token)}'"
-    asked = [ask(server, database, database, *_xcoms(database, listed), select("row", database, row))]
+    yield ask(server, database, database, *_xcoms(database, listed), select("row", database, row))
     for other in others:
-        asked.append(
-            ask(
-                server,
-                "",
-                other,
-                *_xcoms(other, listed),
-                # A version that starts has no such table yet, which must not end the session.
-                f"SELECT to_regclass('{TABLE}') IS NOT NULL AS planted \\gset",
-                "\\if :planted",
-                select("rows", other, row_here),
-                "\\endif",
-                *connecting(server, other, database),
-            )
+        yield ask(
+            server,
+            "",
+            other,
+            *_xcoms(other, listed),
+            # A version that starts has no such table yet, which must not end the session.
+            f"SELECT to_regclass('{TABLE}') IS NOT NULL AS planted \\gset",
+            "\\if :planted",
+            select("rows", other, row_here),
+            "\\endif",
+            *connecting(server, other, database),
         )
+
+
+def _script(neighbours: Neighbours, questions: Iterable[str]) -> str:
+    """What asks these and tries the network meanwhile; each lane's answers come one after another."""
+    asked = list(questions)
     lines = [
+        sessions.BEGINNING.rstrip("\n"),
         f"{_connect(neighbours.closed, CLOSED_S)} & network=$!",
         f"{_connect(neighbours.open, OPEN_S)} & control=$!",
     ]
@@ -120,22 +148,7 @@ def look(
         'cat "$answers"/*; rm -r "$answers"',
         'echo "network||$network $control"',
     ]
-    argv: list[str | Path] = [
-        server.kubectl, "--kubeconfig", server.kubeconfig, "exec", "--stdin", "--namespace", NAMESPACE,
-        "deployment/postgres", "--", "sh", "-s",
-    ]  # fmt: skip
-    done = process.run(
-        argv, input_text=sessions.BEGINNING + "\n".join(lines) + "\n", check=False, timeout_s=120
-    )
-    # Without a word from the version's own database nothing can be said of its row either.
-    if "network||" not in done.stdout or f"xcoms|{database}|" not in done.stdout:
-        raise HarnessError(
-            CauseCode.DATABASE_FAILED,
-            "the databases could not be asked whether versions are apart",
-            evidence=[*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-5:]],
-            hint="harness up",
-        )
-    return read(done.stdout, database)
+    return "\n".join(lines) + "\n"
 
 
 def _xcoms(database: str, run_ids: str) -> Iterator[str]:
