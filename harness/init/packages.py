@@ -59,23 +59,10 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
         known = Dependencies()
     if known.path:
         findings.append(Finding("found", "packages", _shown(known), known.path))
-    said = known.airflow or next(((each.value, each.place) for each in image.airflow), None)
-    reasons = []
-    airflow = ""
-    if said is not None:
-        findings.append(Finding("found", "Airflow", said[0], str(said[1])))
-        if not said[0].startswith("3"):
-            findings += [_older(said)]
-            reasons += [f"{said[1]} asks for Airflow {said[0]}: {_NEWER}"] if known.airflow else []
-        elif known.airflow is None:
-            airflow = said[0] if _FULL.fullmatch(said[0]) else LAST_RELEASES.get(said[0], "")
-            if airflow and airflow != said[0]:
-                findings.append(
-                    Finding("decided", "Airflow", f"{airflow}, the last {said[0]} that was tried")
-                )
-    version = airflow or (said[0] if said and said[0].startswith("3") else "")
+    airflow, version, airflow_findings, reasons = _airflow(known, image)
     added = {} if known.locked else dict(_missing(known, layout, image))
-    findings += _unknown(known, added, layout)
+    system, system_findings = _system(image)
+    findings += [*airflow_findings, *_unknown(known, added, layout), *_left_out(known), *system_findings]
     text = files.read_text(known.path) or "" if known.path else ""
     copied = bool(known.lines) and (
         not known.path
@@ -84,27 +71,44 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
         or known.unfit
         or _OF_THIS_MACHINE.search(text)
     )
-    findings += _left_out(known)
-    system, system_findings = _system(image)
-    findings += system_findings
     if known.path and not added and not (copied and not known.path.endswith(".toml")):
         return Packages(known.path, airflow, version, system, {}, tuple(findings), tuple(reasons))
-    lines = ["# What versions run on; written by harness init, yours to change."]
+    findings.append(Finding("decided", "packages", _written(known, added), WRITTEN))
+    made = "".join(f"{line}\n" for line in _lines(known, added, copied=bool(copied)))
+    return Packages(WRITTEN, airflow, version, system, {WRITTEN: made}, tuple(findings), tuple(reasons))
+
+
+def _airflow(known: Dependencies, image: TeamImage) -> tuple[str, str, list[Finding], list[str]]:
+    """Airflow's version as [image] has to name it, the one that versions run, what is said of it, why none can run."""
+    said = known.airflow or next(((each.value, each.place) for each in image.airflow), None)
+    if said is None:
+        return "", "", [], []
+    findings = [Finding("found", "Airflow", said[0], str(said[1]))]
+    if not said[0].startswith("3"):
+        reasons = [f"{said[1]} asks for Airflow {said[0]}: {_NEWER}"] if known.airflow else []
+        return "", "", [*findings, _older(said)], reasons
+    if known.airflow is not None:
+        return "", said[0], findings, []
+    airflow = said[0] if _FULL.fullmatch(said[0]) else LAST_RELEASES.get(said[0], "")
+    if airflow and airflow != said[0]:
+        findings.append(Finding("decided", "Airflow", f"{airflow}, the last {said[0]} that was tried"))
+    return airflow, airflow or said[0], findings, []
+
+
+def _lines(known: Dependencies, added: Mapping[str, Place], *, copied: bool) -> Iterator[str]:
+    """The file of packages: what the repository's own asks for, and what is `added` to it."""
+    yield "# What versions run on; written by harness init, yours to change."
     if known.path and not copied:
-        lines.append(f"-r {known.path}")
+        yield f"-r {known.path}"
     else:
-        lines += [line for line in known.lines if not re.match(r"\s*(?:\.|/|file:|-)", line)]
-    lines += [f"{name}  # {place}" for name, place in added.items()]
+        yield from (line for line in known.lines if not re.match(r"\s*(?:\.|/|file:|-)", line))
+    yield from (f"{name}  # {place}" for name, place in added.items())
     if (
         not known.lines
         and not known.path
         and not any(normalized(name).startswith("apache-airflow") for name in added)
     ):
-        lines.append("apache-airflow-core>=3")
-    findings.append(Finding("decided", "packages", _written(known, added), WRITTEN))
-    return Packages(
-        WRITTEN, airflow, version, system, {WRITTEN: "\n".join(lines) + "\n"}, tuple(findings), tuple(reasons)
-    )
+        yield "apache-airflow-core>=3"
 
 
 def _left_out(known: Dependencies) -> Iterator[Finding]:
