@@ -1,0 +1,97 @@
+"""Task logs of any shape can be read and shown, and hold no secrets then."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from task_samples import BOOM, TOKEN, cause_of, error, log, raised
+
+from harness.airflow.logs.redaction import redact
+from harness.airflow.logs.task_log import parse_log, readable
+
+WORKLOAD = json.dumps({"token": TOKEN, "ti": {"id": "01a2"}, "type": "ExecuteTask"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {TOKEN}",
+        f"python -m airflow.sdk.execution_time.execute_workload --json-string {WORKLOAD}",
+        f"args: ['--json-string', '{WORKLOAD}']",
+        json.dumps({"args": ["--json-string", WORKLOAD]}),
+        f'error: "--json-string", "{TOKEN}"',
+        f"token={TOKEN[:40]}",
+    ],
+)
+def test_tokens_are_masked(text: str) -> None:
+    shown = redact(text)
+    assert "***" in shown
+    for part in TOKEN.split("."):
+        assert part not in shown
+    assert "eyJ" not in shown
+
+
+def test_the_workload_is_masked_whole() -> None:
+    assert redact(f"x --json-string {WORKLOAD}") == "x --json-string ***"
+    assert redact("x --json-string '{\"a\": 1}' -v") == "x --json-string '***' -v"
+
+
+def test_passwords_in_urls_are_masked() -> None:
+    text = "could not connect to postgresql+psycopg2://v_demo:s3cret@postgres.harness-system:5432/v_demo"
+    shown = "could not connect to postgresql+psycopg2://v_demo:***@postgres.harness-system:5432/v_demo"
+    assert redact(text) == shown
+
+
+@given(st.text(alphabet=st.characters(codec="ascii", exclude_characters="@:-eB"), max_size=200))
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(st.text(), st.text())
+def test_no_token_survives(before: str, after: str) -> None:
+    assert TOKEN.split(".")[1] not in redact(f"{before} {TOKEN} {after}")
+
+
+def test_causes_hold_no_secrets() -> None:
+    text = log(raised(error("RuntimeError", f"refused: Bearer {TOKEN}", BOOM)))
+    assert "eyJ" not in cause_of(log=text).model_dump_json()
+
+
+@given(st.text())
+def test_any_log_can_be_read(text: str) -> None:
+    assert len(parse_log(text)) <= len(text.splitlines())
+    assert cause_of(log=text).code == "task_failed"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(signal=json_values, detail=json_values, event=json_values)
+def test_logs_of_any_shape_can_be_read(signal: object, detail: object, event: object) -> None:
+    (record,) = parse_log(json.dumps({"event": event, "signal": signal, "error_detail": [detail]}))
+    assert isinstance(record.text, str)
+
+
+def test_a_log_for_people() -> None:
+    said = {"timestamp": "2026-11-22T19:43:04.55Z", "event": "epoch 1", "level": "info"}
+    text = json.dumps(said) + "\nno JSON\n" + json.dumps(raised(error("KeyError", "'x'", BOOM)))
+    assert readable(text).splitlines() == [
+        "19:43:04 info     epoch 1",
+        "no JSON",
+        "Task failed with exception",
+        "Traceback (most recent call last):",
+        '  File "/opt/airflow/dags/bad_run.py", line 12, in boom',
+        "KeyError: 'x'",
+    ]
+
+
+@given(st.text())
+def test_any_log_can_be_shown(text: str) -> None:
+    assert readable(text).endswith("\n") or not text.strip()
