@@ -41,13 +41,13 @@ class _Entry(BaseModel):
 class _Connection(_Entry):
     conn_id: str | None = None
     conn_type: str | None = None
-    conn_uri: str | None = None
+    conn_uri: str | None = Field(default=None, repr=False)
     conn_host: str | None = None
     conn_schema: str | None = None
     conn_login: str | None = None
-    conn_password: str | None = None
+    conn_password: str | None = Field(default=None, repr=False)
     conn_port: str | None = None
-    conn_extra: dict[str, Any] | str | None = None
+    conn_extra: dict[str, Any] | str | None = Field(default=None, repr=False)
 
 
 class _Pool(_Entry):
@@ -58,7 +58,7 @@ class _Pool(_Entry):
 
 class _Variable(_Entry):
     variable_name: str | None = None
-    variable_value: Any = None
+    variable_value: Any = Field(default=None, repr=False)
 
 
 class _Airflow(_Entry):

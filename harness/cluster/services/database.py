@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cluster.services.given_server import GivenServer
@@ -45,7 +45,7 @@ class Credentials:
 
     database: str
     role: str
-    password: str
+    password: str = field(repr=False)
     given: GivenServer | None = None
 
     @property

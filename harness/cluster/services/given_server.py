@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from harness.cluster import labels
@@ -53,7 +53,7 @@ class Login:
 
     server: GivenServer
     role: str
-    password: str
+    password: str = field(repr=False)
 
     def variables(self) -> dict[str, str]:
         """What libpq's programs read, https://www.postgresql.org/docs/current/libpq-envars.html."""

@@ -35,6 +35,7 @@ def test_a_version_gets_its_own_role(programs: Programs) -> None:
     assert "REASSIGN OWNED BY harness_template TO v_churn_1" in sql
     assert "REVOKE ALL ON DATABASE v_churn_1 FROM PUBLIC" in sql
     assert credentials.password not in " ".join(argv)
+    assert credentials.password not in repr(credentials)
     assert "CREATE" not in " ".join(argv)
     assert argv[:3] == ("/tools/kubectl", "--kubeconfig", "/state/kubeconfig")
     assert credentials.url == (

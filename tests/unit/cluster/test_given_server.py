@@ -21,6 +21,7 @@ def test_a_url() -> None:
     assert login.server == GivenServer("db.example.com", 5433, "main", "require")
     assert (login.role, login.password) == ("har@ness", "pa/ss")
     assert login.variables()["PGPASSWORD"] == "pa/ss"
+    assert "pa/ss" not in repr(login)
 
 
 def test_what_a_short_one_leaves_out() -> None:

@@ -159,6 +159,13 @@ def test_the_fingerprint_tells_values_apart_and_is_nobodys_without_the_key() -> 
 def test_no_value_is_shown() -> None:
     assert "value" not in repr(Secrets({"A": "value"}))
     assert "value" not in repr(airflow_settings.AirflowSettings({"A": "value"}))
+    entries = (
+        airflow_settings._Connection(
+            conn_id="a", conn_uri="hush-1", conn_password="hush-2", conn_extra="hush-3"
+        ),
+        airflow_settings._Variable(variable_name="b", variable_value="hush-4"),
+    )
+    assert "hush" not in repr(entries)
 
 
 class TestAirflowSettings:
