@@ -12,8 +12,9 @@ from harness.init.places import WHOLE, Places, below, places_of
 from harness.init.reading.constants import Members
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import mentioned
-from harness.init.reading.programs.commands import Run, runs_of, texts_of
+from harness.init.reading.programs.commands import Run, runs_in, runs_of, texts_of
 from harness.init.reading.programs.path_edits import PathEdit, path_edits
+from harness.init.reading.programs.roots import roots_of
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Imported, Module, imports, rebound
 
@@ -22,8 +23,6 @@ _SETTINGS = (".yml", ".yaml", ".json", ".toml", ".cfg", ".ini")
 _DATABASES = (".duckdb", ".db", ".sqlite", ".sqlite3")
 _ABSOLUTE = re.compile(r"(?:/opt|/usr/local)/airflow/[\w./-]+")
 _AIRFLOWS = frozenset({"config", "dags", "logs", "plugins", "tests"})
-_PROJECTS = ("pyproject.toml", "setup.py", "setup.cfg")
-_TOP = ("src", "lib", "python")  # folders that are a root of imports by custom
 
 
 @dataclass
@@ -52,7 +51,7 @@ class Layout:
         """The repository's own files that a module runs by a shell."""
         if module.path not in self._ran:  # a long text, which each DAG that imports it asks for
             self._ran[module.path] = tuple(runs_of(module.tree, module))
-        return [path for each in self._ran[module.path] if (path := self.program(each))]
+        return [path for each in self._ran[module.path] for path, _ in self.started(each)]
 
     def program(self, run: Run) -> str | None:
         """The repository's own file that is run so, where the shell has gone to a folder or not."""
@@ -64,6 +63,18 @@ class Layout:
         places = (posixpath.join(root, name) for root in (*self.looked(run), *self.roots))
         names = (each for place in places for each in (f"{place}.py", f"{place}/__main__.py"))
         return next(filter(files.is_file, names), None)
+
+    def started(self, run: Run) -> Iterator[tuple[str, Run]]:
+        """The repository's own files that a command starts: its program, and those that a shell script runs in turn."""
+        waiting, seen = [run], set[str]()
+        while waiting:
+            each = waiting.pop(0)
+            path = self.program(each)
+            if path and path not in seen:
+                seen.add(path)
+                yield path, each
+                text = self.places.files.read_text(path) if path.endswith(".sh") else None
+                waiting += [replace(inner, goes=inner.goes or each.goes) for inner in runs_in(text or "")]
 
     def looked(self, run: Run) -> list[str]:
         """The folders in which a program finds its modules besides the usual ones: first of all its own."""
@@ -123,7 +134,7 @@ def read_layout(
     layout = Layout(places, dags_folder, {dags_folder or "."})
     start = [path for path in modules if below(path, dags_folder) is not None]
     layout.edits = [edit for path in start for edit in path_edits(modules[path], places.locate)]
-    layout.roots = tuple(dict.fromkeys(_roots(layout, image)))
+    layout.roots = tuple(dict.fromkeys(roots_of(layout.places, dags_folder, image, layout.edits)))
     plugins = posixpath.join(places.home, "plugins")
     if any(path.endswith(".py") for path in files.below(plugins)):
         layout.code.add(plugins)
@@ -173,10 +184,10 @@ def _run(module: Module, layout: Layout) -> Iterator[tuple[str, Run]]:
         unknown = each.goes and places.locate(each.goes) is None
         if (layout.program(each) is None or unknown) and each.goes and files.is_file(plain):
             layout.places = replace(places, mounts={**places.mounts, posixpath.normpath(each.goes): WHOLE})
-        if path := layout.program(each):
+        for path, run in layout.started(each):
             if not any(below(path, known) is not None for known in layout.code):
                 layout.code.add(layout.places.unit_of(path) or path)
-            yield path, each
+            yield path, run
 
 
 def _named_by_settings(layout: Layout) -> Iterator[str]:
@@ -193,30 +204,6 @@ def _is_codes(target: str, host: str, root: str) -> bool:
     if inner is None or not host or inner.startswith("dags/"):
         return False
     return inner != "." and inner not in _AIRFLOWS
-
-
-def _roots(layout: Layout, image: TeamImage) -> Iterator[str]:
-    """Where modules are looked for, in Airflow's order and then in the one that is likely."""
-    home = layout.places.home
-    yield from (layout.dags_folder, home, posixpath.join(home, "plugins"), posixpath.join(home, "config"))
-    said = image.environment.get("PYTHONPATH")
-    for each in (said.value if said else "").split(":"):
-        located = layout.places.locate(each) if each else None
-        if located is not None:
-            yield located
-    yield from (edit.folder for edit in layout.edits if edit.folder is not None)
-    files = layout.places.files
-    yield from (_source(folder, files) for folder in image.projects)
-    yield ""
-    for folder in _TOP:
-        yield from (posixpath.join(home, folder), folder)
-    yield from (_source(posixpath.dirname(path), files) for path in files.named(*_PROJECTS))
-
-
-def _source(project: str, files: RepositoryFiles) -> str:
-    """The folder that holds the modules of a project that pip or uv installs, such as a workspace's member."""
-    source = posixpath.join(project, "src")
-    return source if files.has(source) else project
 
 
 def _candidates(name: str, layout: Layout) -> Iterator[tuple[str, str]]:

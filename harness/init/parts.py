@@ -75,9 +75,9 @@ def with_programs(dag: Dag, module: Module, layout: Layout, resolve: Resolve) ->
         waiting += [(task.call, module)] if task.call is not None else []
         while waiting:
             part, source = waiting.pop()
-            for run in (*runs_of(part, source), *loads_of(part, source)):
-                path = layout.program(run)
-                program = layout.used.get(path) if path else None
+            runs = (*runs_of(part, source), *loads_of(part, source))
+            for path in (path for run in runs for path, _ in layout.started(run)):
+                program = layout.used.get(path)
                 if program is not None and program.path not in found and program is not module:
                     main = ast.FunctionDef("", _NOTHING, program.tree.body, [])
                     functions = read_dags(program, resolve).functions

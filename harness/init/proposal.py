@@ -19,7 +19,13 @@ from harness.init.reading.given import given
 from harness.init.reading.image.image_files import team_image
 from harness.init.reading.image.production import production, values_file
 from harness.init.reading.image.team_image import ROOT, TeamImage
-from harness.init.reading.purposes import best_metrics, logged_to_mlflow, pushed_metrics, returned_metric
+from harness.init.reading.purposes import (
+    best_metrics,
+    logged_to_mlflow,
+    pushed_metrics,
+    returned_metric,
+    skipped,
+)
 from harness.init.reading.repository_files import Place, RepositoryFiles
 from harness.init.reading.source import MOST_ROUTINES, ROUTINES, Module, modules
 from harness.init.reading.syntax.known_functions import FILE_TEXT
@@ -34,7 +40,7 @@ from harness.init.runnable import (
     pools_of,
     reasons,
     settings_of,
-    skipped,
+    tracked,
 )
 from harness.init.table import decided, found, other_folders, yours
 from harness.init.uses import Circumstances, metrics_file, uses_of, widest
@@ -163,6 +169,7 @@ def _dags(known: Mapping[str, Module], folder: str, circumstances: Circumstances
             logged=logged_to_mlflow(each for task in dag.tasks for each in task.runs),
             addresses=addresses_of(kept, module, circumstances),
             outside=outside(kept, module, circumstances),
+            tracked=tracked(kept, module, circumstances),
         )
         why = [*reasons(found, circumstances), *said]
         if without and len(without) == len(dag.tasks):
@@ -248,7 +255,7 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
             if pushed
             else alone[1:]
             if alone
-            else each.logged or (),
+            else (each.mlflow and each.logged) or (),
             skip=skip,
             reasons=tuple(each.reasons),
             retries=each.dag.retries,

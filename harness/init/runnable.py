@@ -19,27 +19,19 @@ from harness.init.reading.image.services import (
     Address,
     address_of,
     served,
+    tracked_elsewhere,
     unreachable,
     without_login,
 )
 from harness.init.reading.paths import FileUse, addresses_read
-from harness.init.reading.purposes import only_by_name, touches_world
+from harness.init.reading.programs.environments import lost_environments
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
 from harness.init.reading.tasks import Task
 from harness.init.uses import Circumstances, Uses, absence, lost_commands
 
-_NEEDS = {
-    "DockerOperator": "it starts containers, and a task pod has no Docker",
-    "DockerSwarmOperator": "it starts containers, and a task pod has no Docker",
-    "KubernetesPodOperator": "it makes pods, and a task pod has no right to",
-    "KubernetesJobOperator": "it makes jobs, and a task pod has no right to",
-    "SSHOperator": "it needs another machine",
-    "SparkSubmitOperator": "it needs Spark",
-}
 _SECRET = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|CONN_", re.IGNORECASE)
 _SET_BY_HARNESS = ("HARNESS_", "PYTHON", "AIRFLOW__", "AIRFLOW_HOME", "HOME", "PATH", "USER")
-_WAITS = re.compile(r"(?:ExternalTask|File|S3Key|GCSObject\w*|Sql|Http|Sftp|Hdfs|Wasb\w*)Sensor$")
 
 
 @dataclass
@@ -55,11 +47,12 @@ class ReadDag:
     logged: tuple[str, ...] | None = None
     addresses: list[Address] = field(default_factory=list)
     outside: list[tuple[str, Place]] = field(default_factory=list)
+    tracked: tuple[str, Place] | None = None
 
     @property
     def mlflow(self) -> bool:
-        """Whether it logs numbers to MLflow, `logged` by their names."""
-        return self.logged is not None
+        """Whether it logs numbers to MLflow where the version has it, `logged` by their names."""
+        return self.logged is not None and self.tracked is None
 
 
 def reasons(read: ReadDag, circumstances: Circumstances) -> list[str]:
@@ -73,6 +66,11 @@ def reasons(read: ReadDag, circumstances: Circumstances) -> list[str]:
     found += [_not_there(use, circumstances) for use in uses.missing]
     found += _defaults_not_there(read, circumstances)
     found += lost_commands(read.dag, module, circumstances)
+    found += [
+        each
+        for used, parts in parts_of(dag, module, needed_by(module, circumstances.layout))
+        for each in lost_environments(used, parts, circumstances.image)
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -84,6 +82,12 @@ def addresses_of(dag: Dag, module: Module, circumstances: Circumstances) -> list
         for each, parts in parts_of(dag, module, needed)
         for found in unreachable(each, parts, circumstances.image)
     ]
+
+
+def tracked(dag: Dag, module: Module, circumstances: Circumstances) -> tuple[str, Place] | None:
+    """Where the DAG says that its numbers go, if that is none of the version's."""
+    parts = parts_of(dag, module, needed_by(module, circumstances.layout))
+    return tracked_elsewhere(parts, circumstances.image)
 
 
 def outside(dag: Dag, module: Module, circumstances: Circumstances) -> list[tuple[str, Place]]:
@@ -121,22 +125,6 @@ def _defaults_not_there(read: ReadDag, circumstances: Circumstances) -> Iterator
 def _not_there(use: FileUse, circumstances: Circumstances) -> str:
     path = circumstances.layout.places.locate(use.path)
     return f"{use.place}: it reads {use.shown}, {absence(path, circumstances)}"
-
-
-def skipped(dag: Dag) -> list[tuple[Task, str]]:
-    """The tasks that a test had better leave out, and why; none where names alone would leave out all."""
-    found = []
-    for task in dag.tasks:
-        why = touches_world(task) or _NEEDS.get(task.operator, "")
-        if not why and _WAITS.search(task.operator):
-            why = f"a {task.operator} waits for what a version does not have"
-        if why:
-            found.append((task, why))
-    if len(found) == len(dag.tasks) and all(only_by_name(why) for _, why in found):
-        return []
-    return [
-        (task, "its name says that it touches the world" if only_by_name(why) else why) for task, why in found
-    ]
 
 
 def idioms_of(module: Module, circumstances: Circumstances) -> list[Idiom]:

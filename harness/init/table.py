@@ -94,6 +94,16 @@ def yours(
         for use in each.uses.loose:
             text = f"{use.shown} lies beside the code, where no other task sees it: write it into a folder"
             yield Finding("yours", "file of a task", text, str(use.place), add='shared = ["FOLDER"]')
+        if each.logged is not None and each.tracked is not None:
+            text = f"they go to {each.tracked[0]}, where no test looks: leave the address out"
+            yield Finding(
+                "yours",
+                f"metrics of {each.dag.dag_id}",
+                text,
+                str(each.tracked[1]),
+                add="metrics = { mlflow = true }",
+            )
+    elsewhere = {each.dag.dag_id for each in read if each.logged is not None and each.tracked is not None}
     for test in tests:
         for reason in test.reasons:
             yield Finding("yours", f"DAG {test.dag}", reason, test.place)
@@ -103,7 +113,7 @@ def yours(
             yield Finding(
                 "yours", f"gates of {test.name}", "what its numbers must satisfy", test.place, add=gate
             )
-        elif test.can_run and not (test.metrics_file or test.mlflow):
+        elif test.can_run and not (test.metrics_file or test.mlflow or test.dag in elsewhere):
             text = "no task returns a dict of numbers: the DAG must only succeed"
             yield Finding(
                 "yours", f"metrics of {test.name}", text, test.place, add='metrics = { task = "TASK" }'

@@ -20,6 +20,7 @@ from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module, keyword
 
 _OF_THE_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var")  # noqa: S108
+_DVC = re.compile(r"(?:^|[\s;&|(])dvc\s+(?:checkout|exp|pull|push|repro|status)\b")
 _METRICS_FILE = re.compile(r"(?:metric|score|evaluation|report)\w*\.json$", re.IGNORECASE)
 
 
@@ -138,6 +139,9 @@ def lost_commands(dag: Dag, module: Module, circumstances: Circumstances) -> Ite
         place = module.place(task.call) if task.place.path == module.path else task.place
         elsewhere = keyword(task.call, "cwd") is not None
         command = text_of(keyword(task.call, "bash_command"), task.names) or ""
+        if _DVC.search(command):
+            what = "it runs dvc, which works in a clone of the repository, and a version has none"
+            yield f"{place}: {what}: let the task run what that stage runs"
         for run in runs_in(command):
             path = posixpath.join(run.goes, run.written)
             inside = layout.places.locate(path) if run.written and path.startswith("/") else None

@@ -64,13 +64,20 @@ def wanted(inputs: Inputs, target: Target) -> Wanted:
     return Wanted(
         texts=found.texts,
         files=found.files,
-        requirements=(*found.requirements, core, *PROVIDERS),
+        requirements=(*found.requirements, core, *_providers(airflow)),
         constraints=found.constraints,
         pinned=found.pinned,
         named=found.named,
         bound=found.bound,
         airflow=airflow,
     )
+
+
+def _providers(airflow: str) -> tuple[str, ...]:
+    """What runs need besides. The Kubernetes provider that was new with Airflow 3.0.0 and 3.0.1 gives each pod a
+    container of an image of its own, which no version has: the next one takes its place."""
+    kubernetes, postgres = PROVIDERS
+    return f"{kubernetes}>=10.5" + (",<10.6" if airflow in {"3.0.0", "3.0.1"} else ""), postgres
 
 
 def _of_requirements(inputs: Inputs) -> Wanted:

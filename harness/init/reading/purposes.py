@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.init.reading.constants import dotted, method_of, text_of
+from harness.init.reading.dags import Dag
 from harness.init.reading.source import Function, Module, imports, keyword
 from harness.init.reading.tasks import Functions, Task
 
@@ -37,6 +38,27 @@ _WORLD_CALLS = frozenset(
 )
 
 
+_NEEDS = {
+    "DockerOperator": "it starts containers, and a task pod has no Docker",
+    "DockerSwarmOperator": "it starts containers, and a task pod has no Docker",
+    "KubernetesPodOperator": "it makes pods, and a task pod has no right to",
+    "KubernetesJobOperator": "it makes jobs, and a task pod has no right to",
+    "SSHOperator": "it needs another machine",
+    "SparkSubmitOperator": "it needs Spark",
+}
+_DECORATORS = {
+    "docker": "DockerOperator",
+    "kubernetes": "KubernetesPodOperator",
+    "kubernetes_cmd": "KubernetesPodOperator",
+}
+_PROGRAMS = {  # of a BashOperator, by the operator that needs the same
+    "docker": "DockerOperator",
+    "docker-compose": "DockerOperator",
+    "kubectl": "KubernetesPodOperator",
+    "spark-submit": "SparkSubmitOperator",
+    "ssh": "SSHOperator",
+}
+_WAITS = re.compile(r"(?:ExternalTask|File|S3Key|GCSObject\w*|Sql|Http|Sftp|Hdfs|Wasb\w*)Sensor$")
 _LOGS = frozenset({"autolog", "log_batch", "log_metric", "log_metrics"})
 _LOGS_BY_ITSELF = frozenset({"mlflow.evaluate", "mlflow.models.evaluate"})
 
@@ -115,6 +137,35 @@ def touches_world(task: Task) -> str:
 def only_by_name(effect: str) -> bool:
     """Whether nothing but the task's name says so."""
     return effect == "of its name"
+
+
+def skipped(dag: Dag) -> list[tuple[Task, str]]:
+    """The tasks that a test had better leave out, and why; none where names alone would leave out all."""
+    found = []
+    for task in dag.tasks:
+        why = touches_world(task) or _NEEDS.get(task.operator, "")
+        if not why and (started := started_by(task)):
+            why = _NEEDS[started]
+        if not why and _WAITS.search(task.operator):
+            why = f"a {task.operator} waits for what a version does not have"
+        if why:
+            found.append((task, why))
+    if len(found) == len(dag.tasks) and all(only_by_name(why) for _, why in found):
+        return []
+    return [
+        (task, "its name says that it touches the world" if only_by_name(why) else why) for task, why in found
+    ]
+
+
+def started_by(task: Task) -> str:
+    """The operator that needs the same as a task of another kind does; empty where it needs nothing of that."""
+    for each in task.functions[0][0].decorator_list if task.functions else ():
+        kind = dotted(each.func if isinstance(each, ast.Call) else each).rpartition("task.")[2]
+        if kind in _DECORATORS:
+            return _DECORATORS[kind]
+    command = text_of(keyword(task.call, "bash_command"), task.names) if task.call is not None else None
+    words = re.findall(r"(?:^|[;&|(]\s*)([\w-]+)", command or "", re.MULTILINE)
+    return next((_PROGRAMS[word] for word in words if word in _PROGRAMS), "")
 
 
 def logged_to_mlflow(functions: Iterable[tuple[Function, Module]]) -> tuple[str, ...] | None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proposals import configured, proposal, reasons
 
+from harness.init.findings import Proposal
 from harness.init.reading.dags import read_dags
 from harness.init.reading.programs.commands import Run, runs_in
 from harness.init.reading.programs.path_edits import path_edits
@@ -541,3 +542,103 @@ def test_members_of_a_workspace_are_on_the_import_path() -> None:
         ("packages/mlcore/src",),
     )
     assert [(test.metrics_task, test.metrics) for test in found.tests] == [("train", ("r2",))]
+
+
+class TestMlflowElsewhere:
+    def found(self, uri: str) -> Proposal:
+        return proposal(
+            {
+                "dags/churn.py": f"""
+                    import os
+                    import mlflow
+                    from airflow.sdk import DAG, task
+                    mlflow.set_tracking_uri({uri})
+                    @task
+                    def train():
+                        mlflow.log_metric("auc", 1)
+                    with DAG("churn"):
+                        train()
+                """
+            }
+        )
+
+    @pytest.mark.parametrize(
+        "uri", ["'file:///opt/airflow/mlruns'", "'sqlite:///mlflow.db'", "'https://dagshub.com/a.mlflow'"]
+    )
+    def test_is_told_and_no_metrics_are_asked_for(self, uri: str) -> None:
+        found = self.found(uri)
+        assert [(test.mlflow, test.metrics, test.reasons) for test in found.tests] == [(False, (), ())]
+        (told,) = [each for each in found.findings if each.about == "metrics of churn"]
+        assert told.text == f"they go to {uri[1:-1]}, where no test looks: leave the address out"
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "'http://mlflow:5000'",
+            "os.getenv('MLFLOW_TRACKING_URI', 'sqlite:///mlflow.db')",
+            "os.environ['URI']",
+        ],
+    )
+    def test_the_versions_own_and_what_a_variable_says_are_not(self, uri: str) -> None:
+        assert [test.mlflow for test in self.found(uri).tests] == [True]
+
+
+class TestOtherEnvironments:
+    def test_are_told_by_what_makes_them(self) -> None:
+        files = {
+            "Dockerfile": """
+                FROM astrocrpublic.azurecr.io/runtime:3.1-2
+                RUN python -m venv dbt_env && source dbt_env/bin/activate && pip install dbt-core && deactivate
+            """,
+            "dags/churn.py": """
+                import os
+                from airflow.sdk import DAG
+                HOME = os.environ["AIRFLOW_HOME"]
+                with DAG("churn"):
+                    BashOperator(task_id="dbt", bash_command="ls", env={"DBT": HOME + "/dbt_env/bin/dbt"})
+            """,
+        }
+        assert reasons(proposal(files)) == [
+            "dags/churn.py:6: it runs /usr/local/airflow/dbt_env/bin/dbt, of an environment that Dockerfile:3 makes "
+            "and no version has: put its packages into the lock and take the image's own Python, or let versions stand "
+            "on your own image: `dockerfile` and `as_is` below [image]"
+        ]
+
+    def test_are_told_where_nothing_makes_them(self) -> None:
+        text = "from airflow.sdk import DAG\nwith DAG('a'):\n"
+        text += "    ExternalPythonOperator(task_id='t', python='/venv/bin/python')\n"
+        (reason,) = reasons(proposal({"dags/churn.py": text}))
+        assert reason.startswith(
+            "dags/churn.py:3: it runs /venv/bin/python, of an environment that no version has"
+        )
+
+
+def test_a_shell_script_is_followed() -> None:
+    found = proposal(
+        {
+            "scripts/run.sh": "#!/bin/bash\nset -e\ncd /opt/airflow\npython -m src.train\n",
+            "src/train.py": "import lightgbm\n",
+            "dags/churn.py": """
+                from airflow.sdk import DAG
+                with DAG("churn"):
+                    BashOperator(task_id="train", bash_command="/opt/airflow/scripts/run.sh ")
+            """,
+        }
+    )
+    assert configured(found).image.code == ("dags", "scripts", "src")
+    assert "lightgbm  # src/train.py:1" in found.extra["harness-requirements.in"]
+
+
+@pytest.mark.parametrize(
+    ("command", "skip", "told"),
+    [
+        ("docker run churn", ("train",), False),
+        ("cd /x && kubectl apply -f job.yaml", ("train",), False),
+        ("cat docker | sort", (), False),
+        ("cd /opt/airflow && dvc repro", (), True),
+    ],
+)
+def test_commands_that_need_what_no_version_has(command: str, skip: tuple[str, ...], told: bool) -> None:
+    text = f"from airflow.sdk import DAG\nwith DAG('a'):\n    BashOperator(task_id='train', bash_command='{command}')\n"
+    (test,) = proposal({"dags/churn.py": f"{text}    EmptyOperator(task_id='end')\n"}).tests
+    assert (test.skip, bool(test.reasons)) == (skip, told)

@@ -83,6 +83,26 @@ def unreachable(module: Module, parts: Iterable[ast.AST], image: TeamImage) -> I
                     )
 
 
+def tracked_elsewhere(
+    parts: Iterable[tuple[Module, list[ast.AST]]], image: TeamImage
+) -> tuple[str, Place] | None:
+    """Where code itself says that MLflow's numbers go: a file, a database or a server that no test looks at."""
+    for module, nodes in parts:
+        outside = {each for part in nodes for each, _ in _defaults(part, module)}
+        said = {
+            node.value
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in outside
+        }
+        for node in (node for part in nodes for node in ast.walk(part)):
+            if isinstance(node, ast.Call) and dotted(node.func).endswith("set_tracking_uri") and node.args:
+                text = text_of(node.args[0], module.constants)
+                given = isinstance(node.args[0], ast.Call)
+                if text in said and not given and text and address_of(text, image) is None:
+                    return without_login(text), module.place(node)
+    return None
+
+
 def address_of(text: str, image: TeamImage) -> tuple[str, str] | None:
     """The host of an address that no version reaches, and why it does not; None for any other text."""
     found = _URL.match(text.strip())

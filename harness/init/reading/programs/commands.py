@@ -16,7 +16,7 @@ _PYTHON = r"[\"']?(?:[\w.$/{}-]*/)?(?:python(?:3(?:\.\d+)?)?|bash|sh)[\"']?\s+"
 _BEGINS = r"(?:^|[\s;&|(])"
 _PROGRAM = re.compile(
     _BEGINS + _PYTHON + r"(?:(?!-m)-\w+\s+)*(?:-m\s+(?P<module>[A-Za-z_][\w.]*)"
-    r"|[\"']?(?P<path>[\w./-]+\.(?:py|sh))\b)"
+    r"|[\"']?(?P<path>[\w./-]+\.(?:py|sh))\b)|" + _BEGINS + r"(?P<direct>/[\w./-]+\.sh)\b"
 )
 _GOES = re.compile(_BEGINS + r"cd\s+[\"']?(?P<path>/[\w./-]+)")
 _LOOKS = re.compile(_BEGINS + r"(?:export\s+)?PYTHONPATH=[\"']?(?P<paths>[\w./:-]+)")
@@ -72,7 +72,7 @@ def runs_in(text: str) -> Iterator[Run]:
         for each in found:
             looks = _LOOKS.search(command[: each.end()])
             yield Run(
-                each["path"] or "",
+                each["path"] or each["direct"] or "",
                 each["module"] or "",
                 goes["path"] if goes else "",
                 tuple(filter(None, looks["paths"].split(":"))) if looks else (),

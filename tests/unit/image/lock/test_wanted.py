@@ -328,3 +328,11 @@ def test_no_index_is_asked_for_a_projects_own_folders_but_for_what_these_need(so
     assert [line.replace('"', "'") for line in asked if line != "httpx"] == expected
     assert not {"ml-core", "base"} & found.named
     assert not [line for line in found.constraints if line.startswith(("ml-core", "base"))]
+
+
+@pytest.mark.parametrize(
+    ("airflow", "bounds"), [("3.0.0", ">=10.5,<10.6"), ("3.0.1", ">=10.5,<10.6"), ("3.0.2", ">=10.5")]
+)
+def test_the_provider_whose_pods_have_another_image_is_not_taken(airflow: str, bounds: str) -> None:
+    found = of("r.txt", {"r.txt": f"apache-airflow=={airflow}\n"})
+    assert found.requirements[-2:] == (f"{PROVIDERS[0]}{bounds}", PROVIDERS[1])
