@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 
@@ -59,6 +60,10 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
 
     Raises HarnessError(DAG_NOT_FOUND) where no DAG is defined.
     """
+    return copy_context().run(_of_files, files, within)  # what is set while these are read is theirs alone
+
+
+def _of_files(files: RepositoryFiles, within: str) -> Proposal:
     FILE_TEXT.set(files.found)
     ROUTINES.set([MOST_ROUTINES])
     known, broken = modules(files)

@@ -14,6 +14,7 @@ from harness.init.reading.dags import read_dags
 from harness.init.reading.programs.commands import Run, runs_in
 from harness.init.reading.programs.path_edits import path_edits
 from harness.init.reading.source import Module, parsed
+from harness.init.reading.syntax.known_functions import FILE_TEXT
 
 
 def module(text: str) -> Module:
@@ -423,6 +424,10 @@ class TestWhatATaskReads:
 
 
 class TestValuesOfTheRepositorysOwn:
+    def test_files_of_one_repository_are_not_those_of_another(self) -> None:
+        proposal({"dags/a.py": "from airflow.sdk import DAG\nDAG('a')\n", "names.json": '["b"]'})
+        assert FILE_TEXT.get()("names.json") is None
+
     @pytest.mark.parametrize(
         "text", ["str(each)", "f'{each}'", "'%s' % each", "'%s' % (each,)", "'{}'.format(each)"]
     )
