@@ -215,7 +215,11 @@ def str_of_ask(ask: Ask, circumstances: Circumstances) -> str:
         why = f"which {said.place} gives, and no secret belongs into an image"
     what = f"{ask.place}: it asks for {ask.kind} {ask.name}, {why}"
     if not ask.variable.isidentifier():  # no shell sets such a variable
-        return f"{what}: give it in airflow_settings.yaml, named by `airflow_settings` below [secrets]"
+        entry, listed = (f"conn_id: {ask.name}, conn_uri", "connections")
+        if ask.kind == "Variable":
+            entry, listed = (f"variable_name: {ask.name}, variable_value", "variables")
+        how = f"as `- {{{entry}: …}}` in airflow_settings.yaml, below `airflow: {listed}:`"
+        return f"{what}: give it {how}, and name that file by `airflow_settings` below [secrets]"
     return f"{what}: give it as {ask.variable}, named by `from_env` below [secrets]"
 
 

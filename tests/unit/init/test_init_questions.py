@@ -77,3 +77,21 @@ def test_a_test_does_not_wait_for_other_tries(dag: str, task: str, expected: int
         churn()
     """
     assert configured(proposal({"dags/churn.py": source})).tests["churn"].retries == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (
+            "BaseHook.get_connection('data-postgres')",
+            "`- {conn_id: data-postgres, conn_uri: …}` in airflow_settings.yaml, below `airflow: connections:`",
+        ),
+        (
+            "Variable.get('model-name')",
+            "`- {variable_name: model-name, variable_value: …}` in airflow_settings.yaml, below `airflow: variables:`",
+        ),
+    ],
+)
+def test_what_no_shell_can_name_is_given_by_a_file(call: str, told: str) -> None:
+    (reason,) = reasons(proposal(asking(call)))
+    assert told in reason
