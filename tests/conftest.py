@@ -33,6 +33,17 @@ def pytest_report_header() -> str:
     return f"{SEED}={os.environ[SEED]} draws which kills are done; pytest -m slow does the others"
 
 
+@pytest.fixture
+def git_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of git's settings that counts, in place of those of the user and of the machine."""
+    from git_repository import isolate  # beside the tests that ask for it
+
+    file = tmp_path / "gitconfig"
+    for name, value in isolate(file).items():
+        monkeypatch.setenv(name, value)
+    return file
+
+
 class ByFileOrFolder(LoadScopeScheduling):  # type: ignore[misc]
     """Files in the order of `testpaths`, so that what is quick tells first; folders with a cluster as one."""
 
