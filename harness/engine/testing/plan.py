@@ -131,48 +131,48 @@ def plans(
                 refused.append(head.found.model_copy(update={"cause": Cause.of(error)}))
                 continue
         tests = {} if request.asking.asks else asking.tests(request.names)
+        seeded = _seeded(tests, request.repeat or 1)
+        plan = replace(head, project=asking, tests=seeded, secrets=secrets)
         if request.base is None:
             counts = dict.fromkeys(tests, request.repeat or 1)
-            dates = run_dates(tests, head.commit.date, counts)
-            seeded = _seeded(tests, request.repeat or 1)
-            made.append(replace(head, project=asking, tests=seeded, dates=dates, secrets=secrets))
+            made.append(replace(plan, dates=run_dates(tests, head.commit.date, counts)))
             continue
         sha = base_of(project, request.base, ref, progress)
         base = _opened(project, sha, "base", request, opened, progress)
         if isinstance(base, VersionResult):
             refused.append(base.model_copy(update={"ref": request.base}))
             continue
-        sequential = _sequential(tests, request)
-        counts = {name: request.most if name in sequential else request.repeat or 1 for name in tests}
-        dates = run_dates(tests, base.commit.date, counts)
-        tests = _seeded(tests, request.repeat or 1)
+        below, above = _compared(base, plan, request, _gates(project, base.commit))
         key = f"{sha} {[(name, each.model_dump_json()) for name, each in tests.items()]}"
         if key not in bases:
-            bases[key] = replace(
-                base,
-                project=asking,
-                commit=replace(base.commit, ref=request.base),
-                found=base.found.model_copy(update={"ref": request.base}),
-                tests={name: each.model_copy(update={"gates": {}}) for name, each in tests.items()},
-                dates=dates,
-                reuse=request.reuse,
-                secrets=secrets,
-            )
-            made.insert(len(bases) - 1, bases[key])
-        made.append(
-            replace(
-                head,
-                project=asking,
-                tests=tests,
-                dates=dates,
-                reuse=request.reuse and request.reuse_head,
-                base=bases[key],
-                base_gates=_gates(project, base.commit),
-                sequential=sequential,
-                secrets=secrets,
-            )
-        )
+            bases[key] = below
+            made.insert(len(bases) - 1, below)
+        made.append(replace(above, base=bases[key]))
     return made, refused
+
+
+def _compared(
+    base: Plan, head: Plan, request: Request, gates: Mapping[str, Mapping[str, Gate]]
+) -> tuple[Plan, Plan]:
+    """The plans of a base and of what is compared with it: the same tests on the same dates, with the head's gates.
+
+    `gates`: what the base's own configuration asks.
+    """
+    tests, sequential = head.tests, _sequential(head.tests, request)
+    counts = {name: request.most if name in sequential else request.repeat or 1 for name in tests}
+    dates = run_dates(tests, base.commit.date, counts)
+    below = replace(
+        base,
+        project=head.project,
+        commit=replace(base.commit, ref=request.base or ""),
+        found=base.found.model_copy(update={"ref": request.base}),
+        tests={name: each.model_copy(update={"gates": {}}) for name, each in tests.items()},
+        dates=dates,
+        reuse=request.reuse,
+        secrets=head.secrets,
+    )
+    reuse = request.reuse and request.reuse_head
+    return below, replace(head, dates=dates, reuse=reuse, base_gates=gates, sequential=sequential)
 
 
 def base_of(project: Project, base: str, head: str | None, progress: Progress) -> str:

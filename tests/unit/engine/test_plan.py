@@ -60,6 +60,13 @@ class TestPlans:
         assert head.base_gates["a"]["m"].min == 2
         assert base.tests["a"].gates == {}
 
+    def test_both_sides_run_on_the_same_dates(self, planned: Callable[..., Any]) -> None:
+        (base, head), _ = planned(self.VALID % 2, self.VALID % 3)
+        assert head.base is base
+        assert base.dates == head.dates and list(head.dates) == ["a"]
+        assert (base.commit.ref, base.found.ref, base.found.role) == ("base", "base", "base")
+        assert (head.found.ref, head.found.role) == ("head", "head")
+
     def test_a_head_whose_own_are_invalid_is_refused(self, planned: Callable[..., Any]) -> None:
         made, (refused,) = planned(self.VALID % 2, f"{self.VALID % 3}bogus = 1\n")
         assert made == []
