@@ -9,11 +9,11 @@ from dataclasses import replace
 from harness.init.layout import Layout
 from harness.init.reading.constants import dotted
 from harness.init.reading.dags import Dag, Resolve, is_dag, read_dags
+from harness.init.reading.programs.classes import NOTHING
 from harness.init.reading.programs.commands import loads_of, runs_of
 from harness.init.reading.source import Function, Module
 from harness.init.reading.tasks import Program
 
-_NOTHING = ast.arguments([], [], None, [], [], None, [])
 CONSTANT_STEPS = 2  # a constant that is made of another counts with it
 
 
@@ -79,7 +79,7 @@ def with_programs(dag: Dag, module: Module, layout: Layout, resolve: Resolve) ->
             for path in (path for run in runs for path, _ in layout.started(run)):
                 program = layout.used.get(path)
                 if program is not None and program.path not in found and program is not module:
-                    main = ast.FunctionDef("", _NOTHING, program.tree.body, [])
+                    main = ast.FunctionDef("", NOTHING, program.tree.body, [])
                     functions = read_dags(program, resolve).functions
                     found[program.path] = Program(main, program, functions)
                     waiting.append((program.tree, program))

@@ -18,12 +18,13 @@ from harness.init.reading.image.services import (
     MLFLOW_ADDRESS,
     Address,
     address_of,
+    addresses_read,
     served,
     tracked_elsewhere,
     unreachable,
     without_login,
 )
-from harness.init.reading.paths import FileUse, addresses_read
+from harness.init.reading.paths import FileUse
 from harness.init.reading.programs.environments import lost_environments
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from harness.init.layout import Layout
 from harness.init.places import below, fits
 from harness.init.reading.constants import text_of
-from harness.init.reading.dags import Dag, DagFile
+from harness.init.reading.dags import Dag, DagFile, dag_decorator
 from harness.init.reading.given import Given
 from harness.init.reading.idioms import Idiom
 from harness.init.reading.image.team_image import TeamImage
-from harness.init.reading.paths import FileUse, files_of
+from harness.init.reading.paths import FileUse, files_of, read_at_import
 from harness.init.reading.programs.commands import runs_in
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module, keyword
@@ -55,6 +55,8 @@ def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstance
     tasks = [(task.task_id, files_of(task, file.functions, module)) for task in dag.tasks]
     written = [(task_id, use) for task_id, each in tasks for use in each if use.how == "write"]
     read = [(task_id, use) for task_id, each in tasks for use in each if use.how == "read"]
+    makers = (each for each in module.functions.values() if dag_decorator(each))
+    at_import = read_at_import(module, next((each for each in makers if each.lineno == dag.place.line), None))
     layout, every = circumstances.layout, [use for _, use in written]
     folders = [
         (use, folder)
@@ -65,7 +67,10 @@ def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstance
         shared=frozenset(folder for _, folder in folders if _can_be_shared(folder, layout)),
         written=every,
         loose=[use for use, folder in folders if not use.folder and not _can_be_shared(folder, layout)],
-        missing=[use for _, use in read if _is_missing(use, every, circumstances)],
+        missing=[
+            *(use for use in at_import if _is_missing(use, (), circumstances)),
+            *(use for _, use in read if _is_missing(use, every, circumstances)),
+        ],
         shares_tmp=any(
             task_id != other_id and f"{use.path}/".startswith(f"{other.path}/")
             for task_id, use in read

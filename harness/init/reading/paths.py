@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import posixpath
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from harness.init.reading.constants import REPOSITORY, Members, Names, dotted, method_of, text_of, value_of
-from harness.init.reading.programs.classes import Whole, bound, objects
+from harness.init.reading.programs.classes import NOTHING, Whole, bound, objects
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, called, keyword
+from harness.init.reading.syntax.reads import needed_answers, optional_reads, outside_functions
 from harness.init.reading.tasks import Functions, Task
 
 MOST_DEPTH = 4
@@ -66,8 +66,6 @@ _LOOKS = _READS_FIRST | {
     "isfile", "join", "print", "str", "warning",
 }  # fmt: skip
 _ASKS = frozenset({"exists", "is_dir", "is_file", "isdir", "isfile"})
-_MISSING = re.compile(r"\b(?:FileNotFoundError|IOError|OSError)\b")
-_ADDRESS = re.compile(r"(?:https?|ftp|s3a?|gs|abfss?|wasbs?|hdfs|hf)://[\w.-]+(?:/[^\s?#]*)?")
 _PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fname", "io", "file")
 
 
@@ -118,6 +116,14 @@ def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
     return sorted(found | set(_uses(function, module, functions, names, 0, [MOST_CALLS])))
 
 
+def read_at_import(module: Module, maker: Function | None) -> list[FileUse]:
+    """What a DAG's file reads whenever Airflow imports it, outside of tasks; `maker` is its function with @dag."""
+    body = [*outside_functions(module.tree.body), *outside_functions(maker.body if maker else ())]
+    whole = ast.FunctionDef("", NOTHING, body, [])
+    found = _uses(whole, module, {}, dict(module.constants), 0, [0])
+    return sorted({use for use in found if use.how == "read" and not use.handed})
+
+
 def _own(task: Task, method: Function, around: Names) -> Names:
     """What a method calls itself, with what it was made with."""
     runs = keyword(task.call, "python_callable") if task.call else None
@@ -156,7 +162,7 @@ def _uses(
     names = dict(names)
     given: set[str] = set()  # what is passed to calls that do not only look
     asked: set[str] = set()  # what it asks after first, and goes on without
-    optional, needed = _optional(function), _needed(function)
+    optional, needed = optional_reads(function), needed_answers(function)
     for node in _in_order(function):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             bind(node, names)
@@ -188,31 +194,6 @@ def _asked(call: ast.Call, names: Names) -> str | None:
     return text_of(call.args[0] if call.args else owner, names)
 
 
-def _optional(function: Function) -> set[int]:
-    """The ids of nodes inside a `try` that goes on where a file is not there."""
-    return {
-        id(inner)
-        for node in ast.walk(function)
-        if isinstance(node, ast.Try)
-        and any(
-            each.type is not None and _MISSING.search(ast.unparse(each.type)) and not _raises(each.body)
-            for each in node.handlers
-        )
-        for statement in node.body
-        for inner in ast.walk(statement)
-    }
-
-
-def _needed(function: Function) -> set[int]:
-    """The ids of the calls by whose answer it raises: `if not path.exists(): raise`."""
-    tests = (node.test for node in ast.walk(function) if isinstance(node, ast.If) and _raises(node.body))
-    return {id(inner) for test in tests for inner in ast.walk(test)}
-
-
-def _raises(body: Iterable[ast.stmt]) -> bool:
-    return any(isinstance(inner, ast.Raise) for statement in body for inner in ast.walk(statement))
-
-
 def _in_order(function: Function) -> Iterator[ast.AST]:
     """The nodes of a function, as they stand in its text."""
     kinds = (ast.Assign, ast.AnnAssign, ast.Call, ast.Return)
@@ -232,13 +213,17 @@ def _handed(
 
 def _paths_in(value: object) -> Iterator[str]:
     """The texts of a value that look like paths."""
-    if isinstance(value, str | PurePosixPath):
-        text = str(value)
-        if "/" in text and "://" not in text and len(text) < 300 and not any(char.isspace() for char in text):
-            yield text
-    elif isinstance(value, list | dict):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _paths_in(inner)
+    seen, waiting = set[int](), [value]
+    while waiting:  # lists of a file may name each other, many times over
+        each = waiting.pop()
+        if isinstance(each, list | dict) and id(each) not in seen:
+            seen.add(id(each))
+            waiting += each.values() if isinstance(each, dict) else each
+        elif isinstance(each, str | PurePosixPath):
+            text = str(each)
+            plain = "/" in text and "://" not in text and len(text) < 300
+            if plain and not any(char.isspace() for char in text):
+                yield text
 
 
 def _only_looks(call: ast.Call) -> bool:
@@ -250,17 +235,6 @@ def _only_looks(call: ast.Call) -> bool:
 def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
     """The paths that a call uses; an address of the network is none."""
     return (use for use in _used(call, module, names) if "://" not in use.path and ":/" not in use.path)
-
-
-def addresses_read(parts: Iterable[ast.AST], module: Module) -> Iterator[tuple[str, Place]]:
-    """The addresses of the network in these parts of a module, but for those that are only shown."""
-    for part in parts:
-        texts = {id(node.value) for node in ast.walk(part) if isinstance(node, ast.Expr)}
-        for node in ast.walk(part):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
-                found = _ADDRESS.match(node.value)
-                if found:
-                    yield found[0], module.place(node)
 
 
 def _used(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:

@@ -192,7 +192,10 @@ def _call(
     if known is not None and (group := decorated(known[0], "task_group")):
         given = text_of(keyword(group, "group_id"), module.constants) if isinstance(group, ast.Call) else None
         inside = f"{prefix}{given or known[0].name}."
-        yield from _statements(known[0].body, known[1], functions, inside, depth + 1, turns)
+        group_module = replace(
+            known[1], constants=called(known[0], known[1].constants, call, module.constants)
+        )
+        yield from _statements(known[0].body, group_module, functions, inside, depth + 1, turns)
     elif known is not None and (decorator := decorated(known[0], "task")):
         settings = [each for each in (override, decorator) if isinstance(each, ast.Call)]
         given = next((found for each in settings if (found := _task_id(each, module))), None)

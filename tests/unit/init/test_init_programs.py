@@ -647,3 +647,60 @@ def test_commands_that_need_what_no_version_has(command: str, skip: tuple[str, .
     text = f"from airflow.sdk import DAG\nwith DAG('a'):\n    BashOperator(task_id='train', bash_command='{command}')\n"
     (test,) = proposal({"dags/churn.py": f"{text}    EmptyOperator(task_id='end')\n"}).tests
     assert (test.skip, bool(test.reasons)) == (skip, told)
+
+
+class TestWhatAirflowReadsToImportADag:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "rows = open('data/x.csv')\nDAG('churn')\n",
+            "with DAG('churn'):\n    for line in open('data/x.csv'):\n        EmptyOperator(task_id=line)\n",
+            "@dag\ndef churn():\n    open('data/x.csv')\nchurn()\n",
+        ],
+    )
+    def test_is_told_where_it_is_not_there(self, text: str) -> None:
+        (reason,) = reasons(proposal({"dags/churn.py": f"from airflow.sdk import DAG, dag, task\n{text}"}))
+        assert reason.endswith("it reads data/x.csv, which is not in the repository")
+
+    def test_is_nothing_that_only_functions_read(self) -> None:
+        text = "from airflow.sdk import dag\ndef later():\n    open('data/x.csv')\n"
+        text += "@dag\ndef churn():\n    def inner():\n        open('y.csv')\nchurn()\n"
+        assert reasons(proposal({"dags/churn.py": text})) == []
+
+
+def test_the_interpreter_of_one_machine_is_told_once() -> None:
+    text = """
+        from airflow.sdk import dag, task
+        HOME = "/home/ana/churn"
+        @dag(default_args={"python": f"{HOME}/venv/bin/python"})
+        def churn():
+            @task.external_python(task_id="train")
+            def train(): ...
+            train()
+        churn()
+    """
+    (reason,) = reasons(proposal({"dags/churn.py": text}))
+    assert reason.startswith(
+        "dags/churn.py:4: it runs /home/ana/churn/venv/bin/python, of an environment that no"
+    )
+
+
+def test_a_task_groups_arguments_are_known_in_it() -> None:
+    found = proposal(
+        {
+            "dags/churn.py": """
+                from airflow.sdk import dag, task, task_group
+                def fit(out): open(out, "w")
+                @dag
+                def churn():
+                    @task_group
+                    def region(name):
+                        out = f"out/{name}/m.txt"
+                        PythonOperator(task_id=f"fit_{name}", python_callable=fit, op_kwargs={"out": out})
+                    for name in ("north", "south"):
+                        region(name)
+                churn()
+            """
+        }
+    )
+    assert configured(found).image.shared == ("out/north", "out/south")

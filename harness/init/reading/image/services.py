@@ -17,6 +17,7 @@ MLFLOW_ADDRESS = (
     "http://mlflow:5000"  # of the server that a version has where its metrics are those of MLflow
 )
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)(?::(?P<port>\d+))?", re.I)
+_ADDRESS = re.compile(r"(?:https?|ftp|s3a?|gs|abfss?|wasbs?|hdfs|hf)://[\w.-]+(?:/[^\s?#]*)?")
 _TO_A_SERVER = re.compile(r"(?:https?|postgres(?:ql)?(?:\+\w+)?|mysql(?:\+\w+)?|mongodb|rediss?)$", re.I)
 EVERYWHERE = "0.0.0.0"  # noqa: S104  where a server listens, and nobody connects to
 _OWN_MACHINE = frozenset({"host.docker.internal", "localhost", "127.0.0.1", EVERYWHERE})
@@ -81,6 +82,17 @@ def unreachable(module: Module, parts: Iterable[ast.AST], image: TeamImage) -> I
                     yield Address(
                         module.place(node), without_login(node.value), host, why, variable, tracking=tracking
                     )
+
+
+def addresses_read(parts: Iterable[ast.AST], module: Module) -> Iterator[tuple[str, Place]]:
+    """The addresses of the network in these parts of a module, but for those that are only shown."""
+    for part in parts:
+        texts = {id(node.value) for node in ast.walk(part) if isinstance(node, ast.Expr)}
+        for node in ast.walk(part):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+                found = _ADDRESS.match(node.value)
+                if found:
+                    yield found[0], module.place(node)
 
 
 def tracked_elsewhere(

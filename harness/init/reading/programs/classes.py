@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from harness.init.reading.constants import dotted
 from harness.init.reading.source import Function, Module
 
-_NOTHING = ast.arguments([], [], None, [], [], None, [])
+NOTHING = ast.arguments([], [], None, [], [], None, [])
 
 
 class Whole(ast.FunctionDef):
@@ -20,7 +20,7 @@ Found = tuple[Function, Module]
 
 def whole(of_class: ast.ClassDef) -> Whole:
     """The class as what runs when its objects are used."""
-    made = Whole(name=of_class.name, args=_NOTHING, body=of_class.body, decorator_list=[])
+    made = Whole(name=of_class.name, args=NOTHING, body=of_class.body, decorator_list=[])
     return ast.copy_location(made, of_class)
 
 

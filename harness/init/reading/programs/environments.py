@@ -12,6 +12,7 @@ from harness.init.reading.image.team_image import ROOT, TeamImage
 from harness.init.reading.source import Module, keyword
 
 _EXTERNAL = re.compile(r"(?:^|\.|_)(?:(?:Branch)?ExternalPythonOperator|external_python)$")
+_INTERPRETER = re.compile(r"/(?!usr/|bin/|home/airflow/\.local/)\S+/bin/python[\d.]*")
 _WHAT_HELPS = (
     "put its packages into the lock and take the image's own Python, or let versions stand on your own image: "
     "`dockerfile` and `as_is` below [image]"
@@ -23,7 +24,9 @@ def lost_environments(module: Module, parts: Iterable[ast.AST], image: TeamImage
     folders = {
         posixpath.normpath(posixpath.join(image.root, said.value)): said.place for said in image.environments
     }
-    for node in (node for part in parts for node in ast.walk(part)):
+    nodes = [node for part in parts for node in ast.walk(part)]
+    inner = {id(each) for node in nodes if isinstance(node, ast.JoinedStr) for each in node.values}
+    for node in (node for node in nodes if id(node) not in inner):
         external = isinstance(node, ast.Call) and _EXTERNAL.search(dotted(node.func))
         given = keyword(node, "python") if external and isinstance(node, ast.Call) else None
         if given is None and isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp | ast.Call):
@@ -37,5 +40,5 @@ def lost_environments(module: Module, parts: Iterable[ast.AST], image: TeamImage
             if place is not None:
                 of = f"of an environment that {place} makes and no version has"
                 yield f"{module.place(node)}: it runs {path}, {of}: {_WHAT_HELPS}"
-            elif external:
+            elif external or _INTERPRETER.fullmatch(path):
                 yield f"{module.place(node)}: it runs {path}, of an environment that no version has: {_WHAT_HELPS}"

@@ -1,1 +1,1 @@
-"""Python itself: what is newer than the one which reads it, and what its own functions make of known values."""
+"""Python itself: what is newer than the one which reads it, what its functions make of known values, and what runs."""
