@@ -117,8 +117,8 @@ def test_the_base_is_the_pull_requests(pull_request: acting.Acted) -> None:
     document, _ = pull_request.documents()
     base, head = document["versions"]
     assert (base["role"], base["ref"], head["role"]) == ("base", "origin/main", "head")
-    (tiny,) = head["tests"]
-    assert (base["verdict"], tiny["verdict"]) == ("passed", "failed")
+    (of_base,), (tiny,) = base["tests"], head["tests"]
+    assert (of_base["verdict"], tiny["verdict"]) == ("passed", "failed")
     accuracy = tiny["metrics"]["accuracy"]
     assert (accuracy["value"], accuracy["base"]) == pytest.approx((0.61, 0.72))
 

@@ -119,8 +119,6 @@ class TestDifference:
             assert task["peak_memory_bytes"] > 50e6
             assert task["base_peak_memory_bytes"] > 50e6
         assert "accuracy" in worse.done.stdout.splitlines()[-1]
-        (measured,) = compared["same"].versions["main"]["tests"]
-        assert measured["phases"]["run_s"] > 0
         assert base["kept_at"]
         assert not base["phases"]
 
