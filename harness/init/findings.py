@@ -28,7 +28,8 @@ class ProposedTest:
     """A test of one DAG. `reasons` say why it can't run yet; `skip` are tasks that are left out.
 
     Its metrics are what `metrics_task` returns (one number alone is called `metrics_name`) or hands over as
-    `metrics_key`, what lies in `metrics_file`, or what goes to MLflow; `metrics` are their names, where the code tells.
+    `metrics_key`, what lies in `metrics_file`, or what goes to MLflow, whose server the code may have another
+    `mlflow_address` of than its own; `metrics` are their names, where the code tells.
     One that follows another DAG's assets (`follows`, `produces`) is no test of its own, but `runs_with` that one's.
     """
 
@@ -41,6 +42,7 @@ class ProposedTest:
     metrics_name: str = ""
     metrics_file: str = ""
     mlflow: bool = False
+    mlflow_address: str = ""
     metrics: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()

@@ -254,6 +254,7 @@ def _tests(read: list[ReadDag], circumstances: Circumstances) -> Iterator[Propos
             metrics_name=alone[1] if alone else "",
             metrics_file="" if best else file,
             mlflow=each.mlflow,
+            mlflow_address=each.mlflow_address,
             metrics=best[1]
             if best
             else pushed[1][:1]

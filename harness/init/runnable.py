@@ -15,7 +15,6 @@ from harness.init.reading.dags import Dag, DagFile
 from harness.init.reading.given import Given
 from harness.init.reading.idioms import Idiom, idioms, minor_of
 from harness.init.reading.image.services import (
-    MLFLOW_ADDRESS,
     Address,
     address_of,
     addresses_read,
@@ -30,6 +29,7 @@ from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
 from harness.init.reading.tasks import Task
 from harness.init.uses import Circumstances, Uses, absence, lost_commands
+from harness.project.values import MLFLOW_URL
 
 _SECRET = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|CONN_", re.IGNORECASE)
 _SET_BY_HARNESS = ("HARNESS_", "PYTHON", "AIRFLOW__", "AIRFLOW_HOME", "HOME", "PATH", "USER")
@@ -54,6 +54,12 @@ class ReadDag:
     def mlflow(self) -> bool:
         """Whether it logs numbers to MLflow where the version has it, `logged` by their names."""
         return self.logged is not None and self.tracked is None
+
+    @property
+    def mlflow_address(self) -> str:
+        """Where its code says that MLflow's server is, if a version's own can be there and is not by itself."""
+        own = (address.own for address in self.addresses if address.own not in {"", MLFLOW_URL})
+        return next(own, "") if self.mlflow else ""
 
 
 def reasons(read: ReadDag, circumstances: Circumstances) -> list[str]:
@@ -105,7 +111,7 @@ def outside(dag: Dag, module: Module, circumstances: Circumstances) -> list[tupl
 def _is_reached(address: Address, read: ReadDag, circumstances: Circumstances) -> bool:
     """Whether it is MLflow's, which the version has itself, or one that a variable takes the place of."""
     if address.tracking and read.mlflow:
-        return bool(address.variable) or address.url.rstrip("/") == MLFLOW_ADDRESS
+        return bool(address.variable) or address.own in {MLFLOW_URL, read.mlflow_address} - {""}
     said = circumstances.image.environment.get(address.variable)
     elsewhere = said is not None and not served(said.value, circumstances.image)
     return bool(address.variable) and (elsewhere or address.variable in circumstances.given.variables)
@@ -249,7 +255,7 @@ def env_of(read: Sequence[ReadDag], circumstances: Circumstances) -> dict[str, s
         for name, said in image.environment.items()
         if name in wanted and is_plain(name, said.value) and not served(said.value, image)
     }
-    return {**dict.fromkeys(sorted(tracking - set(plain)), MLFLOW_ADDRESS), **plain}
+    return {**dict.fromkeys(sorted(tracking - set(plain)), MLFLOW_URL), **plain}
 
 
 def env_file_of(read: Sequence[ReadDag], gives: Given, env: Mapping[str, str]) -> str:

@@ -31,6 +31,7 @@ from harness.project.image_settings import ImageSettings, Settings
 from harness.project.values import (
     Duration,
     Finite,
+    MlflowAddress,
     Moment,
     RepositoryPath,
     TaskPatterns,
@@ -64,7 +65,10 @@ class SecretsSettings(Settings):
 
 
 class MetricsSource(Settings):
-    """Where the numbers are: what a task returns (or another XCom key), a file that the run writes, or MLflow."""
+    """Where the numbers are: what a task returns (or another XCom key), a file that the run writes, or MLflow.
+
+    `address`: where the code says that MLflow's server is; the version's own is reached there too.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -81,6 +85,7 @@ class MetricsSource(Settings):
     name: Annotated[str, Field(min_length=1, max_length=190)] | None = None
     file: RepositoryPath | None = None
     mlflow: bool = False
+    address: MlflowAddress | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> MetricsSource:
@@ -90,6 +95,8 @@ class MetricsSource(Settings):
             raise ValueError("`key` is that of a task's XCom")
         if self.task is None and self.name is not None:
             raise ValueError("`name` is that of a task's number")
+        if self.address is not None and not self.mlflow:
+            raise ValueError("`address` is that of MLflow's server")
         return self
 
 

@@ -33,6 +33,11 @@ LOGICAL_YEARS = range(1970, 2201)  # what Airflow, PostgreSQL and pandas can all
 MAX_CONF_DEPTH = 100
 _DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
 _DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
+MLFLOW_URL = "http://mlflow:5000"  # of the server that a version has of its own
+_MLFLOW_ADDRESS = re.compile(
+    r"http://(?P<name>[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)(?::(?P<port>[0-9]{1,5}))?/?"
+)
+_MLFLOW_SCHEMA = re.sub(r"\?P<\w+>", "", f"^{_MLFLOW_ADDRESS.pattern}$")  # as JavaScript has it too
 _TEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,100}")
 _TASK_PATTERN = re.compile(r"[\w.*?\[\]!-]{1,250}")
@@ -97,6 +102,24 @@ def system_packages(value: object) -> str | tuple[str, ...]:
     if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         return debian_packages(tuple(value))
     raise ValueError('expected names of Debian packages, such as ["libpq-dev"], or a file that lists them')
+
+
+def mlflow_address(value: str) -> str:
+    """The address at which code looks for MLflow's server: of a name that a version can give it.
+
+    Raises ValueError for anything else.
+    """
+    found = _MLFLOW_ADDRESS.fullmatch(value)
+    if (
+        found is None
+        or found["name"] in {"airflow", "localhost"}
+        or int(found["port"] or 80) not in range(1, 65536)
+    ):
+        raise ValueError(
+            f"{value!r} is no address that a version's own MLflow can have: expected http://NAME:PORT with a NAME of "
+            "small letters, digits and '-', such as http://mlflow-server:5000"
+        )
+    return f"http://{found['name']}:{found['port'] or 80}"
 
 
 def json_object(value: dict[str, Any]) -> dict[str, Any]:
@@ -231,6 +254,9 @@ TaskPattern = Annotated[
 ]
 TaskPatterns = Annotated[tuple[TaskPattern, ...], Field(strict=False)]
 Paths = Annotated[tuple[RepositoryPath, ...], Field(strict=False)]
+MlflowAddress = Annotated[
+    str, AfterValidator(mlflow_address), WithJsonSchema({"type": "string", "pattern": _MLFLOW_SCHEMA})
+]
 SystemPackages = Annotated[str | tuple[str, ...], BeforeValidator(system_packages)]
 
 

@@ -432,6 +432,18 @@ def test_a_version_may_have_a_server_of_mlflow_of_its_own(render: Render) -> Non
     assert "mlflow" not in str(render(FULL)).lower()
 
 
+def test_a_server_of_mlflow_has_the_names_that_code_has_of_it(render: Render) -> None:
+    services = [{"name": "mlflow", "ports": [5000]}, {"name": "tracking", "ports": [80, 5001]}]
+    objects = render(FULL | {"mlflow": {"enabled": True, "services": services}})
+    target = named(objects, "Service", "mlflow")["spec"]["selector"]
+    for each in services:
+        found = named(objects, "Service", each["name"])["spec"]
+        assert found["selector"] == target
+        assert [(port["port"], port["targetPort"]) for port in found["ports"]] == [
+            (port, "mlflow") for port in each["ports"]
+        ]
+
+
 def test_shared_folders_are_filled_before_anything_starts(render: Render) -> None:
     objects = render(FULL)
     for pod in pods(objects):

@@ -8,9 +8,9 @@ import posixpath
 from harness.airflow.release.release import Release
 from harness.cluster import labels
 from harness.cluster.api import KubernetesApi
+from harness.project.values import MLFLOW_URL
 
 NAME = "project-secrets"  # as the chart calls it; there is none where the project gives nothing
-MLFLOW_URL = "http://mlflow:5000"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 
 

@@ -7,10 +7,11 @@ import itertools
 import json
 import secrets
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.airflow.release import removal
 from harness.airflow.release.elsewhere import Elsewhere
@@ -21,7 +22,7 @@ from harness.cluster.services.helm import Helm, chart
 from harness.errors import CauseCode, HarnessError
 from harness.image.base.debian import USER_ID
 from harness.project.places import AIRFLOW_ROOT
-from harness.project.values import IMPORT_TIMEOUT, THEIRS, import_timeout_s, name_of
+from harness.project.values import IMPORT_TIMEOUT, MLFLOW_URL, THEIRS, import_timeout_s, name_of
 
 RELEASE = "airflow"
 USER = "harness"
@@ -33,7 +34,8 @@ class Release:
     """What a version's Airflow is made from. `namespace` is the version's name everywhere.
 
     `root` is where the image has the code, below which all its paths are; `env` is what the image sets for the code of
-    its DAGs, `secrets` what the project's working tree gives it besides; `mlflow`: it has a tracking server of its own;
+    its DAGs, `secrets` what the project's working tree gives it besides; `mlflow`: it has a tracking server of its own,
+    which is reached at the `mlflow_addresses` of the code too;
     `user_id` is whom its pods run as; `code_in_image`: below the root the image has files that no code layer brings;
     `values` are further ones of the chart, from the project's own;
     `inside` the ranges that its tasks are kept out of; `elsewhere` what a cluster asks that isn't ours.
@@ -56,6 +58,7 @@ class Release:
     ca_bundle: str = field(default="", repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     mlflow: bool = False
+    mlflow_addresses: tuple[str, ...] = ()
     user_id: int = USER_ID
     code_in_image: bool = False
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -193,7 +196,7 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
     if release.user_id != USER_ID:
         values["user"] = release.user_id
     if release.mlflow:
-        values["mlflow"] = {"enabled": True}
+        values["mlflow"] = {"enabled": True, "services": _services(release.mlflow_addresses)}
     if release.inside:
         values["networkPolicy"] = {"insideCIDRs": list(release.inside)}
     if release.root != AIRFLOW_ROOT:
@@ -217,6 +220,14 @@ def _values(release: Release, standby: str) -> dict[str, Any]:
     if own := {name: release.env[name] for name in sorted(THEIRS - {IMPORT_TIMEOUT}) if name in release.env}:
         values["environment"] = own | values.get("environment", {})
     return values
+
+
+def _services(addresses: Iterable[str]) -> list[dict[str, Any]]:
+    """The names of MLflow's server with all ports of each: its own, and those of addresses in code."""
+    ports: dict[str, set[int]] = {}
+    for url in map(urlsplit, (MLFLOW_URL, *addresses)):
+        ports.setdefault(url.hostname or "", set()).add(url.port or 80)
+    return [{"name": name, "ports": sorted(each)} for name, each in sorted(ports.items())]
 
 
 def remove(

@@ -9,8 +9,8 @@ from typing import Any
 from harness.airflow.rest.models import DagRun
 from harness.airflow.run.reported import Reported
 from harness.errors import CauseCode, HarnessError
+from harness.project.values import MLFLOW_URL
 
-SERVER = "http://mlflow:5000"
 MOST_PARAMETERS = 200
 # Prints MLflow's own account of the runs that were started since, the last one first.
 _ASK = """
@@ -44,7 +44,7 @@ def last(execute: Callable[[Sequence[str]], str], run: DagRun) -> Reported:
     """
     since = run.queued_at or run.started_at
     since_ms = int(since.timestamp() * 1000) if since else 0
-    said = execute(("python", "-c", _ASK, SERVER, str(since_ms)))
+    said = execute(("python", "-c", _ASK, MLFLOW_URL, str(since_ms)))
     runs: list[dict[str, Any]] = json.loads(said.splitlines()[-1])
     logged = [each for each in runs if _pairs(each, "metrics")]
     outer = [each for each in logged if "mlflow.parentRunId" not in _pairs(each, "tags")]

@@ -218,7 +218,7 @@ def release_of(
     image: Image,
     *,
     secrets: Mapping[str, str] | None = None,
-    mlflow: bool = False,
+    mlflow: tuple[str, ...] | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Release:
     """What the Airflow of a commit is made from, in a namespace that was never used before."""
@@ -242,7 +242,8 @@ def release_of(
         ca_bundle=_readable(bundle) if bundle else "",
         inside=ranges.inside(running.api),
         secrets=secrets or {},
-        mlflow=mlflow,
+        mlflow=mlflow is not None,
+        mlflow_addresses=mlflow or (),
         values=values or {},
         user_id=foundation.base.user_id,
         code_in_image=foundation.own is not None and foundation.own.holds_code(settings),

@@ -88,7 +88,15 @@ class Plan:
     @property
     def uses_mlflow(self) -> bool:
         """Whether a test takes its metrics from MLflow, so that the version needs a server of it."""
-        return any(test.metrics is not None and test.metrics.mlflow for test in self.tests.values())
+        return self.mlflow is not None
+
+    @property
+    def mlflow(self) -> tuple[str, ...] | None:
+        """The addresses that code has of that server, besides its own; None where no test needs one."""
+        asked = [
+            test.metrics for test in self.tests.values() if test.metrics is not None and test.metrics.mlflow
+        ]
+        return tuple(sorted({each.address for each in asked if each.address})) if asked else None
 
     @property
     def runs(self) -> int:

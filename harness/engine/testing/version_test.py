@@ -218,8 +218,8 @@ class VersionTest:
         """The commit's Airflow, once it is its turn."""
         commit, project, settings = self.plan.commit, self.plan.project, self.plan.image
         wanted = release_of(
-            self.running, commit, settings, foundation, project.name, image,
-            secrets=self.plan.secrets.environment, mlflow=self.plan.uses_mlflow, values=self._values.chart,
+            self.running, commit, settings, foundation, project.name, image, mlflow=self.plan.mlflow,
+            secrets=self.plan.secrets.environment, values=self._values.chart,
         )  # fmt: skip
         self._successor = Successor(wanted, foundation, settings.places, release.new_namespace(project.name))
         self._enter(image)

@@ -101,6 +101,18 @@ class TestValues:
         assert given["dagProcessor"] == {"importTimeoutSeconds": 20.0}
         assert "environment" not in self.given(tmp_path, env={"TEAM": "churn"})
 
+    def test_a_server_of_mlflow_has_its_own_name_and_those_that_code_has_of_it(self, tmp_path: Path) -> None:
+        addresses = ("http://mlflow:5001", "http://tracking:80", "http://tracking:5000")
+        given = self.given(tmp_path, mlflow=True, mlflow_addresses=addresses)
+        assert given["mlflow"]["services"] == [
+            {"name": "mlflow", "ports": [5000, 5001]},
+            {"name": "tracking", "ports": [80, 5000]},
+        ]
+        assert self.given(tmp_path, mlflow=True)["mlflow"]["services"] == [
+            {"name": "mlflow", "ports": [5000]}
+        ]
+        assert "mlflow" not in self.given(tmp_path)
+
     def test_those_of_the_official_charts_values_count_before_the_images(self, tmp_path: Path) -> None:
         env = {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "4"}
         values = {"environment": {"OMP_NUM_THREADS": "2", "TEAM": "churn"}}

@@ -587,6 +587,18 @@ class TestMlflowElsewhere:
     def test_the_versions_own_and_what_a_variable_says_are_not(self, uri: str) -> None:
         assert [test.mlflow for test in self.found(uri).tests] == [True]
 
+    def test_the_address_of_a_server_is_one_that_the_versions_own_is_given(self) -> None:
+        found = self.found("'http://mlflow-server:5001/'")
+        metrics = configured(found).tests["churn"].metrics
+        assert metrics is not None
+        assert (metrics.mlflow, metrics.address) == (True, "http://mlflow-server:5001")
+
+    @pytest.mark.parametrize("uri", ["'http://localhost:5000'", "'http://mlflow_server:5000'"])
+    def test_one_that_no_version_can_have_is_told(self, uri: str) -> None:
+        (test,) = self.found(uri).tests
+        assert not test.can_run
+        assert "leave the address out" in test.reasons[0]
+
 
 class TestOtherEnvironments:
     def test_are_told_by_what_makes_them(self) -> None:

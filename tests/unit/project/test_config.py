@@ -108,6 +108,18 @@ class TestAccepted:
         written = accepted(f"{TEST}metrics = {{ {metrics} }}")
         assert Configuration.model_validate_json(written.model_dump_json()) == written
 
+    @pytest.mark.parametrize(
+        ("address", "meant"),
+        [
+            ("http://mlflow-server:5000", "http://mlflow-server:5000"),
+            ("http://tracking:8080/", "http://tracking:8080"),
+            ("http://tracking", "http://tracking:80"),
+        ],
+    )
+    def test_where_code_says_that_mlflow_is(self, address, meant):
+        found = accepted(f'{TEST}metrics = {{ mlflow = true, address = "{address}" }}').tests["a"].metrics
+        assert found.address == meant
+
     def test_what_is_skipped(self):
         test = accepted(f'{TEST}skip = ["deploy", "release.*", "notify_?"]').tests["a"]
         ids = ["deploy", "deploy_2", "release.publish", "released", "notify_1", "notify_12", "Deploy"]
@@ -126,6 +138,21 @@ class TestRefused:
             ('project = "Bad Name"', "project"),
             ('project = "abc\\n"', "project"),
             ('[image]\npython = "2.7"', "image.python"),
+            *(
+                (f'{TEST}metrics = {{ mlflow = true, address = "{address}" }}', "tests.a.metrics.address")
+                for address in (
+                    "http://localhost:5000",
+                    "http://airflow:5000",
+                    "https://mlflow:5000",
+                    "http://mlflow_server:5000",
+                    "http://mlflow.example.com:5000",
+                    "http://mlflow:0",
+                    "http://mlflow:65536",
+                    "http://mlflow:5000/api",
+                    "http://mlflow:5000\\n",
+                )
+            ),
+            (f'{TEST}metrics = {{ task = "t", address = "http://mlflow:5000" }}', "tests.a.metrics"),
             ('[image]\npython = "3.11\\n"', "image.python"),
             ('[image]\npython = "3.\u0661"', "image.python"),
             ("[image]\ncode = []", "image.code"),

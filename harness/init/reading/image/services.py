@@ -11,11 +11,9 @@ from harness.init.reading.constants import dotted, text_of
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
+from harness.project.values import mlflow_address
 
 MLFLOW = "MLFLOW_TRACKING_URI"
-MLFLOW_ADDRESS = (
-    "http://mlflow:5000"  # of the server that a version has where its metrics are those of MLflow
-)
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?(?P<host>[\w.-]+)(?::(?P<port>\d+))?", re.I)
 _ADDRESS = re.compile(r"(?:https?|ftp|s3a?|gs|abfss?|wasbs?|hdfs|hf)://[\w.-]+(?:/[^\s?#]*)?")
 _TO_A_SERVER = re.compile(r"(?:https?|postgres(?:ql)?(?:\+\w+)?|mysql(?:\+\w+)?|mongodb|rediss?)$", re.I)
@@ -34,6 +32,14 @@ class Address:
     why: str
     variable: str = ""
     tracking: bool = False  # whether it is MLflow's
+
+    @property
+    def own(self) -> str:
+        """The address as the version's own MLflow can have it; empty where it can't."""
+        try:
+            return mlflow_address(self.url) if self.tracking and not self.variable else ""
+        except ValueError:
+            return ""
 
     def __str__(self) -> str:
         if self.tracking and not self.variable:
