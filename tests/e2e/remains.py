@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -91,19 +90,22 @@ def half_made() -> list[str]:
     found += [
         path for path in Path(tempfile.gettempdir()).glob("harness-*") if not path.name.startswith(notes)
     ]
-    return [str(path) for path in found if not _is_locked(path)]
+    return [str(path) for path in found if _is_left(path)]
 
 
-def _is_locked(path: Path) -> bool:
-    with contextlib.suppress(OSError):  # gone just now, and so nothing that was left
+def _is_left(path: Path) -> bool:
+    """Whether nobody works on it; what is gone since it was listed was not left."""
+    try:
         descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return path.exists()
 
 
 def psql(cluster: KindCluster, database: str, statement: str) -> str:
