@@ -138,8 +138,9 @@ def _metrics(test: ProposedTest) -> str:
         return f"metrics = {{ task = {toml_text(test.metrics_task)} }}"
     if test.metrics_file:
         return f"metrics = {{ file = {toml_text(test.metrics_file)} }}"
-    address = f", address = {toml_text(test.mlflow_address)}" if test.mlflow_address else ""
-    return f"metrics = {{ mlflow = true{address} }}" if test.mlflow else ""
+    if test.mlflow_address:
+        return f"metrics = {{ mlflow = true, address = {toml_text(test.mlflow_address)} }}"
+    return "metrics = { mlflow = true }" if test.mlflow else ""
 
 
 def _key(name: str, value: str | bool | Sequence[str], comment: str) -> Iterator[str]:

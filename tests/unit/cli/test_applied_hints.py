@@ -53,7 +53,11 @@ BESIDE = {  # what a key of an image of one's own is about
     "context": 'dockerfile = "Dockerfile"\nas_is = true\n',
     "dockerfile": "as_is = true\n",
 }
-EXAMPLES = {"python": "3.13", "root": "/usr/local/airflow"}  # of keys that don't take any text
+EXAMPLES = {  # of keys that don't take any text
+    "address": "http://mlflow-server:5000",
+    "python": "3.13",
+    "root": "/usr/local/airflow",
+}
 
 
 def texts(tree: ast.AST) -> Iterator[str]:
@@ -120,7 +124,10 @@ def lines() -> Iterator[tuple[str, str, str]]:
         for match in _LINE.finditer(text):
             key = match["key"]
             if key in known or key.startswith("AIRFLOW_"):
-                yield place, key, match["value"].replace("…", "1").replace(FILLED, EXAMPLES.get(key, FILLED))
+                value = match["value"].replace("…", "1").replace(FILLED, EXAMPLES.get(key, FILLED))
+                for name, example in EXAMPLES.items():  # also inside of tables
+                    value = value.replace(f'{name} = "{FILLED}"', f'{name} = "{example}"')
+                yield place, key, value
 
 
 def configuration(key: str, value: str) -> Configuration:
