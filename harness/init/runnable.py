@@ -244,11 +244,11 @@ def env_of(read: Sequence[ReadDag], circumstances: Circumstances) -> dict[str, s
     wanted = {ask.variable for each in read for ask in each.asks}
     image = circumstances.image
     tracking = {
-        name
+        address.variable
         for each in read
         if each.mlflow
-        for name in (*(address.variable for address in each.addresses if address.tracking),)
-        if name
+        for address in each.addresses
+        if address.tracking and address.variable
     }
     plain = {
         name: said.value

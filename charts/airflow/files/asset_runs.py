@@ -6,7 +6,8 @@ import os
 def only() -> None:
     """Let this process, which becomes the scheduler, make no run but those that assets trigger.
 
-    `[scheduler] use_job_schedule = False` alone stops both kinds since Airflow 3.2, and neither before.
+    `[scheduler] use_job_schedule = False` stops both kinds. Airflow reads it as the scheduler begins, and before 3.2 as
+    airflow.settings is imported.
     """
     from airflow import settings
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner

@@ -41,7 +41,7 @@ _LOGINS = (
     (re.compile(r"wandb\.login|wandb login"), ("WANDB_API_KEY",)),
     (re.compile("huggingface-cli login|hf auth login|access to it at https://huggingface"), ("HF_TOKEN",)),
 )
-_UPPER_CASE = re.compile(r"'(?P<name>[A-Z][A-Z0-9_]+)'")
+_UPPER_CASE = re.compile(r"\A'(?P<name>[A-Z][A-Z0-9_]+)'\Z")  # all that a KeyError says
 
 
 def missing_setting(kind: str, message: str) -> str:
@@ -55,12 +55,9 @@ def missing_setting(kind: str, message: str) -> str:
     for pattern, names in _LOGINS:
         if pattern.search(message):
             return f"a version has no logins but those that it is given: {_give(*names)}"
-    for pattern in _NO_ENVIRONMENT:
+    for pattern in (*_NO_ENVIRONMENT, *((_UPPER_CASE,) if kind == "KeyError" else ())):
         if (match := pattern.search(message)) and not is_set_by_harness(match["name"]):
             return f"if it is an environment variable, {_give(match['name'])}"
-    if kind == "KeyError" and (match := _UPPER_CASE.fullmatch(message)):
-        name = match["name"]
-        return "" if is_set_by_harness(name) else f"if it is an environment variable, {_give(name)}"
     return ""
 
 

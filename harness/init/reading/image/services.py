@@ -58,7 +58,6 @@ def unreachable(module: Module, parts: Iterable[ast.AST], image: TeamImage) -> I
     """The addresses in these parts of a module that lead to no host outside."""
     for part in parts:
         in_place_of = dict(_defaults(part, module))
-        texts = {id(node.value) for node in ast.walk(part) if isinstance(node, ast.Expr)}
         tracked = {
             id(argument)
             for node in ast.walk(part)
@@ -72,33 +71,25 @@ def unreachable(module: Module, parts: Iterable[ast.AST], image: TeamImage) -> I
             for each in node.keywords
             if each.arg in {"host", "hostname", "server"}
         }
-        for node in ast.walk(part):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
-                variable = in_place_of.get(id(node), "")
-                found = address_of(node.value, image)
-                if found is None and (variable or id(node) in hosts):
-                    found = _host(node.value, image)
-                if found is not None and variable != MLFLOW:
-                    host, why = found
-                    tracking = (
-                        id(node) in tracked
-                        or "mlflow" in f"{host}{variable}".lower()
-                        or _is_mlflows(node, part)
-                    )
-                    yield Address(
-                        module.place(node), without_login(node.value), host, why, variable, tracking=tracking
-                    )
+        for node, text in _texts(part):
+            variable = in_place_of.get(id(node), "")
+            found = address_of(text, image)
+            if found is None and (variable or id(node) in hosts):
+                found = _host(text, image)
+            if found is not None and variable != MLFLOW:
+                host, why = found
+                tracking = (
+                    id(node) in tracked or "mlflow" in f"{host}{variable}".lower() or _is_mlflows(node, part)
+                )
+                yield Address(module.place(node), without_login(text), host, why, variable, tracking=tracking)
 
 
 def addresses_read(parts: Iterable[ast.AST], module: Module) -> Iterator[tuple[str, Place]]:
     """The addresses of the network in these parts of a module, but for those that are only shown."""
     for part in parts:
-        texts = {id(node.value) for node in ast.walk(part) if isinstance(node, ast.Expr)}
-        for node in ast.walk(part):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
-                found = _ADDRESS.match(node.value)
-                if found:
-                    yield found[0], module.place(node)
+        for node, text in _texts(part):
+            if found := _ADDRESS.match(text):
+                yield found[0], module.place(node)
 
 
 def tracked_elsewhere(
@@ -131,6 +122,14 @@ def address_of(text: str, image: TeamImage) -> tuple[str, str] | None:
     if known is None and "." not in host and _TO_A_SERVER.match(found["scheme"]):
         return host, "a name of your own network that no version knows"
     return known
+
+
+def _texts(part: ast.AST) -> Iterator[tuple[ast.Constant, str]]:
+    """The texts in a part of a module, but for those that stand alone, as docstrings do."""
+    alone = {id(node.value) for node in ast.walk(part) if isinstance(node, ast.Expr)}
+    for node in ast.walk(part):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node, node.value
 
 
 def _host(host: str, image: TeamImage) -> tuple[str, str] | None:
