@@ -26,7 +26,7 @@ from harness.image.node import prune
 from harness.report.format import plural
 from harness.report.model import Result
 
-PROGRAM = Path(sysconfig.get_path("scripts")) / "harness"
+PROGRAM = str(Path(sysconfig.get_path("scripts")) / "harness")
 # As at a person's terminal: in CI, no Airflow would be started for the next test.
 ENVIRONMENT = {"CI": ""}
 TEST_DEADLINE_S = 1800.0
@@ -78,7 +78,7 @@ class Harness:
     def _tested(self, root: Path, argv: Sequence[str]) -> Tested:
         with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as folder:
             file = Path(folder) / "result.json"
-            called = [PROGRAM, *argv, "--name", self.cluster, "--json", file]
+            called = [PROGRAM, *argv, "--name", self.cluster, "--json", str(file)]
             started_s = time.monotonic()
             done = process.run(called, cwd=root, env=ENVIRONMENT, check=False, timeout_s=TEST_DEADLINE_S)
             seconds = time.monotonic() - started_s

@@ -157,15 +157,15 @@ def _unsettled(running: RunningCluster, kept: Collection[str]) -> str:
     node = running.cluster.nodes[0]
     before, started_s = processes(node), time.monotonic()
     for namespace in kept:
-        running = [
+        processes_there = [
             each.name
             for each in before
             if each.name != SANDBOX
             and each.pod in pods
             and pods[each.pod]["metadata"]["namespace"] == namespace
         ]
-        if not 0 < len(running) <= RESTING:
-            return f"{namespace} does not rest, it runs {', '.join(running) or 'nothing'}"
+        if not 0 < len(processes_there) <= RESTING:
+            return f"{namespace} does not rest, it runs {', '.join(processes_there) or 'nothing'}"
     time.sleep(SAMPLE_S)
     after, took_s = processes(node), time.monotonic() - started_s
     for uid, used_s in used_by_pod(before, after).items():

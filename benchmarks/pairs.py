@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +39,7 @@ class Comparison:
     metric: str
     seconds: float
     pairs: int
-    answers: dict[str, str]
+    answers: Mapping[str, str]
 
     @property
     def is_called_worse(self) -> bool:

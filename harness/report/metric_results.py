@@ -22,12 +22,14 @@ class GateResult(Model):
 class LearntResult(Model):
     """The spread of a metric's differences that earlier pairs had, and of how many pairs.
 
-    `times_as_wide`: as the learnt one is that of these pairs, where that is more than chance would do.
+    `times_as_wide`: as the learnt one is that of these pairs, where that is more than chance would do. `left_out`:
+    the answer does not rely on it, because these pairs are too far from it, or another metric's from theirs.
     """
 
     sd: float
     pairs: int
     times_as_wide: float | None = None
+    left_out: bool = False
 
 
 class MetricResult(Model):

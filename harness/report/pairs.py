@@ -29,9 +29,18 @@ def line(metric: MetricResult) -> str:
 
 def _learnt(metric: MetricResult) -> str:
     """What earlier pairs told of the spread, where these are too far from it."""
-    if metric.learnt is None or metric.learnt.times_as_wide is None or metric.sd is None:
+    learnt = metric.learnt
+    if learnt is None or metric.sd is None:
         return ""
+    if learnt.times_as_wide is None:
+        return " (what earlier pairs told of the noise is left out)" if learnt.left_out else ""
+    spread = (
+        f"{number(round(learnt.times_as_wide, 1))} times as wide as"
+        if learnt.times_as_wide >= 0.1
+        else "far less than"
+    )
+    left_out = ", which is left out" if learnt.left_out else ""
     return (
-        f" (these pairs spread {metric.learnt.times_as_wide:.1f} times as wide as the {metric.learnt.pairs} earlier "
-        f"ones, whose standard deviation was {number(metric.learnt.sd)})"
+        f" (these pairs spread {spread} the {learnt.pairs} earlier ones, whose standard deviation was "
+        f"{number(learnt.sd)}{left_out})"
     )

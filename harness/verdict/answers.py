@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.project.configuration import Gate
 from harness.verdict.sensitivity import detectable, interval
-from harness.verdict.sequential import SAME, ZONE, Answer, Evidence, Spread, decide, measured, misfit
+from harness.verdict.sequential import SAME, ZONE, Answer, Evidence, Spread, decide, fitting, measured, misfit
 
 Values = Mapping[str, float]  # the numbers of one run, by metric
 COUNTED_UP_TO = 10_000  # rows: a share of so many, such as 110 of 113, may be the same by chance
@@ -20,8 +20,8 @@ class Answered:
     `answer`: of a gate with a regression; None without. `pairs`: after how many it was known. `differences`: head's
     value less the base's, pair by pair, and `interval` where their mean lies in 95 of 100 comparisons. `tolerance`:
     what had to be caught, or what the noise allows where the gate's is 0; `sd`: the differences' standard
-    deviation, with what was `learnt` before; `misfit`: how many times as wide as learnt they spread, where that is
-    too much. `detectable`: what would have been seen in 95 of 100 cases.
+    deviation, with what was `learnt` before unless that `is_learnt_left_out`; `misfit`: how many times as wide as
+    learnt they spread, where that is too far from it. `detectable`: what would have been seen in 95 of 100 cases.
     """
 
     answer: Answer | None
@@ -31,6 +31,7 @@ class Answered:
     tolerance: float | None = None
     sd: float | None = None
     learnt: Spread | None = None
+    is_learnt_left_out: bool = False
     misfit: float | None = None
     detectable: float | None = None
 
@@ -66,6 +67,7 @@ def compare(
         name: _evidence(name, base, head, gates.get(name), (learnt or {}).get(name)) for name in names
     }
     asked = {name: each for name, each in evidence.items() if _is_compared(gates.get(name))}
+    counted = {**evidence, **fitting(asked, len(head))}
     answers: dict[str, Answer] = {}
     together: Answer | None = None
     pairs = len(head)
@@ -84,7 +86,12 @@ def compare(
         pairs,
         {
             name: _answered(
-                each, answers.get(name), taken.get(name, len(head)), len(asked), _sign(gates.get(name))
+                each,
+                counted[name],
+                answers.get(name),
+                taken.get(name, len(head)),
+                len(asked),
+                _sign(gates.get(name)),
             )
             for name, each in evidence.items()
         },
@@ -119,10 +126,13 @@ def _evidence(
     return Evidence(regressions, asked or 0.0, learnt, size=max(abs(run[name]) for run in (*base, *head)))
 
 
-def _answered(evidence: Evidence, answer: Answer | None, taken: int, gates: int, sign: float) -> Answered:
+def _answered(
+    evidence: Evidence, counted: Evidence, answer: Answer | None, taken: int, gates: int, sign: float
+) -> Answered:
     pairs = len(evidence.regressions)
-    found = measured(evidence, pairs)
-    around = interval(evidence, pairs)
+    found = measured(counted, pairs)
+    around = interval(counted, pairs)
+    learnt = evidence.learnt if evidence.learnt is not None and evidence.learnt.is_known else None
     known = found.degrees > 0 and found.sd > 0.0
     compared = answer is not None
     return Answered(
@@ -134,9 +144,10 @@ def _answered(evidence: Evidence, answer: Answer | None, taken: int, gates: int,
         else (min(sign * each for each in around), max(sign * each for each in around)),
         tolerance=(evidence.tolerance or (ZONE * found.sd if known else None)) if compared else None,
         sd=found.sd if known else None,
-        learnt=evidence.learnt if evidence.learnt is not None and evidence.learnt.is_known else None,
+        learnt=learnt,
+        is_learnt_left_out=learnt is not None and not found.prior_pairs,
         misfit=misfit(evidence, pairs),
-        detectable=detectable(evidence, pairs, gates) if compared else None,
+        detectable=detectable(counted, pairs, gates) if compared else None,
     )
 
 

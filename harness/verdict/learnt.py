@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.verdict.sensitivity import smallest_caught
-from harness.verdict.sequential import LEARNT_FROM, SAME, ZONE, Spread
+from harness.verdict.sequential import LEARNT_FROM, MISFIT, SAME, ZONE, Spread
 
 SHOWN_PAIRS = (3, 5, 10)
+_BY_CHANCE = 0.01  # how often a comparison's pairs are so much narrower than all others' that it is left out
 
 
 class Sample(BaseModel):
@@ -68,7 +69,8 @@ class Noise:
 def noise(samples: Iterable[Sample]) -> dict[str, Noise]:
     """What samples of one test tell of each metric, each taken around its own mean.
 
-    Two versions that agree in every run tell nothing of the differences between such that do not.
+    Two versions that agree in every run tell nothing of the differences between such that do not; nor do two of which
+    one is off by nearly the same in every pair.
     """
     runs: dict[str, list[Sequence[float]]] = {}
     pairs: dict[str, list[Sequence[float]]] = {}
@@ -84,7 +86,7 @@ def noise(samples: Iterable[Sample]) -> dict[str, Noise]:
                     pairs.setdefault(name, []).append([after - before for after, before in values])
     found = {}
     for name, groups in runs.items():
-        (run_sd, count), (pair_sd, paired) = _pooled(groups), _pooled(pairs.get(name, ()))
+        (run_sd, count), (pair_sd, paired) = _pooled(groups), _pooled(_of_one_kind(pairs.get(name, ())))
         found[name] = Noise(run_sd, count, pair_sd, paired)
     return found
 
@@ -102,6 +104,28 @@ def rounded_up(value: float, digits: int = 2) -> float:
 
 def _common(runs: Sequence[Mapping[str, float]]) -> list[str]:
     return [name for name in runs[0] if all(name in run for run in runs)] if runs else []
+
+
+def _of_one_kind(groups: Iterable[Sequence[float]]) -> list[Sequence[float]]:
+    """The comparisons without those whose pairs spread far less than all together do.
+
+    There the seed did the same to both sides, and the change moved the metric by itself: the next change may do
+    otherwise. A standard deviation of n degrees of freedom is below p^(1/n) of the true one about once in 1/p.
+    """
+    found = [group for group in groups if len(group) > 1]
+    while len(found) > 1:
+        all_of_them, _ = _pooled(found)
+        kept = [group for group in found if not _is_narrow(group, all_of_them or 0.0)]
+        if len(kept) == len(found):
+            break
+        found = kept
+    return found
+
+
+def _is_narrow(group: Sequence[float], sd: float) -> bool:
+    own, values = _pooled([group])
+    by_chance: float = _BY_CHANCE ** (1.0 / (values - 1))
+    return (own or 0.0) < sd * min(by_chance, 1.0 / MISFIT)
 
 
 def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float | None, int]:

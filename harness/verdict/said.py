@@ -63,7 +63,12 @@ def fields(answered: Answered | None) -> dict[str, Any]:
         "sd": answered.sd,
         "learnt": None
         if answered.learnt is None
-        else LearntResult(sd=answered.learnt.sd, pairs=answered.learnt.pairs, times_as_wide=answered.misfit),
+        else LearntResult(
+            sd=answered.learnt.sd,
+            pairs=answered.learnt.pairs,
+            times_as_wide=answered.misfit,
+            left_out=answered.is_learnt_left_out,
+        ),
         "detectable": answered.detectable,
     }
 

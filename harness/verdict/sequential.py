@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -24,7 +24,8 @@ SAME = 1e-9  # of a metric's size: what differs by less is rounding
 PRIOR_PAIRS = 4  # that a learnt spread counts for, at most
 LEARNT_FROM = 5  # pairs; fewer tell too little of a spread
 ZONE = 2.0  # standard deviations: what noise allows where the tolerance is 0
-MISFIT = 3.0  # times as wide as learnt: then what was learnt is left out
+MISFIT = 3.0  # times as wide as learnt, or as narrow: then what was learnt is left out
+NARROW_FROM = 5  # pairs: fewer are often alike by chance
 _FLOOR = 0.35  # of the smallest step between differences: equal ones still have a spread
 _OVERSHOOT = 0.583
 _FAR = 1e100  # standard deviations: its square is still a number
@@ -117,7 +118,7 @@ def decide(evidence: Mapping[str, Evidence]) -> Decision:
     (most,) = counts
     known: dict[str, MetricDecision] = {}
     for pairs in range(1, most + 1):
-        for name, each in evidence.items():
+        for name, each in fitting(evidence, pairs).items():
             answer = look(each, pairs, len(evidence))
             if answer == "worse" or (answer != "undecided" and name not in known):
                 known[name] = MetricDecision(answer, pairs)
@@ -157,14 +158,25 @@ def is_worse(found: Measured, tolerance: float, limits: Bounds) -> bool:
     return tolerance > 0.0 and _likelihood(found, tolerance) >= limits.worse - _overshoot(found, tolerance)
 
 
+def fitting(evidence: Mapping[str, Evidence], pairs: int) -> dict[str, Evidence]:
+    """The evidence, without any learnt spread once the pairs of one metric have been three times as wide as its own.
+
+    Such commits differ in another way than the earlier ones did, as by other draws where those had the same: then
+    nothing that was learnt holds for them, whatever the other metrics' few pairs look like.
+    """
+    if any("wide" in _misfits(each, pairs) for each in evidence.values()):
+        return {name: replace(each, learnt=None) for name, each in evidence.items()}
+    return dict(evidence)
+
+
 def measured(evidence: Evidence, pairs: int) -> Measured:
-    """Mean and spread of the first pairs. A learnt spread that no longer fits is left out."""
+    """Mean and spread of the first pairs. A learnt spread that did not fit them is left out."""
     regressions = evidence.first(pairs)
     mean = math.fsum(regressions) / pairs
     squares = math.fsum((each - mean) ** 2 for each in regressions)
     own = math.sqrt(squares / (pairs - 1)) if pairs > 1 else 0.0
     learnt = evidence.learnt
-    if learnt is not None and learnt.is_known and own <= MISFIT * learnt.sd:
+    if learnt is not None and learnt.is_known and not _misfits(evidence, pairs):
         total = PRIOR_PAIRS * learnt.sd**2 + squares
         return Measured(pairs, mean, math.sqrt(total / (PRIOR_PAIRS + pairs - 1)), own, PRIOR_PAIRS)
     return Measured(pairs, mean, max(own, _FLOOR * _step(regressions)), own, 0)
@@ -173,12 +185,14 @@ def measured(evidence: Evidence, pairs: int) -> Measured:
 def misfit(evidence: Evidence, pairs: int) -> float | None:
     """How many times as wide as learnt the pairs spread, where that is more than chance does to one in ten.
 
-    The standard deviation of so few pairs varies by a share of 1 / √(2 (pairs - 1)) itself.
+    The standard deviation of so few pairs varies by a share of 1 / √(2 (pairs - 1)) itself. Less than once where they
+    are so narrow that what was learnt is left out.
     """
     if evidence.learnt is None or not evidence.learnt.is_known or pairs < 2:
         return None
     times = measured(evidence, pairs).own_sd / evidence.learnt.sd
-    return times if times > 1.0 + 1.2 / math.sqrt(2.0 * (pairs - 1)) else None
+    is_told = times > 1.0 + 1.2 / math.sqrt(2.0 * (pairs - 1)) or _misfits(evidence, pairs)
+    return times if is_told else None
 
 
 @lru_cache
@@ -193,6 +207,25 @@ def bounds(gates: int, *, learnt: bool) -> Bounds:
     if learnt:
         return Bounds(2.82 + 1.1 * more, 2.82 - 0.15 * more, 2.3 + 0.9 * more, 2.5, 1.7 + 0.1 * more, 2)
     return Bounds(2.93 + 1.17 * more, 2.73, 2.7 + 1.05 * more, 2.5, 1.8 + 0.1 * more, 3)
+
+
+def _misfits(evidence: Evidence, pairs: int) -> frozenset[Literal["wide", "narrow"]]:
+    """How the spread of the first pairs has been at odds with the learnt one, after any of them."""
+    learnt = evidence.learnt
+    if learnt is None or not learnt.is_known:
+        return frozenset()
+    found: set[Literal["wide", "narrow"]] = set()
+    mean, squares = 0.0, 0.0
+    for count, each in enumerate(evidence.first(pairs), start=1):
+        before = each - mean
+        mean += before / count
+        squares += before * (each - mean)
+        own = math.sqrt(squares / (count - 1)) if count > 1 else 0.0
+        if own > MISFIT * learnt.sd:
+            found.add("wide")
+        if count >= NARROW_FROM and own < learnt.sd / MISFIT:
+            found.add("narrow")
+    return frozenset(found)
 
 
 def _student(found: Measured, distance: float) -> float:

@@ -19,6 +19,7 @@ from harness.report import format
 from harness.report.model import Cause, MetricResult, TaskResult, TestResult, VersionResult
 from harness.report.pairs import noise
 from harness.verdict import comparison
+from harness.verdict.sequential import Spread
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -167,6 +168,48 @@ class TestSeveralRunsOfEach:
         assert metric.answer == "undecided"
         assert re.search(
             r"undecided after 4 pairs: a drop of 0\.\d+ or more would have been seen", metric.message
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "earlier", "told"),
+        [
+            ((-0.05, -0.02, -0.05), 0.01, "these pairs spread 1.7 times as wide as the 20 earlier ones"),
+            ((-0.06, 0.02, -0.03), 0.01, "whose standard deviation was 0.01, which is left out)"),
+            ((-0.02, -0.01, -0.01, -0.02, 0.0), 0.05, "spread 0.2 times as wide as the 20 earlier ones"),
+            (
+                (-0.02, -0.02, -0.02, -0.02, -0.02),
+                0.1,
+                "(these pairs spread far less than the 20 earlier ones,",
+            ),
+            ((-0.02, -0.01, -0.015), 0.01, ""),
+        ],
+    )
+    def test_earlier_pairs_that_do_not_fit_are_told(
+        self, changes: tuple[float, ...], earlier: float, told: str
+    ) -> None:
+        found = comparison.judged(
+            settings(ABSOLUTE),
+            [run({"accuracy": 0.9 + change}) for change in changes],
+            [run({"accuracy": 0.9}) for _ in changes],
+            learnt={"accuracy": Spread(earlier, 20)},
+        )
+        assert told in noise(found)[-1]
+        assert ("earlier" in noise(found)[-1]) is bool(told)
+
+    def test_what_one_metric_shows_not_to_hold_is_left_out_of_all(self) -> None:
+        gates = {"accuracy": ABSOLUTE, "loss": Gate(better="lower", max_regression=0.1)}
+        test = settings(ABSOLUTE).model_copy(update={"gates": gates})
+        found = comparison.judged(
+            test,
+            [run({"accuracy": 0.9, "loss": loss}) for loss in (0.2, 0.9)],
+            [run({"accuracy": 0.9001, "loss": 0.3}) for _ in range(2)],
+            learnt={"accuracy": Spread(0.01, 20), "loss": Spread(0.01, 20)},
+        )
+        assert found.metrics["accuracy"].learnt is not None
+        assert found.metrics["accuracy"].learnt.left_out
+        assert found.metrics["accuracy"].answer == "undecided"
+        assert any(
+            line.endswith("(what earlier pairs told of the noise is left out)") for line in noise(found)
         )
 
     def test_undecided_fails_where_that_is_asked_for(self) -> None:

@@ -40,6 +40,28 @@ def test_versions_that_agree_tell_nothing_of_such_that_do_not() -> None:
     assert (found.pair_sd, found.pairs) == (None, 0)
 
 
+def test_a_change_that_moves_a_metric_by_the_same_in_each_pair_tells_nothing_of_others() -> None:
+    different = sample([1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 3.0])
+    moved = sample([1.0, 2.0, 3.0], [0.9, 1.9, 2.9])
+    assert noise([different, moved, moved])["m"].pairs == 4
+    assert noise([different, moved, moved])["m"].pair_sd == noise([different])["m"].pair_sd
+    barely_moved = sample([1.0, 2.0, 3.0, 4.0, 5.0], [0.9, 1.8, 2.9, 3.9, 4.8])
+    assert noise([different, barely_moved])["m"].pairs == 4
+    assert not noise([moved, moved])["m"].pair_sd
+
+
+def test_comparisons_that_are_narrower_by_chance_count() -> None:
+    draw = random.Random(2)
+    samples = [
+        sample([0.0] * size, [draw.gauss(0, 1) for _ in range(size)])
+        for size in (2, 3, 5, 9)
+        for _ in range(50)
+    ]
+    found = noise(samples)["m"]
+    assert found.pair_sd == pytest.approx(1.0, abs=0.05)
+    assert found.pairs >= 0.95 * 50 * (1 + 2 + 4 + 8)
+
+
 def test_runs_alone_are_taken_as_independent() -> None:
     draw = random.Random(1)
     known = spreads([sample([draw.gauss(0, 1) for _ in range(200)])])["m"]

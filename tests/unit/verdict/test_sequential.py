@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.verdict.sensitivity import detectable, expected_pairs, interval, smallest_caught
-from harness.verdict.sequential import MOST_PAIRS, Evidence, Spread, bounds, decide, look, measured, misfit
+from harness.verdict.sequential import (
+    MOST_PAIRS,
+    Evidence,
+    Spread,
+    bounds,
+    decide,
+    fitting,
+    look,
+    measured,
+    misfit,
+)
 
 REGRESSIONS = st.lists(st.floats(-10, 10), min_size=1, max_size=MOST_PAIRS)
 TOLERANCES = st.sampled_from([0.0, 0.5, 2.0])
@@ -104,6 +114,41 @@ def test_a_learnt_spread_that_no_longer_fits_is_told_and_left_out() -> None:
     assert misfit(wide, 4) == pytest.approx(5.9, abs=0.1)
     assert look(wide, 4) == look(Evidence(wide.regressions, 2.0), 4) == "undecided"
     assert misfit(Evidence((0.5, -0.5, 0.2), 2.0, Spread(0.5, 20)), 3) is None
+
+
+def test_what_did_not_fit_once_is_left_out_for_good() -> None:
+    alike_later = Evidence((3.0, -3.0, *[0.1, -0.1] * 5), 2.0, Spread(1.0, 20))
+    assert not measured(alike_later, 12).prior_pairs
+    assert not measured(alike_later, 2).prior_pairs
+    assert measured(alike_later, 1).prior_pairs
+
+
+def test_one_metric_that_does_not_fit_speaks_for_all() -> None:
+    learnt = Spread(0.1, 20)
+    wide, by_chance = Evidence((0.9, -0.5), 1.0, learnt), Evidence((0.6, 0.61), 1.0, learnt)
+    assert decide({"by chance": by_chance}).answer == "worse"
+    assert decide({"wide": wide, "by chance": by_chance}).answer == "undecided"
+    assert [each.learnt for each in fitting({"a": wide, "b": by_chance}, 2).values()] == [None, None]
+    assert [each.learnt for each in fitting({"a": wide, "b": by_chance}, 1).values()] == [learnt, learnt]
+
+
+def test_a_spread_that_was_learnt_far_too_wide_hides_no_regression() -> None:
+    worse = (1.0, 1.1, 0.9, 1.05, 0.95, 1.0)
+    wide = Evidence(worse, 1.0, Spread(10.0, 20))
+    assert [look(wide, pairs) for pairs in range(1, 7)] == ["undecided"] * 4 + ["worse"] * 2
+    assert misfit(wide, 4) is None
+    assert misfit(wide, 5) == pytest.approx(0.008, abs=0.002)
+    assert fitting({"m": wide}, 6)["m"].learnt is not None
+
+
+@given(st.lists(REGRESSIONS, min_size=1, max_size=3), SPREADS)
+def test_what_was_left_out_stays_out(gates: list[list[float]], learnt: Spread | None) -> None:
+    most = min(map(len, gates))
+    evidence = {str(number): Evidence(gate[:most], 1.0, learnt) for number, gate in enumerate(gates)}
+    for pairs in range(1, most):
+        before, after = fitting(evidence, pairs), fitting(evidence, pairs + 1)
+        for name, each in before.items():
+            assert measured(each, pairs).prior_pairs >= measured(after[name], pairs + 1).prior_pairs
 
 
 @pytest.mark.parametrize(("learnt", "earliest"), [(False, 3), (True, 2)])

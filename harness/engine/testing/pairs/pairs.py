@@ -135,7 +135,13 @@ class Pairs:
         asked = {name: each for name, each in found.metrics.items() if each.answer is not None}
         expected = [
             expected_pairs(
-                Evidence(each.differences, each.tolerance or 0.0, each.learnt), len(asked), self.most
+                Evidence(
+                    each.differences,
+                    each.tolerance or 0.0,
+                    None if each.is_learnt_left_out else each.learnt,
+                ),
+                len(asked),
+                self.most,
             )
             for each in asked.values()
         ]
