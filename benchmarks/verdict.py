@@ -47,6 +47,7 @@ LEAST_COVERED = 0.95
 MOST_PAIRS_ON_AVERAGE = {
     "nothing": {1: 3.5, 4: 5.0, 10: 6.0},
     "20 pairs": {1: 2.5, 4: 3.5, 10: 4.5},
+    "5 pairs": {1: 3.0, 4: 4.0, 10: 5.0},
     "1.5 times too small": {1: 2.5, 4: 3.5, 10: 4.5},
 }
 

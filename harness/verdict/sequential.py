@@ -26,6 +26,7 @@ LEARNT_FROM = 5  # pairs; fewer tell too little of a spread
 ZONE = 2.0  # standard deviations: what noise allows where the tolerance is 0
 MISFIT = 3.0  # times as wide as learnt, or as narrow: then what was learnt is left out
 NARROW_FROM = 5  # pairs: fewer are often alike by chance
+_MORE_WITH_GATES = 0.8
 _FLOOR = 0.35  # of the smallest step between differences: equal ones still have a spread
 _OVERSHOOT = 0.583
 _FAR = 1e100  # standard deviations: its square is still a number
@@ -42,6 +43,11 @@ class Spread:
     def is_known(self) -> bool:
         """Whether it can be relied on."""
         return self.pairs >= LEARNT_FROM and self.sd > 0.0
+
+    @property
+    def counts_for(self) -> int:
+        """How many pairs of the next comparison it is worth: fewer than those that told it."""
+        return min(PRIOR_PAIRS, self.pairs - 2)
 
 
 @dataclass(frozen=True)
@@ -159,12 +165,14 @@ def is_worse(found: Measured, tolerance: float, limits: Bounds) -> bool:
 
 
 def fitting(evidence: Mapping[str, Evidence], pairs: int) -> dict[str, Evidence]:
-    """The evidence, without any learnt spread once the pairs of one metric have been three times as wide as its own.
+    """The evidence, without any learnt spread once the pairs of one metric have been far wider than its own.
 
     Such commits differ in another way than the earlier ones did, as by other draws where those had the same: then
-    nothing that was learnt holds for them, whatever the other metrics' few pairs look like.
+    nothing that was learnt holds for them, whatever the other metrics' few pairs look like. Far is three times, and a
+    little more with each gate, because of many one is so wide by chance.
     """
-    if any("wide" in _misfits(each, pairs) for each in evidence.values()):
+    far = MISFIT + _MORE_WITH_GATES * math.log(max(1, len(evidence)))
+    if any("wide" in _misfits(each, pairs, far) for each in evidence.values()):
         return {name: replace(each, learnt=None) for name, each in evidence.items()}
     return dict(evidence)
 
@@ -177,8 +185,9 @@ def measured(evidence: Evidence, pairs: int) -> Measured:
     own = math.sqrt(squares / (pairs - 1)) if pairs > 1 else 0.0
     learnt = evidence.learnt
     if learnt is not None and learnt.is_known and not _misfits(evidence, pairs):
-        total = PRIOR_PAIRS * learnt.sd**2 + squares
-        return Measured(pairs, mean, math.sqrt(total / (PRIOR_PAIRS + pairs - 1)), own, PRIOR_PAIRS)
+        prior = learnt.counts_for
+        total = prior * learnt.sd**2 + squares
+        return Measured(pairs, mean, math.sqrt(total / (prior + pairs - 1)), own, prior)
     return Measured(pairs, mean, max(own, _FLOOR * _step(regressions)), own, 0)
 
 
@@ -209,7 +218,7 @@ def bounds(gates: int, *, learnt: bool) -> Bounds:
     return Bounds(2.93 + 1.17 * more, 2.73, 2.7 + 1.05 * more, 2.5, 1.8 + 0.1 * more, 3)
 
 
-def _misfits(evidence: Evidence, pairs: int) -> frozenset[Literal["wide", "narrow"]]:
+def _misfits(evidence: Evidence, pairs: int, far: float = MISFIT) -> frozenset[Literal["wide", "narrow"]]:
     """How the spread of the first pairs has been at odds with the learnt one, after any of them."""
     learnt = evidence.learnt
     if learnt is None or not learnt.is_known:
@@ -221,7 +230,7 @@ def _misfits(evidence: Evidence, pairs: int) -> frozenset[Literal["wide", "narro
         mean += before / count
         squares += before * (each - mean)
         own = math.sqrt(squares / (count - 1)) if count > 1 else 0.0
-        if own > MISFIT * learnt.sd:
+        if own > far * learnt.sd:
             found.add("wide")
         if count >= NARROW_FROM and own < learnt.sd / MISFIT:
             found.add("narrow")
