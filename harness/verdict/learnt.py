@@ -86,7 +86,9 @@ def noise(samples: Iterable[Sample]) -> dict[str, Noise]:
                     pairs.setdefault(name, []).append([after - before for after, before in values])
     found = {}
     for name, groups in runs.items():
-        (run_sd, count), (pair_sd, paired) = _pooled(groups), _pooled(_of_one_kind(pairs.get(name, ())))
+        rounding = SAME * max(abs(value) for group in groups for value in group)
+        run_sd, count = _pooled(groups, rounding)
+        pair_sd, paired = _pooled(_of_one_kind(pairs.get(name, ())), rounding)
         found[name] = Noise(run_sd, count, pair_sd, paired)
     return found
 
@@ -128,11 +130,17 @@ def _is_narrow(group: Sequence[float], sd: float) -> bool:
     return (own or 0.0) < sd * min(by_chance, 1.0 / MISFIT)
 
 
-def _pooled(groups: Iterable[Sequence[float]]) -> tuple[float | None, int]:
-    """The standard deviation within groups, and how many values one group with as much to tell would have."""
+def _pooled(groups: Iterable[Sequence[float]], rounding: float = 0.0) -> tuple[float | None, int]:
+    """The standard deviation within groups, and how many values one group with as much to tell would have.
+
+    One that is only `rounding` is 0.
+    """
     squares, degrees = 0.0, 0
     for group in groups:
         mean = math.fsum(group) / len(group)
         squares += math.fsum((value - mean) ** 2 for value in group)
         degrees += len(group) - 1
-    return (math.sqrt(squares / degrees), degrees + 1) if degrees else (None, 0)
+    if not degrees:
+        return None, 0
+    sd = math.sqrt(squares / degrees)
+    return (sd if sd > rounding else 0.0), degrees + 1
