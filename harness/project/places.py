@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,11 @@ class CodeFiles:
     def place(self, path: str) -> str:
         """Where the image has it."""
         return str(PurePosixPath(self.root, path))
+
+
+def in_repository(dags_folder: str, file: str) -> str:
+    """A DAG file as the repository has it, of its path below the folder of the DAGs; an absolute path is left alone."""
+    return file if dags_folder in {"", "."} else posixpath.join(dags_folder, file)
 
 
 def airflow_root(value: str) -> str:

@@ -10,6 +10,7 @@ from harness.airflow.parsing.definitions import Definition, refuse_several, seve
 from harness.airflow.parsing.processor_statistics import ParsedFile, parse_statistics
 from harness.airflow.parsing.refused_files import refused_files
 from harness.errors import CauseCode, HarnessError
+from harness.project.places import in_repository
 
 INTERVAL_S = 1.0
 
@@ -73,7 +74,7 @@ def _waiting(files: Sequence[ParsedFile], refused: Mapping[str, str]) -> list[st
 
 
 def _unknown(dag_id: str, waiting: Sequence[str], deadline_s: float, folder: str) -> HarnessError:
-    paths = [f"{folder}/{file}" if folder else file for file in waiting]
+    paths = [in_repository(folder, file) for file in waiting]
     if not paths:
         return HarnessError(
             CauseCode.DEPLOY_FAILED,

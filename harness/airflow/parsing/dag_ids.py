@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.errors import CauseCode, HarnessError
+from harness.project.places import in_repository
 
 
 def refuse_twice(
@@ -21,7 +22,7 @@ def refuse_twice(
     for file in sorted(files):
         source = read_source(file)
         if source is not None and dag_id in source:
-            path = f"{folder}/{file}" if folder else file
+            path = in_repository(folder, file)
             places += [f"{path}:{line}" for found, line in definitions(source) if found == dag_id]
     if len(places) > 1:
         raise HarnessError(
@@ -56,7 +57,7 @@ def uncalled(
                 continue
             ids = [_id(decorator) for decorator in statement.decorator_list if _name(decorator) == "dag"]
             if dag_id in [found or statement.name for found in ids]:
-                return Uncalled(statement.name, f"{folder}/{file}" if folder else file, statement.lineno)
+                return Uncalled(statement.name, in_repository(folder, file), statement.lineno)
     return None
 
 

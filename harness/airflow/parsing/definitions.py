@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.errors import CauseCode, HarnessError
+from harness.project.places import in_repository
 
 _TOLD = "harness-definitions "
 
@@ -29,10 +30,10 @@ class Definition:
 
     def place(self, folder: str) -> str:
         """Where it is, in the repository whose DAGs lie in `folder`."""
-        path = f"{folder}/{self.file}" if folder else self.file
+        path = in_repository(folder, self.file)
         if self.maker == self.file:
             return f"{path}:{self.line}" if self.line else path
-        maker = self.maker if self.maker.startswith("/") or not folder else f"{folder}/{self.maker}"
+        maker = in_repository(folder, self.maker)
         return f"{path} (by {maker}:{self.line})"
 
 
@@ -70,6 +71,6 @@ def refuse_several(dag_id: str, definitions: Sequence[Definition], folder: str) 
     raise HarnessError(
         CauseCode.DAG_IMPORT_ERROR,
         f"DAG id {dag_id!r} is a duplicate: {told}, and Airflow runs the last one parsed",
-        hint=f"give one of them another id: edit {f'{folder}/{edit}' if folder else edit}",
+        hint=f"give one of them another id: edit {in_repository(folder, edit)}",
         evidence=places,
     )

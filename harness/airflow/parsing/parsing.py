@@ -19,6 +19,7 @@ from harness.airflow.parsing.refused_files import refused, refused_files
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import Dag, DagImportError
 from harness.errors import CauseCode, HarnessError
+from harness.project.places import AIRFLOW_ROOT, in_repository
 
 INTERVAL_S = 0.25
 LOOK_S = 1.0  # between two looks at all else, while the DAG itself is not there
@@ -48,6 +49,7 @@ def wait_for_dag(
     processor_log: Callable[[], str] | None = None,
     read_source: Callable[[str], str | None] = lambda _: None,
     folder: str = "",
+    root: str = AIRFLOW_ROOT,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ParsedDag:
@@ -55,7 +57,7 @@ def wait_for_dag(
 
     `processor_log` returns the last lines of the dag-processor's log, whose statistics say when every file
     was parsed; `read_source` the text of a file relative to the DAGs folder, which tells whose file it is;
-    `folder` is the DAGs folder in the repository, for messages.
+    `folder` is the DAGs folder in the repository, for messages, and `root` what the image has it below.
     Raises HarnessError: DAG_IMPORT_ERROR when the DAG's file cannot be imported; DAG_NOT_FOUND when all files
     are parsed and it is in none; DEPLOY_TIMEOUT when parsing does not end within `deadline_s` seconds.
     """
@@ -69,13 +71,13 @@ def wait_for_dag(
             sleep(INTERVAL_S)
             continue
         looked_s = clock()
-        errors = tuple(error.within(folder) for error in api.import_errors())
+        errors = tuple(error.within(folder, root) for error in api.import_errors())
         if dag is not None:
             if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
                 raise _import_error(dag_id, own)
             return ParsedDag(dag, errors)
         for file, reason in watch.refused(lambda file: _names(dag_id, file, read_source(file) or "")):
-            raise refused(f"{folder}/{file}" if folder else file, reason)
+            raise refused(in_repository(folder, file), reason)
         dag_ids = tuple(found.dag_id for found in api.dags())
         on_progress(watch.progress(len(dag_ids), len(errors)))
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
@@ -87,7 +89,7 @@ def wait_for_dag(
             if own_file := next(
                 (file for file in waiting if _names(dag_id, file, read_source(file) or "")), None
             ):
-                path = f"{folder}/{own_file}" if folder else own_file
+                path = in_repository(folder, own_file)
                 raise HarnessError(
                     CauseCode.DAG_IMPORT_ERROR,
                     f"{path} was still being imported after {deadline_s:.0f} seconds",
@@ -255,8 +257,8 @@ def _users_first(error: DagImportError) -> list[Frame]:
     """The frames of the user's files as the repository has them, innermost first, then the one that raised if it
     is not theirs."""
     frames = [frame for frame in error.frames if not frame.file.startswith("<")]
-    root = next((f.file.removesuffix(error.path) for f in frames if f.file.endswith("/" + error.path)), None)
-    if root is None:
+    root = (error.traced_as or "").removesuffix(error.path)
+    if not root:
         return frames[-3:]
     users = [frame for frame in reversed(frames) if _is_users(frame, root)]
     shown = [Frame(frame.file.removeprefix(root), frame.line, frame.name) for frame in users]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 from typing import Any
 
 from harness.airflow.logs.excerpts import in_a_line
 from harness.airflow.logs.tracebacks import Frame, exception_text, traceback_frames
+from harness.project.places import in_repository
 
 # Airflow adds to an import timeout where to read on.
 _DOCS = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
@@ -43,10 +44,12 @@ class DagImportError:
     def of(cls, data: Mapping[str, Any]) -> DagImportError:
         return cls(data["filename"], data["stack_trace"])
 
-    def within(self, folder: str) -> DagImportError:
-        """The same in the repository, whose DAGs lie in `folder`; Airflow 3.0 tells the file's absolute path."""
-        absolute, _, inner = self.file.partition(f"/{folder}/") if folder else ("", "", "")
-        return replace(self, file=inner if absolute.startswith("/") and inner else self.file, folder=folder)
+    def within(self, folder: str, root: str) -> DagImportError:
+        """The same in the repository, whose DAGs lie in `folder`, which the image has below `root`.
+
+        Airflow 3.0 tells the file's absolute path.
+        """
+        return replace(self, file=self.file.removeprefix(f"{PurePosixPath(root, folder)}/"), folder=folder)
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -56,8 +59,14 @@ class DagImportError:
     @property
     def line(self) -> int | None:
         """The line of the DAG file itself where the import failed, if the traceback names it."""
-        ours = [frame.line for frame in self.frames if frame.file.endswith("/" + self.file)]
-        return ours[-1] if ours else None
+        ours = [frame for frame in self.frames if frame.file == self.traced_as]
+        return ours[-1].line if ours else None
+
+    @property
+    def traced_as(self) -> str | None:
+        """What the traceback calls the DAG file, if it does; Airflow runs that before any module that it imports."""
+        ending = "/" + self.path.lstrip("/")
+        return next((frame.file for frame in self.frames if frame.file.endswith(ending)), None)
 
     @property
     def text(self) -> str:
@@ -77,7 +86,7 @@ class DagImportError:
     @property
     def path(self) -> str:
         """The file in the user's repository; its absolute path where it lies elsewhere."""
-        return posixpath.join(self.folder, self.file)
+        return in_repository(self.folder, self.file)
 
 
 @dataclass(frozen=True)

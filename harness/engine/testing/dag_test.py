@@ -94,6 +94,7 @@ def _parse(dag_test: DagTest, progress: Progress, phases: dict[str, float]) -> N
             processor_log=lambda: dag_test.pods.component_log("dag-processor", tail_lines=PROCESSOR_LINES),
             read_source=dag_test.read_source,
             folder=dag_test.dags_folder,
+            root=dag_test.code.root,
             sleep=dag_test.sleep,
         )
         step.done(parsed.dag.file or "")
@@ -239,12 +240,8 @@ def _reported(dag_test: DagTest, source: MetricsSource, outcome: RunOutcome) -> 
 def _refuse_duplicates(dag_test: DagTest, step: Step) -> None:
     """Nothing may be judged while it is unknown which code ran; mostly all files have been parsed by now."""
     every = _every_file(dag_test, step)
-    refuse_twice(
-        dag_test.settings.dag,
-        [entry.file for entry in every.files],
-        dag_test.read_source,
-        dag_test.dags_folder,
-    )
+    files = [entry.file for entry in every.files]
+    refuse_twice(dag_test.settings.dag, files, dag_test.read_source, dag_test.dags_folder)
     every.refuse_doubt(dag_test.settings.dag, len(dag_test.api.dags()), dag_test.dags_folder)
 
 

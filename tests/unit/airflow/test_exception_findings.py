@@ -58,20 +58,6 @@ def test_an_import_error_of_many_lines_is_told_in_one() -> None:
     assert found.text == f"E: {MANY_LINES}"
 
 
-@pytest.mark.parametrize(
-    ("file", "place"),
-    [
-        ("sub/a.py", "team/dags/sub/a.py:3"),
-        ("/usr/local/airflow/team/dags/sub/a.py", "team/dags/sub/a.py:3"),
-        ("/elsewhere/a.py", "/elsewhere/a.py"),
-    ],
-)
-def test_a_broken_file_stands_in_the_repository(file: str, place: str) -> None:
-    raised_in = 'File "/usr/local/airflow/team/dags/sub/a.py", line 3, in <module>'
-    trace = f"Traceback (most recent call last):\n  {raised_in}\nE: x\n"
-    assert DagImportError(file, trace).within("team/dags").place == place
-
-
 def test_an_import_timeout_is_told_without_airflows_links() -> None:
     said = "AirflowTaskTimeout: import timeout after 50.0s.\nPlease take a look at these docs\n* https://a, PID: 7"
     assert DagImportError("a.py", said).message == said.splitlines()[0]
