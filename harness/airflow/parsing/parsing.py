@@ -73,9 +73,7 @@ def wait_for_dag(
         looked_s = clock()
         errors = tuple(error.within(folder, root) for error in api.import_errors())
         if dag is not None:
-            if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
-                raise _import_error(dag_id, own)
-            return ParsedDag(dag, errors)
+            return _able_to_run(dag, errors)
         for file, reason in watch.refused(lambda file: _names(dag_id, file, read_source(file) or "")):
             raise refused(in_repository(folder, file), reason)
         dag_ids = tuple(found.dag_id for found in api.dags())
@@ -86,22 +84,38 @@ def wait_for_dag(
             raise absent(dag_id, dag_ids, broken, read_source, forgotten)
         if clock() - start_s > deadline_s:
             waiting = [entry.file for entry in watch.files if not entry.parsed]
-            if own_file := next(
-                (file for file in waiting if _names(dag_id, file, read_source(file) or "")), None
-            ):
-                path = in_repository(folder, own_file)
-                raise HarnessError(
-                    CauseCode.DAG_IMPORT_ERROR,
-                    f"{path} was still being imported after {deadline_s:.0f} seconds",
-                    hint=f"let {path} do less when it is imported: what takes long belongs into a task",
-                )
-            raise HarnessError(
-                CauseCode.DEPLOY_TIMEOUT,
-                f"Airflow had not parsed DAG {dag_id!r} after {deadline_s:.0f} s",
-                hint="harness logs",
-                evidence=[f"not parsed yet: {file}" for file in waiting],
-            )
+            raise _unparsed(dag_id, waiting, deadline_s, read_source, folder)
         sleep(INTERVAL_S)
+
+
+def _able_to_run(dag: Dag, errors: tuple[DagImportError, ...]) -> ParsedDag:
+    if own := [error for error in errors if error.file == dag.file]:  # Airflow refuses to run it
+        raise _import_error(dag.dag_id, own)
+    return ParsedDag(dag, errors)
+
+
+def _unparsed(
+    dag_id: str,
+    waiting: Sequence[str],
+    deadline_s: float,
+    read_source: Callable[[str], str | None],
+    folder: str,
+) -> HarnessError:
+    """The error for parsing that did not end: `waiting` are the files that were not parsed yet."""
+    own_file = next((file for file in waiting if _names(dag_id, file, read_source(file) or "")), None)
+    if own_file is None:
+        return HarnessError(
+            CauseCode.DEPLOY_TIMEOUT,
+            f"Airflow had not parsed DAG {dag_id!r} after {deadline_s:.0f} s",
+            hint="harness logs",
+            evidence=[f"not parsed yet: {file}" for file in waiting],
+        )
+    path = in_repository(folder, own_file)
+    return HarnessError(
+        CauseCode.DAG_IMPORT_ERROR,
+        f"{path} was still being imported after {deadline_s:.0f} seconds",
+        hint=f"let {path} do less when it is imported: what takes long belongs into a task",
+    )
 
 
 class _Watch:

@@ -38,6 +38,8 @@ def timed_out(
     """
     running = [task for task in tasks if task.state == "running"]
     waiting = [task for task in tasks if task.state is not None and not task.ended and task not in running]
+    if not running and not waiting and pending:
+        return _not_followed(dag_id, pending[0], timeout_s)
     homeless = {task: pod for task in waiting if (pod := last_pod(pods, task)) and pod.unschedulable}
     lines = [f"task {task.label}: {task.state}{_since(task, first_queued)}" for task in running]
     lines += [
@@ -47,38 +49,47 @@ def timed_out(
     head = f"DAG {dag_id} had not ended after {format.duration(timeout_s)}"
     if led_to_by:
         head = f"DAG {dag_id}, which {led_to_by} led to, had not ended {format.duration(timeout_s)} after that began"
-    if not running and not waiting and pending:
-        return HarnessError(
-            CauseCode.RUN_TIMEOUT,
-            f"DAG {dag_id} had ended, and DAG {pending[0]}, which follows its assets, had not been started "
-            f"{format.duration(timeout_s)} after that began",
-            hint="harness logs shows what Airflow's scheduler says; `follow = false` of the test leaves out what "
-            "follows",
-        )
     if not running and homeless:
-        task, pod = next(iter(homeless.items()))
-        return HarnessError(
-            CauseCode.POD_NOT_STARTED,
-            f"{head}: task {task.label}, which requests {pod.requests}, never got a node: {pod.unschedulable}",
-            hint="harness status shows who uses the cluster; harness down VERSION frees what a version holds",
-            evidence=lines,
-            task_id=task.task_id,
-        )
-    what, hint = "no task had started", _LESS
+        return _never_placed(head, *next(iter(homeless.items())), lines)
     first = next(iter([*running, *waiting]), None)
-    if first is not None:
-        since = _since(first, first_queued)
-        what = f"task {first.label} was {first.state}{since}"
-        if _looks(first, first_queued):
-            what, hint = f"task {first.label}, a sensor, had waited{since} for what it looks for", _LOOKED_FOR
-            if "externaltask" in (first.operator or "").lower():
-                hint = _OTHER_DAG
+    what, hint = _at_work(first, first_queued) if first else ("no task had started", _LESS)
     return HarnessError(
         CauseCode.RUN_TIMEOUT,
         f"{head}: {what}",
         hint=hint,
         evidence=lines,
         task_id=first.task_id if first else None,
+    )
+
+
+def _not_followed(dag_id: str, pending: str, timeout_s: float) -> HarnessError:
+    return HarnessError(
+        CauseCode.RUN_TIMEOUT,
+        f"DAG {dag_id} had ended, and DAG {pending}, which follows its assets, had not been started "
+        f"{format.duration(timeout_s)} after that began",
+        hint="harness logs shows what Airflow's scheduler says; `follow = false` of the test leaves out what follows",
+    )
+
+
+def _never_placed(head: str, task: TaskInstance, pod: Pod, lines: Sequence[str]) -> HarnessError:
+    return HarnessError(
+        CauseCode.POD_NOT_STARTED,
+        f"{head}: task {task.label}, which requests {pod.requests}, never got a node: {pod.unschedulable}",
+        hint="harness status shows who uses the cluster; harness down VERSION frees what a version holds",
+        evidence=lines,
+        task_id=task.task_id,
+    )
+
+
+def _at_work(task: TaskInstance, first_queued: Mapping[Try, datetime]) -> tuple[str, str]:
+    """What a task was at when the time was over, and what helps."""
+    since = _since(task, first_queued)
+    if not _looks(task, first_queued):
+        return f"task {task.label} was {task.state}{since}", _LESS
+    is_for_a_dag = "externaltask" in (task.operator or "").lower()
+    return (
+        f"task {task.label}, a sensor, had waited{since} for what it looks for",
+        _OTHER_DAG if is_for_a_dag else _LOOKED_FOR,
     )
 
 

@@ -81,24 +81,11 @@ def follow(
     """
     seen = SeenPods(watch, on_lost, clock)
     following = _Following(api, seen, NodeWatch(watch.lost_nodes, clock), chain, clock, timeout_s, retries)
-    start_s = clock()
     told_deferred = False
-
-    def without_answer(reason: str) -> None:
-        if (lost := following.nodes.trouble()) is not None:
-            raise lost
-        if clock() - start_s > timeout_s:
-            raise HarnessError(
-                CauseCode.API_SERVER_LOST,
-                f"DAG {dag_id} had not ended after {format.duration(timeout_s)}, and Airflow's api-server does not "
-                f"answer: {reason}",
-                hint="harness logs",
-            )
-
-    with api.meanwhile(without_answer):
+    with api.meanwhile(lambda reason: following.check_without_answer(dag_id, reason)):
         following.begin(dag_id, run_id)
         while True:
-            elapsed_s = clock() - start_s
+            elapsed_s = following.elapsed_s
             following.look(on_task)
             on_pods(seen.all)
             if not told_deferred and following.is_deferred:
@@ -127,13 +114,14 @@ class _Following:
         timeout_s: float,
         retries: int | None,
     ) -> None:
-        self.nodes = nodes
         self.error: HarnessError | None = None
         self.has_ended = False
         self._api = api
         self._seen = seen
+        self._nodes = nodes
         self._chain = chain
         self._clock = clock
+        self._start_s = clock()
         self._timeout_s = timeout_s
         self._retries = retries
         self._pools = PoolQueue(lambda: api.pools(deadline_s=LOST_S), clock)
@@ -149,6 +137,10 @@ class _Following:
     @property
     def is_deferred(self) -> bool:
         return any(watched.is_deferred for watched in self._runs)
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._clock() - self._start_s
 
     def begin(self, dag_id: str, run_id: str) -> None:
         self._runs = [WatchedRun(_run(self._api, dag_id, run_id), self._seen)]
@@ -199,10 +191,22 @@ class _Following:
             self._failing = next((watched for watched in reversed(active) if watched.tasks), self.own)
             self.error = self._seen.blindness(self._timeout_s) or self._late(self._failing)
 
+    def check_without_answer(self, dag_id: str, reason: str) -> None:
+        """Raises when the api-server is silent for `reason`, and that won't end or the time is over."""
+        if (lost := self._nodes.trouble()) is not None:
+            raise lost
+        if self.elapsed_s > self._timeout_s:
+            raise HarnessError(
+                CauseCode.API_SERVER_LOST,
+                f"DAG {dag_id} had not ended after {format.duration(self._timeout_s)}, and Airflow's api-server does "
+                f"not answer: {reason}",
+                hint="harness logs",
+            )
+
     def _hopeless(self, watched: WatchedRun) -> HarnessError | None:
         if self._seen.is_blind:
             return self._pools.hopeless(watched.tasks)  # what was seen last of pods may be over
-        if watched.is_active and (lost := self.nodes.trouble()) is not None:
+        if watched.is_active and (lost := self._nodes.trouble()) is not None:
             return lost
         return self._in_its_dag(
             watched,

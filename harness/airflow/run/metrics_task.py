@@ -43,31 +43,7 @@ def handed_over(
     the key; METRICS_INVALID when it is mapped.
     """
     task_id = source.task or ""
-    instances = [task for task in outcome.tasks if task.task_id == task_id]
-    if not instances:
-        ids = sorted({task.task_id for task in outcome.tasks})
-        # A task in a group has the group's id before its own.
-        near = [each for each in ids if each.endswith(f".{task_id}")] or get_close_matches(task_id, ids, n=1)
-        raise HarnessError(
-            CauseCode.METRICS_MISSING,
-            f"DAG {dag_id} has no such task: it has {', '.join(ids)}",
-            hint=f"edit `metrics` of the test in harness.toml: {{ task = {toml_text(near[0])} }}"
-            if near
-            else "edit `metrics` of the test in harness.toml",
-        )
-    if instances[0].state == "skipped":
-        skip = why_skipped(task_id, outcome.tasks, api.task_definitions(dag_id))
-        raise HarnessError(
-            CauseCode.METRICS_MISSING,
-            f"it was skipped, so there are no metrics: {skip.reason}",
-            hint=skip.hint,
-        )
-    if len(instances) > 1 or instances[0].map_index >= 0:
-        raise HarnessError(
-            CauseCode.METRICS_INVALID,
-            "it is mapped: which of its instances' numbers count can't be known",
-            hint="let a task after it return the numbers, and name that in `metrics` of harness.toml",
-        )
+    _refuse_unfit(api, dag_id, task_id, outcome.tasks)
     value = api.xcom(dag_id, outcome.run.run_id, task_id, source.key)
     if value is None:
         keys = api.xcom_keys(dag_id, outcome.run.run_id, task_id)
@@ -83,6 +59,35 @@ def handed_over(
         names = {"key": source.key, "task_id": task_id, "dag_id": dag_id, "run_id": outcome.run.run_id}
         value = plain_value(xcom_backend.read(execute, raw, **names))
     return value if source.name is None else _named(source.name, value)
+
+
+def _refuse_unfit(api: AirflowApi, dag_id: str, task_id: str, tasks: Sequence[TaskInstance]) -> None:
+    """Raises for a task that is not there, was skipped, or is mapped."""
+    instances = [task for task in tasks if task.task_id == task_id]
+    if not instances:
+        ids = sorted({task.task_id for task in tasks})
+        # A task in a group has the group's id before its own.
+        near = [each for each in ids if each.endswith(f".{task_id}")] or get_close_matches(task_id, ids, n=1)
+        raise HarnessError(
+            CauseCode.METRICS_MISSING,
+            f"DAG {dag_id} has no such task: it has {', '.join(ids)}",
+            hint=f"edit `metrics` of the test in harness.toml: {{ task = {toml_text(near[0])} }}"
+            if near
+            else "edit `metrics` of the test in harness.toml",
+        )
+    if instances[0].state == "skipped":
+        skip = why_skipped(task_id, tasks, api.task_definitions(dag_id))
+        raise HarnessError(
+            CauseCode.METRICS_MISSING,
+            f"it was skipped, so there are no metrics: {skip.reason}",
+            hint=skip.hint,
+        )
+    if len(instances) > 1 or instances[0].map_index >= 0:
+        raise HarnessError(
+            CauseCode.METRICS_INVALID,
+            "it is mapped: which of its instances' numbers count can't be known",
+            hint="let a task after it return the numbers, and name that in `metrics` of harness.toml",
+        )
 
 
 def _named(name: str, value: object) -> object:
