@@ -80,17 +80,20 @@ def explain(
         or from_audit(task, audit)
         or _from_last_lines(task, pod, records)
     )
-    others = sum(1 for other in tasks if other.state == "failed" and other.key != task.key)
-    suffix = ("" if task.try_number <= 1 else f" (try {task.try_number} of {task.max_tries + 1})") + (
-        f"; {others} more failed" if others else ""
-    )
     return Cause(
         code=found.cause.code,
-        message=masked(one_line(found.message + suffix)),
+        message=masked(one_line(found.message + _beside(task, tasks))),
         task_id=task.task_id,
         hint=masked(found.hint) or "harness logs",
         evidence=tuple(map(whole, found.evidence[:EVIDENCE_LINES])),
     )
+
+
+def _beside(task: TaskInstance, tasks: Sequence[TaskInstance]) -> str:
+    """Which of its tries failed, where it had several, and how many other tasks did."""
+    which = "" if task.try_number <= 1 else f" (try {task.try_number} of {task.max_tries + 1})"
+    others = sum(1 for other in tasks if other.state == "failed" and other.key != task.key)
+    return which + (f"; {others} more failed" if others else "")
 
 
 def telling_log(tail: str, kept: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from harness.airflow.autopsy.exception_hints import (
@@ -33,6 +33,7 @@ from harness.airflow.autopsy.missing_programs import (
 from harness.airflow.autopsy.unreached_hosts import unreached_host
 from harness.airflow.logs.excerpts import in_a_line, whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts, parse_traceback
+from harness.airflow.logs.tracebacks import Frame
 from harness.airflow.logs.user_frames import is_users, shortened, users_frames
 from harness.airflow.rest.models import TaskInstance
 from harness.errors import CauseCode, HarnessError
@@ -144,53 +145,71 @@ def from_exception(
     """
     if not raised:
         return None
-    code_root = code.root
-    ours = users_frames(raised[0].leaves[0], code_root) or users_frames(raised[0], code_root)
-    place = f" at {ours[0]}" if ours else ""
-    because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
-    everything = [found for entry in raised for found in entry.with_inner]
-    hint = next((hint for entry in everything if (hint := hint_for(entry, code))), "")
+    ours = users_frames(raised[0].leaves[0], code.root) or users_frames(raised[0], code.root)
     # Raised by an operator, about a program that it ran: what that one printed tells why.
     said = [] if ours else [record.text for record in records[-SAID_LINES:] if not record.raised]
-    lacking = _lacking([*(str(entry) for entry in everything), *said])
-    unreached = unreached_host(everything, said, code)
-    if unreached is not None:
-        because += unreached[0]
-        hint = unreached[1]
-    elif lacking is not None:
-        because += f"; {lacking[0]}"
-        hint = lacking[1]
-    else:
-        told, helps = _about_file(everything, said, code, has_earlier)
-        by_words = (found for line in reversed(said) if (found := hint_by_words(line)))
-        hint = helps or hint or module_said_missing(said, code) or next(by_words, "")
-        because += told or _said_last(raised[0], said)
-    evidence: list[str] = []
-    for entry in raised:
-        evidence.append(whole(str(entry)))
-        evidence += [f"  {frame}" for frame in users_frames(entry, code_root)[:4]]
-        if entry.frames and not is_users(entry.frames[-1], code_root):
-            evidence.append(f"  {shortened(entry.frames[-1], code_root)}")
-        if entry.inner:
-            evidence.append(whole("\n".join(_placed(leaf, code_root) for leaf in entry.leaves)))
-    if not ours:  # raised by an operator: what was printed before tells more than its frames
-        evidence += last_texts([record for record in records if not record.raised])
-    what = f"failed{place}: {_told(raised[0])}"
-    if raised[0].kind == "AirflowTaskTimeout" and raised[0].message.startswith(_TIME_IS_OVER):
-        what = f"ran longer than its execution_timeout{place}: {raised[0].kind}"
-    if ended_by_exit(raised[0]):
-        what = f"ended itself{place}: exit() or quit()"
+    because, hint = _why(raised, said, code, has_earlier)
     if raised[0].kind == "ModuleNotFoundError" and _raised_by_trigger(records):
         hint = (
             "put that module below plugins/, and list plugins in [image] code, or into a package: the triggerer "
             "does not look into the folder of the DAGs, here as in production"
         )
+    evidence = [line for entry in raised for line in _with_frames(entry, code.root)]
+    if not ours:  # raised by an operator: what was printed before tells more than its frames
+        evidence += last_texts([record for record in records if not record.raised])
     return HarnessError(
         CauseCode.TASK_FAILED,
-        f"task {task.label} {what}{because}",
+        f"task {task.label} {_what(raised[0], ours)}{because}",
         hint=hint,
         evidence=tuple(evidence),
     )
+
+
+def _what(raised: Raised, ours: Sequence[Frame]) -> str:
+    """What became of the task, and at which of the user's own frames."""
+    place = f" at {ours[0]}" if ours else ""
+    if ended_by_exit(raised):
+        return f"ended itself{place}: exit() or quit()"
+    if raised.kind == "AirflowTaskTimeout" and raised.message.startswith(_TIME_IS_OVER):
+        return f"ran longer than its execution_timeout{place}: {raised.kind}"
+    return f"failed{place}: {_told(raised)}"
+
+
+def _why(
+    raised: Sequence[Raised], said: Sequence[str], code: CodeFiles, has_earlier: bool
+) -> tuple[str, str]:
+    """What the exception came from, as far as its words don't tell, and what helps.
+
+    `said`: what a program printed that an operator ran.
+    """
+    because = f" (from {_told(raised[-1])})" if len(raised) > 1 else ""
+    everything = [found for entry in raised for found in entry.with_inner]
+    if (unreached := unreached_host(everything, said, code)) is not None:
+        told, hint = unreached
+        return because + told, hint
+    if (lacking := _lacking([*(str(entry) for entry in everything), *said])) is not None:
+        told, hint = lacking
+        return f"{because}; {told}", hint
+    told, hint = _about_file(everything, said, code, has_earlier)
+    hints = (hint_for(entry, code) for entry in everything)
+    words = (hint_by_words(line) for line in reversed(said))
+    hint = (
+        hint
+        or next(filter(None, hints), "")
+        or module_said_missing(said, code)
+        or next(filter(None, words), "")
+    )
+    return because + (told or _said_last(raised[0], said)), hint
+
+
+def _with_frames(entry: Raised, code_root: str) -> Iterator[str]:
+    """An exception whole, with the user's frames, the one that raised it, and what is in a group."""
+    yield whole(str(entry))
+    yield from (f"  {frame}" for frame in users_frames(entry, code_root)[:4])
+    if entry.frames and not is_users(entry.frames[-1], code_root):
+        yield f"  {shortened(entry.frames[-1], code_root)}"
+    if entry.inner:
+        yield whole("\n".join(_placed(leaf, code_root) for leaf in entry.leaves))
 
 
 def _said_last(raised: Raised, said: Sequence[str]) -> str:
