@@ -37,6 +37,19 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class _Looked:
+    """What is on the cluster: `asked` are the other versions whose databases answered, `others` those that are ready.
+
+    `files` are the version's own.
+    """
+
+    view: isolation.DatabaseView
+    asked: Sequence[Version]
+    files: Sequence[str]
+    others: Mapping[str, Seen]
+
+
+@dataclass(frozen=True)
 class Canaries:
     """What a version's receipt looks for: a Variable and a row that hold `token`."""
 
@@ -67,12 +80,29 @@ class Canaries:
         `runs` are the version's run ids, which its task pods put into their XComs and files; `passed`: whether
         they all came to their end.
         """
-        running, run_ids = self.running, sorted(runs)
         others = [
-            each for each in versions(running) if each.namespace != self.namespace and each.state != "going"
+            each
+            for each in versions(self.running)
+            if each.namespace != self.namespace and each.state != "going"
         ]
         others = others[-MOST_OTHERS:]
         on_change(f"looking into its own database and {format.plural(len(others), 'other version')}")
+        found = self._look(others, sorted(runs))
+        asked = found.asked
+        checks = (
+            _images(image, tasks),
+            self._variable(found.others, asked),
+            self._row(found.view, asked),
+            self._xcoms(found.view, asked, passed),
+            self._files(found.files, found.others, asked),
+            _role(found.view, asked),
+            self._accounts(asked),
+            _network(found.view),
+        )
+        return Receipt.of(checks, beside=tuple(each.namespace for each in asked))
+
+    def _look(self, others: Sequence[Version], run_ids: Sequence[str]) -> _Looked:
+        running = self.running
         with process.threads(LOOKS_AT_ONCE) as executor:
             looking = executor.submit(
                 isolation.look,
@@ -85,7 +115,7 @@ class Canaries:
             )
             spaces = [self.namespace, *(each.namespace for each in others)]
             finding = executor.submit(self._files_of, spaces, run_ids)
-            seen = {
+            variables = {
                 each.namespace: executor.submit(self._variable_of, each)
                 for each in others
                 if each.state != "starting"
@@ -93,22 +123,12 @@ class Canaries:
             view = looking.result()
             asked = [each for each in others if database_name(each.namespace) in view.asked]
             files = finding.result()
-            ready = {
-                each.namespace: Seen(seen[each.namespace].result(), files[each.namespace])
+            seen = {
+                each.namespace: Seen(variables[each.namespace].result(), files[each.namespace])
                 for each in asked
-                if each.namespace in seen
+                if each.namespace in variables
             }
-        checks = (
-            _images(image, tasks),
-            self._variable(ready, asked),
-            self._row(view, asked),
-            self._xcoms(view, asked, passed),
-            self._files(files[self.namespace], ready, asked),
-            _role(view, asked),
-            self._accounts(asked),
-            _network(view),
-        )
-        return Receipt.of(checks, beside=tuple(each.namespace for each in asked))
+        return _Looked(view, asked, files[self.namespace], seen)
 
     def _files_of(self, namespaces: Iterable[str], run_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
         running = self.running

@@ -60,21 +60,9 @@ def judged(
         runs, base, sequential = runs[:1], base[:1], False
     failed = next((run for run in runs if run.verdict != "passed"), None)
     if failed is not None:
-        handed_over = metrics.judge(
-            _means([failed]), {name: gate for name, gate in settings.gates.items() if name in failed.metrics}
-        )
-        return failed.model_copy(update={"metrics": handed_over})
+        return _with_numbers(failed, settings.gates)
     comparable = base if all(run.verdict == "passed" for run in base) else ()
-    if sequential and comparable:
-        count = min(len(runs), len(comparable))
-        runs, comparable = runs[:count], comparable[:count]
-    found: Mapping[str, answers.Answered] = {}
-    if len(comparable) == len(runs) and (len(runs) > 1 or sequential):
-        pairs = compared(settings, comparable, runs, learnt)
-        if sequential and pairs.is_decided and pairs.pairs < len(runs):
-            runs, comparable = runs[: pairs.pairs], comparable[: pairs.pairs]
-            pairs = compared(settings, comparable, runs, learnt)
-        found = pairs.metrics
+    runs, comparable, found = _answered(settings, runs, comparable, learnt, sequential=sequential)
     results = metrics.judge(
         _means(runs),
         settings.gates,
@@ -98,6 +86,33 @@ def judged(
             name: round(sum(run.phases.get(name, 0.0) for run in runs), 3) for name in first.phases
         }
     return first.model_copy(update=changes)
+
+
+def _with_numbers(failed: TestResult, gates: Mapping[str, Gate]) -> TestResult:
+    """A run that did not pass, with the numbers that it handed over all the same."""
+    handed_over = {name: gate for name, gate in gates.items() if name in failed.metrics}
+    return failed.model_copy(update={"metrics": metrics.judge(_means([failed]), handed_over)})
+
+
+def _answered(
+    settings: TestSettings,
+    runs: Sequence[TestResult],
+    base: Sequence[TestResult],
+    learnt: Mapping[str, Spread] | None,
+    *,
+    sequential: bool,
+) -> tuple[Sequence[TestResult], Sequence[TestResult], Mapping[str, answers.Answered]]:
+    """The runs that count, on both sides, and what their pairs answer."""
+    if sequential and base:
+        count = min(len(runs), len(base))
+        runs, base = runs[:count], base[:count]
+    if len(base) != len(runs) or (len(runs) <= 1 and not sequential):
+        return runs, base, {}
+    pairs = compared(settings, base, runs, learnt)
+    if sequential and pairs.is_decided and pairs.pairs < len(runs):
+        runs, base = runs[: pairs.pairs], base[: pairs.pairs]
+        pairs = compared(settings, base, runs, learnt)
+    return runs, base, pairs.metrics
 
 
 def with_base(tasks: Sequence[TaskResult], base: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
