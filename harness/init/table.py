@@ -67,11 +67,22 @@ def decided(table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[st
             text = f"runs with test {test.runs_with}: it follows what that produces"
             yield Finding("decided", f"DAG {test.dag}", text, test.place)
         if test.can_run:
-            metrics = (
-                f", metrics from {test.metrics_task}: {listed(test.metrics)}" if test.metrics_task else ""
-            )
+            metrics = _metrics(test)
             skip = f", without {listed(test.skip)}" if test.skip else ""
             yield Finding("decided", f"test {test.name}", f"runs DAG {test.dag}{metrics}{skip}", test.place)
+
+
+def _metrics(test: ProposedTest) -> str:
+    """Where its metrics come from, and which they are, where the code tells."""
+    if test.metrics_task:
+        source = test.metrics_task
+    elif test.metrics_file:
+        source = test.metrics_file
+    elif test.mlflow:
+        source = f"MLflow, at {test.mlflow_address}" if test.mlflow_address else "MLflow"
+    else:
+        return ""
+    return f", metrics from {source}" + (f": {listed(test.metrics)}" if test.metrics else "")
 
 
 def yours(

@@ -592,6 +592,8 @@ class TestMlflowElsewhere:
         metrics = configured(found).tests["churn"].metrics
         assert metrics is not None
         assert (metrics.mlflow, metrics.address) == (True, "http://mlflow-server:5001")
+        (told,) = [each.text for each in found.findings if each.about == "test churn"]
+        assert told == "runs DAG churn, metrics from MLflow, at http://mlflow-server:5001: auc"
 
     @pytest.mark.parametrize("uri", ["'http://localhost:5000'", "'http://mlflow_server:5000'"])
     def test_one_that_no_version_can_have_is_told(self, uri: str) -> None:
