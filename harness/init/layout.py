@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from harness.init.places import WHOLE, Places, below, places_of
+from harness.init.places import WHOLE, Places, below, fits_outside, places_of
 from harness.init.reading.constants import Members
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import mentioned
+from harness.init.reading.programs.checkouts import checkouts
 from harness.init.reading.programs.commands import Run, runs_in, runs_of, texts_of
 from harness.init.reading.programs.path_edits import PathEdit, path_edits
 from harness.init.reading.programs.roots import roots_of
@@ -133,7 +134,8 @@ def read_layout(
     places = places_of(files, image, dags_folder)
     layout = Layout(places, dags_folder, {dags_folder or "."})
     start = [path for path in modules if below(path, dags_folder) is not None]
-    layout.edits = [edit for path in start for edit in path_edits(modules[path], places.locate)]
+    _find_checkouts([modules[path] for path in start], layout)
+    layout.edits = [edit for path in start for edit in path_edits(modules[path], layout.places.locate)]
     layout.roots = tuple(dict.fromkeys(roots_of(layout.places, dags_folder, image, layout.edits)))
     plugins = posixpath.join(places.home, "plugins")
     if any(path.endswith(".py") for path in files.below(plugins)):
@@ -143,6 +145,7 @@ def read_layout(
     looked: set[str] = set()
     while waiting := [path for path in layout.used if path not in looked]:  # programs may run others
         looked.update(waiting)
+        _find_checkouts([layout.used[path] for path in waiting], layout)
         run = {path: each for name in waiting for path, each in _run(layout.used[name], layout)}
         looked_in = (folder for each in run.values() for folder in layout.looked(each))
         layout.roots = tuple(dict.fromkeys((*layout.roots, *looked_in)))
@@ -152,13 +155,20 @@ def read_layout(
         layout.add_named(text for text, _ in mentioned(module))
     named = list(_named_by_settings(layout))
     layout.add_named(named)
-    made = (places.locate(text) for text in named if text.endswith(_DATABASES))
+    made = (layout.places.locate(text) for text in named if text.endswith(_DATABASES))
     layout.databases = {posixpath.dirname(path) for path in made if path and not files.has(path)} - {
         "",
         dags_folder,
     }
     layout.add_named(target for target, host in image.mounts.items() if _is_codes(target, host, image.root))
     return layout
+
+
+def _find_checkouts(used: Iterable[Module], layout: Layout) -> None:
+    """Take the folders for the repository's own that its code has it in on another machine."""
+    places = layout.places
+    found = {root: WHOLE for root in checkouts(used, places.files, places.locate) if fits_outside(root)}
+    layout.places = replace(places, mounts={**found, **places.mounts})
 
 
 def _use(paths: list[str], layout: Layout, modules: Mapping[str, Module]) -> None:

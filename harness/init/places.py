@@ -98,9 +98,12 @@ def dags_folders(modules: Mapping[str, Module], image: TeamImage, within: str = 
             mounted.append(host)
     folders = Counter(_dags_folder(path) for path in holding)
 
-    def rank(folder: str) -> tuple[bool, bool, int, int, str]:
+    def rank(folder: str) -> tuple[bool, bool, bool, int, int, str]:
         elsewhere = below(folder, within) is None
-        return elsewhere, folder not in mounted, -folders[folder], folder.count("/"), folder
+        stray = (
+            not folder and "dags" in folders
+        )  # a file at the root, beside the folder that Airflow is given
+        return elsewhere, folder not in mounted, stray, -folders[folder], folder.count("/"), folder
 
     return sorted({*folders, *mounted}, key=rank)
 

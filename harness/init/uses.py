@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.init.layout import Layout
 from harness.init.places import below, fits
@@ -69,7 +69,7 @@ def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstance
         loose=[use for use, folder in folders if not use.folder and not _can_be_shared(folder, layout)],
         missing=[
             *(use for use in at_import if _is_missing(use, (), circumstances)),
-            *(use for _, use in read if _is_missing(use, every, circumstances)),
+            *(use for task_id, use in read if _is_missing(use, _makers(task_id, written), circumstances)),
         ],
         shares_tmp=any(
             task_id != other_id and f"{use.path}/".startswith(f"{other.path}/")
@@ -79,6 +79,11 @@ def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstance
         )
         or (len(tasks) > 1 and any(use.handed and use.path.startswith("/tmp/") for use in every)),  # noqa: S108
     )
+
+
+def _makers(reader: str, written: Sequence[tuple[str, FileUse]]) -> list[FileUse]:
+    """What may make a file that a task reads: for its own writes, whose names its code tells, that file alone."""
+    return [replace(use, alone=task_id == reader) for task_id, use in written]
 
 
 def metrics_file(uses: Uses, layout: Layout) -> str:
@@ -119,7 +124,7 @@ def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circums
     for other in written:
         target = places.locate(other.path)
         if target is not None:
-            folder = target if other.folder else target.rpartition("/")[0]
+            folder = target if other.folder or other.alone else target.rpartition("/")[0]
             if target == path or below(path, folder) is not None:
                 return False
     return True

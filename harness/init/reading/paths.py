@@ -73,7 +73,8 @@ _PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fnam
 class FileUse:
     """A path that code uses, as it is written there; `folder` where it is no file's.
 
-    `handed` where a task tells it to the others: by what it returns, or an XCom.
+    `handed` where a task tells it to the others: by what it returns, or an XCom. `alone` where nothing else is likely
+    to be made beside it.
     """
 
     path: str
@@ -81,6 +82,7 @@ class FileUse:
     place: Place
     folder: bool = False
     handed: bool = False
+    alone: bool = False
 
     @property
     def shown(self) -> str:

@@ -1,0 +1,59 @@
+"""Where another machine has the repository: in the absolute paths of its code, such as `/home/me/project/scripts`."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+
+from harness.init.reading.constants import REPOSITORY
+from harness.init.reading.paths import mentioned
+from harness.init.reading.programs.commands import runs_of
+from harness.init.reading.programs.path_edits import path_edits
+from harness.init.reading.repository_files import RepositoryFiles
+from harness.init.reading.source import Module
+
+_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var")  # noqa: S108
+
+
+def checkouts(
+    modules: Iterable[Module], files: RepositoryFiles, locate: Callable[[str], str | None]
+) -> set[str]:
+    """The folders that modules take for the repository's root, besides those where `locate` finds something.
+
+    A path tells one where its end is the repository's too: two names of it at least, or one that can't be by chance.
+    """
+    found: set[str] = set()
+    for module in modules:
+        for path, is_code in _absolute(module):
+            known = locate(path) is not None or any(path.startswith(f"{each}/") for each in found)
+            if not known and (root := _root(path, is_code, files)):
+                found.add(root)
+    return found
+
+
+def _absolute(module: Module) -> Iterator[tuple[str, bool]]:
+    """The absolute paths of a module, and whether each leads to code: programs and what it is imported from."""
+    for each in path_edits(module, lambda _: None):
+        yield from _plain(each.written, is_code=True)
+    for run in runs_of(module.tree, module):
+        yield from _plain(run.written, is_code=True)
+    for text, _ in mentioned(module):
+        yield from _plain(text, is_code=False)
+
+
+def _plain(text: str, *, is_code: bool) -> Iterator[tuple[str, bool]]:
+    path = posixpath.normpath(text)
+    elsewhere = not path.startswith((*(f"{each}/" for each in _SYSTEM), f"{REPOSITORY}"))
+    if path.startswith("/") and elsewhere and not any(char.isspace() for char in path):
+        yield path, is_code
+
+
+def _root(path: str, is_code: bool, files: RepositoryFiles) -> str:
+    """What stands before the longest end of a path that the repository has; empty where nothing tells."""
+    parts = path.split("/")[1:]
+    for cut in range(1, len(parts)):
+        end = "/".join(parts[cut:])
+        if files.has(end):
+            sure = len(parts) - cut > 1 or (cut > 1 and (is_code or files.is_file(end)))
+            return "/" + "/".join(parts[:cut]) if sure else ""
+    return ""
