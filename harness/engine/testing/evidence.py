@@ -70,13 +70,16 @@ class Bundle:
         partial.unlink(missing_ok=True)
         partial.touch(mode=0o600)
         top = path.name.removesuffix(".tar.gz")
-        with tarfile.open(partial, "w:gz") as archive:
-            for name, text in sorted(self.files.items()):
-                data = text.encode(errors="replace")
-                entry = tarfile.TarInfo(f"{top}/{name}")
-                entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
-                archive.addfile(entry, io.BytesIO(data))
-        partial.replace(path)
+        try:
+            with tarfile.open(partial, "w:gz") as archive:
+                for name, text in sorted(self.files.items()):
+                    data = text.encode(errors="replace")
+                    entry = tarfile.TarInfo(f"{top}/{name}")
+                    entry.size, entry.mode, entry.mtime = len(data), 0o644, int(time.time())
+                    archive.addfile(entry, io.BytesIO(data))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)  # what a full disk left of it
         return path
 
 
@@ -193,9 +196,9 @@ def _values(secret: Manifest) -> Iterator[str]:
 
 def _component_logs(running: RunningCluster, namespace: str) -> Iterator[tuple[str, Callable[[], str]]]:
     """The logs of Airflow's own pods, and of those of harness-system; of restarted containers the last one's too."""
-    for place, selector in (
-        (namespace, "app.kubernetes.io/component in (control-plane,triggerer,mlflow)"),
-        (services.NAMESPACE, ""),
+    for folder, place, selector in (
+        ("airflow", namespace, "app.kubernetes.io/component in (control-plane,triggerer,mlflow)"),
+        ("system", services.NAMESPACE, ""),
     ):
         pods: list[Manifest] = []
         with suppress(HarnessError):
@@ -213,9 +216,10 @@ def _component_logs(running: RunningCluster, namespace: str) -> Iterator[tuple[s
                     )
                     return found or ""
 
-                yield f"airflow/{pod}.{container}.log" if place == namespace else f"system/{pod}.log", text
+                name = f"{folder}/{pod}.{container}"
+                yield f"{name}.log", text
                 if status.get("restartCount"):
-                    yield f"airflow/{pod}.{container}.previous.log", partial(text, previous="true")
+                    yield f"{name}.previous.log", partial(text, previous="true")
 
 
 def _events(running: RunningCluster, namespace: str) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from harness.airflow.logs.log_keeper import keep_component_log, kept_logs
 from harness.airflow.logs.redaction import Redactor
 from harness.cluster.kind.kernel_log import parse
+from harness.cluster.running_cluster import RunningCluster
 from harness.engine import records, repro
-from harness.engine.testing.evidence import Bundle
+from harness.engine.testing.evidence import Bundle, _component_logs
 from harness.errors import CauseCode, HarnessError
 
 
@@ -71,7 +75,38 @@ def test_what_airflow_itself_said_is_kept_beside_the_tasks(tmp_path: Path) -> No
     )
 
 
+class Namespaces:
+    """A cluster that lists one pod in each namespace, whose containers have been started again."""
+
+    def list(self, path: str, **_: str) -> list[dict[str, object]]:
+        statuses = [{"name": name, "restartCount": 1} for name in ("first", "second")]
+        pod = f"of-{path.split('/')[4]}"
+        return [{"metadata": {"name": pod}, "status": {"containerStatuses": statuses}}]
+
+
+def test_the_logs_of_what_versions_share_are_apart_from_airflows() -> None:
+    running = SimpleNamespace(api=Namespaces())
+    names = [name for name, _ in _component_logs(cast(RunningCluster, running), "demo-1")]
+    assert names == [
+        f"{folder}/{pod}.{container}{which}.log"
+        for folder, pod in (("airflow", "of-demo-1"), ("system", "of-harness-system"))
+        for container in ("first", "second")
+        for which in ("", ".previous")
+    ]
+
+
 class TestBundle:
+    def test_a_full_disk_leaves_no_half_of_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(tarfile.TarFile, "addfile", full)
+        bundle = Bundle(Redactor([]))
+        bundle.add("report.json", lambda: "{}")
+        with pytest.raises(OSError, match="No space"):
+            bundle.write(tmp_path / "harness-demo-1.tar.gz")
+        assert list(tmp_path.iterdir()) == []
+
     def test_what_cannot_be_had_is_named(self, tmp_path: Path) -> None:
         bundle = Bundle(Redactor(["s3cr3t-value"]))
 
