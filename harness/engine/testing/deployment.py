@@ -138,10 +138,7 @@ class Deployment:
         api, server = self.running.api, self.running.server
         is_given = bool(self.running.cluster.placement.namespaces)  # then it is known once it is taken
         title = "namespace and database" if is_given else f"database and namespace {wanted.namespace}"
-        with (
-            self.phase("prepare_s"),
-            self.progress.step(title) as step,
-        ):
+        with self.phase("prepare_s"), self.progress.step(title) as step:
             wanted = self._placed(wanted)
             code_environment.give_secrets(api, wanted)
             step.update("copying the database template")
@@ -176,17 +173,20 @@ class Deployment:
             api, namespace, deadline_s=READY_DEADLINE_S, on_change=step.update, check=watch.check
         )
         gateway = f"http://127.0.0.1:{self.running.cluster.gateway_port}"
-        host = deployed.base_url.removeprefix("http://")
         # Not to the step: the api-server is spoken to long after this one has ended, by several threads.
         airflow = AirflowApi(
             gateway,
-            host,
+            deployed.base_url.removeprefix("http://"),
             login.username,
             login.password,
             on_silence=lambda text: self.progress.note(f"    {text}"),
             check=watch.check,
         )
-        airflow.wait_healthy(HEALTHY_DEADLINE_S, components, on_change=step.update)
+        try:
+            airflow.wait_healthy(HEALTHY_DEADLINE_S, components, on_change=step.update)
+        except BaseException:
+            airflow.close()
+            raise
         step.done(deployed.base_url)
         return airflow
 
@@ -266,8 +266,8 @@ def ensure_template(
 
 
 def _readable(bundle: ca_bundle.CaBundle) -> str:
-    """The bundle's content. Raises HarnessError(USAGE) for one that Kubernetes would not take."""
-    text = bundle.path.read_text(encoding="utf-8")
+    """The bundle's content. Raises HarnessError(USAGE) for one that can't be read, or is too large."""
+    text = bundle.content().decode(errors="replace")  # beside the certificates are comments, of any encoding
     if len(text.encode()) > LARGEST_BUNDLE_BYTES:
         raise HarnessError(
             CauseCode.USAGE,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import CauseCode, HarnessError
+
 VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
@@ -31,6 +33,18 @@ class CaBundle:
             return self.path.read_bytes().count(b"-----BEGIN CERTIFICATE-----")
         except OSError:
             return 0
+
+    def content(self) -> bytes:
+        """All that is in it. Raises HarnessError(USAGE) when it can't be read."""
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            variable = self.origin if self.origin in VARIABLES else VARIABLES[0]
+            raise HarnessError(
+                CauseCode.USAGE,
+                f"the certificates in {self.path} (from {self.origin}) can't be read: {error.strerror}",
+                hint=f"export {variable}=FILE, a PEM file",
+            ) from error
 
 
 def find(environment: Mapping[str, str] | None = None) -> CaBundle | None:

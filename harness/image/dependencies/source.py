@@ -135,7 +135,7 @@ def _build(source: Source, folder: Path, tools: BaseImage, as_of: str, log: Path
     shutil.copy(uv.find_uv_bin(), work / "uv")
     settings = _SETTINGS | {"FOLDER": source.folder, "AS_OF": as_of}
     if bundle := ca_bundle.find():
-        shutil.copyfile(bundle.path, work / "certificates.crt")
+        (work / "certificates.crt").write_bytes(bundle.content())
         settings["SSL_CERT_FILE"] = "/build/certificates.crt"
     given, made = folder / "given.tar", folder / "made.tar"
     with tarfile.open(given, "w") as tar:
