@@ -187,8 +187,8 @@ def _start_triggerer(dag_test: DagTest, progress: Progress) -> None:
 
 
 def _diagnosis(dag_test: DagTest) -> Diagnosis:
-    source = dag_test.read_source
-    return Diagnosis(dag_test.api, dag_test.pods, dag_test.keeper, dag_test.settings, dag_test.code, source)
+    source, folder, keeper = dag_test.read_source, dag_test.dags_folder, dag_test.keeper
+    return Diagnosis(dag_test.api, dag_test.pods, keeper, dag_test.settings, dag_test.code, source, folder)
 
 
 def _judged(dag_test: DagTest, outcome: RunOutcome, phases: dict[str, float], step: Step) -> TestResult:

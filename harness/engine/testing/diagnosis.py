@@ -63,6 +63,7 @@ class Diagnosis:
     settings: TestSettings
     code: CodeFiles
     read_source: Callable[[str], str | None] = lambda _: None  # of a file relative to the DAGs folder
+    dags_folder: str = ""
 
     def given_up(self, outcome: RunOutcome, error: HarnessError) -> Cause:
         """Why the harness ended a run that Airflow had not ended; what runs of it is stopped."""
@@ -170,7 +171,8 @@ class Diagnosis:
         """Why there is no DAG that a task triggers: its file can't be imported, or its id is another."""
         with suppress(HarnessError):
             ids = [dag.dag_id for dag in self.api.dags()]
-            why = absent(dag_id, ids, self.api.import_errors(), self.read_source)
+            errors = [error.within(self.dags_folder, self.code.root) for error in self.api.import_errors()]
+            why = absent(dag_id, ids, errors, self.read_source)
             is_broken = why.cause is CauseCode.DAG_IMPORT_ERROR
             found = found.model_copy(
                 update={

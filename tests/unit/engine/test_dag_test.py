@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.airflow.pods.pods import Container, Pod, Reason
-from harness.airflow.rest.models import AuditEvent, Dag, DagRun, TaskInstance
+from harness.airflow.rest.models import AuditEvent, Dag, DagImportError, DagRun, TaskInstance
 from harness.airflow.rest.task_definitions import TaskDefinition
 from harness.airflow.run.following import RunOutcome
 from harness.engine.testing import dag_test, diagnosis, run_result
@@ -401,6 +401,25 @@ class TestTrial:
         assert (
             told.of_try("run-1", task, None) == "train: try 2 of 3 failed: ValueError: Input X contains NaN"
         )
+
+    def test_the_broken_file_of_a_dag_that_a_task_triggers_is_told_as_the_repository_has_it(
+        self, judge: Callable[..., TestResult]
+    ) -> None:
+        detail = {
+            "exc_type": "AirflowRuntimeError",
+            "exc_value": "Dag with dag_id: 'score' not found",
+            "frames": [],
+        }
+        line = json.dumps({"event": "Task failed", "level": "error", "error_detail": [detail]})
+        airflow = Airflow(log=line)
+        raised = 'File "/opt/airflow/dags/score.py", line 3, in <module>\nE: x\n'
+        broken = DagImportError(
+            "/opt/airflow/dags/score.py", f"Traceback (most recent call last):\n  {raised}"
+        )
+        airflow.import_errors = lambda: (broken,)  # type: ignore[attr-defined]
+        found = judge(airflow, ("train", -1), state="failed", states={"train": "failed"})
+        assert found.cause is not None
+        assert "; dags/score.py:3 cannot be imported: E: x" in found.cause.message
 
 
 @pytest.mark.parametrize(
