@@ -18,6 +18,7 @@ from harness.init.reading.paths import FileUse, files_of, read_at_import
 from harness.init.reading.programs.commands import runs_in
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module, keyword
+from harness.project.places import RESERVED
 
 _OF_THE_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var")  # noqa: S108
 _DVC = re.compile(r"(?:^|[\s;&|(])dvc\s+(?:checkout|exp|pull|push|repro|status)\b")
@@ -66,7 +67,13 @@ def uses_of(dag: Dag, file: DagFile, module: Module, circumstances: Circumstance
     return Uses(
         shared=frozenset(folder for _, folder in folders if _can_be_shared(folder, layout)),
         written=every,
-        loose=[use for use, folder in folders if not use.folder and not _can_be_shared(folder, layout)],
+        loose=list(
+            dict.fromkeys(
+                use
+                for use, folder in folders
+                if not (use.folder or _can_be_shared(folder, layout) or is_of_version(folder, layout))
+            )
+        ),
         missing=[
             *(use for use in at_import if _is_missing(use, (), circumstances)),
             *(use for task_id, use in read if _is_missing(use, _makers(task_id, written), circumstances)),
@@ -110,7 +117,12 @@ def _is_handed_data(use: FileUse, layout: Layout) -> bool:
 
 def _can_be_shared(folder: str, layout: Layout) -> bool:
     own = {"", layout.places.home, layout.dags_folder, *layout.python_path}
-    return folder not in own and folder.split("/", maxsplit=1)[0] not in {"artifacts", "logs"}
+    return folder not in own and not is_of_version(folder, layout)
+
+
+def is_of_version(path: str, layout: Layout) -> bool:
+    """Whether a version has a folder of its own there, which all its tasks see and nothing of the repository is in."""
+    return layout.places.in_image(path).split("/", maxsplit=1)[0] in RESERVED
 
 
 def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circumstances) -> bool:
@@ -119,7 +131,7 @@ def _is_missing(use: FileUse, written: Iterable[FileUse], circumstances: Circums
     path = places.locate(use.path)
     if path is None:
         return _is_elsewhere(use.path) and not any(_is_near(use.path, other) for other in written)
-    if not path or files.has(path) or "*" in path:
+    if not path or "*" in path or (files.has(path) and not is_of_version(path, circumstances.layout)):
         return False
     for other in written:
         target = places.locate(other.path)
@@ -173,6 +185,10 @@ def absence(path: str | None, circumstances: Circumstances) -> str:
     if path is None:
         return (
             "which no version has: put it into the repository, with its folder as a link below [image.links]"
+        )
+    if path and circumstances.files.has(path):
+        return (
+            f"where a version keeps files of its own ({' and '.join(RESERVED)}): take another folder for it"
         )
     why = ": git ignores it" if path and circumstances.files.ignored(path) else ""
     why = ": DVC keeps it elsewhere" if path and circumstances.files.is_file(f"{path}.dvc") else why

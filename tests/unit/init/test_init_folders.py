@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from proposals import TASK, configured, proposal, reasons
+from typing import ClassVar
+
+import pytest
+from proposals import TASK, asking, configured, proposal, reasons
+
+from harness.init.findings import Proposal
 
 
 class TestFoldersOutsideTheRoot:
@@ -76,3 +81,45 @@ def test_the_repository_s_root_on_the_import_path_is_called_so() -> None:
         "the code adds the repository's root"
     ]
     assert configured(found).image.code == ("dags", "src")
+
+
+class TestTheFoldersThatAVersionHasItself:
+    """`artifacts` and `logs` below the root: all tasks see them, and nothing of the repository lies in there."""
+
+    FILES: ClassVar = {"artifacts/base.json": "{}", "logs/app.json": "{}"}
+
+    def found(self, body: str) -> Proposal:
+        return proposal({**self.FILES, **asking(*body.splitlines())})
+
+    @pytest.mark.parametrize("path", ["artifacts/x.json", "/opt/airflow/artifacts/a/x.json", "logs/x.json"])
+    def test_hand_files_through_by_themselves(self, path: str) -> None:
+        found = self.found(f"open({path!r}, 'w')")
+        assert found.image.shared == ()
+        assert not [each for each in found.findings if each.about == "file of a task"]
+
+    @pytest.mark.parametrize("path", ["artifacts/base.json", "/opt/airflow/logs/app.json"])
+    def test_what_the_repository_has_there_is_told(self, path: str) -> None:
+        assert reasons(self.found(f"open({path!r})")) == [
+            f"dags/churn.py:7: it reads {path}, where a version keeps files of its own (artifacts and logs): "
+            "take another folder for it"
+        ]
+
+    def test_not_where_a_task_makes_it(self) -> None:
+        assert reasons(self.found("open('artifacts/base.json', 'w')\nopen('artifacts/base.json')")) == []
+
+    def test_a_file_beside_the_code_is_told_once(self) -> None:
+        text = """
+            from airflow.sdk import DAG, task
+            def save():
+                open("x.json", "w")
+            @task
+            def train():
+                save()
+            @task
+            def evaluate():
+                save()
+            with DAG("churn"):
+                train() >> evaluate()
+        """
+        told = [each for each in proposal({"dags/churn.py": text}).findings if each.about == "file of a task"]
+        assert [each.place for each in told] == ["dags/churn.py:4"]
