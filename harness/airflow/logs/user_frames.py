@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
 from harness.airflow.logs.task_log import Raised
 from harness.airflow.logs.tracebacks import Frame
+
+_COMPILED = frozenset({".pxd", ".pxi", ".pyx"})
+_LIBRARY = re.compile(r"/lib(?:64)?/python\d[\d.]*/")  # of any Python's own modules
+_SYSTEM = ("/etc", "/lib", "/usr")
 
 
 def users_frames(raised: Raised, code_root: str) -> list[Frame]:
@@ -14,9 +19,17 @@ def users_frames(raised: Raised, code_root: str) -> list[Frame]:
 
 
 def is_users(frame: Frame, code_root: str) -> bool:
-    """Whether a frame is in the user's code rather than in a package."""
+    """Whether a frame is in the user's code rather than in a package: below the root, or where a link leads there.
+
+    What was compiled by Cython has relative names, such as `pandas/_libs/lib.pyx`, which Airflow's log makes absolute.
+    """
     path = PurePosixPath(frame.file)
-    return path.is_relative_to(code_root) and not {"site-packages", "dist-packages"} & set(path.parts)
+    packaged = {"site-packages", "dist-packages"} & set(path.parts) or path.suffix in _COMPILED
+    if packaged or not path.is_absolute():
+        return False
+    return path.is_relative_to(code_root) or not (
+        any(path.is_relative_to(each) for each in _SYSTEM) or _LIBRARY.search(frame.file)
+    )
 
 
 def shortened(frame: Frame, code_root: str) -> Frame:
