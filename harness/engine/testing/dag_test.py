@@ -62,6 +62,7 @@ class DagTest:
     requirements: str = ""  # the file that people edit for another package
     parse: bool = True  # False when the DAG was parsed for another run
     beside: bool = False  # other runs of the same DAG, which go at the same time
+    told: set[str] = field(default_factory=set)  # of the version, in an earlier test
 
 
 def run(dag_test: DagTest, progress: Progress) -> TestResult:
@@ -99,8 +100,10 @@ def _parse(dag_test: DagTest, progress: Progress, phases: dict[str, float]) -> N
         )
         step.done(parsed.dag.file or "")
     phases["parse_s"] = time.monotonic() - started_s
-    for warning in parsed.warnings:
-        progress.note(f"beside it, {warning.place} can't be imported: {warning.message}")
+    for note in (f"beside it, {each.place} can't be imported: {each.message}" for each in parsed.warnings):
+        if note not in dag_test.told:
+            dag_test.told.add(note)
+            progress.note(note)
 
 
 def _begin(dag_test: DagTest, progress: Progress, run_id: str) -> None:

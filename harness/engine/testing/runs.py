@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 
@@ -43,7 +43,7 @@ class Runs:
 
     `settled` returns once DAGs can run, `pause` sleeps, `redact` takes the version's secrets out of what is kept.
     `side_by_side`: how many runs may go at once, by how many processors the first one kept busy;
-    `made` gets their results by their keys.
+    `made` gets their results by their keys; `told` holds what was said of the version, so that no test says it again.
     """
 
     running: RunningCluster
@@ -57,6 +57,7 @@ class Runs:
     redact: Callable[[str], str]
     side_by_side: AtOnce
     made: dict[str, TestResult]
+    told: set[str] = field(default_factory=set)
 
     def measured(
         self,
@@ -201,6 +202,7 @@ class Runs:
             requirements=edited(commit, image),
             parse=not parsed,
             beside=parsed and self._most(wanted.settings.dag) > 1,
+            told=self.told,
         )
 
     @property

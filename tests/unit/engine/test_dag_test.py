@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -420,6 +421,31 @@ class TestTrial:
         found = judge(airflow, ("train", -1), state="failed", states={"train": "failed"})
         assert found.cause is not None
         assert "; dags/score.py:3 cannot be imported: E: x" in found.cause.message
+
+
+def test_a_broken_file_beside_the_dags_is_told_once_in_all_tests_of_a_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notes: list[str] = []
+    progress = Silent()
+    monkeypatch.setattr(progress, "note", notes.append)
+    broken = DagImportError("/opt/airflow/dags/old.py", "E: x")
+    parsed = SimpleNamespace(dag=SimpleNamespace(file="churn.py"), warnings=(broken,))
+    monkeypatch.setattr(dag_test, "wait_for_dag", lambda *_, **__: parsed)
+    told: set[str] = set()
+    for name in ("first", "second"):
+        wanted = dag_test.DagTest(
+            api=Airflow(),  # type: ignore[arg-type]
+            pods=Pods(),  # type: ignore[arg-type]
+            name=name,
+            settings=TestSettings(dag="churn"),
+            logical_date=NOW,
+            dags_folder="dags",
+            read_source=lambda _: None,
+            told=told,
+        )
+        dag_test._parse(wanted, progress, {})
+    assert notes == [f"beside it, {broken.place} can't be imported: E: x"]
 
 
 @pytest.mark.parametrize(
