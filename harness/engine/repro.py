@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -126,7 +127,7 @@ def _members(bundle: Path) -> dict[str, str]:
                     found[path.name] = content.read(MEMBER_LIMIT_BYTES).decode() if content else ""
     except FileNotFoundError as error:
         raise HarnessError(
-            CauseCode.USAGE, f"there is no bundle {bundle}", hint=f"ls {bundle.parent}"
+            CauseCode.USAGE, f"there is no bundle {bundle}", hint=f"ls {shlex.quote(str(bundle.parent))}"
         ) from error
     except (OSError, EOFError, UnicodeDecodeError, tarfile.TarError, zlib.error) as error:
         raise _no_bundle(bundle, str(error)) from error

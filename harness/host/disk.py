@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,11 +34,13 @@ def refused(error: OSError, place: str = "") -> HarnessError | None:
         return HarnessError(
             CauseCode.DISK_FULL,
             f"no space left on the disk{f' for {place}' if place else ''}",
-            hint=f"df -h {Path(place).parent}; harness gc" if place else "df -h; harness gc",
+            hint=f"df -h {_quoted(Path(place).parent)}; harness gc" if place else "df -h; harness gc",
         )
     if error.errno in _UNUSABLE and place:
         return HarnessError(
-            CauseCode.FOLDER_UNUSABLE, f"{place} can't be written: {error.strerror}", hint=f"ls -ld {place}"
+            CauseCode.FOLDER_UNUSABLE,
+            f"{place} can't be written: {error.strerror}",
+            hint=f"ls -ld {_quoted(place)}",
         )
     return None
 
@@ -64,7 +67,7 @@ def folder(path: Path, *, variable: str) -> Path:
         reason = error.strerror
         if error.errno in _FULL:
             raise HarnessError(
-                CauseCode.DISK_FULL, f"no space left for {path}", hint=f"df -h {path.parent}"
+                CauseCode.DISK_FULL, f"no space left for {path}", hint=f"df -h {_quoted(path.parent)}"
             ) from error
     else:
         if os.access(path, os.W_OK | os.X_OK):
@@ -74,8 +77,12 @@ def folder(path: Path, *, variable: str) -> Path:
     raise HarnessError(
         CauseCode.FOLDER_UNUSABLE,
         f"the folder {path} can't be used: {reason}",
-        hint=f"ls -ld {there}, or name another folder: export {variable}=FOLDER",
+        hint=f"ls -ld {_quoted(there)}, or name another folder: export {variable}=FOLDER",
     )
+
+
+def _quoted(path: Path | str) -> str:
+    return shlex.quote(str(path))
 
 
 def _text(name: object) -> str:

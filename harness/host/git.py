@@ -111,7 +111,7 @@ def failure(completed: CompletedBytes, cause: CauseCode, message: str, *, hint: 
     """A HarnessError with git's own reason behind `message`, and all it said as evidence."""
     lines = [line for line in completed.stderr.splitlines() if line.strip()]
     if any("No space left on device" in line for line in lines):
-        cause, hint = CauseCode.DISK_FULL, f"df -h {cache.root()} ."
+        cause, hint = CauseCode.DISK_FULL, f"df -h {shlex.quote(str(cache.root()))} ."
     reasons = [line.split(": ", 1)[1] for line in lines if line.startswith(("fatal: ", "error: "))]
     return HarnessError(
         cause, f"{message}: {reasons[-1]}" if reasons else message, hint=hint, evidence=lines[-20:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -211,7 +212,7 @@ def spawn(
         raise HarnessError(
             CauseCode.TOOL_MISSING,
             f"`{argv[0]}` may not be run: {error.strerror}",
-            hint=f"ls -l {shutil.which(argv[0]) or argv[0]}",
+            hint=f"ls -l {shlex.quote(shutil.which(argv[0]) or argv[0])}",
         ) from error
     except OSError as error:  # no program, or one for another architecture
         raise HarnessError(

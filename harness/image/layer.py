@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import posixpath
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -250,7 +251,7 @@ def _raise(error: OSError, store: Path) -> NoReturn:
         raise HarnessError(
             CauseCode.DISK_FULL,
             f"no space left for image layers in {store}",
-            hint=f"df -h {store}; harness status --disk; harness gc",
+            hint=f"df -h {shlex.quote(str(store))}; harness status --disk; harness gc",
         ) from error
     if (refused := disk.refused(error)) is not None:
         raise refused from error
@@ -258,5 +259,5 @@ def _raise(error: OSError, store: Path) -> NoReturn:
     raise HarnessError(
         CauseCode.BUILD_FAILED,
         f"an image layer cannot be written: {error.strerror}{where}",
-        hint=f"ls -ld {error.filename or store}",
+        hint=f"ls -ld {shlex.quote(str(error.filename or store))}",
     ) from error

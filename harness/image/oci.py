@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -246,7 +247,7 @@ def _broken(path: Path, why: str) -> HarnessError:
     return HarnessError(
         CauseCode.IMAGE_LOAD_FAILED,
         f"the image layer {path} is of no use: {why}",
-        hint=f"rm -f {path}, and run the command again",
+        hint=f"rm -f {shlex.quote(str(path))}, and run the command again",
     )
 
 

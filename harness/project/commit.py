@@ -6,6 +6,7 @@ import difflib
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -144,13 +145,13 @@ class Repository:
                 "git refuses the repository",
                 hint=command[0].strip()
                 if command
-                else f"git config --global --add safe.directory {directory}",
+                else f"git config --global --add safe.directory {shlex.quote(str(directory))}",
             )
         if git.run("rev-parse", "--git-dir").returncode == 0:
             raise HarnessError(
                 CauseCode.NOT_A_REPOSITORY,
                 f"{directory} has no working tree: it is a bare repository, or inside .git",
-                hint=f"git clone {directory} my-checkout && cd my-checkout",
+                hint=f"git clone {shlex.quote(str(directory))} my-checkout && cd my-checkout",
             )
         if "not a git repository" in completed.stderr:
             raise HarnessError(

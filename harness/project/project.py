@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,12 +140,14 @@ def _text(path: Path) -> str:
         kind = "a directory" if path.is_dir() else "no file"
         if path.is_symlink() and not path.exists():
             kind = f"a broken link, to {path.readlink()}"
-        raise HarnessError(CauseCode.CONFIG_INVALID, f"{path} is {kind}", hint=f"ls -ld {path}")
+        raise HarnessError(
+            CauseCode.CONFIG_INVALID, f"{path} is {kind}", hint=f"ls -ld {shlex.quote(str(path))}"
+        )
     try:
         return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(
-            CauseCode.CONFIG_INVALID, f"{path} can't be read: {error}", hint=f"ls -l {path}"
+            CauseCode.CONFIG_INVALID, f"{path} can't be read: {error}", hint=f"ls -l {shlex.quote(str(path))}"
         ) from error
 
 

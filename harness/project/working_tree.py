@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def _refuse_nested(untracked: Sequence[bytes]) -> None:
         raise HarnessError(
             CauseCode.CODE_INCOMPLETE,
             f"{path} is a git repository inside this one, so its files are no part of the working tree",
-            hint=f"git submodule add ./{path} {path}, or add {path}/ to .gitignore",
+            hint=f"git submodule add {shlex.quote(f'./{path}')} {shlex.quote(path)}, or add {path}/ to .gitignore",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -258,7 +259,10 @@ def _import_hint(error: DagImportError) -> str:
     if hint := missing_setting(kind, message):
         return hint
     if error.message == DIED:
-        return f"python {error.path} may show it; a compiled library that crashes or takes all memory ends like this"
+        return (
+            f"python {shlex.quote(error.path)} may show it; a compiled library that crashes or takes all memory ends "
+            "like this"
+        )
     if "timeout" in error.message.lower():
         return (
             f"let {error.path} do less when it is imported: what takes long belongs into a task, also imports of large "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +45,7 @@ def lock(file: Locked = None, upgrade: Upgrade = False, check: Check = False, js
         elif done.made is None:
             console.note(f"{done.name} is up to date with {done.source}")
         else:
-            console.note(f"{done.name} is written; next: git add {done.name}")
+            console.note(f"{done.name} is written; next: git add {shlex.quote(done.name)}")
         return 0
 
     return run(command)

@@ -159,7 +159,9 @@ def _loaded(path: Path) -> _Entry:
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise HarnessError(
-            CauseCode.USAGE, f"the kubeconfig {path} can't be read: {reason}", hint=f"less {path}"
+            CauseCode.USAGE,
+            f"the kubeconfig {path} can't be read: {reason}",
+            hint=f"less {shlex.quote(str(path))}",
         ) from error
     return _Entry(document if isinstance(document, dict) else {}, path.parent.absolute())
 

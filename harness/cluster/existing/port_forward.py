@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ class _Forward:
                     CauseCode.CLUSTER_FAILED,
                     f"the gateway of {self._cluster.name} did not answer at 127.0.0.1:{self._cluster.gateway_port} "
                     f"within {DEADLINE_S:.0f} s: {self._said}",
-                    hint=f"harness up; rm {self._cluster.kubeconfig.with_name('port')}",
+                    hint=f"harness up; rm {shlex.quote(str(self._cluster.kubeconfig.with_name('port')))}",
                 )
             time.sleep(0.1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -174,7 +175,9 @@ def _inside(root: Path, file: Path) -> str:
     problem = "there is no such file" if not file.is_file() else "it is not in this repository"
     if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
         raise HarnessError(
-            CauseCode.CODE_NOT_FOUND, f"{file} can't be locked: {problem}", hint=f"ls {file.parent}"
+            CauseCode.CODE_NOT_FOUND,
+            f"{file} can't be locked: {problem}",
+            hint=f"ls {shlex.quote(str(file.parent))}",
         )
     return file.resolve().relative_to(root.resolve()).as_posix()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -86,7 +87,12 @@ def rootfs(recipe: RootfsRecipe, *, on_line: Callable[[str], None], log: Path) -
         ]
         environment = {"SOURCE_DATE_EPOCH": str(EPOCH_S), "LC_ALL": "C.UTF-8"}
         process.stream(
-            argv, on_line=on_line, env=environment, log=log, cause=CauseCode.BUILD_FAILED, hint=f"less {log}"
+            argv,
+            on_line=on_line,
+            env=environment,
+            log=log,
+            cause=CauseCode.BUILD_FAILED,
+            hint=f"less {shlex.quote(str(log))}",
         )
 
     return _tar(cache.obtain("rootfs", f"{recipe.name}-{recipe.key}", make, on_wait=on_line))

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,13 @@ def _add(built: Sequence[Path], target: Path, python: str, architecture: str, lo
     done = _uv_install([str(wheel) for wheel in built], target, python, architecture, log)
     if done.returncode != 0:
         what = "what was built from source can't be installed"
-        raise refusal(CauseCode.BUILD_FAILED, what, done.stderr, hint=f"less {log}", hint_when_full="df -h")
+        raise refusal(
+            CauseCode.BUILD_FAILED,
+            what,
+            done.stderr,
+            hint=f"less {shlex.quote(str(log))}",
+            hint_when_full="df -h",
+        )
 
 
 def _uv_install(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import tarfile
 import zipfile
@@ -186,7 +187,7 @@ def _not_built(source: Source, lines: Sequence[str], log: Path) -> HarnessError:
         CauseCode.DEPENDENCIES_UNRESOLVED,
         f"{source.name} has no wheel, and can't be built from source: {telling or (said or ['it said nothing'])[-1]}",
         evidence=said[-12:],
-        hint=f'add {needed} under [image], such as system_packages = ["libpq-dev"]; less {log}',
+        hint=f'add {needed} under [image], such as system_packages = ["libpq-dev"]; less {shlex.quote(str(log))}',
     )
 
 
@@ -206,7 +207,7 @@ def _clone(source: Source, target: Path) -> None:
                 CauseCode.SOURCE_UNREACHABLE,
                 what,
                 done.stderr,
-                hint=f"git ls-remote {address}",
+                hint=f"git ls-remote {shlex.quote(address)}",
                 hint_when_full="df -h; harness gc",
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -111,7 +112,7 @@ def _take(path: str, read: Read, files: dict[str, bytes], *, needed_by: str) -> 
         raise HarnessError(
             CauseCode.CODE_NOT_FOUND,
             f"{needed_by} needs `{path}`, and there is no such file",
-            hint=f"git add {path}",
+            hint=f"git add {shlex.quote(path)}",
         )
     files[path] = content
 

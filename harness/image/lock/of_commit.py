@@ -7,6 +7,7 @@ import hashlib
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -123,7 +124,7 @@ def unlocked(inputs: Inputs, *, is_there: bool, name: str = LOCK_FILE) -> Harnes
     return HarnessError(
         CauseCode.DEPENDENCIES_UNRESOLVED,
         f"{inputs.source} is not locked: {what}",
-        hint=f"harness lock && git add {name}",
+        hint=f"harness lock && git add {shlex.quote(name)}",
     )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -230,15 +231,13 @@ def failed(dockerfile: str, step: str, said: Sequence[str], log: Path) -> Harnes
     """Why a Dockerfile could not be built: its step, and that step's last lines."""
     lines = [line for line in said if not line.startswith(("DEPRECATED:", "            Install the buildx"))]
     text = "\n".join(lines[-60:])
-    cause = CauseCode.DOCKERFILE_FAILED
-    hint = f"mend {dockerfile}; less {log}"
+    cause, read = CauseCode.DOCKERFILE_FAILED, f"less {shlex.quote(str(log))}"
+    hint = f"mend {dockerfile}; {read}"
     if "no space left" in text.lower():
         cause, hint = CauseCode.DISK_FULL, "docker system df; docker builder prune"
     elif _NETWORK.search(text):
         cause = CauseCode.SOURCE_UNREACHABLE
-        hint = (
-            f"see that containers reach the network: docker run --rm IMAGE; proxies are handed on; less {log}"
-        )
+        hint = f"see that containers reach the network: docker run --rm IMAGE; proxies are handed on; {read}"
     where = f" at `{step if len(step) <= 100 else step[:97] + '…'}`" if step else ""
     telling = [line.strip() for line in lines if not _ENDED.search(line)]
     last = telling[-1] if telling else "Docker gave no reason"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _build(source: Path, folder: Path, on_line: Callable[[str], None], log: Path
         cwd=module,
         log=log,
         cause=CauseCode.BUILD_FAILED,
-        hint=f"less {log}",
+        hint=f"less {shlex.quote(str(log))}",
     )
     for name, kept in OWN_PROGRAMS.items():
         (binaries / name).rename(folder / kept)
