@@ -28,6 +28,8 @@ _COMMAND = re.compile(
     rf"(?<![\w./-])harness (?:{'|'.join(COMMANDS)})(?![\w/-]|\.\w)(?![^;&|`\n]*--(?:name|context)\b)",
     re.ASCII,
 )
+# A command of kubectl's that goes to a cluster, and does not name one.
+_KUBECTL = re.compile(r"(?<![\w./-])kubectl (?=[a-z])(?!config\b)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -42,9 +44,17 @@ def option(cluster: str) -> str:
 
 
 def for_cluster(text: str, cluster: str) -> str:
-    """`text` with each `harness COMMAND` in it going to the cluster; what is no command stays as it is."""
-    added = option(cluster)
+    """`text` with each command of harness's or kubectl's in it going to the cluster; what is none stays as it is."""
+    added, kubectl = option(cluster), _kubectl(cluster)
+    text = _KUBECTL.sub(lambda _: f"{kubectl} ", text)
     return _COMMAND.sub(lambda found: found[0] + added, text) if added else text
+
+
+def _kubectl(cluster: str) -> str:
+    """kubectl for a cluster: by its context, or on the node of one of ours, which is in no kubeconfig of the user's."""
+    if cluster.startswith(CONTEXT_MARK):
+        return f"kubectl --context {shlex.quote(cluster.removeprefix(CONTEXT_MARK))}"
+    return f"docker exec {shlex.quote(f'{cluster}-control-plane')} kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 
 def toml_text(value: str) -> str:

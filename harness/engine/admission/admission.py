@@ -212,6 +212,7 @@ def why_wait(name: str, claims: Sequence[Claim], look: Callable[[], Capacity]) -
     reason = f"it needs {need}, free are {free}{beside}"
     if found.cordoned:
         names = " ".join(found.cordoned)
-        reason += f"; {names} is cordoned and takes nothing new"
+        is_are = "is cordoned and takes" if len(found.cordoned) == 1 else "are cordoned and take"
+        reason += f"; {names} {is_are} nothing new"
         return Wait(reason, full=True, alone=not admitted, hint=f"kubectl uncordon {names}")
     return Wait(reason, full=True, alone=not admitted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from harness.cluster import place
 from harness.cluster.api import KubernetesApi, KubernetesError, Manifest
@@ -11,6 +11,7 @@ from harness.cluster.existing import existing, rights
 from harness.cluster.place import Cluster
 from harness.cluster.services import given_server, services
 from harness.errors import CauseCode, HarnessError
+from harness.hints import for_cluster
 from harness.host import machine
 from harness.host.doctor.check import Check, Report
 from harness.image.registry import push
@@ -30,7 +31,7 @@ def examine(name: str) -> Report:
         *_registry(cluster),
         *_storage(api, cluster, notes),
         *_database(api, cluster),
-        *_rights(api, context, cluster.placement.namespaces),
+        *_rights(api, cluster),
     ]
     title = f"context {context}, {api.server}" + (f", as {user}" if user else "")
     return Report(title, tuple(checks), tuple(notes), subject=f"Context {context}")
@@ -54,7 +55,8 @@ def _nodes(api: KubernetesApi, cluster: Cluster, notes: list[str]) -> Iterator[C
     found = f"{version}, {len(usable)} of {len(nodes)} nodes take pods"
     if not usable:
         edit = "add tolerations to the context's entry in contexts.toml; kubectl describe nodes"
-        yield Check("nodes", "missing", found, needed, edit, CauseCode.CLUSTER_MISSING)
+        hint = for_cluster(edit, cluster.name)
+        yield Check("nodes", "missing", found, needed, hint, CauseCode.CLUSTER_MISSING)
         return
     yield Check("nodes", "ok", found, needed)
     kinds = {str(each["status"]["nodeInfo"]["architecture"]) for each in usable}
@@ -130,12 +132,12 @@ def _database(api: KubernetesApi, cluster: Cluster) -> Iterator[Check]:
         yield Check("PostgreSQL", "ok", f"{known}, by the login that the cluster keeps", needed)
 
 
-def _rights(api: KubernetesApi, context: str, given: Sequence[str]) -> Iterator[Check]:
-    every = rights.wanted(given)
+def _rights(api: KubernetesApi, cluster: Cluster) -> Iterator[Check]:
+    every = rights.wanted(cluster.placement.namespaces)
     lacking = rights.missing(api, every)
-    hint = (
-        f"harness doctor --context {shlex.quote(context)} --rbac | kubectl apply -f - (by an administrator)"
-    )
+    context = shlex.quote(place.context_of(cluster.name) or "")
+    printed = f"harness doctor --context {context} --rbac"
+    hint = for_cluster(f"{printed} | kubectl apply -f - (by an administrator)", cluster.name)
     for each in lacking:
         verbs = f"may not {', '.join(each.verbs)}"
         said = hint if each is lacking[-1] else ""

@@ -89,6 +89,8 @@ def test_the_commands_for_a_cluster_are_those_with_a_name() -> None:
         ("run harness on Linux", "run harness on Linux"),
         ("edit harness.toml", "edit harness.toml"),
         ("ls -ld /srv/harness test", "ls -ld /srv/harness test"),
+        ("kubectl config get-contexts", "kubectl config get-contexts"),
+        ("kubectl --context mine get pods", "kubectl --context mine get pods"),
         (
             "harness up-to-date, harness upgrade, my-harness up",
             "harness up-to-date, harness upgrade, my-harness up",
@@ -100,6 +102,18 @@ def test_each_command_goes_to_the_cluster_that_was_meant(hint: str, shown: str) 
     assert for_cluster(hint, "foo") == shown
     assert for_cluster(shown, "foo") == shown  # once is enough
     assert for_cluster(hint, "harness") == hint
+
+
+def test_a_command_of_kubectls_goes_to_the_cluster_that_was_meant() -> None:
+    node = "docker exec foo-control-plane kubectl --kubeconfig /etc/kubernetes/admin.conf"
+    assert for_cluster("kubectl uncordon n1", "foo") == f"{node} uncordon n1"
+    assert (
+        for_cluster("kubectl auth can-i --list", "@my team")
+        == "kubectl --context 'my team' auth can-i --list"
+    )
+    for cluster in ("foo", "harness", "@team"):
+        once = for_cluster("harness status; kubectl describe nodes", cluster)
+        assert for_cluster(once, cluster) == once
 
 
 def test_what_the_environment_names_needs_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
