@@ -29,3 +29,14 @@ def whole(text: str) -> str:
     """Text with its lines, for the evidence."""
     text = masked(text[:READ_CHARS])
     return text if len(text) <= EVIDENCE_CHARS else text[: EVIDENCE_CHARS - 1].rstrip() + "…"
+
+
+def abridged(text: str) -> str:
+    """A line that may have megabytes, as far as patterns look for what it tells: its beginning and its end.
+
+    Some patterns take the square of a line's length. Masked first, as it is cut.
+    """
+    if len(text) <= EVIDENCE_CHARS:
+        return text
+    half = EVIDENCE_CHARS // 2
+    return f"{masked(text[:READ_CHARS])[:half]} … {masked(text[-READ_CHARS:])[-half:]}"

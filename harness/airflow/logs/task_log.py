@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.airflow.logs.excerpts import abridged
 from harness.airflow.logs.tracebacks import Frame, exception_text, traceback_frames
 
+_LONGEST = (
+    4000  # characters of a line or a message that are looked at; patterns take a square of their number
+)
 _KIND = re.compile(r"[A-Za-z_][\w.]*")
 # Beginnings of what Airflow says around every task, which tells nothing about this one.
 _AIRFLOWS_OWN = (
@@ -68,9 +72,13 @@ class LogRecord:
     exit_code: int | None = None
 
 
-def parse_log(text: str) -> tuple[LogRecord, ...]:
-    """A task's or its pod's log: lines of JSON; a line that is none stands for itself."""
-    return tuple(_record(line) for line in text.splitlines() if line.strip())
+def parse_log(text: str, *, whole: bool = False) -> tuple[LogRecord, ...]:
+    """A task's or its pod's log: lines of JSON; a line that is none stands for itself.
+
+    Long texts are abridged, unless they are asked for as a `whole`.
+    """
+    shown = str if whole else abridged
+    return tuple(_record(line, shown) for line in text.splitlines() if line.strip())
 
 
 def parse_traceback(text: str) -> Raised | None:
@@ -86,7 +94,7 @@ def parse_traceback(text: str) -> Raised | None:
 def readable(text: str) -> str:
     """The log for people: time, level and text of each line, and exceptions as Python shows them."""
     lines: list[str] = []
-    for record in parse_log(text):
+    for record in parse_log(text, whole=True):
         head = f"{record.time[11:19]} {record.level:<8} " if record.time else ""
         lines.append(head + record.text)
         lines += _traceback(record.raised)
@@ -111,19 +119,21 @@ def last_texts(records: Sequence[LogRecord]) -> tuple[str, ...]:
     return tuple(told)[-4:]
 
 
-def _record(line: str) -> LogRecord:
+def _record(line: str, shown: Callable[[str], str]) -> LogRecord:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):
-        return LogRecord(line)
+        return LogRecord(shown(line))
     if not isinstance(data, dict) or "event" not in data:
-        return LogRecord(line)
+        return LogRecord(shown(line))
     return LogRecord(
-        text=str(data["event"]),
+        text=shown(str(data["event"])),
         level=str(data.get("level") or "info"),
         time=str(data.get("timestamp") or ""),
         # The second is how Airflow's own process beside the task's tells of what it did not expect.
-        raised=tuple(_raised(entry) for entry in _dicts(data.get("error_detail") or data.get("exception"))),
+        raised=tuple(
+            _raised(entry, shown) for entry in _dicts(data.get("error_detail") or data.get("exception"))
+        ),
         signal=_signal(data),
         exited=str(data.get("exit_code")) if data["event"] == "Task exited" else None,
         exit_code=_exit_code(data),
@@ -146,18 +156,21 @@ def _exit_code(data: Mapping[str, Any]) -> int | None:
     return code if told and isinstance(code, int) and not isinstance(code, bool) and code > 0 else None
 
 
-def _raised(entry: Mapping[str, Any]) -> Raised:
+def _raised(entry: Mapping[str, Any], shown: Callable[[str], str]) -> Raised:
     frames = tuple(
         Frame(str(frame.get("filename", "?")), int(frame.get("lineno") or 0), str(frame.get("name", "")))
         for frame in _dicts(entry.get("frames"))
     )
     chains = entry.get("exceptions")
     inner = tuple(
-        tuple(_raised(inner) for inner in _dicts(chain))
+        tuple(_raised(inner, shown) for inner in _dicts(chain))
         for chain in (chains if isinstance(chains, list) else [])
     )
     return Raised(
-        str(entry.get("exc_type") or "Exception"), str(entry.get("exc_value") or "").strip(), frames, inner
+        str(entry.get("exc_type") or "Exception"),
+        shown(str(entry.get("exc_value") or "").strip()),
+        frames,
+        inner,
     )
 
 

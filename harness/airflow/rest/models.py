@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from harness.airflow.logs.excerpts import in_a_line
+from harness.airflow.logs.excerpts import abridged, in_a_line
 from harness.airflow.logs.tracebacks import Frame, exception_text, traceback_frames
 from harness.project.places import in_repository
 
 # Airflow adds to an import timeout where to read on.
 _DOCS = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
+_LINES = 2000  # of a traceback, at its beginning and at its end
 RUN_END_STATES = frozenset({"success", "failed"})
 TASK_END_STATES = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
@@ -42,7 +43,9 @@ class DagImportError:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> DagImportError:
-        return cls(data["filename"], data["stack_trace"])
+        lines = data["stack_trace"].splitlines()
+        told = lines if len(lines) <= 2 * _LINES else [*lines[:_LINES], "…", *lines[-_LINES:]]
+        return cls(data["filename"], "\n".join(map(abridged, told)))
 
     def within(self, folder: str, root: str) -> DagImportError:
         """The same in the repository, whose DAGs lie in `folder`, which the image has below `root`.

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from task_samples import BOOM, TOKEN, cause_of, error, log, raised
 
+from harness.airflow.logs.excerpts import EVIDENCE_CHARS
 from harness.airflow.logs.redaction import redact
 from harness.airflow.logs.task_log import parse_log, readable
+from harness.airflow.rest.models import DagImportError
 
 WORKLOAD = json.dumps({"token": TOKEN, "ti": {"id": "01a2"}, "type": "ExecuteTask"})
 
@@ -95,3 +97,28 @@ def test_a_log_for_people() -> None:
 @given(st.text())
 def test_any_log_can_be_shown(text: str) -> None:
     assert readable(text).endswith("\n") or not text.strip()
+
+
+@pytest.mark.parametrize("many", ["x", "password=hunter2 ", "a/b.so", "\n"])
+def test_megabytes_of_a_message_are_looked_at_by_their_ends(many: str) -> None:
+    message = f"begin {many * (3_000_000 // len(many))} end"
+    detail = {"exc_type": "ValueError", "exc_value": message, "frames": []}
+    record = json.dumps({"event": message, "level": "error", "error_detail": [detail]})
+    (found,) = parse_log(record)
+    for text in (found.text, found.raised[0].message, parse_log(f"no JSON: {message!r}")[0].text):
+        assert len(text) <= EVIDENCE_CHARS + 3
+        assert text.split()[0] in {"begin", "no"}
+        assert text.rstrip("'").endswith("end")
+        assert "hunter2" not in text
+    assert readable(record).count(message) == 2
+
+
+def test_megabytes_of_an_import_error_are_looked_at_by_their_ends() -> None:
+    frames = '  File "/opt/airflow/dags/a.py", line 1, in <module>\n'
+    for many in ("x" * 3_000_000, "x\n" * 1_500_000):
+        found = DagImportError.of(
+            {"filename": "a.py", "stack_trace": f"Traceback:\n{frames}ValueError: bad {many} end"}
+        )
+        assert found.place == "a.py:1"
+        assert found.message.startswith("ValueError: bad x")
+        assert len(found.stack_trace) < 100_000
