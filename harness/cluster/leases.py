@@ -86,8 +86,8 @@ class Leases:
     def _difference(self) -> timedelta:
         """Between the clocks; one within the whole seconds that the API server tells counts as none."""
         here = self._clock()
-        dag_test = _manifest(Claim.new(here, cpu=0.0, memory_bytes=0.0, image="", ref=""))
-        made = self._api.request("POST", PATH, dag_test, query={"dryRun": "All"})  # nothing is kept of it
+        trial = _manifest(Claim.new(here, cpu=0.0, memory_bytes=0.0, image="", ref=""))
+        made = self._api.request("POST", PATH, trial, query={"dryRun": "All"})  # nothing is kept of it
         difference = datetime.fromisoformat(made["metadata"]["creationTimestamp"]) - here
         return difference if abs(difference) > timedelta(seconds=2) else timedelta(0)
 

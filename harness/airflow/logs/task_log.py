@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,8 @@ def parse_log(text: str, *, whole: bool = False) -> tuple[LogRecord, ...]:
     Long texts are abridged, unless they are asked for as a `whole`.
     """
     shown = str if whole else abridged
-    return tuple(_record(line, shown) for line in text.splitlines() if line.strip())
+    # JSON ends with a line feed alone: what Python takes for an end too, such as U+2028, may be in what a task printed.
+    return tuple(record for line in text.split("\n") for record in _records(line, shown))
 
 
 def parse_traceback(text: str) -> Raised | None:
@@ -119,14 +121,14 @@ def last_texts(records: Sequence[LogRecord]) -> tuple[str, ...]:
     return tuple(told)[-4:]
 
 
-def _record(line: str, shown: Callable[[str], str]) -> LogRecord:
-    try:
+def _records(line: str, shown: Callable[[str], str]) -> Iterator[LogRecord]:
+    data = None
+    with suppress(ValueError, RecursionError):
         data = json.loads(line)
-    except (ValueError, RecursionError):
-        return LogRecord(shown(line))
     if not isinstance(data, dict) or "event" not in data:
-        return LogRecord(shown(line))
-    return LogRecord(
+        yield from (LogRecord(shown(each)) for each in line.splitlines() if each.strip())
+        return
+    yield LogRecord(
         text=shown(str(data["event"])),
         level=str(data.get("level") or "info"),
         time=str(data.get("timestamp") or ""),

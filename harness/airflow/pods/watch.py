@@ -74,7 +74,7 @@ class ClusterPods:
             self.log(found[-1]["metadata"]["name"], "control-plane", tail_lines=tail_lines) if found else ""
         )
         mark = f"[{component}] "
-        return "\n".join(line.removeprefix(mark) for line in text.splitlines() if line.startswith(mark))
+        return "\n".join(line.removeprefix(mark) for line in text.split("\n") if line.startswith(mark))
 
     def start_triggerer(self) -> None:
         """Start the process that deferred tasks wait in; nothing happens when it runs."""

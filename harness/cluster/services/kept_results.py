@@ -59,8 +59,7 @@ class Results:
               FROM result WHERE key IN ({listed});
             """
         )
-        rows = [json.loads(line) for line in printed.splitlines() if line.strip()]
-        return {row["key"]: KeptResult(row["document"], row["made_at"]) for row in rows}
+        return {row["key"]: KeptResult(row["document"], row["made_at"]) for row in _rows(printed)}
 
     def keep(self, documents: Mapping[str, str]) -> None:
         """Keep documents, in place of older ones; forget those of long ago. Raises HarnessError(DATABASE_FAILED)."""
@@ -84,7 +83,7 @@ class Results:
             f"SELECT json_build_object('document', document) FROM noise WHERE test = '{_key(test)}' "
             "ORDER BY made_at DESC;"
         )
-        return [json.loads(line)["document"] for line in printed.splitlines() if line.strip()]
+        return [row["document"] for row in _rows(printed)]
 
     def keep_noise(self, samples: Mapping[str, tuple[str, str]]) -> None:
         """Keep samples by their keys, each with its test's key. Raises HarnessError(DATABASE_FAILED)."""
@@ -126,6 +125,11 @@ class Results:
             self.server.query(_TABLE, OWN_DATABASE)
         except HarnessError:
             self.server.query(_TABLE, OWN_DATABASE)
+
+
+def _rows(printed: str) -> list[dict[str, str]]:
+    """Objects, one a line: a text in them may hold what Python takes for the end of one, such as U+2028."""
+    return [json.loads(line) for line in printed.split("\n") if line.strip()]
 
 
 def key(api: KubernetesApi) -> bytes:

@@ -47,6 +47,16 @@ def test_passwords_in_urls_are_masked() -> None:
     assert redact(text) == shown
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_what_a_task_printed_may_hold_any_character(end: str) -> None:
+    line = json.dumps({"event": f"a{end}b", "level": "error"}, ensure_ascii=False)
+    assert [(record.text, record.level) for record in parse_log(f"{line}\r\n")] == [(f"a{end}b", "error")]
+
+
+def test_a_bar_that_is_drawn_again_and_again_is_a_line_each_time() -> None:
+    assert [record.text for record in parse_log("10 %\r50 %\r\n\ndone")] == ["10 %", "50 %", "done"]
+
+
 @given(st.text(alphabet=st.characters(codec="ascii", exclude_characters="@:-eB"), max_size=200))
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert redact(text) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,3 +43,11 @@ def test_a_new_cluster_gets_the_database(programs: Programs) -> None:
     assert found[KEY].document == "{}"
     made = next(sql or "" for _, sql in programs.calls if "CREATE DATABASE" in (sql or ""))
     assert f"REVOKE ALL ON DATABASE {OWN_DATABASE} FROM PUBLIC;" in made
+
+
+def test_a_text_may_hold_any_character(programs: Programs) -> None:
+    row = json.dumps({"key": KEY, "document": "a\u2028b\x85c", "made_at": "now"}, ensure_ascii=False)
+    programs.answer = lambda words: Completed(tuple(words), 0, f"{row}\n", "")
+    results = Results(Server(Path("/tools/kubectl"), Path("/state/kubeconfig")))
+    assert results.find([KEY])[KEY].document == "a\u2028b\x85c"
+    assert results.noise(KEY) == ["a\u2028b\x85c"]
