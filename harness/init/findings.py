@@ -147,11 +147,11 @@ def _led_to(head: ProposedTest, tests: Sequence[ProposedTest]) -> set[str]:
 
 
 def _by_ruff(reasons: Iterable[str]) -> str:
-    """What mends most of Airflow 2's idioms by itself."""
+    """What mends Airflow 2's idioms by itself: not all, such as provide_context and days_ago."""
     older = any(
         "Airflow 3 has no a" in reason and ".py:" in reason for reason in reasons
     )  # argument, airflow.…
-    return " (ruff check --select AIR301 --fix does most of it)" if older else ""
+    return " (ruff check --select AIR30 --fix --unsafe-fixes does much of it)" if older else ""
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.init.places import WHOLE, Places, below, fits_outside, places_of
+from harness.init.places import WHOLE, Places, below, places_of, with_checkouts
 from harness.init.reading.constants import Members
 from harness.init.reading.image.team_image import TeamImage
 from harness.init.reading.paths import mentioned
-from harness.init.reading.programs.checkouts import checkouts
 from harness.init.reading.programs.commands import Run, runs_in, runs_of, texts_of
 from harness.init.reading.programs.path_edits import PathEdit, path_edits
 from harness.init.reading.programs.roots import roots_of
@@ -30,7 +29,7 @@ _AIRFLOWS = frozenset({"config", "dags", "logs", "plugins", "tests"})
 class Layout:
     """Where the code lies. `used` are the modules that DAG files need, `foreign` their other imports, by file.
 
-    `databases` are folders of files that configuration names and tasks make.
+    `databases` are folders of files that configuration names and tasks make, `of_tasks` what tasks run, by DAG file.
     """
 
     places: Places
@@ -42,17 +41,22 @@ class Layout:
     foreign: list[tuple[Imported, str]] = field(default_factory=list)
     roots: tuple[str, ...] = ()
     databases: set[str] = field(default_factory=set)
+    of_tasks: Mapping[str, Sequence[Run]] = field(default_factory=dict, repr=False)
     _ran: dict[str, tuple[Run, ...]] = field(default_factory=dict, repr=False)
 
     def module_of(self, name: str, modules: Mapping[str, Module]) -> Module | None:
         """The repository's own module that is imported as `name`."""
         return next((modules[path] for _, path in _candidates(name, self) if path in modules), None)
 
-    def programs_of(self, module: Module) -> list[str]:
-        """The repository's own files that a module runs by a shell."""
+    def runs_of(self, module: Module) -> tuple[Run, ...]:
+        """What a module runs by a shell, and the tasks of its DAGs by commands that differ from task to task."""
         if module.path not in self._ran:  # a long text, which each DAG that imports it asks for
             self._ran[module.path] = tuple(runs_of(module.tree, module))
-        return [path for each in self._ran[module.path] for path, _ in self.started(each)]
+        return (*self._ran[module.path], *self.of_tasks.get(module.path, ()))
+
+    def programs_of(self, module: Module) -> list[str]:
+        """The repository's own files that a module runs by a shell."""
+        return [path for each in self.runs_of(module) for path, _ in self.started(each)]
 
     def program(self, run: Run) -> str | None:
         """The repository's own file that is run so, where the shell has gone to a folder or not."""
@@ -128,13 +132,17 @@ class Layout:
 
 
 def read_layout(
-    files: RepositoryFiles, modules: Mapping[str, Module], image: TeamImage, dags_folder: str
+    files: RepositoryFiles,
+    modules: Mapping[str, Module],
+    image: TeamImage,
+    dags_folder: str,
+    of_tasks: Callable[[Layout], Mapping[str, Sequence[Run]]] = lambda _: {},
 ) -> Layout:
-    """The layout of the repository whose DAGs lie in `dags_folder`."""
+    """The layout of the repository whose DAGs lie in `dags_folder`; `of_tasks` tells what their tasks run."""
     places = places_of(files, image, dags_folder)
     layout = Layout(places, dags_folder, {dags_folder or "."})
     start = [path for path in modules if below(path, dags_folder) is not None]
-    _find_checkouts([modules[path] for path in start], layout)
+    layout.places = with_checkouts(places, [modules[path] for path in start])
     layout.edits = [edit for path in start for edit in path_edits(modules[path], layout.places.locate)]
     layout.roots = tuple(dict.fromkeys(roots_of(layout.places, dags_folder, image, layout.edits)))
     plugins = posixpath.join(places.home, "plugins")
@@ -142,11 +150,13 @@ def read_layout(
         layout.code.add(plugins)
     _use([*start, *(path for path in modules if below(path, plugins) is not None)], layout, modules)
     _bind_imported(layout)
+    layout.of_tasks = of_tasks(layout)
     looked: set[str] = set()
     while waiting := [path for path in layout.used if path not in looked]:  # programs may run others
         looked.update(waiting)
-        _find_checkouts([layout.used[path] for path in waiting], layout)
-        run = {path: each for name in waiting for path, each in _run(layout.used[name], layout)}
+        runs = [each for path in waiting for each in layout.runs_of(layout.used[path])]
+        layout.places = with_checkouts(layout.places, [layout.used[path] for path in waiting], runs)
+        run = dict(_run(runs, layout))
         looked_in = (folder for each in run.values() for folder in layout.looked(each))
         layout.roots = tuple(dict.fromkeys((*layout.roots, *looked_in)))
         _use([path for path in run if path in modules], layout, modules)
@@ -164,13 +174,6 @@ def read_layout(
     return layout
 
 
-def _find_checkouts(used: Iterable[Module], layout: Layout) -> None:
-    """Take the folders for the repository's own that its code has it in on another machine."""
-    places = layout.places
-    found = {root: WHOLE for root in checkouts(used, places.files, places.locate) if fits_outside(root)}
-    layout.places = replace(places, mounts={**found, **places.mounts})
-
-
 def _use(paths: list[str], layout: Layout, modules: Mapping[str, Module]) -> None:
     """Follow the imports of these modules."""
     waiting = list(paths)
@@ -182,13 +185,13 @@ def _use(paths: list[str], layout: Layout, modules: Mapping[str, Module]) -> Non
                 waiting += _follow(found, path, layout, modules)
 
 
-def _run(module: Module, layout: Layout) -> Iterator[tuple[str, Run]]:
-    """The repository's programs that a module runs by a shell, with their folder in `code`.
+def _run(runs: Iterable[Run], layout: Layout) -> Iterator[tuple[str, Run]]:
+    """The repository's programs that code runs by a shell, with their folder in `code`.
 
     Where such a command goes to a folder that nothing else tells of, and a program is found from the repository's own,
     that is it.
     """
-    for each in runs_of(module.tree, module):
+    for each in runs:
         places, files = layout.places, layout.places.files
         plain = posixpath.normpath(each.written) if each.written else f"{each.module.replace('.', '/')}.py"
         unknown = each.goes and places.locate(each.goes) is None

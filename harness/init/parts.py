@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from harness.init.layout import Layout
+from harness.init.places import below, dag_files
 from harness.init.reading.constants import dotted
-from harness.init.reading.dags import Dag, Resolve, is_dag, read_dags
+from harness.init.reading.dags import Dag, DagFile, Resolve, is_dag, read_dags
+from harness.init.reading.paths import files_of
 from harness.init.reading.programs.classes import NOTHING
-from harness.init.reading.programs.commands import loads_of, runs_of
+from harness.init.reading.programs.commands import Run, loads_of, runs_in, runs_of
 from harness.init.reading.source import Function, Module
-from harness.init.reading.tasks import Program
+from harness.init.reading.tasks import Functions, Program, Task
 
 CONSTANT_STEPS = 2  # a constant that is made of another counts with it
 
@@ -66,16 +69,18 @@ def imported_and_run(
         )
 
 
-def with_programs(dag: Dag, module: Module, layout: Layout, resolve: Resolve) -> Dag:
-    """The DAG with the programs that its tasks run by a shell or load by a name, and those that these run in turn."""
+def with_programs(dag: Dag, file: DagFile, module: Module, layout: Layout, resolve: Resolve) -> Dag:
+    """The DAG of a file, with the programs that its tasks run by a shell or load by a name, and what these run."""
     tasks = []
     for task in dag.tasks:
         found: dict[str, Program] = {}
         waiting: list[tuple[ast.AST, Module]] = list(task.functions)
+        own = tuple(_runs_of_task(task, module, file.functions))
         waiting += [(task.call, module)] if task.call is not None else []
         while waiting:
             part, source = waiting.pop()
-            runs = (*runs_of(part, source), *loads_of(part, source))
+            runs = (*own, *runs_of(part, source), *loads_of(part, source))
+            own = ()
             for path in (path for run in runs for path, _ in layout.started(run)):
                 program = layout.used.get(path)
                 if program is not None and program.path not in found and program is not module:
@@ -85,6 +90,28 @@ def with_programs(dag: Dag, module: Module, layout: Layout, resolve: Resolve) ->
                     waiting.append((program.tree, program))
         tasks.append(replace(task, programs=tuple(found.values())))
     return replace(dag, tasks=tuple(tasks))
+
+
+def runs_of_tasks(known: Mapping[str, Module], layout: Layout) -> dict[str, tuple[Run, ...]]:
+    """By file, what the tasks of its DAGs run by commands that hold what a loop or a function gives each of them."""
+    resolve = partial(layout.module_of, modules=known)
+    files = (path for path in dag_files(known) if below(path, layout.dags_folder) is not None)
+    return {path: _runs_of_tasks(layout.used.get(path, known[path]), resolve) for path in files}
+
+
+def _runs_of_tasks(module: Module, resolve: Resolve) -> tuple[Run, ...]:
+    file = read_dags(module, resolve)
+    tasks = (task for dag in file.dags for task in dag.tasks)
+    return tuple(dict.fromkeys(run for task in tasks for run in _runs_of_task(task, module, file.functions)))
+
+
+def _runs_of_task(task: Task, module: Module, functions: Functions) -> Iterator[Run]:
+    """What a task runs by a shell, with the values that its arguments have and the names around its call."""
+    if task.call is not None:
+        yield from runs_of(task.call, replace(module, constants={**module.constants, **task.names}))
+    for use in files_of(task, functions, module):
+        if use.how == "run":
+            yield from runs_in(use.path)
 
 
 def _mains(dag: Dag, module: Module) -> set[str]:

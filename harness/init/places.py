@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import posixpath
 from collections import Counter
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from harness.init.reading.constants import REPOSITORY
 from harness.init.reading.dags import is_dag
 from harness.init.reading.image.team_image import ASTRO_ROOT, ROOT, TeamImage
+from harness.init.reading.programs.checkouts import checkouts
+from harness.init.reading.programs.commands import Run
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module, imports
 from harness.project.places import RESERVED, link_place
@@ -85,6 +87,13 @@ def places_of(files: RepositoryFiles, image: TeamImage, dags_folder: str) -> Pla
     if below(dags_folder, home) is None:  # another project's
         home = above
     return Places(files, image.root, home, mounts)
+
+
+def with_checkouts(places: Places, modules: Iterable[Module], runs: Iterable[Run] = ()) -> Places:
+    """Where also those folders are the repository's own that its code has it in on another machine."""
+    roots = checkouts(modules, runs, places.files, places.locate)
+    found = {root: WHOLE for root in roots if fits_outside(root)}
+    return replace(places, mounts={**found, **places.mounts})
 
 
 def dags_folders(modules: Mapping[str, Module], image: TeamImage, within: str = "") -> list[str]:

@@ -12,7 +12,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.init.findings import ImageTable, Proposal, ProposedTest, UnnamedDag, chained, listed
 from harness.init.layout import Layout, read_layout
 from harness.init.packages import packages_of, python_version
-from harness.init.parts import with_programs
+from harness.init.parts import runs_of_tasks, with_programs
 from harness.init.places import below, dag_files, dags_folders, fits, fits_outside
 from harness.init.reading.dag_factory import yaml_dags
 from harness.init.reading.dags import Dag, DagFile, read_dags
@@ -94,7 +94,7 @@ def _of_folder(
 ) -> Proposal:
     """What would be written for the DAGs of one folder, of those that hold some."""
     image = team_image(files, near=dags_folder)
-    layout = read_layout(files, known, image, dags_folder)
+    layout = read_layout(files, known, image, dags_folder, partial(runs_of_tasks, known))
     known = {**known, **layout.used}
     gives = given(files, layout.places.home)
     packages = packages_of(files, layout, image)
@@ -200,7 +200,7 @@ def _defined(
     resolve = partial(layout.module_of, modules=known)
     for module in holding:
         file = read_dags(module, resolve)
-        dags = (with_programs(dag, module, layout, resolve) for dag in file.dags)
+        dags = (with_programs(dag, file, module, layout, resolve) for dag in file.dags)
         read += [(dag, file, module, ()) for dag in dags if dag.dag_id or module.path not in helpers]
         yaml = yaml_dags(module, circumstances.files, layout.places.locate, folder)
         read += [(dag, file, module, yaml.reasons[dag.dag_id]) for dag in yaml.dags]

@@ -55,6 +55,7 @@ class Members:
 
 _PATH_ATTRIBUTES = frozenset({"name", "parent", "parents", "stem", "suffix"})
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv", "Variable.get"})
+_WORKS_OUT = frozenset({"format", "join", "lower", "replace", "strftime", "strip", "sub", "upper"})
 _PLAIN_FORMAT = re.compile(r"(?:[^%]|%[sdr%])*")  # no widths, which may be any
 
 
@@ -137,6 +138,8 @@ def _operation(node: ast.BinOp, names: Names, depth: int) -> Any:  # noqa: ANN40
         and isinstance(right, str | PurePosixPath)
     ):
         return left / right
+    if isinstance(node.op, ast.Add) and {type(left), type(right)} == {str, PurePosixPath}:
+        return f"{left}{right}"  # as os.path.join gives a text
     if isinstance(node.op, ast.Add) and type(left) is type(right) and isinstance(left, str | list | int):
         return left + right if not isinstance(left, list) else [*left, *right][:MOST_ITEMS]
     if isinstance(node.op, ast.Mod) and isinstance(left, str) and _PLAIN_FORMAT.fullmatch(left):
@@ -164,9 +167,14 @@ def _attribute(node: ast.Attribute, names: Names, depth: int) -> Any:  # noqa: A
 
 
 def _choice(node: ast.BoolOp, names: Names, depth: int) -> Any:  # noqa: ANN401
-    """`os.getenv("X") or "default"`: the first of the values that is known."""
-    values = [value_of(each, names, depth) for each in node.values]
-    return next((value for value in values if value is not UNKNOWN and value), UNKNOWN)
+    """`os.getenv("X") or "default"`: the first of the values that is known, but for what is worked out from others."""
+    for each in node.values:
+        value = value_of(each, names, depth)
+        if value is UNKNOWN and isinstance(each, ast.Call) and method_of(each) in _WORKS_OUT:
+            return UNKNOWN
+        if value is not UNKNOWN and value:
+            return value
+    return UNKNOWN
 
 
 def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
@@ -180,12 +188,29 @@ def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
     if isinstance(node.func, ast.Attribute) and not is_known(name):
         owner = value_of(node.func.value, names, depth)
         if owner is not UNKNOWN and not isinstance(owner, Members):
-            return method_called(owner, node.func.attr, arguments)
+            by_name = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
+            return method_called(owner, node.func.attr, arguments, by_name)
     maker = value_of(node.func, names, depth) if name else UNKNOWN
     if isinstance(maker, Members | Routine):
         named = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
         return (maker.called if isinstance(maker, Members) else maker.run)(arguments, named)
     return called(name, arguments)
+
+
+def _comprehension(node: ast.ListComp | ast.GeneratorExp, names: Names, depth: int) -> Any:  # noqa: ANN401
+    loop = node.generators[0]
+    items = value_of(loop.iter, names, depth)
+    if len(node.generators) > 1 or loop.ifs or not isinstance(items, list | dict):
+        return UNKNOWN
+    targets = loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]
+    made = []
+    for item in list(items)[:MOST_ITEMS]:
+        parts = item if isinstance(loop.target, ast.Tuple) else [item]
+        inside = {
+            each.id: part for each, part in zip(targets, parts, strict=True) if isinstance(each, ast.Name)
+        }
+        made.append(value_of(node.elt, {**names, **inside}, depth))
+    return made
 
 
 _READERS: dict[type[ast.AST], Callable[[Any, Names, int], Any]] = {
@@ -195,8 +220,10 @@ _READERS: dict[type[ast.AST], Callable[[Any, Names, int], Any]] = {
     ast.Call: _call,
     ast.Constant: _constant,
     ast.Dict: _dict,
+    ast.GeneratorExp: _comprehension,
     ast.JoinedStr: _joined,
     ast.List: _sequence,
+    ast.ListComp: _comprehension,
     ast.Name: _name,
     ast.Set: _sequence,
     ast.Subscript: _subscript,

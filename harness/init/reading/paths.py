@@ -10,11 +10,13 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from harness.init.reading.constants import REPOSITORY, Members, Names, dotted, method_of, text_of, value_of
+from harness.init.reading.programs.calls import passed
 from harness.init.reading.programs.classes import NOTHING, Whole, bound, objects
+from harness.init.reading.programs.commands import command_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, called, keyword
 from harness.init.reading.syntax.reads import needed_answers, optional_reads, outside_functions
-from harness.init.reading.tasks import Functions, Task
+from harness.init.reading.tasks import Functions, Task, decorated
 
 MOST_DEPTH = 4
 MOST_CALLS = 500  # of functions that a task is followed into
@@ -52,6 +54,13 @@ _SECOND_WRITES = frozenset(
     {"joblib.dump", "torch.save", "shutil.copy", "shutil.copyfile", "shutil.move", "urlretrieve"}
 )
 _DATABASES = frozenset({"duckdb.connect", "sqlite3.connect"})  # of a file, which they make
+_STARTS = frozenset(
+    {
+        *(f"subprocess.{name}" for name in ("call", "check_call", "check_output", "Popen", "run")),
+        "os.popen",
+        "os.system",
+    }
+)
 _FIRST_READS = frozenset({"shutil.copy", "shutil.copyfile", "shutil.move"})
 _OF_PATHS = {
     "mkdir": "write",
@@ -71,14 +80,14 @@ _PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fnam
 
 @dataclass(frozen=True, order=True)
 class FileUse:
-    """A path that code uses, as it is written there; `folder` where it is no file's.
+    """A path that code uses, as it is written there; `folder` where it is no file's. For what it runs, a whole command.
 
     `handed` where a task tells it to the others: by what it returns, or an XCom. `alone` where nothing else is likely
     to be made beside it.
     """
 
     path: str
-    how: Literal["read", "write"]
+    how: Literal["read", "write", "run"]
     place: Place
     folder: bool = False
     handed: bool = False
@@ -104,18 +113,24 @@ def files_of(task: Task, functions: Functions, caller: Module) -> list[FileUse]:
         return sorted(found)
     function, module = task.functions[0]
     names, around = dict(module.constants), task.names or caller.constants
+    variants = [names]
     if task.call is not None:
         if task.operator == "@task":
-            names = called(function, module.constants, task.call, around)
+            calls = ((task.call, around), *task.again)
+            variants = [each for call in calls for each in passed(function, module, *call)]
         else:
-            names = called(function, module.constants, ast.Call(task.call.func, [], []), {})
+            listed = keyword(task.call, "op_args")
+            arguments = listed.elts if isinstance(listed, ast.List | ast.Tuple) else []
+            names = called(function, module.constants, ast.Call(task.call.func, arguments, []), around)
             given = value_of(keyword(task.call, "op_kwargs"), around)
             names |= given if isinstance(given, dict) else {}
             names |= _own(task, function, around)
+            variants = [names]
     for each in task.functions[1:]:
         if isinstance(each[0], Whole) and function in each[0].body:
             functions = {**functions, **bound("self", each)}
-    return sorted(found | set(_uses(function, module, functions, names, 0, [MOST_CALLS])))
+    left = [MOST_CALLS]
+    return sorted(found.union(*(_uses(function, module, functions, each, 0, left) for each in variants)))
 
 
 def read_at_import(module: Module, maker: Function | None) -> list[FileUse]:
@@ -172,11 +187,13 @@ def _uses(
                 functions = {**functions, **made}
         elif isinstance(node, ast.Return):
             yield from _handed(node.value, module, names, given) if depth == 0 else ()
+            if depth == 0 and decorated(function, "bash") and (text := text_of(node.value, names)):
+                yield FileUse(text, "run", module.place(node))
         elif isinstance(node, ast.Call):
             if method_of(node) in _ASKS and id(node) not in needed and (path := _asked(node, names)):
                 asked.add(path)
             for use in _call(node, module, names):
-                if use.how == "write" or not (use.path in asked or id(node) in optional):
+                if use.how != "read" or not (use.path in asked or id(node) in optional):
                     yield use
             if method_of(node) == "xcom_push":
                 yield from _handed(keyword(node, "value"), module, names, given)
@@ -241,6 +258,9 @@ def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[Fil
 
 def _used(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
     name, place = dotted(call.func), module.place(call)
+    if name in _STARTS and (command := command_of(next(iter(call.args), keyword(call, "args")), names)):
+        yield FileUse(command, "run", place)
+        return
     method = call.func.attr if isinstance(call.func, ast.Attribute) else name
     given = call.args[0] if call.args else keyword(call, *_PATH_KEYWORDS)
     first = text_of(given, names)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.init.reading.constants import Names, dotted, text_of, value_of
+from harness.init.reading.programs.calls import with_mapped
 from harness.init.reading.programs.classes import Whole, methods, objects, run_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, bind_target, called, keyword
@@ -38,8 +39,9 @@ class Program:
 class Task:
     """One task. `operator` is its class or `@task`; `functions` are what it runs of the repository's own code.
 
-    `programs` are the files that it runs by a shell, `names` the values that the names around its call have. Where the
-    source tells only a part of an id, as in a loop over what a file says, a star stands for the rest.
+    `programs` are the files that it runs by a shell, `names` the values that the names around its call have, `again`
+    its other calls, whose ids Airflow numbers. Where the source tells only a part of an id, as in a loop over what a
+    file says, a star stands for the rest.
     """
 
     task_id: str
@@ -50,6 +52,7 @@ class Task:
     call: ast.Call | None = field(default=None, repr=False, compare=False)
     programs: tuple[Program, ...] = field(default=(), repr=False, compare=False)
     names: Names = field(default_factory=dict, repr=False, compare=False)
+    again: tuple[tuple[ast.Call, Names], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def runs(self) -> tuple[tuple[Function, Module], ...]:
@@ -61,7 +64,9 @@ def tasks_in(body: Sequence[ast.stmt], module: Module, functions: Functions) -> 
     """The tasks that these statements make, once each."""
     found: dict[str, Task] = {}
     for task in _statements(body, module, functions, "", 0, MOST_TURNS):
-        found.setdefault(task.task_id, task)
+        known = found.setdefault(task.task_id, task)
+        if known is not task and task.call is not None:
+            found[task.task_id] = replace(known, again=(*known.again, (task.call, task.names)))
     return tuple(sorted(found.values(), key=lambda task: task.place))
 
 
@@ -183,6 +188,8 @@ def _call(
 ) -> Iterator[Task]:
     name, mapped, override = _callee(call)
     known = functions.get(name)
+    if known is None:
+        call = with_mapped(call)
     if (
         known is not None
         and isinstance(call.func, ast.Attribute)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from harness.init.reading.constants import REPOSITORY
 from harness.init.reading.paths import mentioned
-from harness.init.reading.programs.commands import runs_of
+from harness.init.reading.programs.commands import Run
 from harness.init.reading.programs.path_edits import path_edits
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module
@@ -16,27 +17,28 @@ _SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/us
 
 
 def checkouts(
-    modules: Iterable[Module], files: RepositoryFiles, locate: Callable[[str], str | None]
+    modules: Iterable[Module],
+    runs: Iterable[Run],
+    files: RepositoryFiles,
+    locate: Callable[[str], str | None],
 ) -> set[str]:
-    """The folders that modules take for the repository's root, besides those where `locate` finds something.
+    """The folders that modules and commands take for the repository's root, besides those that `locate` knows.
 
     A path tells one where its end is the repository's too: two names of it at least, or one that can't be by chance.
     """
     found: set[str] = set()
-    for module in modules:
-        for path, is_code in _absolute(module):
-            known = locate(path) is not None or any(path.startswith(f"{each}/") for each in found)
-            if not known and (root := _root(path, is_code, files)):
-                found.add(root)
+    told = (each for run in runs for each in _plain(run.written, is_code=True))
+    for path, is_code in chain(told, *map(_absolute, modules)):
+        known = locate(path) is not None or any(path.startswith(f"{each}/") for each in found)
+        if not known and (root := _root(path, is_code, files)):
+            found.add(root)
     return found
 
 
 def _absolute(module: Module) -> Iterator[tuple[str, bool]]:
-    """The absolute paths of a module, and whether each leads to code: programs and what it is imported from."""
+    """The absolute paths of a module, and whether each leads to code, as what it is imported from does."""
     for each in path_edits(module, lambda _: None):
         yield from _plain(each.written, is_code=True)
-    for run in runs_of(module.tree, module):
-        yield from _plain(run.written, is_code=True)
     for text, _ in mentioned(module):
         yield from _plain(text, is_code=False)
 

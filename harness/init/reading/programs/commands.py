@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.init.reading.constants import dotted, text_of
+from harness.init.reading.constants import Names, dotted, method_of, text_of, value_of
 from harness.init.reading.source import Module, loaded
 from harness.project.places import AIRFLOW_ROOT
 
@@ -39,16 +39,24 @@ class Run:
 def texts_of(code: ast.AST, module: Module) -> Iterator[str]:
     """Every text in code that is no longer than a command; a list of words as the command that they make."""
     for node in ast.walk(code):
-        text = None
-        if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
-            text = text_of(node, module.constants)
-        elif isinstance(node, ast.List) and (
-            words := [text_of(each, module.constants) for each in node.elts]
+        texts: list[str | None] = []
+        if isinstance(node, ast.ListComp):
+            items = value_of(node, module.constants)
+            texts = [each for each in items if isinstance(each, str)] if isinstance(items, list) else []
+        elif isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp | ast.List) or (
+            isinstance(node, ast.Call) and method_of(node) == "format"
         ):
-            program = "python" if dotted(node.elts[0]) == "sys.executable" else words[0]
-            text = " ".join(filter(None, (program, *words[1:]))) if program else None
-        if text and len(text) <= MOST_COMMAND:
-            yield text
+            texts = [command_of(node, module.constants)]
+        yield from (text for text in texts if text and len(text) <= MOST_COMMAND)
+
+
+def command_of(node: ast.expr | None, names: Names) -> str | None:
+    """The command that a text is, or a list of words; None where the source does not tell its program."""
+    if not isinstance(node, ast.List):
+        return text_of(node, names)
+    words = [text_of(each, names) for each in node.elts]
+    program = "python" if node.elts and dotted(node.elts[0]) == "sys.executable" else next(iter(words), None)
+    return " ".join(filter(None, (program, *words[1:]))) if program else None
 
 
 def runs_of(code: ast.AST, module: Module) -> Iterator[Run]:

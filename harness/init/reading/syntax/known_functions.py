@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -28,6 +29,7 @@ UNKNOWN: Final = _Unknown()
 _TEXT_METHODS = frozenset(
     {"capitalize", "lower", "lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip", "title", "upper"}
 )  # fmt: skip
+_WIDTH = re.compile(r"\{[^{}]*[:.\[!]")  # any width, and what an object has
 _LOADERS = ("json.load", "json.loads", "yaml.full_load", "yaml.load", "yaml.safe_load")
 _SAME = frozenset({"os.path.abspath", "os.path.realpath", "os.fspath", "os.path.normpath"})
 # What a file of the repository has, by its path as code has it: set while a repository is read.
@@ -57,9 +59,11 @@ def called(name: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401
     return UNKNOWN if function is None or UNKNOWN in arguments else function(arguments)
 
 
-def method_called(owner: object, method: str, arguments: Sequence[Any]) -> Any:  # noqa: ANN401, PLR0911
+def method_called(  # noqa: PLR0911
+    owner: object, method: str, arguments: Sequence[Any], named: Mapping[str, Any]
+) -> Any:  # noqa: ANN401
     """What a method of a known value gives."""
-    if any(each is UNKNOWN for each in arguments):
+    if any(each is UNKNOWN for each in (*arguments, *named.values())):
         return UNKNOWN
     if isinstance(owner, str) and method in _TEXT_METHODS:
         return getattr(owner, method)(*arguments)
@@ -67,8 +71,9 @@ def method_called(owner: object, method: str, arguments: Sequence[Any]) -> Any: 
         return owner.join(arguments[0])
     if isinstance(owner, str) and method == "split":
         return owner.split(*arguments)
-    if isinstance(owner, str) and method == "format" and ":" not in owner and all(map(is_plain, arguments)):
-        return owner.format(*arguments)
+    if isinstance(owner, str) and method == "format" and not _WIDTH.search(owner):
+        plain = all(map(is_plain, (*arguments, *named.values())))
+        return owner.format(*arguments, **named) if plain else UNKNOWN
     if isinstance(owner, dict) and method in {"items", "keys", "values"}:
         return [list(each) if method == "items" else each for each in getattr(owner, method)()]
     if isinstance(owner, dict) and method == "get":
