@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 
 from harness.project.configuration import Gate
 from harness.verdict.sensitivity import detectable, interval
-from harness.verdict.sequential import SAME, ZONE, Answer, Evidence, Spread, decide, fitting, measured, misfit
+from harness.verdict.sequential import (
+    SAME,
+    ZONE,
+    Answer,
+    Evidence,
+    Spread,
+    decide,
+    fitting,
+    mean,
+    measured,
+    misfit,
+)
 
 Values = Mapping[str, float]  # the numbers of one run, by metric
 COUNTED_UP_TO = 10_000  # rows: a share of so many, such as 110 of 113, may be the same by chance
+_LARGEST = 1e306  # difference: what is made of it is still a number
 
 
 @dataclass(frozen=True)
@@ -120,9 +132,11 @@ def _evidence(
     name: str, base: Sequence[Values], head: Sequence[Values], gate: Gate | None, learnt: Spread | None
 ) -> Evidence:
     sign = _sign(gate)
-    regressions = tuple(sign * (after[name] - before[name]) for before, after in zip(base, head, strict=True))
-    mean = sum(run[name] for run in base) / len(base)
-    asked = tolerance(gate, mean) if gate is not None else None
+    regressions = tuple(
+        sign * max(-_LARGEST, min(after[name] - before[name], _LARGEST))
+        for before, after in zip(base, head, strict=True)
+    )
+    asked = tolerance(gate, mean([run[name] for run in base])) if gate is not None else None
     return Evidence(regressions, asked or 0.0, learnt, size=max(abs(run[name]) for run in (*base, *head)))
 
 

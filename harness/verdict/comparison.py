@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from harness.project.configuration import Gate, TestSettings
 from harness.report.model import Repetition, TaskResult, TestResult
 from harness.verdict import answers, metrics
-from harness.verdict.sequential import Spread
+from harness.verdict.sequential import Spread, mean
 
 Runs = Mapping[str, Sequence[TestResult]]  # of each test, one for each seed, with metrics that nobody judged
 
@@ -136,7 +135,7 @@ def _means(runs: Sequence[TestResult]) -> dict[str, float]:
     if not runs:
         return {}
     common = set.intersection(*(set(run.metrics) for run in runs))
-    return {name: math.fsum(_values(runs, name)) / len(runs) for name in runs[0].metrics if name in common}
+    return {name: mean(_values(runs, name)) for name in runs[0].metrics if name in common}
 
 
 def _numbers(runs: Sequence[TestResult]) -> list[dict[str, float]]:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from harness.verdict.sensitivity import smallest_caught
-from harness.verdict.sequential import LEARNT_FROM, MISFIT, SAME, ZONE, Spread
+from harness.verdict.sequential import MISFIT, SAME, ZONE, Spread, mean
 
 SHOWN_PAIRS = (3, 5, 10)
 _BY_CHANCE = 0.01  # how often a comparison's pairs are so much narrower than all others' that it is left out
@@ -27,7 +27,7 @@ class Sample(BaseModel):
     test: str = Field(pattern=r"^[0-9a-f]{64}$")
     dag: str
     versions: tuple[str, ...] = Field(min_length=1, max_length=2)
-    sides: tuple[tuple[dict[str, float], ...], ...] = Field(min_length=1, max_length=2)
+    sides: tuple[tuple[dict[str, FiniteFloat], ...], ...] = Field(min_length=1, max_length=2)
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Noise:
     @property
     def spread(self) -> Spread | None:
         """What a comparison may rely on. Without pairs they are taken to have nothing but the seed's name in common."""
-        if self.pair_sd and self.pairs >= LEARNT_FROM:
-            return Spread(self.pair_sd, self.pairs)
-        if self.run_sd and self.runs >= LEARNT_FROM:
-            return Spread(math.sqrt(2.0) * self.run_sd, self.runs)
-        return None
+        found = (
+            Spread(self.pair_sd or 0.0, self.pairs),
+            Spread(math.sqrt(2.0) * (self.run_sd or 0.0), self.runs),
+        )
+        return next((each for each in found if each.is_known), None)
 
     def caught(self, gates: int = 1) -> dict[int, float]:
         """The smallest regressions that 3, 5 and 10 pairs catch; nothing where the noise is not known."""
@@ -135,12 +135,12 @@ def _pooled(groups: Iterable[Sequence[float]], rounding: float = 0.0) -> tuple[f
 
     One that is only `rounding` is 0.
     """
-    squares, degrees = 0.0, 0
+    distance, degrees = 0.0, 0
     for group in groups:
-        mean = math.fsum(group) / len(group)
-        squares += math.fsum((value - mean) ** 2 for value in group)
+        middle = mean(group)
+        distance = math.hypot(distance, *(value - middle for value in group))
         degrees += len(group) - 1
     if not degrees:
         return None, 0
-    sd = math.sqrt(squares / degrees)
+    sd = distance / math.sqrt(degrees)
     return (sd if sd > rounding else 0.0), degrees + 1

@@ -67,7 +67,7 @@ def expected_pairs(evidence: Evidence, gates: int = 1, most: int = MOST_PAIRS) -
     found = measured(evidence, len(evidence.regressions))
     if found.degrees < 1 or found.sd == 0.0:
         return None
-    ratio = evidence.tolerance / found.sd if evidence.tolerance > 0.0 else ZONE
+    ratio = min(max(evidence.tolerance / found.sd, 0.01), 100.0) if evidence.tolerance > 0.0 else ZONE
     earliest = bounds(gates, learnt=found.prior_pairs > 0).earliest
     return min(most, max(earliest, round(1.5 + 2.0 * (1.8 + 1.75 * math.log(gates)) / ratio**2)))
 

@@ -42,7 +42,7 @@ class Spread:
     @property
     def is_known(self) -> bool:
         """Whether it can be relied on."""
-        return self.pairs >= LEARNT_FROM and self.sd > 0.0
+        return self.pairs >= LEARNT_FROM and 0.0 < self.sd < math.inf
 
     @property
     def counts_for(self) -> int:
@@ -180,15 +180,23 @@ def fitting(evidence: Mapping[str, Evidence], pairs: int) -> dict[str, Evidence]
 def measured(evidence: Evidence, pairs: int) -> Measured:
     """Mean and spread of the first pairs. A learnt spread that did not fit them is left out."""
     regressions = evidence.first(pairs)
-    mean = math.fsum(regressions) / pairs
-    squares = math.fsum((each - mean) ** 2 for each in regressions)
-    own = math.sqrt(squares / (pairs - 1)) if pairs > 1 else 0.0
+    middle = mean(regressions)
+    distance = math.hypot(*(each - middle for each in regressions))
+    own = distance / math.sqrt(pairs - 1) if pairs > 1 else 0.0
     learnt = evidence.learnt
     if learnt is not None and learnt.is_known and not _misfits(evidence, pairs):
         prior = learnt.counts_for
-        total = prior * learnt.sd**2 + squares
-        return Measured(pairs, mean, math.sqrt(total / (prior + pairs - 1)), own, prior)
-    return Measured(pairs, mean, max(own, _FLOOR * _step(regressions)), own, 0)
+        both = math.hypot(math.sqrt(prior) * learnt.sd, distance)
+        return Measured(pairs, middle, both / math.sqrt(prior + pairs - 1), own, prior)
+    return Measured(pairs, middle, max(own, _FLOOR * _step(regressions)), own, 0)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Also of numbers whose sum is too large for one."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.fsum(each / len(values) for each in values)
 
 
 def misfit(evidence: Evidence, pairs: int) -> float | None:
@@ -199,7 +207,7 @@ def misfit(evidence: Evidence, pairs: int) -> float | None:
     """
     if evidence.learnt is None or not evidence.learnt.is_known or pairs < 2:
         return None
-    times = measured(evidence, pairs).own_sd / evidence.learnt.sd
+    times = min(measured(evidence, pairs).own_sd / evidence.learnt.sd, _FAR)
     is_told = times > 1.0 + 1.2 / math.sqrt(2.0 * (pairs - 1)) or _misfits(evidence, pairs)
     return times if is_told else None
 
@@ -224,12 +232,12 @@ def _misfits(evidence: Evidence, pairs: int, far: float = MISFIT) -> frozenset[L
     if learnt is None or not learnt.is_known:
         return frozenset()
     found: set[Literal["wide", "narrow"]] = set()
-    mean, squares = 0.0, 0.0
+    middle, distance = 0.0, 0.0
     for count, each in enumerate(evidence.first(pairs), start=1):
-        before = each - mean
-        mean += before / count
-        squares += before * (each - mean)
-        own = math.sqrt(squares / (count - 1)) if count > 1 else 0.0
+        before = each - middle
+        middle += before / count
+        distance = math.hypot(distance, before * math.sqrt((count - 1) / count))
+        own = distance / math.sqrt(count - 1) if count > 1 else 0.0
         if own > far * learnt.sd:
             found.add("wide")
         if count >= NARROW_FROM and own < learnt.sd / MISFIT:
@@ -253,14 +261,15 @@ def _likelihood(found: Measured, tolerance: float) -> float:
     Without a learnt spread there is a weak prior, worth one pair: people choose tolerances of about two standard
     deviations. What is better than none counts as none, and what is worse than the tolerance as just that.
     """
-    squares = found.degrees * found.sd**2
+    unit = max(found.sd, tolerance)  # squares of numbers near 1 are numbers themselves
+    squares = found.degrees * (found.sd / unit) ** 2
     weight = found.degrees + 1
     if not found.prior_pairs:
-        squares += (tolerance / ZONE) ** 2
+        squares += (tolerance / unit / ZONE) ** 2
         weight += 1
-    mean = min(max(found.mean, 0.0), tolerance)
-    none = squares + found.pairs * mean**2
-    worse = squares + found.pairs * (tolerance - mean) ** 2
+    regression = min(max(found.mean, 0.0), tolerance)
+    none = squares + found.pairs * (regression / unit) ** 2
+    worse = squares + found.pairs * ((tolerance - regression) / unit) ** 2
     return 0.5 * weight * (math.log(none) - math.log(worse)) if none > 0.0 and worse > 0.0 else 0.0
 
 

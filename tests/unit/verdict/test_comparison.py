@@ -212,6 +212,20 @@ class TestSeveralRunsOfEach:
             line.endswith("(what earlier pairs told of the noise is left out)") for line in noise(found)
         )
 
+    @pytest.mark.parametrize("diverged", [1e160, 1e300, 1.7e308])
+    def test_a_model_that_diverged_is_judged_as_others(self, diverged: float) -> None:
+        for values in ([diverged, -diverged, diverged], [-diverged, 0.9 * -diverged, 0.8 * -diverged]):
+            found = comparison.judged(
+                settings(ABSOLUTE),
+                [run({"accuracy": value}) for value in values],
+                [run({"accuracy": 0.9}) for _ in values],
+            )
+            certain = (
+                values[0] < 0 and diverged < 1e308
+            )  # differences that are too large for a number are alike
+            assert found.metrics["accuracy"].answer == ("worse" if certain else "undecided")
+            assert type(found).model_validate_json(found.model_dump_json()) == found
+
     def test_undecided_fails_where_that_is_asked_for(self) -> None:
         runs = [
             [run({"accuracy": 0.9 + each}) for each in side] for side in ((0.2, -0.1, 0.0), (0.0, 0.1, -0.1))

@@ -8,6 +8,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from harness.verdict.learnt import Noise, Sample, noise, rounded_up, spreads
 
@@ -48,6 +49,33 @@ def test_a_change_that_moves_a_metric_by_the_same_in_each_pair_tells_nothing_of_
     barely_moved = sample([1.0, 2.0, 3.0, 4.0, 5.0], [0.9, 1.8, 2.9, 3.9, 4.8])
     assert noise([different, barely_moved])["m"].pairs == 4
     assert not noise([moved, moved])["m"].pair_sd
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1.0, 1e160, 1e300])
+def test_numbers_of_any_size_tell_the_same(size: float) -> None:
+    numbers = (
+        [size * each for each in (1.0, 2.0, 4.0, 3.0, 2.0)],
+        [size * each for each in (2.0, 1.0, 3.0, 5.0, 2.0)],
+    )
+    found = noise([sample(*numbers)])["m"]
+    assert found.pair_sd == pytest.approx(1.3038 * size, rel=1e-4)
+    assert found.spread is not None
+    assert found.proposed == pytest.approx(2.7 * size)
+
+
+def test_rounding_is_no_noise() -> None:
+    moved = sample([1.0, 2.0, 3.0, 4.0, 5.0], [0.9, 1.9, 2.9, 3.9, 4.9])
+    found = noise([moved, sample([0.1, 0.2, 0.3 - 0.1, 0.2, 0.1], [0.5, 0.6, 0.6, 0.6, 0.5])])["m"]
+    assert found.pair_sd == 0.0
+    assert found.spread is not None  # of the runs
+    assert noise([sample([0.1 + 0.2, 0.3, 0.3])])["m"].run_sd == 0.0
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_what_is_no_number_is_not_learnt(number: str) -> None:
+    text = sample([1.0, 2.0]).model_dump_json().replace("2.0", number)
+    with pytest.raises(ValidationError):
+        Sample.model_validate_json(text)
 
 
 def test_comparisons_that_are_narrower_by_chance_count() -> None:

@@ -123,6 +123,37 @@ def test_what_did_not_fit_once_is_left_out_for_good() -> None:
     assert measured(alike_later, 1).prior_pairs
 
 
+@given(
+    st.lists(st.integers(-1000, 1000).map(lambda each: each / 100), min_size=2, max_size=MOST_PAIRS),
+    TOLERANCES,
+    SPREADS,
+)
+def test_the_answer_is_the_same_in_any_unit(
+    regressions: list[float], tolerance: float, learnt: Spread | None
+) -> None:
+    def told(unit: float) -> tuple[object, ...]:
+        known = None if learnt is None else Spread(learnt.sd * unit, learnt.pairs)
+        evidence = Evidence([each * unit for each in regressions], tolerance * unit, known, size=10.0 * unit)
+        least, pairs = detectable(evidence, len(regressions)), expected_pairs(evidence)
+        return decide({"m": evidence}).answer, None if least is None else least / unit, pairs
+
+    assert told(1.0) == told(2.0**600) == told(2.0**-600)
+
+
+@pytest.mark.parametrize("regressions", [(1e306, 9e305, -1e306), (1e200, 0.1, -0.1), (1e-300, 0.0, 2e-300)])
+@pytest.mark.parametrize("tolerance", [0.0, 1e-300, 1.0, 1e300])
+@pytest.mark.parametrize("learnt", [None, Spread(1e300, 20), Spread(1e-300, 20), Spread(math.inf, 20)])
+def test_numbers_far_apart_have_an_answer(
+    regressions: tuple[float, ...], tolerance: float, learnt: Spread | None
+) -> None:
+    evidence = Evidence(regressions, tolerance, learnt, size=max(regressions))
+    around, least = interval(evidence, 3), detectable(evidence, 3)
+    assert decide({"m": evidence}).answer != "identical"
+    assert around is not None
+    assert all(map(math.isfinite, (*around, least or 0.0, misfit(evidence, 3) or 0.0)))
+    assert (expected_pairs(evidence) or MOST_PAIRS) <= MOST_PAIRS
+
+
 def test_one_metric_that_does_not_fit_speaks_for_all() -> None:
     learnt = Spread(0.1, 20)
     wide, by_chance = Evidence((0.9, -0.5), 1.0, learnt), Evidence((0.6, 0.61), 1.0, learnt)
