@@ -14,7 +14,7 @@ from harness.airflow.autopsy.missing_files import (
 )
 from harness.airflow.autopsy.missing_modules import missing_module
 from harness.airflow.autopsy.missing_settings import missing_setting
-from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
+from harness.airflow.autopsy.pod_trouble import MEMORY_HINT, SHARED_MEMORY_HINT
 from harness.airflow.logs.task_log import Raised
 from harness.project.places import CodeFiles
 
@@ -67,7 +67,16 @@ _BY_MESSAGE = (
     ),
     (
         re.compile("No space left on device"),
-        "a disk is full: the node's (harness status --disk), or /dev/shm, which holds 64 MiB in a pod",
+        f"a disk is full: the node's (harness status --disk), or /dev/shm: {SHARED_MEMORY_HINT}",
+    ),
+    (
+        re.compile("out of shared memory|Bus error"),
+        SHARED_MEMORY_HINT,
+    ),
+    (
+        re.compile("CERTIFICATE_VERIFY_FAILED|certificate verify failed"),
+        "pods trust the authorities of your machine's bundle: export SSL_CERT_FILE=BUNDLE, with the one in it that "
+        "signed that server's certificate, then harness up",
     ),
     (
         re.compile("Name or service not known|Temporary failure in name resolution|Could not resolve host"),

@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Sequence
 
-from harness.airflow.autopsy.pod_trouble import MEMORY_HINT
+from harness.airflow.autopsy.pod_trouble import MEMORY_HINT, SHARED_MEMORY_HINT
 from harness.airflow.logs.excerpts import whole
 from harness.airflow.logs.task_log import LogRecord, Raised, last_texts
 from harness.airflow.pods.pods import Pod, shown_bytes
@@ -15,11 +15,19 @@ from harness.cluster.kind.kernel_log import OomKill
 from harness.errors import CauseCode, HarnessError
 
 POOL_HINT = "see why that process ended: for such a one multiprocessing waits for ever, where concurrent.futures raises"
+LAST_LINES_HINT = "harness logs: its last lines tell what it was doing"
+_BY_SIGNAL = {
+    "SIGBUS": SHARED_MEMORY_HINT,
+    "SIGILL": "a compiled package uses instructions that this machine's processor lacks: take its build for older ones",
+}
 NAMED_CHILDREN = 2
 _CHILD_LOST = {"BrokenProcessPool", "TerminatedWorkerError"}  # of concurrent.futures, and of joblib's loky
 # subprocess, multiprocessing and PyTorch's DataLoader, a shell's exit code.
 _CHILD_KILLED = re.compile(
     r"died with <Signals\.SIGKILL|killed by signal: (?:Killed|9\b)|SIGKILL|exit(?: ?code|ed with)?[ =:]+(?:-9|137)\b"
+)
+_CHILD_CRASHED = re.compile(
+    r"died with <Signals\.SIG|killed by signal: |exit(?: ?code|ed with)?[ =:]+(?:-\d+|13[2-9])\b"
 )
 
 _CHILD_ENDED = re.compile(r"harness: process (?P<name>.+) ended with (?P<how>.+)")  # by sitecustomize.py
@@ -55,7 +63,7 @@ def killed(
     return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} {how} by {name}" + (", not for its memory" if how == "was killed" else ""),
-        hint="harness logs: its last lines tell what it was doing",
+        hint=_BY_SIGNAL.get(name, LAST_LINES_HINT),
         evidence=evidence,
     )
 
@@ -123,12 +131,13 @@ def child_died(
     evidence = (*(whole(str(entry)) for entry in raised), *last_texts(records))
     if raised[0].kind == "AirflowTaskTimeout":
         return hung_after_death(task, records, "its execution_timeout was over", evidence)
-    if not any(_lost_a_child(entry) for first in raised for entry in first.with_inner):
+    found = [entry for first in raised for entry in first.with_inner]
+    if not any(_lost_a_child(entry) or _CHILD_CRASHED.search(entry.message) for entry in found):
         return None
     return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} failed because a process that it had started died: {ended} ({raised[0].kind})",
-        hint="harness logs: its last lines tell what it was doing",
+        hint=next((hint for name, hint in _BY_SIGNAL.items() if name in ended), LAST_LINES_HINT),
         evidence=evidence,
     )
 

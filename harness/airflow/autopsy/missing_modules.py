@@ -32,17 +32,17 @@ _MOVED = {  # modules of Airflow 2, by a part of their name
     "subdag": "take a TaskGroup of airflow.sdk",
     "subdag_operator": "take a TaskGroup of airflow.sdk",
 }
-_GONE = {  # arguments and names of Airflow 2, and what takes their place
-    "concurrency": "max_active_tasks",
-    "days_ago": "pendulum.today('UTC').add(days=-1)",
-    "default_view": "nothing",
-    "fail_stop": "fail_fast",
-    "orientation": "nothing",
-    "provide_context": "nothing, as the context is always handed over",
-    "schedule_interval": "schedule",
-    "sla": "nothing",
-    "sla_miss_callback": "nothing",
-    "timetable": "schedule",
+_GONE = {  # arguments and names of Airflow 2, and what to do about each
+    "concurrency": "take max_active_tasks in its place",
+    "days_ago": "take pendulum.today('UTC').add(days=-1) in its place",
+    "default_view": "leave it out",
+    "fail_stop": "take fail_fast in its place",
+    "orientation": "leave it out",
+    "provide_context": "leave it out, as the context is always handed over",
+    "schedule_interval": "take schedule in its place",
+    "sla": "leave it out",
+    "sla_miss_callback": "leave it out",
+    "timetable": "take schedule in its place",
 }
 _NAMED = re.compile(
     r"unexpected keyword argument '(\w+)'|\*\*kwargs: \{'(\w+)'|cannot import name '(\w+)' from 'airflow"
@@ -76,7 +76,7 @@ def gone_in_airflow_3(message: str) -> str:
     """What takes the place of an argument or a name of Airflow 2; empty for other messages."""
     found = _NAMED.search(message)
     name = next(filter(None, found.groups()), "") if found else ""
-    return f"Airflow 3 no longer has {name}: take {_GONE[name]} in its place" if name in _GONE else ""
+    return f"Airflow 3 no longer has {name}: {_GONE[name]}" if name in _GONE else ""
 
 
 def own_module(message: str, code: CodeFiles) -> str:

@@ -53,6 +53,11 @@ _MISSING_SOURCE = re.compile(r"(?:secret|configmap|persistentvolumeclaim) \"[^\"
 _WAIT_FOR_ROOM = ("Insufficient", "Too many pods")
 
 MEMORY_HINT = "raise the task's memory limit (pod_override of container `base`), or give it less data"
+SHARED_MEMORY_HINT = (
+    "a pod's /dev/shm holds 64 MiB, on every Kubernetes: give tasks an emptyDir with `medium: Memory` there, by "
+    "workers.extraVolumes and extraVolumeMounts of [airflow] values or by executor_config; PyTorch's DataLoader takes "
+    "none with num_workers=0"
+)
 RUN_AGAIN_HINT = "run the test again; give the task retries if that may happen"
 SOURCES_HINT = "check the Secrets, ConfigMaps and volumes that the task's pod_override names"
 SOON_S = 5.0

@@ -15,12 +15,13 @@ from harness.airflow.autopsy.missing_settings import missing_setting
 from harness.airflow.logs.excerpts import whole
 from harness.airflow.logs.tracebacks import Frame
 from harness.airflow.parsing.dag_ids import Uncalled, uncalled
+from harness.airflow.parsing.passed_over import passed_over
 from harness.airflow.parsing.processor_statistics import ParsedFile, parse_statistics
 from harness.airflow.parsing.refused_files import refused, refused_files
 from harness.airflow.rest.api import AirflowApi
 from harness.airflow.rest.models import Dag, DagImportError
 from harness.errors import CauseCode, HarnessError
-from harness.project.places import AIRFLOW_ROOT, in_repository
+from harness.project.places import CodeFiles, in_repository
 
 INTERVAL_S = 0.25
 LOOK_S = 1.0  # between two looks at all else, while the DAG itself is not there
@@ -29,6 +30,7 @@ LOG_INTERVAL_S = 2.0
 QUIET_S = 30.0
 REFUSED_S = 20.0  # in which the dag-processor would have got to the other files
 EVIDENCE_FILES = 5
+NO_FILES = CodeFiles()
 DIED = "the process that imported it died"
 _COMPUTED_ID = re.compile(r"""(?:dag_id\s*=|\bDAG\(|@dag\()\s*(?![\s"')]|dag_id|[a-z_]+\s*=)""")
 
@@ -50,7 +52,7 @@ def wait_for_dag(
     processor_log: Callable[[], str] | None = None,
     read_source: Callable[[str], str | None] = lambda _: None,
     folder: str = "",
-    root: str = AIRFLOW_ROOT,
+    code: CodeFiles = NO_FILES,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ParsedDag:
@@ -58,7 +60,7 @@ def wait_for_dag(
 
     `processor_log` returns the last lines of the dag-processor's log, whose statistics say when every file
     was parsed; `read_source` the text of a file relative to the DAGs folder, which tells whose file it is;
-    `folder` is the DAGs folder in the repository, for messages, and `root` what the image has it below.
+    `folder` is the DAGs folder in the repository, and `code` what of the repository the image has, and where.
     Raises HarnessError: DAG_IMPORT_ERROR when the DAG's file cannot be imported; DAG_NOT_FOUND when all files
     are parsed and it is in none; DEPLOY_TIMEOUT when parsing does not end within `deadline_s` seconds.
     """
@@ -72,7 +74,7 @@ def wait_for_dag(
             sleep(INTERVAL_S)
             continue
         looked_s = clock()
-        errors = tuple(error.within(folder, root) for error in api.import_errors())
+        errors = tuple(error.within(folder, code.root) for error in api.import_errors())
         if dag is not None:
             return _able_to_run(dag, errors)
         for file, reason in watch.refused(lambda file: _names(dag_id, file, read_source(file) or "")):
@@ -82,7 +84,9 @@ def wait_for_dag(
         if done or watch.quiet((dag_ids, tuple(error.file for error in errors))):
             broken = (*errors, *_died(watch.files, errors, folder))
             forgotten = uncalled(dag_id, (entry.file for entry in watch.files), read_source, folder)
-            raise absent(dag_id, dag_ids, broken, read_source, forgotten)
+            told = absent(dag_id, dag_ids, broken, read_source, forgotten)
+            unread = told.cause is CauseCode.DAG_NOT_FOUND and not forgotten
+            raise (passed_over(dag_id, code, folder) if unread else None) or told
         if clock() - start_s > deadline_s:
             waiting = [entry.file for entry in watch.files if not entry.parsed]
             raise _unparsed(dag_id, waiting, deadline_s, read_source, folder)
@@ -251,13 +255,19 @@ def _read_by(error: DagImportError) -> str:
 
 
 def _import_hint(error: DagImportError) -> str:
-    if hint := missing_module(error.message, error.stack_trace):
-        return hint
-    if hint := gone_in_airflow_3(error.message):
-        return hint
     kind, _, message = error.message.partition(": ")
-    if hint := missing_setting(kind, message):
-        return hint
+    return (
+        missing_module(error.message, error.stack_trace)
+        or gone_in_airflow_3(error.message)
+        or missing_setting(kind, message)
+        or _file_hint(error)
+    )
+
+
+def _file_hint(error: DagImportError) -> str:
+    """What helps by how the import of the file ended."""
+    if "attempted relative import" in error.message:
+        return f"leave out the dot: to Airflow {error.path} is in no package, and its folder is on the import path"
     if error.message == DIED:
         return (
             f"python {shlex.quote(error.path)} may show it; a compiled library that crashes or takes all memory ends "

@@ -95,7 +95,7 @@ def _parse(dag_test: DagTest, progress: Progress, phases: dict[str, float]) -> N
             processor_log=lambda: dag_test.pods.component_log("dag-processor", tail_lines=PROCESSOR_LINES),
             read_source=dag_test.read_source,
             folder=dag_test.dags_folder,
-            root=dag_test.code.root,
+            code=dag_test.code,
             sleep=dag_test.sleep,
         )
         step.done(parsed.dag.file or "")

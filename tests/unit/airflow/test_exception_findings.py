@@ -343,6 +343,8 @@ def test_what_the_image_lacks_is_no_file_of_an_earlier_task(line: str, lacks: st
         ("KeyError", "'execution_date'", "take logical_date"),
         ("OSError", "[Errno 8] Exec format error: '/tmp/tool'", "another processor"),
         ("OSError", "[Errno 28] No space left on device", "/dev/shm"),
+        ("RuntimeError", "It is possible that dataloader's workers are out of shared memory.", "/dev/shm"),
+        ("SSLError", "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "SSL_CERT_FILE"),
         ("OperationalError", "unable to open database file", "[image] shared"),
         (
             "MlflowException",

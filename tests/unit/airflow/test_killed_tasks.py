@@ -104,6 +104,26 @@ def test_which_of_the_tasks_own_processes_died(kind: str, value: str, words: str
     assert "memory" not in cause.hint
 
 
+@pytest.mark.parametrize(
+    ("ended", "message", "hint"),
+    [
+        (
+            "SIGBUS",
+            "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are "
+            "out of shared memory.",
+            "/dev/shm",
+        ),
+        ("SIGILL", "worker ended with exit code -4", "instructions"),
+        ("SIGSEGV", "Command 'fit' died with <Signals.SIGSEGV: 11>.", "harness logs"),
+    ],
+)
+def test_a_process_that_crashed_is_told_with_what_helps(ended: str, message: str, hint: str) -> None:
+    crashed = {"event": f"harness: process loader ended with {ended}", "level": "error"}
+    cause = cause_of(log=log(crashed, raised(error("RuntimeError", message, BOOM))))
+    assert f"died: loader by {ended} (RuntimeError)" in cause.message
+    assert hint in cause.hint
+
+
 def test_an_exception_of_the_tasks_own_is_told_though_a_process_died() -> None:
     text = log(CRASHED, raised(error("ValueError", "no label", BOOM)))
     assert "ValueError: no label" in cause_of(log=text).message
@@ -118,6 +138,8 @@ def test_an_exception_of_the_tasks_own_is_told_though_the_kernel_the_kernel_kill
 def test_other_signals() -> None:
     crash = {"event": "A crash.", "level": "critical", "signal": -11, "signal_name": "SIGSEGV"}
     assert cause_of(pods=[POD], log=log(crash)).message == "task boom was ended by SIGSEGV"
+    bus = {"event": "A crash.", "level": "critical", "signal": -7, "signal_name": "SIGBUS"}
+    assert "/dev/shm" in cause_of(pods=[POD], log=log(bus)).hint
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,15 @@ def test_an_absent_dag_without_statistics_takes_a_quiet_while() -> None:
     assert took_s == 32.0  # the change is seen by the second look, and 30 s are over at the first one after
 
 
+def test_a_relative_import_of_a_dag_file_is_told_with_what_helps() -> None:
+    trace = broken("good.py").stack_trace.replace(
+        "ModuleNotFoundError: No module named 'skleran'",
+        "ImportError: attempted relative import with no known parent package",
+    )
+    error, _ = wait([([], [DagImportError("good.py", trace)])])
+    assert error.hint.startswith("leave out the dot: to Airflow good.py is in no package")
+
+
 def test_the_file_that_names_the_dag_is_the_one_to_blame() -> None:
     sources = {"a.py": "dag_id='no-good'", "b.py": "with DAG('good') as dag: ...", "c.py": "good_enough = 1"}
     error, _ = wait([([], [broken("a.py"), broken("b.py", 4), broken("c.py")])], sources=sources)

@@ -1,0 +1,63 @@
+"""Files that define a DAG and that Airflow never reads: why, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from harness.airflow.parsing.dag_ids import definitions
+from harness.errors import CauseCode, HarnessError
+from harness.project.places import CodeFiles
+
+IGNORING = ".airflowignore"
+_WORD = "airflow"  # a file without it is none of DAGs to Airflow, by its safe mode
+
+
+def passed_over(dag_id: str, code: CodeFiles, folder: str) -> HarnessError | None:
+    """The error for a DAG that a file of the repository certainly defines, where no file that Airflow read has it.
+
+    `folder` is the DAGs folder in the repository. None where no file defines it.
+    """
+    found = next(_defining(dag_id, code), None)
+    if found is None:
+        return None
+    path, line, source = found
+    why, hint = _reason(path, source, code, folder)
+    return HarnessError(
+        CauseCode.DAG_NOT_FOUND, f"there is no DAG {dag_id!r}: {path}:{line} defines it, {why}", hint=hint
+    )
+
+
+def _defining(dag_id: str, code: CodeFiles) -> Iterator[tuple[str, int, str]]:
+    for path in sorted(code.paths()):
+        if PurePosixPath(path).suffix != ".py":
+            continue
+        source = code.read(path) or ""
+        if dag_id in source or PurePosixPath(path).stem == dag_id:
+            yield from ((path, line, source) for found, line in definitions(source) if found == dag_id)
+
+
+def _reason(path: str, source: str, code: CodeFiles, folder: str) -> tuple[str, str]:
+    place, dags = PurePosixPath(path), PurePosixPath(folder)
+    if not place.is_relative_to(dags):
+        where = place.parent
+        return (
+            f"and Airflow reads the DAGs in {folder}",
+            f'git mv {path} {folder}/, or put `code = ["{where}"]` first under [image] in harness.toml',
+        )
+    if not code.in_image(path):
+        return "and the image has no such file", f"put `{code.with_code(path)}` under [image] in harness.toml"
+    if _WORD not in source.lower():
+        return (
+            f"and Airflow takes no file for one of DAGs that lacks the word `{_WORD}`",
+            f'write `# {_WORD}` into {path}, or set AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE = "False" below '
+            "[image.env]",
+        )
+    ignoring = [
+        str(parent / IGNORING)
+        for parent in place.parents
+        if parent.is_relative_to(dags) and code.read(str(parent / IGNORING)) is not None
+    ]
+    if ignoring:
+        return f"and {' or '.join(ignoring)} leaves it out", f"edit {ignoring[0]}"
+    return "and Airflow did not read that file", "harness logs"
