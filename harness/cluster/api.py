@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
@@ -68,7 +69,15 @@ class KubernetesApi:
     ) -> Any:  # noqa: ANN401  whatever JSON holds
         """The JSON answer. Raises KubernetesError for a refusal, HarnessError(CLUSTER_FAILED) without an answer."""
         response = self._send(method, path, body, query, content_type, timeout_s)
-        return json.loads(response.data) if response.data else None
+        try:
+            return json.loads(response.data) if response.data else None
+        except ValueError as error:
+            raise HarnessError(
+                CauseCode.CLUSTER_FAILED,
+                f"{self.server} answers, and is no API server of Kubernetes: a proxy may stand in between",
+                hint=f'export NO_PROXY="$NO_PROXY,"{shlex.quote(urlsplit(self.server).hostname or "")}',
+                evidence=[_reason(response.data)],
+            ) from error
 
     def get(self, path: str, **query: str) -> Manifest | None:
         """The object, or None when there is none."""

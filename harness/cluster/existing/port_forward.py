@@ -70,11 +70,11 @@ class _Forward:
         """Return when the gateway answers."""
         until = time.monotonic() + DEADLINE_S
         while not self._answers():
-            if time.monotonic() > until:
+            if time.monotonic() > until or not self._thread.is_alive():
                 raise HarnessError(
                     CauseCode.CLUSTER_FAILED,
-                    f"the gateway of {self._cluster.name} did not answer at 127.0.0.1:{self._cluster.gateway_port} "
-                    f"within {DEADLINE_S:.0f} s: {self._said}",
+                    f"the gateway of {self._cluster.name} did not answer at 127.0.0.1:{self._cluster.gateway_port}"
+                    f"{f' within {DEADLINE_S:.0f} s' if self._thread.is_alive() else ''}: {self._said}",
                     hint=f"harness up; rm {shlex.quote(str(self._cluster.kubeconfig.with_name('port')))}",
                 )
             time.sleep(0.1)
