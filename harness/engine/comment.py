@@ -102,9 +102,12 @@ def _asked(
         raise HarnessError(
             CauseCode.SOURCE_UNREACHABLE, f"{to.api} can't be reached: {error}", hint="run the job again"
         ) from error
-    if answer.is_success:
-        return answer.json()
     told = ""
+    if answer.is_success:
+        try:
+            return answer.json()
+        except ValueError:
+            told = " with what is no JSON: a proxy may stand in between"
     with suppress(ValueError, AttributeError):
         told = f": {answer.json().get('message', '')}"
     refused = answer.status_code in {401, 403, 404}
