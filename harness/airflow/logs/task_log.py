@@ -12,9 +12,6 @@ from typing import Any
 from harness.airflow.logs.excerpts import abridged
 from harness.airflow.logs.tracebacks import Frame, exception_text, traceback_frames
 
-_LONGEST = (
-    4000  # characters of a line or a message that are looked at; patterns take a square of their number
-)
 _KIND = re.compile(r"[A-Za-z_][\w.]*")
 # Beginnings of what Airflow says around every task, which tells nothing about this one.
 _AIRFLOWS_OWN = (

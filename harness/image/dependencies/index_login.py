@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 from harness.host import process
 
-_NAMED = re.compile(r"UV_INDEX_(?P<index>[A-Z0-9_]+)_USERNAME")
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 

@@ -34,6 +34,12 @@ _SOURCE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*@\s*(?P<url>[^\s;]+)\s*(?:;(?P<marker>.*?))?\s*"
     r"(?P<hashes>(?:\s--hash=\S+)*)"
 )
+# Nobody is asked, and a server that falls silent is given up.
+_GIT_SETTINGS = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_HTTP_LOW_SPEED_LIMIT": "1000",  # bytes a second
+    "GIT_HTTP_LOW_SPEED_TIME": "60",
+}
 # Given to the container by name, so that no value stands in an argument list.
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
            "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL")  # fmt: skip
@@ -196,11 +202,11 @@ def _clone(source: Source, target: Path) -> None:
     address, _, rest = source.url.removeprefix("git+").rpartition("@")
     commit = rest.partition("#")[0]
     for argv in (
-        ["git", "clone", "--quiet", "--no-checkout", address, str(target)],
+        ["git", "clone", "--quiet", "--no-checkout", "--", address, str(target)],
         ["git", "-C", str(target), "checkout", "--quiet", "--detach", commit],
         ["git", "-C", str(target), "submodule", "--quiet", "update", "--init", "--recursive"],
     ):
-        done = process.run(argv, check=False, env={"GIT_TERMINAL_PROMPT": "0"})
+        done = process.run(argv, check=False, env=_GIT_SETTINGS)
         if done.returncode != 0:
             what = f"{source.name} can't be had from {address} at {commit[:12]}"
             raise refusal(

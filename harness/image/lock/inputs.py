@@ -61,7 +61,9 @@ class Inputs:
             return self.files[path].decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise HarnessError(
-                CauseCode.DEPENDENCIES_UNRESOLVED, f"{path} is no UTF-8 text", hint=f"file {path}"
+                CauseCode.DEPENDENCIES_UNRESOLVED,
+                f"{path} is no UTF-8 text",
+                hint=f"file {shlex.quote(path)}",
             ) from error
 
     def beside(self, name: str) -> str:

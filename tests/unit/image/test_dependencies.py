@@ -11,12 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from doubles import Programs
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.errors import CauseCode, HarnessError
 from harness.image import code_files
 from harness.image.dependencies import installed as dependencies
+from harness.image.dependencies import source
 from harness.image.dependencies.lock_file import NEEDED, check_lock
 from harness.image.lock.of_commit import Lock, lock_of
 from harness.project.commit import DIRECTORY, GITLINK, REGULAR, SYMLINK, Commit, TreeEntry
@@ -335,3 +337,12 @@ class TestWhyNotInstalled:
         assert error.cause is cause
         assert words in error.message
         assert error.hint
+
+
+def test_an_address_is_none_of_gits_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = Programs()
+    monkeypatch.setattr(source.process, "run", programs.run)
+    wanted = source.Source("churn", f"git+--upload-pack=/tmp/mine@{'a' * 40}#subdirectory=lib")
+    source._clone(wanted, tmp_path)
+    clone = programs.commands[0]
+    assert clone[clone.index("--") :] == ("--", "--upload-pack=/tmp/mine", str(tmp_path))
