@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import CauseCode, HarnessError
-from harness.host import cache, process
+from harness.host import cache, process, scratch
 from harness.image import tar
 from harness.image.base.debian import REPOSITORY
 from harness.image.dependencies.installed import Dependencies, dependencies
@@ -136,9 +136,10 @@ def whiteout_layer(names: Sequence[str], layers: Iterable[Layer], store: Path) -
     content = b"".join(_whiteouts(names, _folders(layers))) + tar.END
     digest = hashlib.sha256(content).hexdigest()
     path = store / f"{digest}.tar"
-    partial = path.with_name(f".{digest}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with scratch.folder(store) as folder:  # several versions may make it at once
+        partial = folder / path.name
+        partial.write_bytes(content)
+        partial.replace(path)
     return Layer(path, f"sha256:{digest}", len(content))
 
 

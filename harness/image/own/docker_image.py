@@ -8,6 +8,8 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -161,13 +163,17 @@ def _uncompressed(content: IO[bytes]) -> Iterator[bytes]:
             "the image has layers that are compressed with Zstandard, which can't be read here",
             hint="docker buildx build --output type=image,compression=gzip,force-compression=true",
         )
-    unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16) if first.startswith(_GZIP) else None
-    chunk = first
-    while chunk:
-        yield unpacked.decompress(chunk) if unpacked else chunk
-        chunk = content.read(CHUNK_BYTES)
-    if unpacked:
-        yield unpacked.flush()
+    chunks = iter(partial(content.read, CHUNK_BYTES), b"")
+    if not first.startswith(_GZIP):
+        yield from chain([first], chunks)
+        return
+    unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    for chunk in chain([first], chunks):
+        yield unpacked.decompress(chunk)
+        # There may be several members, as eStargz writes them.
+        while unpacked.eof and (rest := unpacked.unused_data).startswith(_GZIP):
+            unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            yield unpacked.decompress(rest)
 
 
 def run(image: Known, program: str, arguments: Sequence[str], *, user: str = "") -> process.Completed:
