@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import versions
 from harness.errors import CauseCode, HarnessError, refusal
-from harness.host import process
+from harness.host import process, scratch
 from harness.host.docker.client import ASKING_S
 from harness.host.process import ProgramError
 from harness.host.sources.debian import RootfsRecipe, built, rootfs
@@ -130,9 +130,10 @@ def measured_layer(tar: Path) -> Layer:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     layer = Layer(tar, f"sha256:{digest.hexdigest()}", size_bytes)
-    partial = record.with_suffix(".partial")
-    partial.write_text(json.dumps({"digest": layer.digest, "size_bytes": size_bytes}), encoding="utf-8")
-    partial.replace(record)
+    with scratch.folder(tar.parent) as folder:  # several versions may measure it at once
+        partial = folder / record.name
+        partial.write_text(json.dumps({"digest": layer.digest, "size_bytes": size_bytes}), encoding="utf-8")
+        partial.replace(record)
     return layer
 
 

@@ -62,7 +62,8 @@ class Target:
     def takes_python(self, specifier: str) -> bool:
         """Whether a package with that `requires-python` runs here; one that can't be read does."""
         try:
-            return SpecifierSet(specifier.replace("*", "")).contains(f"{self.python}.20", prereleases=True)
+            any_python = specifier.strip() == "*"  # as Poetry writes it
+            return any_python or SpecifierSet(specifier).contains(f"{self.python}.20", prereleases=True)
         except InvalidSpecifier:
             return True
 
