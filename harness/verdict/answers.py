@@ -70,7 +70,8 @@ def compare(
 ) -> Compared:
     """The answers of the pairs so far. `learnt`: the spread of each metric's differences in earlier comparisons.
 
-    Runs that are the same in every number need no further pair, unless all they report is one share of few rows.
+    Runs that are the same in every number need no further pair, unless all they report are whole numbers and one share
+    of few rows.
     """
     if not base or len(base) != len(head):
         raise ValueError(f"{len(base)} runs of the base and {len(head)} of head are no pairs")
@@ -111,13 +112,17 @@ def compare(
 
 
 def are_identical(base: Sequence[Values], head: Sequence[Values]) -> bool:
-    """Whether the pairs agree in every number, and not by chance as one count of right answers easily does."""
+    """Whether the pairs agree in every number, and not by chance as one count of right answers easily does.
+
+    A whole number beside it, such as that of the rows, is the same anyway.
+    """
     for before, after in zip(base, head, strict=True):
         if before.keys() != after.keys():
             return False
         if any(abs(after[name] - value) > SAME * abs(value) for name, value in before.items()):
             return False
-    return len(head[0]) > 1 or len(head) >= 3 or not any(map(_may_be_counted, head[0].values()))
+    told = [value for value in head[0].values() if not float(value).is_integer()]
+    return len(head) >= 3 or len(told) > 1 or not all(map(_may_be_counted, told or [0.0]))
 
 
 def tolerance(gate: Gate, base: float) -> float | None:

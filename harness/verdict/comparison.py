@@ -38,6 +38,25 @@ def compared(
     return answers.compare(_numbers(base), _numbers(head), settings.gates, learnt)
 
 
+def first_answer(
+    settings: TestSettings,
+    base: Sequence[TestResult],
+    head: Sequence[TestResult],
+    learnt: Mapping[str, Spread] | None = None,
+) -> tuple[int, answers.Compared]:
+    """How many of the pairs are enough, and what these answer by themselves; all of them where they are undecided.
+
+    Often that is as many as were looked at when the answer was known. A tolerance that is a share of the base's mean
+    moves with each pair: then fewer pairs by themselves may be undecided, and the next ones count too.
+    """
+    found = compared(settings, base, head, learnt)
+    for count in range(found.pairs, len(head)):
+        fewer = compared(settings, base[:count], head[:count], learnt)
+        if fewer.is_decided:
+            return count, fewer
+    return len(head), found
+
+
 def judged(
     settings: TestSettings,
     runs: Sequence[TestResult],
@@ -107,11 +126,10 @@ def _answered(
         runs, base = runs[:count], base[:count]
     if len(base) != len(runs) or (len(runs) <= 1 and not sequential):
         return runs, base, {}
-    pairs = compared(settings, base, runs, learnt)
-    if sequential and pairs.is_decided and pairs.pairs < len(runs):
-        runs, base = runs[: pairs.pairs], base[: pairs.pairs]
-        pairs = compared(settings, base, runs, learnt)
-    return runs, base, pairs.metrics
+    if not sequential:
+        return runs, base, compared(settings, base, runs, learnt).metrics
+    enough, pairs = first_answer(settings, base, runs, learnt)
+    return runs[:enough], base[:enough], pairs.metrics
 
 
 def with_base(tasks: Sequence[TaskResult], base: Sequence[TaskResult]) -> tuple[TaskResult, ...]:

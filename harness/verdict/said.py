@@ -7,7 +7,7 @@ from typing import Any
 from harness.project.configuration import Gate
 from harness.report.format import exact, number, plural
 from harness.report.model import LearntResult
-from harness.verdict.answers import Answered
+from harness.verdict.answers import Answered, tolerance
 
 
 def sentence(name: str, answered: Answered, gate: Gate, value: float, base: float) -> str:
@@ -19,7 +19,7 @@ def sentence(name: str, answered: Answered, gate: Gate, value: float, base: floa
     if answered.answer == "worse":
         side = "above" if gate.better == "lower" else "below"
         by, shown = number(abs(value - base)), number(value, unlike=base)
-        allowed = first_regression(gate)
+        allowed = _regression_that_counts(gate, base)
         return (
             f"{name} {shown} is {by} {side} the base's {number(base, unlike=value)} in {pairs}: worse, and not by "
             f"chance ({allowed})"
@@ -33,7 +33,7 @@ def sentence(name: str, answered: Answered, gate: Gate, value: float, base: floa
         )
     if answered.tolerance is None:
         return f"{name}: not worse in {pairs}"
-    noise = "" if gate.max_regression or gate.max_relative_regression else ", which is what the noise allows"
+    noise = "" if tolerance(gate, base) else ", which is what the noise allows"
     seen = f"a {change} of {number(answered.tolerance)} would have been seen in 95 of 100 cases"
     return f"{name}: not worse in {pairs}: {seen}{noise}"
 
@@ -71,6 +71,14 @@ def fields(answered: Answered | None) -> dict[str, Any]:
         ),
         "detectable": answered.detectable,
     }
+
+
+def _regression_that_counts(gate: Gate, base: float) -> str:
+    """Where a gate allows two regressions, the smaller one of the two."""
+    share = gate.max_relative_regression
+    if share is not None and gate.max_regression is not None and share * abs(base) < gate.max_regression:
+        return f"max_relative_regression {exact(share)}"
+    return first_regression(gate)
 
 
 def first_regression(gate: Gate) -> str:

@@ -45,7 +45,7 @@ def pairs_plot(name: str, metric: MetricResult) -> Markup | None:
         element("text", "no change", x=end + 6, y=y(0.0) + 4, class_="tick"),
     ]
     if worse is not None:
-        label = "to be caught" if metric.gate and _asked(metric) else "what noise allows"
+        label = "to be caught" if _asked(metric) else "what noise allows"
         parts += [
             _level(y(worse), format.signed(worse), "bound"),
             element("text", label, x=end + 6, y=y(worse) + 4, class_="tick"),
@@ -68,8 +68,13 @@ def pairs_plot(name: str, metric: MetricResult) -> Markup | None:
 
 
 def _asked(metric: MetricResult) -> bool:
-    gate = metric.gate
-    return gate is not None and bool(gate.max_regression or gate.max_relative_regression)
+    """Whether the tolerance is what the gate asks for; of a share of 0, or with one of 0, it is not."""
+    gate, base = metric.gate, abs(metric.base or 0.0)
+    if gate is None:
+        return False
+    shares = () if gate.max_relative_regression is None else (gate.max_relative_regression * base,)
+    fixed = () if gate.max_regression is None else (gate.max_regression,)
+    return min((*fixed, *shares), default=0.0) > 0.0
 
 
 def _level(height: float, text: str, kind: str) -> Markup:

@@ -241,6 +241,31 @@ class TestSeveralRunsOfEach:
         assert len(found.repetitions) == found.metrics["accuracy"].pairs == 3
         assert found.metrics["accuracy"].value == pytest.approx(0.81)
 
+    def test_a_share_of_the_base_moves_with_its_mean_and_an_answer_stays_one(self) -> None:
+        gate = RELATIVE.model_copy(update={"max_regression": 5.0})
+        base = [run({"accuracy": each}) for each in (2.0, 0.7, 1.6, 1.9, 1.9)]
+        head = [run({"accuracy": each}) for each in (2.02, 0.83, 1.57, 1.95, 1.95)]
+        looks = [comparison.compared(settings(gate), base[:count], head[:count]) for count in (3, 4)]
+        assert [(look.answer, look.pairs) for look in looks] == [("undecided", 3), ("not_worse", 3)]
+        found = comparison.judged(settings(gate), head, base, sequential=True)
+        assert (found.metrics["accuracy"].answer, len(found.repetitions)) == ("not_worse", 4)
+        assert comparison.judged(settings(gate), head[:4], base[:4], sequential=True) == found
+
+    def test_the_smaller_of_two_regressions_is_named(self) -> None:
+        base, head = (
+            [run({"accuracy": each}) for each in side] for side in ((0.1, 0.11, 0.1), (0.9, 0.8, 0.9))
+        )
+        for fixed, told in ((5.0, "(max_relative_regression 0.1)"), (0.001, "(max_regression 0.001)")):
+            gate = RELATIVE.model_copy(update={"max_regression": fixed})
+            assert comparison.judged(settings(gate), head, base).metrics["accuracy"].message.endswith(told)
+
+    def test_a_share_of_nothing_is_what_the_noise_allows(self) -> None:
+        base, head = (
+            [run({"accuracy": each}) for each in side] for side in ((0.0, 0.0, 0.0), (-0.2, 0.1, -0.3))
+        )
+        message = comparison.judged(settings(RELATIVE), head, base).metrics["accuracy"].message
+        assert message.endswith("in 95 of 100 cases, which is what the noise allows")
+
     def test_one_pair_is_no_answer_where_more_may_come(self) -> None:
         one = [run({"accuracy": 0.5})], [run({"accuracy": 0.9})]
         found = comparison.judged(settings(ABSOLUTE), *one, sequential=True)
@@ -257,6 +282,9 @@ class TestSeveralRunsOfEach:
         same = [run({"accuracy": 110 / 113})]
         assert not comparison.compared(settings(ABSOLUTE), same, same).is_decided
         assert comparison.compared(settings(ABSOLUTE), same * 3, same * 3).answer == "identical"
+        for other, enough in ((113.0, False), (1.0, False), (0.25, True)):
+            two = [run({"accuracy": 110 / 113, "other": other})]
+            assert comparison.compared(settings(ABSOLUTE), two, two).is_decided is enough
         assert comparison.compared(
             settings(ABSOLUTE), [run({"accuracy": 0.1234567891})] * 1, [run({"accuracy": 0.1234567891})]
         ).is_decided

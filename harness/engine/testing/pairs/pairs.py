@@ -123,8 +123,8 @@ class Pairs:
         if complete == 0:
             return
         base, head = ([self._runs[side][index] for index in range(complete)] for side in ("base", "head"))
-        found = comparison.compared(self.settings, base, head, self.learnt)
-        self._over, self._used = found.is_decided, found.pairs
+        self._used, found = comparison.first_answer(self.settings, base, head, self.learnt)
+        self._over = found.is_decided
         if not self._told and not self._over and self._begun_s is not None and complete > self._kept:
             self._told = True
             pair_s = (self._clock() - self._begun_s) / (complete - self._kept)
