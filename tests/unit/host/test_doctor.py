@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,78 +12,34 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_samples import (
+    ANOTHER,
+    BARE_ROOT,
+    DAEMON,
+    DEBIAN,
+    DEBIAN_ROOT,
+    EVERY,
+    FEDORA,
+    MACOS,
+    NOT_RUNNING,
+    REFUSED,
+    USUAL,
+    WINDOWS,
+    WSL,
+    all_missing,
+    report,
+)
 
 from harness.errors import CauseCode, HarnessError
 from harness.host import machine
 from harness.host.docker import client as docker_client
-from harness.host.docker import daemon as docker_daemon
 from harness.host.docker import privileged_probe
 from harness.host.docker.privileged_probe import ProbeResult
-from harness.host.doctor import apt, docker_checks, fixes, machine_checks, tool_checks
+from harness.host.doctor import docker_checks, machine_checks, tool_checks
 from harness.host.doctor.check import Check, Report
-from harness.host.doctor.docker_checks import Daemon
 from harness.host.doctor.machine_checks import GIB, InotifyLimits
 from harness.host.machine import Machine
 from harness.host.sources import ca_bundle, go
-from harness.progress import Silent
-
-DEBIAN = Machine("Linux", "x86_64", "Debian GNU/Linux 12 (bookworm)", has_apt=True, has_systemd=True)
-DEBIAN_ROOT = replace(DEBIAN, is_root=True)
-BARE_ROOT = replace(DEBIAN_ROOT, has_systemd=False)
-WSL = replace(DEBIAN, is_wsl=True, has_systemd=False)
-FEDORA = Machine("Linux", "x86_64", "Fedora Linux 43", has_systemd=True)
-MACOS = Machine("Darwin", "arm64")
-WINDOWS = Machine("Windows", "AMD64")
-EVERY = [DEBIAN, DEBIAN_ROOT, BARE_ROOT, WSL, FEDORA, MACOS, WINDOWS]
-DAEMON = Daemon(
-    version="28.2.2",
-    architecture="x86_64",
-    cgroup_version="2",
-    cgroup_driver="systemd",
-    is_rootless=False,
-    data_folder=Path("/var/lib/docker"),
-    cpus=4,
-    memory_bytes=8 * GIB,
-    url="unix:///var/run/docker.sock",
-    is_on_this_machine=True,
-)
-NOT_RUNNING = HarnessError(CauseCode.DOCKER_MISSING, "the Docker daemon is not running")
-USUAL = docker_client.Endpoint("unix:///var/run/docker.sock", "the default")
-ANOTHER = docker_client.Endpoint("tcp://10.0.0.7:2376", "DOCKER_HOST")
-REFUSED = HarnessError(CauseCode.DOCKER_PERMISSION, "this user may not use the Docker socket")
-
-
-def all_missing(host: Machine) -> list[Check]:
-    """Every check that can fail, failing."""
-    return [
-        docker_checks.cli(None, host),
-        docker_checks.daemon(NOT_RUNNING, host, is_installed=False, where=USUAL),
-        docker_checks.daemon(NOT_RUNNING, host, is_installed=True, where=USUAL),
-        docker_checks.daemon(REFUSED, host, is_installed=True, where=USUAL),
-        docker_checks.daemon(NOT_RUNNING, host, is_installed=True, where=ANOTHER),
-        docker_checks.version(replace(DAEMON, version="19.03.1")),
-        docker_checks.version(replace(DAEMON, version="")),
-        docker_checks.version(replace(DAEMON, version="5.8.4", name="Podman")),
-        docker_checks.daemon(DAEMON, host, is_installed=True, where=ANOTHER),
-        docker_checks.cgroups(replace(DAEMON, is_rootless=True, unlimited=("memory", "CPU"))),
-        docker_checks.cache_folder(ProbeResult(False, "no such file"), Path("/home/me/.cache")),
-        docker_checks.privileged(ProbeResult(False, "no"), host, ("CAP_SYS_RESOURCE",), is_local=True),
-        docker_checks.privileged(ProbeResult(False, "no"), host, (), is_local=True),
-        docker_checks.cgroups(replace(DAEMON, cgroup_version="1", is_rootless=True)),
-        docker_checks.cpus(replace(DAEMON, cpus=1)),
-        machine_checks.memory(GIB, whose="free", host=host),
-        machine_checks.disk("cache disk", Path("/c"), GIB, hint="du -sh /c"),
-        machine_checks.disk("cache disk", Path("/c"), 5 * GIB, hint="du -sh /c"),
-        machine_checks.inotify(InotifyLimits(128, 8192), host, may_raise=True),
-        machine_checks.open_files(1024),
-        machine_checks.kernel_modules(False, host),
-        tool_checks.git(None, host),
-        tool_checks.git("git version 2.25.1", host),
-        tool_checks.mmdebstrap(None, host, sources="packages", has_keyring=True),
-        tool_checks.mmdebstrap("/usr/bin/mmdebstrap", host, sources="packages", has_keyring=False),
-        tool_checks.certificates(None),
-        tool_checks.certificates(ca_bundle.CaBundle(Path("/nowhere.pem"), "SSL_CERT_FILE")),
-    ]
 
 
 @pytest.mark.parametrize("host", EVERY, ids=str)
@@ -361,10 +315,6 @@ def test_the_probe_is_an_elf_program_whose_code_lies_at_its_entry(architecture: 
     assert privileged_probe.program("riscv64") is None
 
 
-def report(*checks: Check) -> Report:
-    return Report("a machine", checks)
-
-
 def test_warnings_do_not_make_a_report_fail() -> None:
     warning = Check("memory", "warning", "2 GiB", "6 GiB", hint="h")
     missing = Check("git", "missing", "none", "2.30", hint="h", cause=CauseCode.TOOL_MISSING)
@@ -407,99 +357,6 @@ def test_the_rendered_report_says_all_without_colour() -> None:
         assert each.name in text
         assert each.found in text
         assert each.hint in text
-
-
-class Recorder(Silent):
-    """Progress that keeps the titles."""
-
-    def __init__(self) -> None:
-        self.titles: list[str] = []
-
-    @contextmanager
-    def step(self, title: str) -> Iterator:
-        self.titles.append(title)
-        with super().step(title) as step:
-            yield step
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """A machine of root's without systemd and without dockerd; the list fills with what is done to it."""
-    done: list[str] = []
-
-    def install(packages: tuple[str, ...], step: object) -> None:
-        done.append(f"apt {' '.join(packages)}")
-
-    def start(step: object, *, ready: object) -> str:
-        done.append("start")
-        return "started Docker"
-
-    def runtime() -> tuple[str, ...]:
-        done.append("runtime")
-        return ("installed the runtime",)
-
-    monkeypatch.setattr(fixes, "LOCK", tmp_path / "lock")
-    monkeypatch.setattr(machine, "read", lambda: BARE_ROOT)
-    monkeypatch.setattr(apt, "install", install)
-    monkeypatch.setattr(docker_daemon, "find_program", lambda: None)
-    monkeypatch.setattr(docker_daemon, "runs_systemd", lambda: False)
-    monkeypatch.setattr(docker_daemon, "lacking_capabilities", lambda: ("CAP_SYS_RESOURCE",))
-    monkeypatch.setattr(docker_daemon, "install_bounded_runtime", runtime)
-    monkeypatch.setattr(docker_daemon, "is_listening", lambda: False)
-    monkeypatch.setattr(docker_daemon, "start", start)
-    monkeypatch.setattr(fixes, "_answers", lambda: False)
-    monkeypatch.setattr(fixes.shutil, "which", lambda name: "/usr/bin/docker")
-    monkeypatch.setattr(tool_checks, "DEBIAN_KEYRING", tmp_path / "keyring")
-    return done
-
-
-NO_DOCKER = report(
-    docker_checks.cli(None, BARE_ROOT),
-    docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=False, where=USUAL),
-    tool_checks.mmdebstrap(None, BARE_ROOT, sources="packages", has_keyring=False),
-)
-
-
-def test_fixes_come_in_an_order_that_works(world: list[str]) -> None:
-    progress = Recorder()
-    lines = fixes.fix(NO_DOCKER, progress)
-    packages = "apt docker.io containerd runc iptables iproute2 mmdebstrap debian-archive-keyring"
-    assert world == ["runtime", packages, "start"]
-    assert lines[0] == "installed the runtime"
-    assert lines[-1] == "started Docker"
-    assert len(progress.titles) == 4
-
-
-def test_a_machine_that_allows_everything_keeps_the_usual_runtime(
-    world: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docker_daemon, "lacking_capabilities", lambda: ())
-    fixes.fix(NO_DOCKER, Silent())
-    assert "runtime" not in world
-
-
-def test_a_daemon_that_is_installed_is_only_started(
-    world: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docker_daemon, "find_program", lambda: "/usr/sbin/dockerd")
-    down = docker_checks.daemon(NOT_RUNNING, BARE_ROOT, is_installed=True, where=USUAL)
-    fixes.fix(report(down), Silent())
-    assert world == ["runtime", "start"]
-
-
-@pytest.mark.parametrize("host", [DEBIAN, FEDORA, MACOS, WINDOWS, replace(FEDORA, is_root=True)], ids=str)
-def test_nothing_is_done_without_root_or_apt(
-    world: list[str], monkeypatch: pytest.MonkeyPatch, host: Machine
-) -> None:
-    monkeypatch.setattr(machine, "read", lambda: host)
-    assert fixes.fix(report(*all_missing(host)), Silent()) == ()
-    assert fixes.fix(NO_DOCKER, Silent()) == ()
-    assert world == []
-
-
-def test_nothing_is_done_where_all_is_well(world: list[str]) -> None:
-    assert fixes.fix(report(docker_checks.cli("/usr/bin/docker", BARE_ROOT)), Silent()) == ()
-    assert world == []
 
 
 def test_a_registry_beside_a_cluster_that_does_not_run_is_told() -> None:
