@@ -91,6 +91,16 @@ def trouble(pod: Pod, room: Resources | None = None, events: Iterable[str] = ())
     )
 
 
+def silent_end() -> Trouble:
+    """Of a pod that has ended well, while Airflow takes its task for running: it would wait for minutes."""
+    return _trouble(
+        CauseCode.TASK_FAILED,
+        "its process ended with exit code 0 and told Airflow nothing, as os._exit(0) does",
+        "return from the task instead; a process that it starts by fork must end by itself, too",
+        LATER_S,
+    )
+
+
 def _evicted(pod: Pod) -> Trouble | None:
     if pod.reason in {"Evicted", "Preempting", "Preempted"}:
         if any(text in pod.message for text in _OWN_LIMIT):

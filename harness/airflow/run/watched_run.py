@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from harness.airflow.autopsy.autopsy import last_pod
-from harness.airflow.autopsy.pod_trouble import trouble
+from harness.airflow.autopsy.pod_trouble import silent_end, trouble
 from harness.airflow.logs.redaction import masked
 from harness.airflow.pods.pods import Pod
 from harness.airflow.rest.models import DagRun, TaskInstance
@@ -74,11 +74,14 @@ class WatchedRun:
         present: set[tuple[str, CauseCode]] = set()
         for task in self.tasks:
             pod = last_pod(self.own_pods, task) if task.state in {"queued", "running"} else None
-            if pod is None or pod.phase == "Succeeded":
+            if pod is None:
                 continue
             room = self.pods.room_for(pod)
             events = self.pods.events(pod) if _is_slow(pod, task) else ()
-            found = trouble(pod, room, events)
+            if pod.phase == "Succeeded":
+                found = silent_end() if task.state == "running" else None
+            else:
+                found = trouble(pod, room, events)
             if found is None:
                 continue
             key = (pod.name, found.error.cause)

@@ -158,6 +158,26 @@ def test_a_pod_that_vanished_was_deleted() -> None:
     assert outcome.error is None
 
 
+def test_a_process_that_ends_without_a_word_is_told_and_not_waited_for() -> None:
+    ended = pod("fit", node="n", phase="Succeeded")
+    outcome, _, _, took_s = followed(Running([("running", [task("fit", "running")], [ended])]))
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.TASK_FAILED
+    assert "exit code 0 and told Airflow nothing" in outcome.error.message
+    assert 20 <= took_s < 22
+
+
+def test_a_pod_that_ended_before_airflow_was_asked_again_is_no_trouble() -> None:
+    running, ended = pod("fit", node="n", phase="Running"), pod("fit", node="n", phase="Succeeded")
+    frames = [
+        ("running", [task("fit", "running")], [running]),
+        *[("running", [task("fit", "running")], [ended])] * 9,
+        ("success", [task("fit", "success")], [ended]),
+    ]
+    outcome, *_ = followed(Running(frames))
+    assert outcome.succeeded
+
+
 def test_the_pods_of_other_runs_are_no_pods_of_its_tasks_of_the_same_names() -> None:
     before = pod("fit", name="other-dag", dag_id="other", phase="Failed")
     triggered = pod("fit", name="other-run", run_id="triggered", phase="Running")
