@@ -31,6 +31,7 @@ _TABLE = """
     );
 """
 NOISE_KEPT = 50  # samples of one test, the latest
+_RUNS = "json_array_length({}.document::json -> 'sides' -> 0)"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ class Results:
         return [row["document"] for row in _rows(printed)]
 
     def keep_noise(self, samples: Mapping[str, tuple[str, str]]) -> None:
-        """Keep samples by their keys, each with its test's key. Raises HarnessError(DATABASE_FAILED)."""
+        """Keep samples by their keys, each with its test's key; of two with one key the one of more runs stays.
+
+        Raises HarnessError(DATABASE_FAILED).
+        """
         if not samples:
             return
         rows = ", ".join(
@@ -96,7 +100,9 @@ class Results:
         self._query(
             f"""
             INSERT INTO noise (key, test, document) VALUES {rows}
-              ON CONFLICT (key) DO UPDATE SET document = EXCLUDED.document, made_at = now();
+              ON CONFLICT (key) DO UPDATE SET made_at = now(), document = CASE
+                WHEN {_RUNS.format("EXCLUDED")} >= {_RUNS.format("noise")} THEN EXCLUDED.document
+                ELSE noise.document END;
             DELETE FROM noise WHERE key IN (
               SELECT key FROM (
                 SELECT key, row_number() OVER (PARTITION BY test ORDER BY made_at DESC) AS place FROM noise

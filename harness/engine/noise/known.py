@@ -14,11 +14,13 @@ from harness.cluster.services.database import Server
 from harness.cluster.services.kept_results import Results
 from harness.errors import CauseCode, HarnessError
 from harness.project.configuration import TestSettings
+from harness.report.format import size
 from harness.report.model import TestResult
 from harness.verdict import learnt
 from harness.verdict.learnt import Noise, Sample
 from harness.verdict.sequential import Spread
 
+MOST_BYTES = 100_000_000  # of a file; fifty comparisons of a hundred tests take a tenth of that
 FORMAT = 1  # part of every key: raise it when samples of now can't be read as those of before
 _SAMPLES = TypeAdapter(tuple[Sample, ...])
 
@@ -75,7 +77,8 @@ def known(server: Server, settings: TestSettings) -> dict[str, Noise]:
 def spreads(server: Server, settings: TestSettings, versions: tuple[str, ...]) -> dict[str, Spread]:
     """What a comparison of these versions may rely on: what all others told; nothing where nobody can be asked."""
     with suppress(HarnessError):
-        return learnt.spreads(each for each in samples(server, settings) if each.versions != versions)
+        found = samples(server, settings)
+        return learnt.spreads(each for each in found if set(each.versions) != set(versions))
     return {}
 
 
@@ -92,7 +95,11 @@ def write(path: Path, found: Sequence[Sample]) -> None:
 def read(path: Path) -> tuple[Sample, ...]:
     """Samples that `write` wrote. Raises HarnessError(USAGE) for anything else."""
     try:
-        return _SAMPLES.validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) <= MOST_BYTES:
+            return _SAMPLES.validate_json(text)
+        problem = f"not what harness noise --export writes: more than {size(MOST_BYTES)}"
     except OSError as error:
         problem = str(error.strerror)
     except ValidationError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cluster.services.database import Server
 from harness.engine.noise import command
 from harness.engine.noise import known as noise
 from harness.errors import CauseCode, HarnessError
@@ -80,6 +81,25 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
     with pytest.raises(HarnessError, match="--import") as caught:
         noise.read(path)
     assert caught.value.cause is CauseCode.USAGE
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "noise.json"
+    with path.open("wb") as file:
+        file.truncate(noise.MOST_BYTES + 1)
+    with pytest.raises(HarnessError, match=r"--import .*: more than 100 MB"):
+        noise.read(path)
+
+
+def test_a_comparison_relies_on_no_pairs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = [[run(float(number)) for number in range(6)], [run(number**1.5) for number in range(6)]]
+    (found,) = noise.learnt_of({"t": settings()}, {"a": {"t": sides[0]}, "b": {"t": sides[1]}})
+    monkeypatch.setattr(noise, "samples", lambda *_: [found])
+    server = Server(Path("/tools/kubectl"), Path("/state/kubeconfig"))
+    assert (
+        noise.spreads(server, settings(), ("a", "b")) == noise.spreads(server, settings(), ("b", "a")) == {}
+    )
+    assert set(noise.spreads(server, settings(), ("a", "c"))) == {"m"}
 
 
 def test_tests_without_a_seed_are_measured_only_where_there_is_no_other() -> None:
