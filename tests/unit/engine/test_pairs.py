@@ -149,6 +149,33 @@ def test_what_both_measured_before_may_be_enough() -> None:
     tell_kept({"t": found.head}, [], {})
 
 
+def test_a_base_that_was_measured_before_needs_no_runs_and_ends_nothing() -> None:
+    found = Comparison(4)
+    for index, accuracy in enumerate((0.9, 0.91, 0.92, 0.9)):
+        found.base.add(index, run(accuracy))
+    found.looked()
+    assert found.base.take() is None
+    found.base.end()
+    assert [found.head.take() for _ in range(2)] == [0, 1]
+    for index, accuracy in enumerate((0.95, 0.83)):
+        found.head.add(index, run(accuracy))
+    assert found.head.take() == 2
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_base_that_ends_early_ends_the_comparison_at_its_last_run(kept: int) -> None:
+    found = Comparison().looked()
+    for index in range(kept):
+        found.base.add(index, run(0.9))
+    if kept:
+        found.base.add(kept, run(0.9, failed=True))
+        found.base.add(kept + 1, run(0.9))
+    found.base.end()
+    assert found.head.take() == 0
+    found.head.add(0, run(0.95))
+    assert found.head.take() == (1 if kept > 1 else None)
+
+
 def test_a_base_goes_on_while_one_of_its_heads_wants_it() -> None:
     one, two = Comparison().looked(), Comparison().looked()
     base = Wishes("base", [one.pairs, two.pairs])

@@ -109,7 +109,10 @@ class Pairs:
             if index == 0 or not (self.sequential or self.collision):
                 return True
             others = self._runs.keys() - {side}
-            if self._over or self._is_late() or others & self._ended:
+            if self._over or self._is_late():
+                return None
+            # The other side may have ended because all of its runs were measured before: then this one makes a pair.
+            if any(index >= self._passed(other) for other in others & self._ended):
                 return None
             # Once both sides have looked for what was measured before: the pairs may be there already.
             return others <= self._looked and index < self._complete() + ahead
@@ -165,8 +168,12 @@ class Pairs:
 
     def _complete(self) -> int:
         """How many pairs there are without a gap, all of them passed."""
-        count = 0
-        while all(count in runs and runs[count].verdict == "passed" for runs in self._runs.values()):
+        return min(map(self._passed, self._runs))
+
+    def _passed(self, side: Side) -> int:
+        """How many runs of a side there are without a gap, all of them passed."""
+        runs, count = self._runs[side], 0
+        while count in runs and runs[count].verdict == "passed":
             count += 1
         return count
 
