@@ -225,7 +225,7 @@ def summary(test: TestResult) -> str:
     if test.cause is not None:
         return test.cause.message
     held = [
-        f"{name} {metric_value(metric)} ({gate(metric.gate)})"
+        f"{name} {metric_value(metric)} ({gate(metric.gate)}{': undecided' if metric.answer == 'undecided' else ''})"
         for name, metric in test.metrics.items()
         if metric.gate is not None and metric.value is not None and metric.verdict == "passed"
     ]

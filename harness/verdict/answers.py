@@ -67,9 +67,12 @@ def compare(
     head: Sequence[Values],
     gates: Mapping[str, Gate],
     learnt: Mapping[str, Spread] | None = None,
+    *,
+    at_once: bool = False,
 ) -> Compared:
     """The answers of the pairs so far. `learnt`: the spread of each metric's differences in earlier comparisons.
 
+    `at_once`: of all pairs together, in place of the first ones that are enough.
     Runs that are the same in every number need no further pair, unless all they report are whole numbers and one share
     of few rows.
     """
@@ -88,7 +91,7 @@ def compare(
         together, answers = "identical", dict.fromkeys(asked, "identical")
         taken = dict.fromkeys(asked, 1)
     else:
-        decision = decide(asked) if asked else None
+        decision = decide(asked, at_once=at_once) if asked else None
         taken = {}
         if decision is not None:
             together, pairs = decision.answer, decision.pairs

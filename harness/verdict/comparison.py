@@ -33,9 +33,11 @@ def compared(
     base: Sequence[TestResult],
     head: Sequence[TestResult],
     learnt: Mapping[str, Spread] | None = None,
+    *,
+    at_once: bool = False,
 ) -> answers.Compared:
-    """What the pairs of runs so far answer; all of them must have passed."""
-    return answers.compare(_numbers(base), _numbers(head), settings.gates, learnt)
+    """What the pairs of runs so far answer, or all `at_once`; all of them must have passed."""
+    return answers.compare(_numbers(base), _numbers(head), settings.gates, learnt, at_once=at_once)
 
 
 def first_answer(
@@ -70,9 +72,9 @@ def judged(
     """One result of a test's runs, with the verdicts of its gates, against the base's runs where there are any.
 
     The first run that did not pass is the result, with the numbers that it handed over all the same. Otherwise metrics
-    are means over the runs, and the pairs of runs answer whether they became worse; `sequential`: pairs after the
-    answer do not count, and one pair is no answer. `collision`: how runs of one version got in each other's way: then
-    only the first of each side counts.
+    are means over the runs, and the pairs of runs answer whether they became worse: all of them together, or with
+    `sequential` the first ones that have an answer, which one pair has not. `collision`: how runs of one version got
+    in each other's way: then only the first of each side counts.
     """
     if collision:
         runs, base, sequential = runs[:1], base[:1], False
@@ -127,7 +129,7 @@ def _answered(
     if len(base) != len(runs) or (len(runs) <= 1 and not sequential):
         return runs, base, {}
     if not sequential:
-        return runs, base, compared(settings, base, runs, learnt).metrics
+        return runs, base, compared(settings, base, runs, learnt, at_once=True).metrics
     enough, pairs = first_answer(settings, base, runs, learnt)
     return runs[:enough], base[:enough], pairs.metrics
 

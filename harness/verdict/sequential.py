@@ -112,18 +112,19 @@ class Decision(MetricDecision):
     metrics: Mapping[str, MetricDecision]
 
 
-def decide(evidence: Mapping[str, Evidence]) -> Decision:
+def decide(evidence: Mapping[str, Evidence], *, at_once: bool = False) -> Decision:
     """What the pairs say, looked at one after another: pairs after the decision are not looked at any more.
 
-    Worse as soon as one metric is; not worse when none is and all are decided. Raises ValueError for metrics with
-    different numbers of pairs.
+    Worse as soon as one metric is; not worse when none is and all are decided. With `at_once` it is looked at all of
+    them together alone, as where their number was fixed before. Raises ValueError for metrics with different numbers
+    of pairs.
     """
     counts = {len(each.regressions) for each in evidence.values()}
     if len(counts) != 1:
         raise ValueError(f"metrics with different numbers of pairs: {sorted(counts)}")
     (most,) = counts
     known: dict[str, MetricDecision] = {}
-    for pairs in range(1, most + 1):
+    for pairs in range(most if at_once else 1, most + 1):
         for name, each in fitting(evidence, pairs).items():
             answer = look(each, pairs, len(evidence))
             if answer == "worse" or (answer != "undecided" and name not in known):

@@ -18,6 +18,7 @@ _BAR_COLUMNS = 30
 _MOST_TASKS = 60
 _MOST_METRICS = 40
 _NARROWEST_COLUMN = 12
+_ROOM_FOR_INTERVALS = 90
 _ROOM_FOR_PODS = 100
 _GAP = "  "
 
@@ -135,7 +136,9 @@ def _tasks(tasks: tuple[TaskResult, ...], style: Style) -> list[str]:
 
 def _metrics(metrics: dict[str, MetricResult], style: Style) -> list[str]:
     compared = any(metric.base is not None for metric in metrics.values())
-    repeated = any(metric.interval is not None for metric in metrics.values())
+    # On a narrow terminal what a gate allows tells more: what the pairs say stands below.
+    wide = style.width >= _ROOM_FOR_INTERVALS
+    repeated = wide and any(metric.interval is not None for metric in metrics.values())
     rows, verdicts = [], []
     shown = format.most(metrics, _MOST_METRICS)
     for name, metric in shown.items():

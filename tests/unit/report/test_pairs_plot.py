@@ -6,7 +6,7 @@ import html
 import re
 
 from harness.project.configuration import TestSettings
-from harness.report import pairs
+from harness.report import format, pairs
 from harness.report.html import page
 from harness.report.model import MetricResult, Result, TestResult, VersionResult
 from harness.verdict import comparison
@@ -22,7 +22,7 @@ SETTINGS = TestSettings.model_validate(
 BASE = (0.95, 0.951, 0.949)
 
 
-def rendered(*head: float) -> str:
+def judged(*head: float) -> TestResult:
     def runs(values: tuple[float, ...]) -> list[TestResult]:
         return [
             TestResult(
@@ -31,7 +31,11 @@ def rendered(*head: float) -> str:
             for value in values
         ]
 
-    test = comparison.judged(SETTINGS, runs(head), runs(BASE[: len(head)]), sequential=True)
+    return comparison.judged(SETTINGS, runs(head), runs(BASE[: len(head)]), sequential=True)
+
+
+def rendered(*head: float) -> str:
+    test = judged(*head)
     return page.render(Result.of((VersionResult(ref="topic", commit="0" * 40, role="head", tests=(test,)),)))
 
 
@@ -54,6 +58,12 @@ def test_what_is_undecided_has_no_such_line() -> None:
     text = rendered(0.93)
     assert "undecided after 1 pair" in text
     assert not re.search(r'<line x1="410" x2="410"', text)
+
+
+def test_what_is_undecided_does_not_look_kept_in_the_line_of_the_test() -> None:
+    found = judged(0.93)
+    assert format.summary(found).endswith("drop <= 0.02: undecided)")
+    assert "undecided" not in format.summary(judged(0.9501, 0.9512, 0.9489))
 
 
 def test_a_gate_that_fails_by_its_bound_tells_of_the_pairs_too() -> None:

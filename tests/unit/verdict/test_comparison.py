@@ -155,7 +155,7 @@ class TestSeveralRunsOfEach:
         assert metric.interval[1] < 0
         assert metric.within_noise is False
         assert (metric.value, metric.base) == (pytest.approx(0.88), pytest.approx(0.93))
-        assert (metric.answer, metric.pairs) == ("worse", 3)
+        assert (metric.answer, metric.pairs) == ("worse", 4)
         assert metric.differences == tuple(map(pytest.approx, (-0.05, -0.04, -0.05, -0.06)))
 
     def test_what_noise_hides_is_undecided_and_said(self) -> None:
@@ -265,6 +265,13 @@ class TestSeveralRunsOfEach:
         )
         message = comparison.judged(settings(RELATIVE), head, base).metrics["accuracy"].message
         assert message.endswith("in 95 of 100 cases, which is what the noise allows")
+
+    def test_of_a_number_of_pairs_that_was_asked_for_all_are_judged_together(self) -> None:
+        base = [run({"accuracy": 0.9}) for _ in range(8)]
+        head = [run({"accuracy": 0.9 + each}) for each in (0.001, -0.001, 0.0, *[-0.03, -0.031] * 2, -0.03)]
+        assert comparison.compared(settings(ABSOLUTE), base, head).answer == "not_worse"
+        found = comparison.judged(settings(ABSOLUTE), head, base)
+        assert (found.metrics["accuracy"].answer, found.metrics["accuracy"].pairs) == ("worse", 8)
 
     def test_one_pair_is_no_answer_where_more_may_come(self) -> None:
         one = [run({"accuracy": 0.5})], [run({"accuracy": 0.9})]
