@@ -179,8 +179,8 @@ def _missing(known: Dependencies, layout: Layout, image: TeamImage) -> Iterator[
     seen = with_brought(seen)
     for found, path in layout.foreign:
         name, sure = package_of(found)
-        if name and sure and not found.guarded and not _has(name, seen):
-            seen |= with_brought({normalized(name)})
+        if name and sure and not found.guarded and not _has(_name(name), seen):
+            seen |= with_brought({_name(name)})
             yield name, Place(path, found.line)
 
 

@@ -19,6 +19,7 @@ _PACKAGES = {  # whose modules are named unlike themselves
     "dateutil": "python-dateutil",
     "dotenv": "python-dotenv",
     "git": "GitPython",
+    "pkg_resources": "setuptools<81",
     "psycopg2": "psycopg2-binary",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",

@@ -104,6 +104,10 @@ def _answered(
 ) -> tuple[dict[str, Resolved], Question]:
     """The packages that a way leads to; those that could not stay as preferred are no newer than the rest."""
     first, answered = _resolve(way.question, target, on_line, log)
+    if packages.without_pkg_resources(first):
+        with suppress(UnresolvedError):
+            more = replace(answered, lines=(*answered.lines, packages.PKG_RESOURCES))
+            first, answered = _resolve(more, target, on_line, log)
     if moved := _moved(way.question, first, found):
         kept = tuple(name for name in answered.exempt if name not in moved)
         with suppress(UnresolvedError):
@@ -118,6 +122,10 @@ def _told(way: _Way, answered: Question, resolved: Mapping[str, Resolved]) -> It
         yield f"no date bounds {names}: the index does not say when files were uploaded"
     if newer := sorted(set(answered.exempt) - set(way.question.exempt)):
         yield f"newer than that, because your versions need it: {', '.join(newer)}"
+    if packages.PKG_RESOURCES in answered.lines:
+        rest = {name: each for name, each in resolved.items() if name != "setuptools"}
+        who = ", ".join(packages.without_pkg_resources(rest))
+        yield f"added, as Airflow's own image has it and {who} takes it for granted: {packages.PKG_RESOURCES}"
     if told := packages.for_gpus(resolved):
         yield told
 

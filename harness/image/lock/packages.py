@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from harness.errors import CauseCode, HarnessError
 from harness.image.lock.target import Target
@@ -17,6 +18,15 @@ from harness.image.lock.target import Target
 WITHOUT_GPUS = {  # how a package that brings what only GPUs use is taken without it
     "torch": "a line `--extra-index-url https://download.pytorch.org/whl/cpu` takes torch without them",
     "xgboost": "`xgboost-cpu` in the place of xgboost is without them",
+}
+PKG_RESOURCES = "setuptools<81"  # the last that has the module pkg_resources
+# Packages that import it and don't ask for it, and the first release that does without. Airflow's own image has it.
+_TAKE_IT_FOR_GRANTED = {
+    "great-expectations": "1",
+    "mlflow": "2.22",
+    "mlflow-skinny": "2.22",
+    "pytorch-lightning": "2",
+    "tensorflow-hub": "",
 }
 
 
@@ -103,6 +113,25 @@ def both(first: Mapping[str, Resolved], second: Mapping[str, Resolved], markers:
         for each, marker in ((one, markers[0]), (other, markers[1])):
             lines += each.lines(marker) if each else []
     return lines
+
+
+def without_pkg_resources(resolved: Mapping[str, Resolved]) -> list[str]:
+    """The packages that import pkg_resources, where nothing brings it."""
+    setuptools = resolved.get("setuptools")
+    if setuptools is not None and not _is_at_least(setuptools.version, "81"):
+        return []
+    return [
+        name
+        for name, enough in _TAKE_IT_FOR_GRANTED.items()
+        if name in resolved and not (enough and _is_at_least(resolved[name].version, enough))
+    ]
+
+
+def _is_at_least(version: str, other: str) -> bool:
+    try:
+        return Version(version) >= Version(other)
+    except InvalidVersion:
+        return True
 
 
 def _hashes(files: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

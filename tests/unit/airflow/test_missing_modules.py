@@ -14,6 +14,7 @@ from harness.airflow.autopsy.missing_modules import gone_in_airflow_3, missing_m
         ("sklearn", "scikit-learn"),
         ("cv2", "opencv-python-headless"),
         ("yaml", "PyYAML"),
+        ("pkg_resources", "setuptools<81"),
         ("google.cloud.bigquery", "google-cloud-bigquery"),
         ("airflow.providers.amazon", "apache-airflow-providers-amazon"),
         ("airflow.providers.google", "apache-airflow-providers-google"),

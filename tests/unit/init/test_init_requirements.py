@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from proposals import asking, configured, proposal, reasons
@@ -148,3 +149,10 @@ def test_an_image_of_ones_own_that_installs_airflow() -> None:
         "apache-airflow[amazon]==3.1.3",
         "scikit-learn==1.5.2",
     ]
+
+
+@pytest.mark.parametrize(("named", "written"), [("pandas\n", True), ("setuptools\n", False)])
+def test_pkg_resources_is_in_setuptools(named: str, written: bool) -> None:
+    files = asking("import pkg_resources")
+    found = proposal({**files, "requirements.txt": named})
+    assert any("setuptools<81" in text for text in found.extra.values()) is written

@@ -34,6 +34,7 @@ PACKAGES = {
     "great_expectations": "great-expectations",
     "imblearn": "imbalanced-learn",
     "jwt": "pyjwt",
+    "pkg_resources": "setuptools<81",
     "psycopg2": "psycopg2-binary",
     "sentence_transformers": "sentence-transformers",
     "skimage": "scikit-image",

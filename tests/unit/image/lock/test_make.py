@@ -11,7 +11,7 @@ from harness.errors import CauseCode, HarnessError
 from harness.image.lock import airflow, lock_text, make
 from harness.image.lock.inputs import read_inputs
 from harness.image.lock.make import Made
-from harness.image.lock.packages import Resolved
+from harness.image.lock.packages import PKG_RESOURCES, Resolved
 from harness.image.lock.resolve import Question, UnresolvedError
 from harness.image.lock.target import Target
 
@@ -25,10 +25,11 @@ PACKAGES = (
 
 
 class Index:
-    """What uv would answer: `refuses` says which questions have no answer."""
+    """What uv would answer, with these further packages: `refuses` says which questions have no answer."""
 
-    def __init__(self, refuses: Callable[[Question], bool] = lambda _: False) -> None:
+    def __init__(self, refuses: Callable[[Question], bool] = lambda _: False, **versions: str) -> None:
         self.refuses = refuses
+        self.versions = {name.replace("_", "-"): version for name, version in versions.items()}
         self.asked: list[tuple[Question, Target]] = []
 
     def resolve(self, question: Question, target: Target, **_: object) -> dict[str, Resolved]:
@@ -41,7 +42,10 @@ class Index:
                 "r.txt can't be locked",
                 evidence=("error", "x is not there"),
             )
-        return {name: Resolved(name, "3.0.6", ("b" * 64,), "", RELEASED) for name in PACKAGES}
+        versions = {**dict.fromkeys(PACKAGES, "3.0.6"), **self.versions}
+        if PKG_RESOURCES in question.lines:
+            versions["setuptools"] = "80.9.0"
+        return {name: Resolved(name, each, ("b" * 64,), "", RELEASED) for name, each in versions.items()}
 
 
 @pytest.fixture
@@ -174,3 +178,30 @@ def test_what_a_fixed_version_needs_may_be_newer_too_and_nothing_else(made: Call
     assert found.chosen.startswith("as of 2025-08-31")
     assert any("because your versions need it: pandas-skinny" in note for note in found.notes)
     assert {question.undated for question, _ in index.asked} == {frozenset()}
+
+
+@pytest.mark.parametrize(
+    ("versions", "is_added"),
+    [
+        ({"mlflow": "2.13.2"}, True),
+        ({"mlflow_skinny": "2.9.2"}, True),
+        ({"tensorflow_hub": "0.16.1"}, True),
+        ({"mlflow": "2.13.2", "setuptools": "82.0.0"}, True),
+        ({"mlflow": "2.13.2", "setuptools": "78.1.0"}, False),
+        ({"mlflow": "3.7.0"}, False),
+        ({"pandas": "2.2.2"}, False),
+    ],
+)
+def test_what_takes_pkg_resources_for_granted_gets_it(
+    made: Callable[..., Made], versions: Mapping[str, str], is_added: bool
+) -> None:
+    found = made(Index(**versions))
+    assert (b"setuptools==80.9.0" in found.content) is is_added
+    told = [note for note in found.notes if note.startswith("added, as Airflow's own image has it")]
+    assert bool(told) is is_added
+
+
+def test_where_that_fits_nothing_the_lock_is_without(made: Callable[..., Made]) -> None:
+    found = made(Index(lambda question: PKG_RESOURCES in question.lines, mlflow="2.13.2"))
+    assert b"setuptools" not in found.content
+    assert not [note for note in found.notes if "setuptools" in note]
