@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from harness.init.reading.syntax.begun import Begun, path_begun, text_begun
 from harness.init.reading.syntax.known_functions import (
     MOST_ITEMS,
     UNKNOWN,
@@ -55,6 +56,7 @@ class Members:
 
 _PATH_ATTRIBUTES = frozenset({"name", "parent", "parents", "stem", "suffix"})
 _ENVIRONMENT = frozenset({"os.getenv", "os.environ.get", "environ.get", "getenv", "Variable.get"})
+_OF_PARTS = frozenset({"Path", "PurePath", "os.path.abspath", "os.path.join", "pathlib.Path", "str"})
 _WORKS_OUT = frozenset({"format", "join", "lower", "replace", "strftime", "strip", "sub", "upper"})
 _PLAIN_FORMAT = re.compile(r"(?:[^%]|%[sdr%])*")  # no widths, which may be any
 
@@ -124,22 +126,21 @@ def _joined(node: ast.JoinedStr, names: Names, depth: int) -> Any:  # noqa: ANN4
         inner = part.value if isinstance(part, ast.FormattedValue) else part
         plain = not isinstance(part, ast.FormattedValue) or (part.format_spec is None and part.conversion < 0)
         value = value_of(inner, names, depth)
-        if value is UNKNOWN or not plain or not is_plain(value):
-            return UNKNOWN
-        parts.append(str(value))
-    return "".join(parts)
+        parts.append(value if plain else UNKNOWN)
+        if not plain or not is_plain(value):
+            return text_begun(parts)
+    return "".join(map(str, parts))
 
 
 def _operation(node: ast.BinOp, names: Names, depth: int) -> Any:  # noqa: ANN401
     left, right = value_of(node.left, names, depth), value_of(node.right, names, depth)
-    if (
-        isinstance(node.op, ast.Div)
-        and isinstance(left, PurePosixPath)
-        and isinstance(right, str | PurePosixPath)
-    ):
-        return left / right
+    if isinstance(node.op, ast.Div) and isinstance(left, PurePosixPath | Begun):
+        whole = isinstance(left, PurePosixPath) and isinstance(right, str | PurePosixPath)
+        return left / right if whole else path_begun([left, right])
     if isinstance(node.op, ast.Add) and {type(left), type(right)} == {str, PurePosixPath}:
         return f"{left}{right}"  # as os.path.join gives a text
+    if isinstance(node.op, ast.Add) and (isinstance(left, Begun) or (is_plain(left) and not is_plain(right))):
+        return text_begun([left, right])
     if isinstance(node.op, ast.Add) and type(left) is type(right) and isinstance(left, str | list | int):
         return left + right if not isinstance(left, list) else [*left, *right][:MOST_ITEMS]
     if isinstance(node.op, ast.Mod) and isinstance(left, str) and _PLAIN_FORMAT.fullmatch(left):
@@ -188,13 +189,24 @@ def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
     if isinstance(node.func, ast.Attribute) and not is_known(name):
         owner = value_of(node.func.value, names, depth)
         if owner is not UNKNOWN and not isinstance(owner, Members):
-            by_name = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
-            return method_called(owner, node.func.attr, arguments, by_name)
+            return _method(node, node.func.attr, owner, arguments, names, depth)
+    if name in _OF_PARTS and not all(isinstance(each, str | PurePosixPath) for each in arguments):
+        return path_begun(arguments)
     maker = value_of(node.func, names, depth) if name else UNKNOWN
     if isinstance(maker, Members | Routine):
         named = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
         return (maker.called if isinstance(maker, Members) else maker.run)(arguments, named)
     return called(name, arguments)
+
+
+def _method(
+    node: ast.Call, method: str, owner: object, arguments: list[Any], names: Names, depth: int
+) -> Any:  # noqa: ANN401
+    by_name = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
+    found = method_called(owner, method, arguments, by_name)
+    if found is UNKNOWN and isinstance(owner, str) and method == "format":
+        return text_begun([owner.partition("{")[0], found])
+    return found
 
 
 def _comprehension(node: ast.ListComp | ast.GeneratorExp, names: Names, depth: int) -> Any:  # noqa: ANN401

@@ -15,67 +15,26 @@ from harness.init.reading.programs.classes import NOTHING, Whole, bound, objects
 from harness.init.reading.programs.commands import command_of
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, called, keyword
+from harness.init.reading.syntax.begun import Begun
+from harness.init.reading.syntax.file_calls import (
+    ASKS,
+    DATABASES,
+    FIRST_READS,
+    FOLDERS,
+    LOADERS,
+    LOOKS,
+    OF_PATHS,
+    PATH_KEYWORDS,
+    READS_FIRST,
+    SECOND_WRITES,
+    STARTS,
+    WRITES_FIRST,
+)
 from harness.init.reading.syntax.reads import needed_answers, optional_reads, outside_functions
 from harness.init.reading.tasks import Functions, Task, decorated
 
 MOST_DEPTH = 4
 MOST_CALLS = 500  # of functions that a task is followed into
-_READS_FIRST = frozenset(
-    {
-        "genfromtxt",
-        "listdir",
-        "load",
-        "load_model",
-        "loadtxt",
-        "read_csv",
-        "read_excel",
-        "read_feather",
-        "read_json",
-    }
-    | {"read_parquet", "read_pickle", "read_table", "scandir"}
-)
-_WRITES_FIRST = frozenset(
-    {
-        "makedirs",
-        "mkdir",
-        "save",
-        "save_model",
-        "savefig",
-        "savetxt",
-        "savez",
-        "to_csv",
-        "to_excel",
-        "to_feather",
-    }
-    | {"to_json", "to_parquet", "to_pickle", "urlretrieve", "write_csv", "write_parquet"}
-)
-_FOLDERS = frozenset({"makedirs", "mkdir", "listdir", "scandir"})
-_SECOND_WRITES = frozenset(
-    {"joblib.dump", "torch.save", "shutil.copy", "shutil.copyfile", "shutil.move", "urlretrieve"}
-)
-_DATABASES = frozenset({"duckdb.connect", "sqlite3.connect"})  # of a file, which they make
-_STARTS = frozenset(
-    {
-        *(f"subprocess.{name}" for name in ("call", "check_call", "check_output", "Popen", "run")),
-        "os.popen",
-        "os.system",
-    }
-)
-_FIRST_READS = frozenset({"shutil.copy", "shutil.copyfile", "shutil.move"})
-_OF_PATHS = {
-    "mkdir": "write",
-    "read_bytes": "read",
-    "read_text": "read",
-    "write_bytes": "write",
-    "write_text": "write",
-}
-_LOADERS = frozenset({"joblib", "np", "numpy", "torch", "pd", "pandas", "pl", "polars", "os"})
-_LOOKS = _READS_FIRST | {
-    "Path", "abspath", "basename", "debug", "dirname", "exists", "get", "getenv", "getsize", "glob", "info", "isdir",
-    "isfile", "join", "print", "str", "warning",
-}  # fmt: skip
-_ASKS = frozenset({"exists", "is_dir", "is_file", "isdir", "isfile"})
-_PATH_KEYWORDS = ("path", "filepath_or_buffer", "path_or_buf", "filename", "fname", "io", "file")
 
 
 @dataclass(frozen=True, order=True)
@@ -190,7 +149,7 @@ def _uses(
             if depth == 0 and decorated(function, "bash") and (text := text_of(node.value, names)):
                 yield FileUse(text, "run", module.place(node))
         elif isinstance(node, ast.Call):
-            if method_of(node) in _ASKS and id(node) not in needed and (path := _asked(node, names)):
+            if method_of(node) in ASKS and id(node) not in needed and (path := _asked(node, names)):
                 asked.add(path)
             for use in _call(node, module, names):
                 if use.how != "read" or not (use.path in asked or id(node) in optional):
@@ -248,7 +207,7 @@ def _paths_in(value: object) -> Iterator[str]:
 def _only_looks(call: ast.Call) -> bool:
     """Whether a call can't have written a file: it reads one, asks for it, or makes a text of its name."""
     method = method_of(call)
-    return method in _LOOKS or method.startswith("read_")
+    return method in LOOKS or method.startswith("read_")
 
 
 def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
@@ -258,34 +217,57 @@ def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[Fil
 
 def _used(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
     name, place = dotted(call.func), module.place(call)
-    if name in _STARTS and (command := command_of(next(iter(call.args), keyword(call, "args")), names)):
+    if name in STARTS and (command := command_of(next(iter(call.args), keyword(call, "args")), names)):
         yield FileUse(command, "run", place)
         return
     method = call.func.attr if isinstance(call.func, ast.Attribute) else name
-    given = call.args[0] if call.args else keyword(call, *_PATH_KEYWORDS)
+    given = call.args[0] if call.args else keyword(call, *PATH_KEYWORDS)
+    other = call.args[1] if len(call.args) > 1 else keyword(call, "dst", "f", "filename")
+    if (folder := _begun(call, given, other, names)) is not None:
+        yield FileUse(folder, "write", place, folder=True)
+        return
     first = text_of(given, names)
     if name == "open" and first:
         mode = text_of(call.args[1] if len(call.args) > 1 else keyword(call, "mode"), names) or "r"
         yield FileUse(first, "write" if set(mode) & set("wax") else "read", place)
         return
-    if isinstance(call.func, ast.Attribute) and method in {*_OF_PATHS, "open"}:
+    if isinstance(call.func, ast.Attribute) and method in {*OF_PATHS, "open"}:
         owner = text_of(call.func.value, names)
         if owner:
-            how: Literal["read", "write"] = "write" if _OF_PATHS.get(method, "read") == "write" else "read"
+            how: Literal["read", "write"] = "write" if OF_PATHS.get(method, "read") == "write" else "read"
             mode = (first or "r") if method == "open" else "r"
             how = "write" if set(mode) & set("wax") else how
             yield FileUse(owner, how, place, folder=method == "mkdir")
             return
-    second = text_of(call.args[1] if len(call.args) > 1 else keyword(call, "dst", "f", "filename"), names)
-    if name in _DATABASES:
+    second = text_of(other, names)
+    if name in DATABASES:
         if first and first != ":memory:":
             yield FileUse(first, "write", place)
-    elif name in _SECOND_WRITES:
+    elif name in SECOND_WRITES:
         if second:
             yield FileUse(second, "write", place)
-        if first and name in _FIRST_READS:
+        if first and name in FIRST_READS:
             yield FileUse(first, "read", place)
-    elif first and method in _WRITES_FIRST:
-        yield FileUse(first, "write", place, folder=method in _FOLDERS)
-    elif first and method in _READS_FIRST and (name.split(".")[0] in _LOADERS or method.startswith("read_")):
-        yield FileUse(first, "read", place, folder=method in _FOLDERS)
+    elif first and method in WRITES_FIRST:
+        yield FileUse(first, "write", place, folder=method in FOLDERS)
+    elif first and method in READS_FIRST and (name.split(".")[0] in LOADERS or method.startswith("read_")):
+        yield FileUse(first, "read", place, folder=method in FOLDERS)
+
+
+def _begun(
+    call: ast.Call, given: ast.expr | None, other: ast.expr | None, names: dict[str, Any]
+) -> str | None:
+    """The folder that a call writes to, where the source does not tell the file's name, which may hold the time."""
+    method, name = method_of(call), dotted(call.func)
+    if name in SECOND_WRITES:
+        given = other
+    elif method == "open" or method in OF_PATHS:
+        own = call.func.value if isinstance(call.func, ast.Attribute) else None
+        mode = text_of((given if own else other) or keyword(call, "mode"), names) or "r"
+        if not (OF_PATHS.get(method) == "write" or set(mode) & set("wax")):
+            return None
+        given = own or given
+    elif method not in WRITES_FIRST:
+        return None
+    value = value_of(given, names)
+    return value.folder if isinstance(value, Begun) else None
