@@ -216,14 +216,14 @@ def _call(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[Fil
 
 
 def _used(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[FileUse]:
-    name, place = dotted(call.func), module.place(call)
+    name, place = _name_of(call, module), module.place(call)
     if name in STARTS and (command := command_of(next(iter(call.args), keyword(call, "args")), names)):
         yield FileUse(command, "run", place)
         return
-    method = call.func.attr if isinstance(call.func, ast.Attribute) else name
+    method = name.rpartition(".")[2] if name else method_of(call)
     given = call.args[0] if call.args else keyword(call, *PATH_KEYWORDS)
     other = call.args[1] if len(call.args) > 1 else keyword(call, "dst", "f", "filename")
-    if (folder := _begun(call, given, other, names)) is not None:
+    if (folder := _begun(call, name, given, other, names)) is not None:
         yield FileUse(folder, "write", place, folder=True)
         return
     first = text_of(given, names)
@@ -254,11 +254,17 @@ def _used(call: ast.Call, module: Module, names: dict[str, Any]) -> Iterator[Fil
         yield FileUse(first, "read", place, folder=method in FOLDERS)
 
 
+def _name_of(call: ast.Call, module: Module) -> str:
+    """What is called, as if it had been imported with its module: `joblib.dump` of `dump`."""
+    name = dotted(call.func)
+    return module.aliases.get(name, name)
+
+
 def _begun(
-    call: ast.Call, given: ast.expr | None, other: ast.expr | None, names: dict[str, Any]
+    call: ast.Call, name: str, given: ast.expr | None, other: ast.expr | None, names: dict[str, Any]
 ) -> str | None:
     """The folder that a call writes to, where the source does not tell the file's name, which may hold the time."""
-    method, name = method_of(call), dotted(call.func)
+    method = method_of(call)
     if name in SECOND_WRITES:
         given = other
     elif method == "open" or method in OF_PATHS:

@@ -49,6 +49,11 @@ class Module:
         """What it imports; each DAG of a repository asks all modules that it needs."""
         return tuple(_imports(self))
 
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """What its imports are called elsewhere, by their names here: `joblib.dump` by `dump`."""
+        return {each.alias: f"{each.module}.{each.name}" for each in self.imported if each.name}
+
 
 @dataclass(frozen=True)
 class Imported:

@@ -215,7 +215,7 @@ def _call(
         yield from _statements(known[0].body, maker, passed, prefix, depth + 1, turns)
     elif (task_id := _task_id(call, module)) and (known is None or isinstance(known[0], Whole)):
         started = (
-            run_of(keyword(call, "python_callable"), functions)
+            run_of(keyword(call, "python_callable"), functions, module)
             if known is None
             else methods(known, "execute")
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from harness.init.reading.constants import dotted
 from harness.init.reading.source import Function, Module
 
+_PARTIAL = frozenset({"functools.partial", "partial"})
 NOTHING = ast.arguments([], [], None, [], [], None, [])
 
 
@@ -52,8 +53,16 @@ def bound(name: str, found: Found) -> dict[str, Found]:
     return {f"{name}.{each.name}": (each, found[1]) for each in found[0].body if isinstance(each, Function)}
 
 
-def run_of(expression: ast.expr | None, known: Mapping[str, Found]) -> tuple[Found, ...]:
-    """What a `python_callable` runs: a function, an object's method with its class, or the object itself."""
+def run_of(expression: ast.expr | None, known: Mapping[str, Found], module: Module) -> tuple[Found, ...]:
+    """What a `python_callable` runs: a function, an object's method with its class, the object itself, or a lambda.
+
+    `module` is what a lambda stands in, with the names that are there.
+    """
+    if isinstance(expression, ast.Lambda):
+        return (_function(expression, expression.args, expression.body, module),)
+    if isinstance(expression, ast.Call) and dotted(expression.func) in _PARTIAL and expression.args:
+        call = ast.Call(expression.args[0], expression.args[1:], expression.keywords)
+        return (_function(expression, NOTHING, ast.copy_location(call, expression), module),)
     name = dotted(expression) if expression is not None else ""
     if isinstance(expression, ast.Attribute) and isinstance(expression.value, ast.Call):  # Trainer().fit
         name = f"{dotted(expression.value.func)}.{expression.attr}"
@@ -63,6 +72,13 @@ def run_of(expression: ast.expr | None, known: Mapping[str, Found]) -> tuple[Fou
         return methods(of_object, method)
     found = known.get(name)
     return () if found is None else methods(found, "__call__")
+
+
+def _function(of: ast.expr, arguments: ast.arguments, gives: ast.expr, module: Module) -> Found:
+    """A function that returns this, at the place of what it is made of."""
+    body = ast.copy_location(ast.Return(gives), of)
+    made = ast.FunctionDef(name="lambda", args=arguments, body=[body], decorator_list=[])
+    return ast.copy_location(made, of), module
 
 
 def methods(found: Found, name: str) -> tuple[Found, ...]:
