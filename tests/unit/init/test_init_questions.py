@@ -95,3 +95,42 @@ def test_a_test_does_not_wait_for_other_tries(dag: str, task: str, expected: int
 def test_what_no_shell_can_name_is_given_by_a_file(call: str, told: str) -> None:
     (reason,) = reasons(proposal(asking(call)))
     assert told in reason
+
+
+class TestAFileOfVariables:
+    """As `airflow variables import` takes it."""
+
+    @pytest.mark.parametrize(
+        ("path", "text"),
+        [
+            ("variables.json", '{"bucket": "s3://features", "other": "x"}'),
+            ("config/variables.json", '{\n  "bucket": "s3://features"\n}'),
+            ("airflow_variables.yaml", "bucket: s3://features\n"),
+            ("variables.json", '{"bucket": {"value": "s3://features", "description": "where they lie"}}'),
+        ],
+    )
+    def test_gives_what_code_asks_for(self, path: str, text: str) -> None:
+        found = proposal({**asking("Variable.get('bucket')"), path: text})
+        assert reasons(found) == []
+        assert configured(found).image.env == {"AIRFLOW_VAR_BUCKET": "s3://features"}
+
+    def test_gives_what_is_no_text_as_json(self) -> None:
+        files = {
+            **asking("Variable.get('grid', deserialize_json=True)"),
+            "variables.json": '{"grid": {"depth": [1, 2]}}',
+        }
+        assert configured(proposal(files)).image.env == {"AIRFLOW_VAR_GRID": '{"depth": [1, 2]}'}
+
+    def test_a_secret_stays_out_of_the_image(self) -> None:
+        files = {**asking("Variable.get('api_key')"), "variables.json": '{\n  "api_key": "abc"\n}'}
+        assert reasons(proposal(files)) == [
+            "dags/churn.py:7: it asks for Variable api_key, which variables.json:2 gives, and no secret belongs "
+            "into an image: give it as AIRFLOW_VAR_API_KEY, named by `from_env` below [secrets]"
+        ]
+
+    @pytest.mark.parametrize(
+        "text", ["", "[", "[1]", "{1: 2}", "a: &a [*a]", "x: !!python/object:os.system {}"]
+    )
+    def test_others_give_nothing(self, text: str) -> None:
+        found = proposal({**asking("Variable.get('bucket')"), "variables.json": text})
+        assert "it asks for Variable bucket" in reasons(found)[0]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from harness.init.reading.image.compose import compose_files, read_compose
 from harness.init.reading.image.dockerfile import read_dockerfile
 from harness.init.reading.image.team_image import Said, TeamImage
+from harness.init.reading.image.variables_files import NAMES, read_variables
 from harness.init.reading.repository_files import Place, RepositoryFiles
 
 ASTRO_SETTINGS = ".astro/config.yaml"
@@ -15,7 +16,7 @@ MOST_FOLDERS = 4
 
 
 def team_image(files: RepositoryFiles, near: str | None = None) -> TeamImage:
-    """What compose files, Dockerfiles, `packages.txt` and the settings of an Astro project say.
+    """What compose files, Dockerfiles, `packages.txt`, files of Variables and the settings of an Astro project say.
 
     Of several projects in one repository those count that are nearest to the folder `near`.
     """
@@ -33,6 +34,7 @@ def team_image(files: RepositoryFiles, near: str | None = None) -> TeamImage:
     for path in _nearest(files.named("config.yaml"), near):
         if image.astro is None and path.endswith(ASTRO_SETTINGS):
             image.astro = Place(path.removesuffix("config.yaml").rstrip("/"), 0)
+    read_variables(_nearest(files.named(*NAMES), near), image, files)
     for path in _nearest(files.named("packages.txt"), near):
         for number, line in enumerate((files.read_text(path) or "").splitlines(), 1):
             if name := line.partition("#")[0].strip():
