@@ -50,6 +50,7 @@ class Running:
 
     frames: Sequence[tuple[str, Sequence[TaskInstance], Sequence[Pod]]]
     room: Resources | None = None
+    nodes: tuple[Resources, ...] = ()
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     polls: int = 0
     cluster_is_away: bool = False
@@ -83,8 +84,8 @@ class Running:
     def events(self, name: str) -> tuple[str, ...]:
         return self.warnings.get(name, ())
 
-    def largest_room(self) -> Resources | None:
-        return self.room
+    def rooms(self) -> tuple[Resources, ...]:
+        return self.nodes or ((self.room,) if self.room else ())
 
     def lost_nodes(self) -> tuple[LostNode, ...]:
         return self.lost

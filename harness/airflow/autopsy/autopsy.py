@@ -51,9 +51,9 @@ def explain(
 ) -> Cause:
     """The cause of a failed run. `task` is its root_failure, `log` the JSON lines of that task's last try.
 
-    `audit` is Airflow's event log of the run, `room` what the largest node can hold, `metrics_task` the one that
-    returns the metrics, `kills` whom the kernel killed for memory (None where that is unknown), `dagrun_timeout_s`
-    the DAG's own limit, `code` what of the repository is in the image, and where.
+    `audit` is Airflow's event log of the run, `room` what the node that suits the task's pod best can give to it,
+    `metrics_task` the one that returns the metrics, `kills` whom the kernel killed for memory (None where that is
+    unknown), `dagrun_timeout_s` the DAG's own limit, `code` what of the repository is in the image, and where.
     Tokens and passwords are masked in all that is returned.
     """
     if task is None:

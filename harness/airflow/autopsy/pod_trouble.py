@@ -76,7 +76,7 @@ class Trouble:
 def trouble(pod: Pod, room: Resources | None = None, events: Iterable[str] = ()) -> Trouble | None:
     """What is wrong with a pod; None when it works, has worked, or waits for room that will come.
 
-    `room` is what the largest node can give to one task pod, `events` the pod's warnings.
+    `room` is what the node that suits the pod best can give to it, `events` the pod's warnings.
     """
     return (
         _evicted(pod)

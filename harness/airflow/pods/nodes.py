@@ -1,4 +1,4 @@
-"""The cluster's nodes: which of them work, and what the largest can give to one pod."""
+"""The cluster's nodes: which of them work, and what each can give to one pod."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def lost_nodes(api: KubernetesApi, cluster: str) -> tuple[LostNode, ...]:
         if ready["status"] != "True":
             name = item["metadata"]["name"]
             reason = str(ready.get("message") or ready.get("reason"))
-            found.append(LostNode(name, f"it is not ready: {reason}", f"docker restart {name}"))
+            is_ours = place.context_of(cluster) is None
+            hint = f"docker restart {name}" if is_ours else f"kubectl describe node {name}"
+            found.append(LostNode(name, f"it is not ready: {reason}", hint))
     return tuple(found)
 
 
@@ -61,26 +63,25 @@ def _lost_container(cluster: str) -> tuple[LostNode, ...]:
     return (LostNode(name, f"Docker says that its container is {container.status}", grace_s=grace_s),)
 
 
-def largest_room(api: KubernetesApi, namespace: str, task_pods: str) -> Resources | None:
-    """What the largest node can give to one task of `namespace` when no other version and no other task is there.
+def rooms(api: KubernetesApi, namespace: str, task_pods: str) -> tuple[Resources, ...]:
+    """What each node can give to one task of `namespace` when no other version and no other task is there.
 
-    That is what it has without what runs on it for good. `task_pods`: the selector of those that don't.
+    That is what it has without what runs on it for good. `task_pods`: the selector of those that don't. The node with
+    the most memory comes first.
     """
-    nodes = api.list("/api/v1/nodes")
-    if not nodes:
-        return None
-    largest = max(nodes, key=lambda node: Resources.of(node["status"].get("allocatable")).memory_bytes or 0.0)
+    left = {
+        str(node["metadata"]["name"]): Resources.of(node["status"].get("allocatable"))
+        for node in api.list("/api/v1/nodes")
+    }
     versions = api.list("/api/v1/namespaces", labelSelector=f"{labels.SELECTOR},{labels.ROLE}!=shared")
     passing = {item["metadata"]["name"] for item in versions} - {namespace}
-    on_it = f"spec.nodeName={largest['metadata']['name']},status.phase!=Succeeded,status.phase!=Failed"
     key, value = task_pods.split("=")
-    room = Resources.of(largest["status"].get("allocatable"))
-    for pod in api.list("/api/v1/pods", fieldSelector=on_it):
-        metadata = pod["metadata"]
+    for pod in api.list("/api/v1/pods", fieldSelector="status.phase!=Succeeded,status.phase!=Failed"):
+        metadata, node = pod["metadata"], pod["spec"].get("nodeName")
         is_task = metadata["namespace"] == namespace and (metadata.get("labels") or {}).get(key) == value
-        if metadata["namespace"] not in passing and not is_task:
-            room = room.without(requested_by(pod["spec"]))
-    return room
+        if node in left and metadata["namespace"] not in passing and not is_task:
+            left[node] = left[node].without(requested_by(pod["spec"]))
+    return tuple(sorted(left.values(), key=lambda room: -(room.memory_bytes or 0.0)))
 
 
 class NodeWatch:

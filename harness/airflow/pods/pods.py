@@ -226,8 +226,8 @@ class PodWatch(Protocol):
     def events(self, pod: str) -> tuple[str, ...]:
         """The messages of a pod's warnings, oldest first, such as a volume that cannot be mounted."""
 
-    def largest_room(self) -> Resources | None:
-        """What the largest node can give to one task pod; None when that is unknown."""
+    def rooms(self) -> Sequence[Resources]:
+        """What each node can give to one task pod, the largest first; nothing when that is unknown."""
 
     def lost_nodes(self) -> Sequence[LostNode]:
         """The nodes that do not work."""

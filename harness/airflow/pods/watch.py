@@ -49,9 +49,9 @@ class ClusterPods:
         found.sort(key=lambda item: item.get("lastTimestamp") or item["metadata"]["creationTimestamp"])
         return tuple(str(item.get("message", "")) for item in found)
 
-    def largest_room(self) -> Resources | None:
-        """What the largest node can give to one task pod."""
-        return nodes.largest_room(self.api, self.namespace, TASK_PODS)
+    def rooms(self) -> tuple[Resources, ...]:
+        """What each node can give to one task pod, the largest first."""
+        return nodes.rooms(self.api, self.namespace, TASK_PODS)
 
     def lost_nodes(self) -> tuple[nodes.LostNode, ...]:
         """The nodes that do not work."""

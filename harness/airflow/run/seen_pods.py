@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from harness.airflow.pods.pods import Pod, PodWatch, Resources
 from harness.errors import HarnessError
@@ -25,6 +26,7 @@ class SeenPods:
         self._blind_since_s: float | None = None
         self._blinded: HarnessError | None = None
         self._told_lost = False
+        self._rooms: Sequence[Resources] | None = None
         self._room: Resources | None = None
 
     @property
@@ -41,13 +43,19 @@ class SeenPods:
 
     @property
     def room(self) -> Resources | None:
-        """What the largest node can give to a pod; None until a pod found no place."""
+        """What a node can give to the pod that found no place last; None until there was one."""
         return self._room
 
     def room_for(self, pod: Pod) -> Resources | None:
-        """The same, asked for once when the first pod finds no place."""
-        if pod.unschedulable and self._room is None:
-            self._room = self._watch.largest_room()
+        """The same for this pod: what a node can give that it fits on, else what the largest can that has the most of
+        the kinds it asks for.
+
+        The nodes are asked once, when the first pod finds no place.
+        """
+        if pod.unschedulable:
+            if self._rooms is None:
+                self._rooms = self._watch.rooms()
+            self._room = max(self._rooms, key=partial(_suits, pod.requests), default=None)
         return self._room
 
     def events(self, pod: Pod) -> tuple[str, ...]:
@@ -89,6 +97,11 @@ class SeenPods:
         found = _untold(self._blinded, self._clock() - self._blind_since_s)
         found.message = f"the DAG had not ended after {format.duration(timeout_s)}, and {found.message}"
         return found
+
+
+def _suits(requests: Resources, room: Resources) -> tuple[bool, int]:
+    has = dict(room.others)
+    return requests.fits(room), sum(bool(has.get(name)) for name, _ in requests.others)
 
 
 def _untold(error: HarnessError, blind_s: float) -> HarnessError:

@@ -71,6 +71,42 @@ def test_what_no_node_has_is_told_within_seconds(requests: dict[str, str], text:
     assert took_s <= 10
 
 
+LARGEST = Resources.of(NODE)
+WITH_GPU = Resources.of({"cpu": "8", "memory": "16Gi", "nvidia.com/gpu": "1"})
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [{"nvidia.com/gpu": "1"}, {"cpu": "6", "memory": "12Gi"}, {"cpu": "1", "memory": "20Gi"}],
+    ids=str,
+)
+def test_what_any_node_can_hold_is_waited_for(requests: dict[str, str]) -> None:
+    full = pod("fit", unschedulable="2 Insufficient x.", requests=Resources.of(requests))
+    running = Running([("running", [task("fit", "queued")], [full])], nodes=(LARGEST, WITH_GPU))
+    outcome, _, _, took_s = followed(running, timeout_s=30)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.POD_NOT_STARTED
+    assert took_s >= 30
+
+
+@pytest.mark.parametrize(
+    ("requests", "has", "hint"),
+    [
+        ({"cpu": "6", "memory": "20Gi"}, "has 2 CPU, 24Gi of memory for it", "lower the requests"),
+        ({"nvidia.com/gpu": "4"}, "has 8 CPU, 16Gi of memory, 1 nvidia.com/gpu for it", "lower the requests"),
+        ({"example.com/fpga": "1"}, "has 2 CPU, 24Gi of memory, 0 example.com/fpga", "take example.com/fpga"),
+    ],
+)
+def test_what_no_single_node_can_hold_is_told(requests: dict[str, str], has: str, hint: str) -> None:
+    found = pod("fit", unschedulable="2 Insufficient x.", requests=Resources.of(requests))
+    running = Running([("running", [task("fit", "queued")], [found])], nodes=(LARGEST, WITH_GPU))
+    outcome, _, _, _ = followed(running)
+    assert outcome.error is not None
+    assert outcome.error.cause is CauseCode.REQUEST_TOO_LARGE
+    assert has in outcome.error.message
+    assert hint in outcome.error.hint
+
+
 def test_a_resource_that_others_hold_now_is_waited_for() -> None:
     requests = Resources.of({"cpu": "1", "ephemeral-storage": "10Gi", "example.com/fpga": "1"})
     room = Resources.of({**NODE, "example.com/fpga": "1"})

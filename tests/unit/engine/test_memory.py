@@ -121,8 +121,8 @@ class Watch:
     def events(self, name: str) -> tuple[str, ...]:
         return ()
 
-    def largest_room(self) -> Resources | None:
-        return None
+    def rooms(self) -> tuple[Resources, ...]:
+        return ()
 
     def lost_nodes(self) -> tuple[LostNode, ...]:
         return ()
