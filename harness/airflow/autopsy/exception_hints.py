@@ -13,11 +13,12 @@ from harness.airflow.autopsy.missing_files import (
     what_helps,
 )
 from harness.airflow.autopsy.missing_modules import missing_module
-from harness.airflow.autopsy.missing_settings import missing_setting
+from harness.airflow.autopsy.missing_settings import missing_conf, missing_setting
 from harness.airflow.autopsy.pod_trouble import MEMORY_HINT, SHARED_MEMORY_HINT
 from harness.airflow.logs.task_log import Raised
 from harness.project.places import CodeFiles
 
+OLDER_HINT = "the lock has a newer release than this code is for: edit the code, or ask for {} in the requirements"
 _BY_MESSAGE = (
     (
         re.compile(r"lib[\w.+-]+\.so[\d.]*: cannot open shared object file"),
@@ -68,6 +69,47 @@ _BY_MESSAGE = (
     (
         re.compile("No space left on device"),
         f"a disk is full: the node's (harness status --disk), or /dev/shm: {SHARED_MEMORY_HINT}",
+    ),
+    (
+        re.compile("Direct database access via the ORM is not allowed"),
+        "Airflow 3 gives tasks no access to its own database: take what the context has, as ti.xcom_pull and "
+        "ti.get_previous_dagrun do, or ask Airflow's REST API",
+    ),
+    (
+        re.compile(r"Can't get attribute '[^']+' on <module '(?:__main__|airflow\.sdk\.execution_time\.)"),
+        "that file was written by a script that defined this name itself: define it in a module that both import, and "
+        "write the file again",
+    ),
+    (
+        re.compile("may indicate binary incompatibility|compiled using NumPy 1.x cannot be run"),
+        "a package was compiled for another NumPy than the image has: harness lock --upgrade finds both anew",
+    ),
+    (
+        re.compile("Error while fetching server API version|Cannot connect to the Docker daemon"),
+        "a task's pod has no Docker: name the task in `skip` of the test in harness.toml, or run in it what that "
+        "container runs",
+    ),
+    (
+        re.compile("removed in the NumPy 2|module 'numpy' has no attribute"),
+        OLDER_HINT.format("numpy<2"),
+    ),
+    (
+        re.compile("removed from scikit-learn|cannot import name '[^']+' from 'sklearn"),
+        OLDER_HINT.format("scikit-learn<1.2"),
+    ),
+    (
+        re.compile(r"'(?:DataFrame|Series)' object has no attribute '(?:append|iteritems|ix|mad)'"),
+        OLDER_HINT.format("pandas<2"),
+    ),
+    (
+        re.compile("offset-naive and offset-aware"),
+        "Airflow's dates have a time zone: take datetime.now(timezone.utc), or pendulum.now('UTC')",
+    ),
+    (
+        re.compile(
+            "Found no NVIDIA driver|not compiled with CUDA|CUDA driver version is insufficient|no CUDA-capable"
+        ),
+        "no GPU is there for the task: take the CPU without one, as torch.cuda.is_available() and its like tell",
     ),
     (
         re.compile("out of shared memory|Bus error"),
@@ -163,7 +205,7 @@ def hint_for(raised: Raised, code: CodeFiles) -> str:
         return f"the image has no program {program}: it holds Python and what the lock names; take a package with it"
     if raised.kind == "ModuleNotFoundError" and (hint := missing_module(raised.message)):
         return hint
-    if hint := missing_setting(raised.kind, raised.message):
+    if hint := missing_conf(raised, code) or missing_setting(raised.kind, raised.message):
         return hint
     if told := _told_by_airflow(raised):
         return told

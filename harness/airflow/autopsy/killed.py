@@ -27,7 +27,7 @@ _CHILD_KILLED = re.compile(
     r"died with <Signals\.SIGKILL|killed by signal: (?:Killed|9\b)|SIGKILL|exit(?: ?code|ed with)?[ =:]+(?:-9|137)\b"
 )
 _CHILD_CRASHED = re.compile(
-    r"died with <Signals\.SIG|killed by signal: |exit(?: ?code|ed with)?[ =:]+(?:-\d+|13[2-9])\b"
+    r"died with <Signals\.SIG|killed by signal: |(?:exit(?: ?code|ed with)?|ended with)[ =:]+(?:-\d+|13[2-9])\b"
 )
 
 _CHILD_ENDED = re.compile(r"harness: process (?P<name>.+) ended with (?P<how>.+)")  # by sitecustomize.py

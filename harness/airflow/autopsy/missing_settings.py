@@ -1,10 +1,14 @@
-"""What to do about a connection, a Variable, a login or an environment variable that is not there."""
+"""What to do about a connection, a Variable, a login, an environment variable or a key of conf that is not there."""
 
 from __future__ import annotations
 
 import re
 
 from harness.airflow.logs.redaction import is_secret
+from harness.airflow.logs.task_log import Raised
+from harness.airflow.logs.user_frames import users_frames
+from harness.hints import toml_key
+from harness.project.places import CodeFiles
 from harness.project.values import is_set_by_harness
 
 _NO_CONNECTION = re.compile(
@@ -41,7 +45,8 @@ _LOGINS = (
     (re.compile(r"wandb\.login|wandb login"), ("WANDB_API_KEY",)),
     (re.compile("huggingface-cli login|hf auth login|access to it at https://huggingface"), ("HF_TOKEN",)),
 )
-_UPPER_CASE = re.compile(r"\A'(?P<name>[A-Z][A-Z0-9_]+)'\Z")  # all that a KeyError says
+_KEY = re.compile(r"\A['\"](?P<name>[^'\"]{1,100})['\"]\Z")  # all that a KeyError says
+_UPPER_CASE = re.compile(r"\A'(?P<name>[A-Z][A-Z0-9_]+)'\Z")  # the same, of a variable
 
 
 def missing_setting(kind: str, message: str) -> str:
@@ -59,6 +64,21 @@ def missing_setting(kind: str, message: str) -> str:
         if (match := pattern.search(message)) and not is_set_by_harness(match["name"]):
             return f"if it is an environment variable, {_give(match['name'])}"
     return ""
+
+
+def missing_conf(raised: Raised, code: CodeFiles) -> str:
+    """What helps against a KeyError, where the user's own line reads that key of conf or params; else empty."""
+    found = _KEY.match(raised.message) if raised.kind == "KeyError" else None
+    ours = users_frames(raised, code.root)
+    if found is None or not ours:
+        return ""
+    lines = (code.read(ours[0].file) or "").splitlines()
+    line = lines[ours[0].line - 1] if 0 < ours[0].line <= len(lines) else ""
+    name = found["name"]
+    if not re.search(rf"(?:conf|params)\w*[^;=\[]{{0,16}}\[\s*['\"]{re.escape(name)}['\"]\s*\]", line):
+        return ""
+    line = f"conf = {{ {toml_key(name)} = … }}"
+    return f"a run has the DAG's params, and what its test gives: add `{line}` under the test in harness.toml"
 
 
 def _give(*names: str) -> str:

@@ -226,16 +226,15 @@ def _import_error(dag_id: str, errors: list[DagImportError]) -> HarnessError:
     if len(errors) == 1:
         (error,) = errors
         frames = _users_first(error)
-        place = error.place
-        if frames and frames[0].file != error.path:  # a module that the DAG's file imports
-            place = f"{error.place} cannot be imported, because of {frames[0].file}:{frames[0].line}"
-        else:
-            place += " cannot be imported"
+        place = f"{error.place} cannot be imported"
+        inner = frames[0] if frames and error.traced_as else None  # else all of them are Airflow's
+        if inner and inner.file != error.path:  # a module that the DAG's file imports
+            place += f", because of {inner.file}:{inner.line}"
         return HarnessError(
             CauseCode.DAG_IMPORT_ERROR,
             f"{place}: {error.message}",
             hint=_import_hint(error)
-            or f"edit {frames[0].file if frames else error.path}; the DAG {dag_id!r} is "
+            or f"edit {inner.file if inner else error.path}; the DAG {dag_id!r} is "
             f"not there until its file can be imported{_read_by(error)}",
             evidence=[whole(error.text), *(f"  {frame}" for frame in frames)],
         )
@@ -268,6 +267,8 @@ def _file_hint(error: DagImportError) -> str:
     """What helps by how the import of the file ended."""
     if "attempted relative import" in error.message:
         return f"leave out the dot: to Airflow {error.path} is in no package, and its folder is on the import path"
+    if error.message.startswith("UnicodeDecodeError") and not error.traced_as:
+        return f"save {error.path} as UTF-8: Airflow reads DAG files as that, whatever their first line says"
     if error.message == DIED:
         return (
             f"python {shlex.quote(error.path)} may show it; a compiled library that crashes or takes all memory ends "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -18,14 +19,13 @@ def passed_over(dag_id: str, code: CodeFiles, folder: str) -> HarnessError | Non
 
     `folder` is the DAGs folder in the repository. None where no file defines it.
     """
-    found = next(_defining(dag_id, code), None)
+    found = next(_defining(dag_id, code), None) or next(_never_read(dag_id, code, folder), None)
     if found is None:
         return None
     path, line, source = found
     why, hint = _reason(path, source, code, folder)
-    return HarnessError(
-        CauseCode.DAG_NOT_FOUND, f"there is no DAG {dag_id!r}: {path}:{line} defines it, {why}", hint=hint
-    )
+    what = f"{path}:{line} defines it" if line else f"{path} names it"
+    return HarnessError(CauseCode.DAG_NOT_FOUND, f"there is no DAG {dag_id!r}: {what}, {why}", hint=hint)
 
 
 def _defining(dag_id: str, code: CodeFiles) -> Iterator[tuple[str, int, str]]:
@@ -35,6 +35,16 @@ def _defining(dag_id: str, code: CodeFiles) -> Iterator[tuple[str, int, str]]:
         source = code.read(path) or ""
         if dag_id in source or PurePosixPath(path).stem == dag_id:
             yield from ((path, line, source) for found, line in definitions(source) if found == dag_id)
+
+
+def _never_read(dag_id: str, code: CodeFiles, folder: str) -> Iterator[tuple[str, int, str]]:
+    """Files that may define it, by an own name for a DAG say, and that Airflow certainly does not read."""
+    for path in sorted(code.paths()):
+        place = PurePosixPath(path)
+        if place.suffix == ".py" and place.is_relative_to(folder) and code.in_image(path):
+            source = code.read(path) or ""
+            if _WORD not in source.lower() and re.search(rf"""(['"]){re.escape(dag_id)}\1""", source):
+                yield path, 0, source
 
 
 def _reason(path: str, source: str, code: CodeFiles, folder: str) -> tuple[str, str]:

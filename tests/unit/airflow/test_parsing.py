@@ -140,6 +140,18 @@ def test_a_relative_import_of_a_dag_file_is_told_with_what_helps() -> None:
     assert error.hint.startswith("leave out the dot: to Airflow good.py is in no package")
 
 
+def test_a_file_that_is_no_utf_8_is_told_and_no_file_of_airflows() -> None:
+    trace = (
+        "Traceback (most recent call last):\n"
+        '  File "/usr/lib/python3/site-packages/airflow/utils/session.py", line 98, in wrapper\n'
+        '  File "<frozen codecs>", line 322, in decode\n'
+        "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xf6 in position 30: invalid start byte\n"
+    )
+    error, _ = wait([([], [DagImportError("good.py", trace)])])
+    assert error.message.startswith("good.py cannot be imported: UnicodeDecodeError")
+    assert error.hint.startswith("save good.py as UTF-8")
+
+
 def test_the_file_that_names_the_dag_is_the_one_to_blame() -> None:
     sources = {"a.py": "dag_id='no-good'", "b.py": "with DAG('good') as dag: ...", "c.py": "good_enough = 1"}
     error, _ = wait([([], [broken("a.py"), broken("b.py", 4), broken("c.py")])], sources=sources)

@@ -49,6 +49,12 @@ def files(found: dict[str, str], code: tuple[str, ...] = ("dags",)) -> CodeFiles
             "and the image has no such file",
             "under [image] in harness.toml",
         ),
+        (
+            {"dags/flows.py": "from ours import Flow\nFlow('churn')\n"},
+            ("dags",),
+            "there is no DAG 'churn': dags/flows.py names it, and Airflow takes no file for one of DAGs",
+            "write `# airflow` into dags/flows.py",
+        ),
         ({"dags/churn.py": DAG}, ("dags",), "and Airflow did not read that file", "harness logs"),
     ],
 )
