@@ -48,10 +48,16 @@ def keep(api: KubernetesApi, namespace: str, seconds: float = KEPT_S) -> None:
 
 
 def remove_expired(running: RunningCluster, progress: Progress) -> None:
-    """Remove versions whose time to live is over; what fails now is tried by the next command."""
+    """Remove versions whose time to live is over; what fails now is tried by the next command.
+
+    One whose client lives stays: that client's clock, by which it says until when, may be another than ours.
+    """
     with suppress(HarnessError), progress.waiting("looking for versions whose time to live is over"):
-        for version in versions(running):
-            if version.left_s < 0 and version.state != "going":
+        over = [each for each in versions(running) if each.left_s < 0 and each.state != "going"]
+        leases = Leases(running.api)
+        claimed = {claim.version for claim in leases.living(leases.claims())} if over else set()
+        for version in over:
+            if version.namespace not in claimed:
                 progress.note(f"{version.namespace} ({version.ref}) is removed: its time to live is over")
                 with suppress(HarnessError):
                     release.remove(running.api, running.server, version.namespace, wait=False)

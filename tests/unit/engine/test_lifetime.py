@@ -82,6 +82,27 @@ def names(cluster: Cluster) -> list[str]:
     return [each["metadata"]["name"] for each in cluster.namespaces]
 
 
+class TestExpired:
+    def test_what_is_over_goes(self, cluster: Cluster) -> None:
+        cluster.add("over", "failed", age_s=3600, left_s=-1)
+        cluster.add("left", "running", age_s=3600, left_s=-1)
+        cluster.add("kept", "failed", age_s=3600, left_s=3600)
+        lifetime.remove_expired(attached(cluster), Silent())
+        assert names(cluster) == ["kept"]
+
+    @pytest.mark.parametrize(("silent_s", "left"), [(0, ["used"]), (DURATION_S + 1, [])])
+    def test_a_version_whose_client_lives_stays_whatever_its_clock_says(
+        self, cluster: Cluster, silent_s: float, left: list[str]
+    ) -> None:
+        leases = Leases(cluster, lambda: cluster.clock[0])
+        made = leases.make(cpu=0.3, memory_bytes=1.0, image="i", ref="r")
+        leases.renew(replace(made, version="used"))
+        cluster.add("used", "running", age_s=60, left_s=-3600)
+        cluster.clock[0] += timedelta(seconds=silent_s)
+        lifetime.remove_expired(attached(cluster), Silent())
+        assert names(cluster) == left
+
+
 class TestCollecting:
     def test_what_is_over_goes_and_what_is_kept_stays(self, cluster: Cluster) -> None:
         cluster.add("kept", "failed", age_s=3600, left_s=3600)
