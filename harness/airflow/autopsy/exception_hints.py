@@ -18,7 +18,9 @@ from harness.airflow.autopsy.pod_trouble import MEMORY_HINT, SHARED_MEMORY_HINT
 from harness.airflow.logs.task_log import Raised
 from harness.project.places import CodeFiles
 
-OLDER_HINT = "the lock has a newer release than this code is for: edit the code, or ask for {} in the requirements"
+OLDER_HINT = (
+    "the lock has a newer release than this code is for: edit the code, or ask for {} in the requirements"
+)
 _BY_MESSAGE = (
     (
         re.compile(r"lib[\w.+-]+\.so[\d.]*: cannot open shared object file"),
