@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from harness.airflow.logs.excerpts import first_line
 from harness.airflow.rest.models import AuditEvent, TaskInstance
@@ -57,4 +58,8 @@ def from_audit(task: TaskInstance, audit: Sequence[AuditEvent]) -> HarnessError 
 def _refusal(text: str) -> str | None:
     """The API server's own words in what its client made an exception of."""
     found = re.search(r'"message":("(?:[^"\\]|\\.)*")', text)
-    return str(json.loads(found[1], strict=False)) if found else None
+    with suppress(
+        ValueError
+    ):  # Python may have shown it as one of its own texts, which JSON need not understand
+        return str(json.loads(found[1].replace("\\'", "'"), strict=False)) if found else None
+    return None

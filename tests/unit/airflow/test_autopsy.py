@@ -170,3 +170,15 @@ def test_the_pod_of_the_last_try() -> None:
     assert last_pod([second, first, old_try], replace(FAILED, pod=None)) == second
     assert last_pod([second, first], replace(FAILED, pod="first")) == first
     assert last_pod([old_try], FAILED) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (r'{"message":"pods can\'t be made"}', "Kubernetes refused it: pods can't be made"),
+        (r'{"message":"pods \x27x\x27 are forbidden"}', "was failed by Airflow: "),
+    ],
+)
+def test_words_of_kubernetes_in_pythons_quotes_are_survived(body: str, told: str) -> None:
+    event = AuditEvent("state mismatch", "boom", -1, 1, f"Extra info: (403) {body}")
+    assert told in cause_of(replace(FAILED, started_at=None), audit=[event]).message
