@@ -71,10 +71,11 @@ def packages_of(files: RepositoryFiles, layout: Layout, image: TeamImage) -> Pac
         or known.unfit
         or _OF_THIS_MACHINE.search(text)
     )
-    if known.path and not added and not (copied and not known.path.endswith(".toml")):
+    indexes = {} if known.locked else _indexes(image, text)
+    if known.path and not added and not indexes and not (copied and not known.path.endswith(".toml")):
         return Packages(known.path, airflow, version, system, {}, tuple(findings), tuple(reasons))
-    findings.append(Finding("decided", "packages", _written(known, added), WRITTEN))
-    made = "".join(f"{line}\n" for line in _lines(known, added, copied=bool(copied)))
+    findings.append(Finding("decided", "packages", _written(known, added, indexes), WRITTEN))
+    made = "".join(f"{line}\n" for line in _lines(known, added, indexes, copied=bool(copied)))
     return Packages(WRITTEN, airflow, version, system, {WRITTEN: made}, tuple(findings), tuple(reasons))
 
 
@@ -95,9 +96,17 @@ def _airflow(known: Dependencies, image: TeamImage) -> tuple[str, str, list[Find
     return airflow, airflow or said[0], findings, []
 
 
-def _lines(known: Dependencies, added: Mapping[str, Place], *, copied: bool) -> Iterator[str]:
+def _indexes(image: TeamImage, text: str) -> dict[str, Place]:
+    """The indexes that the team's image asks besides the usual one, where its file of packages names none of them."""
+    return {said.value: said.place for said in image.indexes if said.value not in text}
+
+
+def _lines(
+    known: Dependencies, added: Mapping[str, Place], indexes: Mapping[str, Place], *, copied: bool
+) -> Iterator[str]:
     """The file of packages: what the repository's own asks for, and what is `added` to it."""
     yield "# What versions run on; written by harness init, yours to change."
+    yield from (f"--extra-index-url {url}  # {place}" for url, place in indexes.items())
     if known.path and not copied:
         yield f"-r {known.path}"
     else:
@@ -140,10 +149,12 @@ def _pins(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield normalized(found[1]), found[2]
 
 
-def _written(known: Dependencies, added: Mapping[str, Place]) -> str:
+def _written(known: Dependencies, added: Mapping[str, Place], indexes: Mapping[str, Place]) -> str:
     """Why a file of packages is written."""
     if added:
         return f"{WRITTEN} is written, since no file of yours names {listed(added)}"
+    if indexes:
+        return f"{WRITTEN} is written, since no file of yours names the index {listed(indexes)}"
     if known.names:
         return f"{WRITTEN} is written, with what can be locked of {known.path or 'yours'}"
     return f"{WRITTEN} is written, with Airflow alone: nothing of yours names packages"

@@ -156,3 +156,40 @@ def test_pkg_resources_is_in_setuptools(named: str, written: bool) -> None:
     files = asking("import pkg_resources")
     found = proposal({**files, "requirements.txt": named})
     assert any("setuptools<81" in text for text in found.extra.values()) is written
+
+
+class TestAnIndexOfTheTeamsImage:
+    CPU = "https://packages.example.com/whl/cpu"
+
+    def lines(self, **files: str) -> list[str]:
+        found = proposal(
+            {**asking("import torch"), **{name.replace("_", "."): text for name, text in files.items()}}
+        )
+        return [line for text in found.extra.values() for line in text.splitlines() if "index" in line]
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "pip install --no-cache-dir --index-url {url} torch",
+            "pip install torch --extra-index-url={url}",
+            "pip3 install -i {url} torch",
+            "pip install pandas && uv pip install torch --extra-index-url {url}",
+        ],
+    )
+    def test_is_asked_too(self, command: str) -> None:
+        text = f"FROM apache/airflow:3.1.3\nRUN {command.format(url=self.CPU)}\n"
+        assert self.lines(Dockerfile=text) == [f"--extra-index-url {self.CPU}  # Dockerfile:2"]
+
+    def test_also_where_a_file_names_the_packages(self) -> None:
+        install = f"COPY requirements.txt .\nRUN pip install -r requirements.txt -i {self.CPU}\n"
+        text = f"FROM apache/airflow:3.1.3\n{install}"
+        files = {"Dockerfile": text, "requirements_txt": "torch\n"}
+        assert self.lines(**files) == [f"--extra-index-url {self.CPU}  # Dockerfile:3"]
+        assert self.lines(**{**files, "requirements_txt": f"--extra-index-url {self.CPU}\ntorch\n"}) == []
+
+    @pytest.mark.parametrize(
+        "url",
+        ["https://pypi.org/simple/", "https://me:$TOKEN@packages.example.com/simple", "$INDEX", "/wheels"],
+    )
+    def test_none_with_a_login_nor_the_usual_one(self, url: str) -> None:
+        assert self.lines(Dockerfile=f"FROM apache/airflow:3.1.3\nRUN pip install -i {url} torch\n") == []

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.init.reading.image.dockerfile import makes_airflow, pip_arguments, read_dockerfile
+from harness.init.reading.image.dockerfile import is_open_index, makes_airflow, pip_arguments, read_dockerfile
 from harness.init.reading.image.team_image import Said, TeamImage, based_on, is_airflow, substituted
 from harness.init.reading.repository_files import Place, RepositoryFiles
 
@@ -137,8 +137,11 @@ def _service(
     for name, value in _environment(table.get("environment")):
         place = _line(path, lines, name)
         if name == "_PIP_ADDITIONAL_REQUIREMENTS":
-            packages = (each for kind, each in pip_arguments(substituted(value, own)) if kind == "package")
-            image.packages += [Said(each, place) for each in packages]
+            given = list(pip_arguments(substituted(value, own)))
+            image.packages += [Said(each, place) for kind, each in given if kind == "package"]
+            image.indexes += [
+                Said(each, place) for kind, each in given if kind == "index" and is_open_index(each)
+            ]
         elif value:
             image.environment.setdefault(name, Said(substituted(value, own), place))
     volumes = table.get("volumes")

@@ -15,10 +15,9 @@ from harness.project import dockerfile_text
 
 _PIP = re.compile(r"\b(?:pip3?|uv pip)\s+install\b")
 _APT = re.compile(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b")
-_OPTIONS_WITH_VALUE = frozenset(
-    {"-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--python"}
-    | {"-t", "--target"}
-)
+_OPTIONS_WITH_VALUE = frozenset({"-c", "--constraint", "-f", "--find-links", "--python", "-t", "--target"})
+_OPEN = re.compile(r"https?://[\w.-]+(?::\d+)?/[\w./+-]*")
+_INDEX = re.compile(r"(?:-i|--(?:extra-)?index-url)(?:=(?P<url>\S*))?")
 
 
 # Into an environment of its own: `source x/bin/activate`, `x/bin/pip install`.
@@ -142,14 +141,7 @@ class _Build:
                     self.image.environments.append(Said(folder, place))
                     continue
                 for kind, each in pip_arguments(command[installs.end() :]):
-                    if kind == "package":
-                        self.image.packages.append(Said(each, place))
-                        if (airflow := _AIRFLOW.match(each)) and airflow["version"]:
-                            self.image.airflow.append(Said(airflow["version"], place))
-                    elif kind == "folder":
-                        self._project(each, place)
-                    else:
-                        self.image.requirements += [Said(path, place) for path in self._sources(each)]
+                    self._install(kind, each, place)
             elif tool:
                 lock = "uv.lock" if tool[1] == "uv" else f"{tool[1]}.lock"
                 self.image.requirements += [Said(path, place) for path in self._sources(lock)]
@@ -160,6 +152,19 @@ class _Build:
                     if re.fullmatch(r"[a-z0-9][a-z0-9+.-]*", word)
                 )
                 self.image.system_packages += [Said(name, place) for name in names]
+
+    def _install(self, kind: str, each: str, place: Place) -> None:
+        """What pip is told to install, or where to look for it."""
+        if kind == "package":
+            self.image.packages.append(Said(each, place))
+            if (airflow := _AIRFLOW.match(each)) and airflow["version"]:
+                self.image.airflow.append(Said(airflow["version"], place))
+        elif kind == "folder":
+            self._project(each, place)
+        elif kind == "index":
+            self.image.indexes += [Said(each, place)] if is_open_index(each) else []
+        else:
+            self.image.requirements += [Said(path, place) for path in self._sources(each)]
 
     def _project(self, written: str, place: Place) -> None:
         """A folder that pip installs: its package can be imported, and its pyproject.toml says what it needs."""
@@ -223,8 +228,16 @@ class _Build:
                 break
 
 
+def is_open_index(url: str) -> bool:
+    """Whether it is an index besides the usual one, and nobody's login stands in it."""
+    return bool(_OPEN.fullmatch(url)) and not url.rstrip("/").endswith("pypi.org/simple")
+
+
 def pip_arguments(text: str) -> Iterator[tuple[str, str]]:
-    """What `pip install` is told to install: a `file` of requirements, a project's `folder` or a `package`."""
+    """What `pip install` is told to install: a `file` of requirements, a project's `folder` or a `package`.
+
+    Or the `index` that it asks.
+    """
     try:
         words = iter(shlex.split(text))
     except ValueError:  # an open quote
@@ -236,6 +249,8 @@ def pip_arguments(text: str) -> Iterator[tuple[str, str]]:
             yield "file", word.partition("=")[2]
         elif word in {"-e", "--editable"}:
             yield "folder", next(words, "")
+        elif index := _INDEX.fullmatch(word):
+            yield "index", index["url"] or next(words, "")
         elif word in _OPTIONS_WITH_VALUE:
             next(words, None)
         elif word.startswith((".", "/")) and not word.endswith((".whl", ".gz", ".zip")):

@@ -35,13 +35,15 @@ class TeamImage:
     """What the files tell. `mounts` are folders of the repository by their absolute paths in the image.
 
     `services` are those that compose files start beside Airflow, such as a database, and `environments` folders of
-    virtual environments besides Airflow's own: no version has them. `projects` are folders of the repository that pip
+    virtual environments besides Airflow's own: no version has them. `indexes` are those that packages come from besides
+    the usual one, `projects` folders of the repository that pip
     installs.
     """
 
     airflow: list[Said] = field(default_factory=list)
     python: list[Said] = field(default_factory=list)
     packages: list[Said] = field(default_factory=list)
+    indexes: list[Said] = field(default_factory=list)
     system_packages: list[Said] = field(default_factory=list)
     requirements: list[Said] = field(default_factory=list)
     environment: dict[str, Said] = field(default_factory=dict)
