@@ -72,10 +72,10 @@ def _tested(
             with progress.waiting(f"asking cluster {request.cluster}"):
                 running = attach(request.cluster, to_make=True)
                 opened.enter_context(port_forward.held(running.cluster, running.server.kubectl))
+            remove_expired(running, progress)
+            return _all(running, made, request, progress, on_verdict)
         except HarnessError as error:
             return Result.of((), Cause.of(error))
-        remove_expired(running, progress)
-        return _all(running, made, request, progress, on_verdict)
 
 
 def _all(
