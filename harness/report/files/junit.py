@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
 from xml.etree import ElementTree
 
 from harness.report import format, phases
@@ -38,7 +40,7 @@ def _version(root: ElementTree.Element, version: VersionResult) -> None:
         "isolation": version.receipt.verdict if version.receipt else None,
     }
     if version.image is not None:
-        facts |= {f"image.{name}": value for name, value in version.image.model_dump().items()}
+        facts |= dict(_told("image", version.image.model_dump()))
     facts |= {f"phase.{name}": f"{value:.3f}" for name, value in version.phases.items()}
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in facts.items():
@@ -48,6 +50,15 @@ def _version(root: ElementTree.Element, version: VersionResult) -> None:
         _test(suite, version, test)
     if version.cause is not None:
         _fail(_case(suite, version.ref, "environment"), version.cause)
+
+
+def _told(name: str, facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Facts in words, each by its own name; what there are hundreds of, as packages, is in the JSON file."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and key != "base_packages":
+            yield from _told(f"{name}.{key}", value)
+        elif isinstance(value, str | int):
+            yield f"{name}.{key}", str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _test(suite: ElementTree.Element, version: VersionResult, test: TestResult) -> None:

@@ -40,6 +40,8 @@ class TestJunit:
         assert failure.get("message") == "accuracy 0.9123 is below its minimum 0.93"
         facts = {item.get("name"): item.get("value") for item in root[1].iter("property")}
         assert facts["image.digest"] == samples.digest("1f2e3d4c")
+        assert facts["image.lock.path"] == "dags/requirements.lock"
+        assert not any("{" in text or "(" in text for text in facts.values() if text)
         assert facts["commit"] == "0f9e8d7c6b5a" + "1" * 28
 
     @pytest.mark.parametrize(
