@@ -25,6 +25,7 @@ from harness.init.reading.image.services import (
 )
 from harness.init.reading.paths import FileUse
 from harness.init.reading.programs.environments import lost_environments
+from harness.init.reading.purposes import returned_bytes
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Module
 from harness.init.reading.tasks import Task
@@ -71,6 +72,7 @@ def reasons(read: ReadDag, circumstances: Circumstances) -> list[str]:
     found += [str_of_ask(each, circumstances) for each in missing_asks(read, circumstances)]
     found += [str(each) for each in read.addresses if not _is_reached(each, read, circumstances)]
     found += [_not_there(use, circumstances) for use in uses.missing]
+    found += _bytes_handed(read, circumstances)
     found += _defaults_not_there(read, circumstances)
     found += lost_commands(read.dag, module, circumstances)
     found += [
@@ -127,6 +129,15 @@ def _defaults_not_there(read: ReadDag, circumstances: Circumstances) -> Iterator
             if path not in made:
                 use = FileUse(text, "read", place)
                 yield f"{_not_there(use, circumstances)}: add conf = {{ {name} = … }}"
+
+
+def _bytes_handed(read: ReadDag, circumstances: Circumstances) -> Iterator[str]:
+    """The tasks that return pickles, as Airflow 2 kept them with enable_xcom_pickling."""
+    if "AIRFLOW__CORE__XCOM_BACKEND" not in circumstances.image.environment:
+        for task in read.dag.tasks:
+            if place := returned_bytes(task, read.file.functions):
+                what = f"{task.task_id} returns bytes, and Airflow 3 keeps what a task returns as JSON"
+                yield f"{place}: {what}: write a file and return its path, or return a text of base64"
 
 
 def _not_there(use: FileUse, circumstances: Circumstances) -> str:

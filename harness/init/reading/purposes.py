@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.init.reading.constants import dotted, method_of, text_of
 from harness.init.reading.dags import Dag
+from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, imports, keyword
 from harness.init.reading.tasks import Functions, Task
 
@@ -59,6 +60,8 @@ _PROGRAMS = {  # of a BashOperator, by the operator that needs the same
     "ssh": "SSHOperator",
 }
 _WAITS = re.compile(r"(?:ExternalTask|File|S3Key|GCSObject\w*|Sql|Http|Sftp|Hdfs|Wasb\w*)Sensor$")
+_PICKLES = frozenset({"cloudpickle.dumps", "dill.dumps", "pickle.dumps"})
+_MOST_STEPS = 5  # from a function to those whose value it returns
 _LOGS = frozenset({"autolog", "log_batch", "log_metric", "log_metrics"})
 _LOGS_BY_ITSELF = frozenset({"mlflow.evaluate", "mlflow.models.evaluate"})
 
@@ -188,6 +191,31 @@ def logged_to_mlflow(functions: Iterable[tuple[Function, Module]]) -> tuple[str,
             elif method == "log_metrics" and node.args and isinstance(node.args[0], ast.Dict):
                 names += [text for key in node.args[0].keys if (text := text_of(key, module.constants))]
     return tuple(dict.fromkeys(names)) if logs else None
+
+
+def returned_bytes(task: Task, functions: Functions) -> Place | None:
+    """Where a task returns what a pickle is, which no XCom of Airflow 3 holds."""
+    waiting = list(task.functions[:1]) if not task.operator.endswith("Sensor") else []
+    for _ in range(_MOST_STEPS):
+        if not waiting:
+            return None
+        function, module = waiting.pop()
+        made = {
+            target.id: node.value
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(function):
+            value = node.value if isinstance(node, ast.Return) else None
+            value = made.get(value.id) if isinstance(value, ast.Name) else value
+            if isinstance(node, ast.Return) and isinstance(value, ast.Call):
+                name = dotted(value.func)
+                if module.aliases.get(name, name) in _PICKLES:
+                    return module.place(node)
+                waiting += [functions[name]] if name in functions else []
+    return None
 
 
 def _returned(function: Function, module: Module, functions: Functions, depth: int) -> Iterator[str]:

@@ -65,3 +65,50 @@ def test_what_they_read_is_told_too() -> None:
     text = f"{HEAD}    PythonOperator(task_id='x', python_callable=lambda: read('/opt/airflow/data/x.csv'))\n"
     reasons = [reason for test in proposal({"dags/churn.py": text}).tests for reason in test.reasons]
     assert reasons == ["dags/churn.py:17: it reads /opt/airflow/data/x.csv, which is not in the repository"]
+
+
+class TestPicklesThatTasksReturn:
+    """Airflow 2 kept them with enable_xcom_pickling; Airflow 3 can't."""
+
+    CODE = """
+    import base64, pickle
+    from pickle import dumps
+    from airflow.sdk import DAG, task
+    from airflow.providers.standard.operators.python import PythonOperator
+    def load():
+        rows = pickle.dumps([1])
+        return rows
+    def load_text():
+        return base64.b64encode(pickle.dumps([1])).decode()
+    @task
+    def direct():
+        return dumps([1])
+    with DAG("churn"):
+        {call}
+    """
+
+    def told(self, call: str, compose: str = "") -> list[str]:
+        files = {"dags/churn.py": self.CODE.format(call=call), "docker-compose.yaml": compose}
+        return [reason for test in proposal(files).tests for reason in test.reasons]
+
+    @pytest.mark.parametrize(
+        ("call", "line"),
+        [
+            ("PythonOperator(task_id='load', python_callable=load)", 8),
+            ("PythonOperator(task_id='load', python_callable=lambda: load())", 8),
+            ("direct.override(task_id='load')()", 13),
+        ],
+    )
+    def test_are_told(self, call: str, line: int) -> None:
+        assert self.told(call) == [
+            f"dags/churn.py:{line}: load returns bytes, and Airflow 3 keeps what a task returns as JSON: write a file "
+            "and return its path, or return a text of base64"
+        ]
+
+    def test_text_is_not(self) -> None:
+        assert self.told("PythonOperator(task_id='load', python_callable=load_text)") == []
+
+    def test_nor_where_a_backend_of_ones_own_keeps_them(self) -> None:
+        given = "environment: {AIRFLOW__CORE__XCOM_BACKEND: own.Backend}"
+        compose = f"services: {{a: {{image: 'apache/airflow:3.1.3', {given}}}}}"
+        assert self.told("direct.override(task_id='load')()", compose) == []
