@@ -32,7 +32,7 @@ MAX_TIMEOUT_S = 7 * 24 * 3600.0
 LOGICAL_YEARS = range(1970, 2201)  # what Airflow, PostgreSQL and pandas can all name, in any time zone
 MAX_CONF_DEPTH = 100
 _DURATION = re.compile(r"(?:(?P<h>[0-9]{1,6})h)?(?:(?P<m>[0-9]{1,6})m)?(?:(?P<s>[0-9]{1,6})s)?")
-_DURATION_EXPECTED = 'expected a duration of at most 7 days, such as "10m", "1h30m" or "45s"'
+_DURATION_EXPECTED = 'expected a duration above 0 and of at most 7 days, such as "10m", "1h30m" or "45s"'
 MLFLOW_URL = "http://mlflow:5000"  # of the server that a version has of its own
 _MLFLOW_ADDRESS = re.compile(
     r"http://(?P<name>[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)(?::(?P<port>[0-9]{1,5}))?/?"

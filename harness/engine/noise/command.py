@@ -66,9 +66,11 @@ def run(start: Path, asked: Asked, progress: Progress) -> list[TestNoise]:
     with progress.waiting(f"asking cluster {asked.cluster}"):
         running = attach(asked.cluster)
     with port_forward.held(running.cluster, running.server.kubectl):
-        if read:
+        if asked.import_ is not None:
             noise.keep(running.server, read)
-            progress.note(f"learnt from {asked.import_}: {told_of(read, tests)}")
+            progress.note(
+                f"learnt from {asked.import_}: {told_of(read, tests) if read else 'nothing, it is empty'}"
+            )
         samples = {name: noise.samples(running.server, settings) for name, settings in tests.items()}
     if asked.export is not None:
         found = [sample for each in samples.values() for sample in each]
