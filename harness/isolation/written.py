@@ -9,8 +9,9 @@ from harness.cluster.api import KubernetesApi
 from harness.errors import HarnessError
 from harness.host import process
 
-# Folders of the volume that tasks write to. What lies there was changed when find's %C@ says, in seconds.
-_LIST = 'for part in artifacts shared; do find "$1/$part" -type f -printf "$part/%P\\t%C@\\n" 2>/dev/null; done; true'
+# Folders of the volume that tasks write to. What lies there was changed when find's %C@ says, in seconds. A name may
+# hold anything but NUL.
+_LIST = 'for part in artifacts shared; do find "$1/$part" -type f -printf "$part/%P\\t%C@\\0" 2>/dev/null; done; true'
 _ASK_S = 60.0
 
 
@@ -50,9 +51,10 @@ def _listed(folder: str, nodes: Iterable[str]) -> dict[str, float] | None:
             ["docker", "exec", node, "sh", "-c", _LIST, "sh", folder], check=False, timeout_s=_ASK_S
         )
         asked = asked or done.returncode == 0
-        for line in done.stdout.splitlines() if done.returncode == 0 else ():
-            path, _, at = line.rpartition("\t")
-            found[path] = float(at)
+        for entry in done.stdout.split("\0") if done.returncode == 0 else ():
+            path, _, at = entry.rpartition("\t")
+            if path:
+                found[path] = float(at)
     return found if asked else None
 
 
@@ -60,15 +62,14 @@ def _listed(folder: str, nodes: Iterable[str]) -> dict[str, float] | None:
 class Writers:
     """Which runs wrote which files, told by what changed while each went. Files in a run's own folder are its own.
 
-    `seen` are the times of the last look, `runs` those that went before it.
+    `seen` are the times of the last look, `runs` those that went before it. `read_at_once`: the name of the file
+    that is read as soon as a run has ended, so that all may write it.
     """
 
     seen: dict[str, float] = field(default_factory=dict)
     writers: dict[str, set[str]] = field(default_factory=dict)
     runs: frozenset[str] = frozenset()
-    read_at_once: str = (
-        ""  # the name of the file that is read as soon as a run has ended, so that all may write it
-    )
+    read_at_once: str = ""
 
     def look(self, now: Mapping[str, float], runs: Collection[str], own: Collection[str]) -> None:
         """Files have these times `now`; what changed since the last look was written by `runs`, which went since.
