@@ -5,6 +5,7 @@ By https://distribution.github.io/distribution/spec/auth/token/ and RFC 7617.
 
 from __future__ import annotations
 
+import shlex
 import ssl
 import threading
 import time
@@ -199,7 +200,7 @@ def _client(registry: Registry) -> httpx2.Client:
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
             f"{registry.ca}, the `ca` of [registry], can't be read: {error.strerror or error}",
-            hint=f"openssl x509 -in {registry.ca} -noout -subject",
+            hint=f"openssl x509 -in {shlex.quote(str(registry.ca))} -noout -subject",
         ) from error
     return download.client(context)
 
