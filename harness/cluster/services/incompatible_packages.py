@@ -13,6 +13,9 @@ _RAISED = re.compile(
     r"^(?P<kind>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Warning|Interrupt)): (?P<text>\S.*)$"
 )
 _FILE = re.compile(r'(?:File "|│? *)(?P<file>/[^":│]+\.py)(?:", line |:)(?P<line>\d+)')
+_TWICE = re.compile(
+    r"Detected recursive loop when walking DAG directory (?P<walked>\S+): (?P<twice>\S+) has appeared"
+)
 # Packages, Python's own modules, and the chart's programs.
 _NOT_THE_USERS = re.compile(r"/(?:site|dist)-packages/|/lib/python3|^/etc/harness/")
 _PACKAGES = ("site-packages/", "dist-packages/")
@@ -44,6 +47,8 @@ def incompatible(who: str, lines: Sequence[str]) -> HarnessError | None:
     index, raised = found
     if _NOT_OF_PACKAGES.search(raised["kind"]):
         return None
+    if twice := _TWICE.search(raised["text"]):
+        return _linked_twice(who, twice)
     begins = max((at for at, line in enumerate(lines[:index]) if "Traceback (most recent" in line), default=0)
     before = [match for line in lines[begins:index] if (match := _FILE.search(line))]
     if own := next((frame for frame in reversed(before) if not _NOT_THE_USERS.search(frame["file"])), None):
@@ -65,6 +70,14 @@ def incompatible(who: str, lines: Sequence[str]) -> HarnessError | None:
         hint="make the lock again with the versions that Airflow was released with, from what it was made of: "
         "harness lock FILE, such as requirements.txt",
         evidence=[line.rstrip() for line in lines[max(0, index - EVIDENCE_LINES + 1) : index + 1]],
+    )
+
+
+def _linked_twice(who: str, found: re.Match[str]) -> HarnessError:
+    return HarnessError(
+        CauseCode.DAG_IMPORT_ERROR,
+        f"{who} can't read {found['walked']}: a symbolic link leads to {found['twice']}, which it has read already",
+        hint="take that link out of the folder of the DAGs: git ls-files --stage | grep ^120000 names all links",
     )
 
 

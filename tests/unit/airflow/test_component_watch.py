@@ -74,6 +74,18 @@ def test_a_migration_that_its_packages_break() -> None:
     assert incompatible("airflow db migrate", ["nothing of interest"]) is None
 
 
+def test_a_link_that_leads_to_a_folder_of_dags_once_more_is_no_fault_of_the_lock() -> None:
+    raised = (
+        "RuntimeError: Detected recursive loop when walking DAG directory /opt/airflow/dags: "
+        "/opt/airflow/dags/common has appeared more than once."
+    )
+    found = incompatible("Airflow's dag-processor", ["Traceback (most recent call last):", raised])
+    assert found is not None
+    assert found.cause is CauseCode.DAG_IMPORT_ERROR
+    assert "a symbolic link leads to /opt/airflow/dags/common, which it has read already" in found.message
+    assert "120000" in found.hint
+
+
 def test_the_log_is_looked_at_now_and_then_and_its_absence_is_no_error() -> None:
     now, asked = [0.0], []
 
