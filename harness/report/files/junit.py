@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from harness.report import format, phases
+from harness.report import format, pairs, phases
 from harness.report.model import Cause, MetricResult, Result, TestResult, VersionResult
 
 
@@ -79,15 +79,17 @@ def _test(suite: ElementTree.Element, version: VersionResult, test: TestResult) 
 
 
 def _gate(case: ElementTree.Element, name: str, metric: MetricResult) -> None:
+    numbers = f"{name}: {format.metric_value(metric)}, base {format.metric_base(metric)}"
+    told = f"{numbers}\n{pairs.line(metric)}" if metric.answer is not None else numbers
     if metric.verdict is None:
         ElementTree.SubElement(case, "skipped", message=metric.message or "not judged")
     elif metric.verdict != "passed":
         tag = "failure" if metric.verdict == "failed" else "error"
         problem = ElementTree.SubElement(case, tag, message=metric.message, type="gate_failed")
-        problem.text = f"{name}: {format.metric_value(metric)}, base {format.metric_base(metric)}"
+        problem.text = told
     if metric.value is not None and metric.verdict == "passed":
         output = ElementTree.SubElement(case, "system-out")
-        output.text = f"{name}: {format.metric_value(metric)}, base {format.metric_base(metric)}"
+        output.text = told
 
 
 def _case(suite: ElementTree.Element, classname: str, name: str, time_s: float = 0.0) -> ElementTree.Element:

@@ -7,6 +7,7 @@ import re
 
 from harness.project.configuration import TestSettings
 from harness.report import format, pairs
+from harness.report.files import junit
 from harness.report.html import page
 from harness.report.model import MetricResult, Result, TestResult, VersionResult
 from harness.verdict import comparison
@@ -80,3 +81,12 @@ def test_runs_that_got_in_each_others_way_are_told_wherever_there_is_a_base() ->
         "one run of each: that can't tell a change from chance",
         "runs a and b both wrote dags/data/model.json",
     )
+
+
+def test_junit_has_the_sentence_of_each_gate_whatever_its_answer() -> None:
+    for head in (0.93, 0.9305, 0.9295), (0.9501, 0.9512, 0.9489), (0.93,):
+        test = judged(*head)
+        text = junit.render(
+            Result.of((VersionResult(ref="topic", commit="0" * 40, role="head", tests=(test,)),))
+        )
+        assert f"\n{html.escape(test.metrics['accuracy'].message, quote=False)}</" in text
