@@ -111,10 +111,21 @@ def test_runs_that_are_the_same_need_no_second_pair() -> None:
 
 def test_the_time_is_limited_to_one_pair_at_least() -> None:
     found = Comparison().looked()
+    assert (found.base.take(), found.head.take()) == (0, 0)
     found.clock.now_s = SETTINGS.max_comparison_time + 1
+    found.add(0, 0.9, 0.8)
+    assert (found.base.take(), found.head.take()) == (None, None)
+    assert found.notes[1:] == ["no further pair begins: max_comparison_time 20 min is over"]
+
+
+def test_the_time_begins_with_the_runs_of_both_sides() -> None:
+    found = Comparison().looked()
+    found.clock.now_s = 2 * SETTINGS.max_comparison_time  # a cluster without room
+    assert found.base.take() == 0
+    found.clock.now_s += 2 * SETTINGS.max_comparison_time
     assert found.head.take() == 0
     found.add(0, 0.9, 0.8)
-    assert found.head.take() is None
+    assert (found.base.take(), found.head.take()) == (1, 1)
 
 
 def test_all_are_wanted_where_their_number_is_given() -> None:

@@ -56,11 +56,11 @@ class Pairs:
         self.collision = ""
         self._used = 0
         self._kept = 0  # pairs that were measured before
-        self._begun_s: float | None = None  # when the first run began
+        self._begun_s: dict[Side, float] = {}  # when the first run of a side began
         self._told = False
+        self._told_late = False
         self._note = note
         self._clock = clock
-        self._started_s = clock()
         self._lock = threading.Lock()
 
     def add(self, side: Side, index: int, result: TestResult) -> None:
@@ -79,11 +79,10 @@ class Pairs:
             if self._looked == self._runs.keys():
                 self._kept = self._complete()
 
-    def begin(self) -> None:
+    def begin(self, side: Side) -> None:
         """A run begins."""
         with self._lock:
-            if self._begun_s is None:
-                self._begun_s = self._clock()
+            self._begun_s.setdefault(side, self._clock())
 
     def end(self, side: Side) -> None:
         """No more comes of this side, whatever the reason."""
@@ -128,9 +127,9 @@ class Pairs:
         base, head = ([self._runs[side][index] for index in range(complete)] for side in ("base", "head"))
         self._used, found = comparison.first_answer(self.settings, base, head, self.learnt)
         self._over = found.is_decided
-        if not self._told and not self._over and self._begun_s is not None and complete > self._kept:
+        if not self._told and not self._over and self._begun_s and complete > self._kept:
             self._told = True
-            pair_s = (self._clock() - self._begun_s) / (complete - self._kept)
+            pair_s = (self._clock() - min(self._begun_s.values())) / (complete - self._kept)
             self._note(self._outlook(found, complete, pair_s))
 
     def _outlook(self, found: answers.Compared, complete: int, pair_s: float) -> str:
@@ -178,7 +177,14 @@ class Pairs:
         return count
 
     def _is_late(self) -> bool:
-        return self._complete() > 0 and self._clock() - self._started_s > self.settings.max_comparison_time
+        """Whether the time is over, which begins once both sides run: images and a full cluster cost nothing of it."""
+        complete, limit_s = self._complete(), self.settings.max_comparison_time
+        if not complete or not self._begun_s or self._clock() - max(self._begun_s.values()) <= limit_s:
+            return False
+        if not self._told_late:
+            self._told_late = True
+            self._note(f"no further pair begins: max_comparison_time {_minutes(limit_s)} is over")
+        return True
 
 
 class Wishes:
@@ -240,7 +246,7 @@ class Wishes:
             if found is not None and found != WAIT:
                 self._begun.add(found)
                 for each in self._pairs:
-                    each.begin()
+                    each.begin(self._side)
             return found
 
     def check(self, index: int) -> None:
