@@ -133,10 +133,12 @@ class ObjectReader:
     def read(self, object_id: str) -> bytes:
         """A blob's whole content; HarnessError(CODE_INCOMPLETE) when the repository lacks it."""
         with self._lock:
-            try:
-                return self._ask(object_id)
-            except OSError as error:  # git ended: a damaged object, or a fetch that a partial clone needed
-                raise self._unreadable(object_id) from error
+            for _ in range(
+                2
+            ):  # Linux ends git with the thread that started it, so the one that is there may be dead
+                if (content := self._ask(object_id)) is not None:
+                    return content
+            raise self._unreadable(object_id)
 
     def chunks(self, object_id: str, size_bytes: int) -> Iterator[bytes]:
         """A blob's content in pieces; a large one has a process of its own, so it never fills the memory."""
@@ -163,20 +165,24 @@ class ObjectReader:
                 self._scratch.cleanup()
                 self._scratch = None
 
-    def _ask(self, object_id: str) -> bytes:
+    def _ask(self, object_id: str) -> bytes | None:
+        """None when git ended in place of an answer: a damaged object, or a fetch that a partial clone needed."""
         batch = self._batch = self._batch or self._spawn("cat-file", "--batch")
         assert batch.stdin is not None  # noqa: S101
         assert batch.stdout is not None  # noqa: S101
-        batch.stdin.write(f"{object_id}\n".encode())
-        batch.stdin.flush()
-        answer = batch.stdout.readline().split()
-        if len(answer) != 3:  # "<id> missing", or nothing when git ended
-            raise self._unreadable(object_id)
-        size_bytes = int(answer[2])
-        content = batch.stdout.read(size_bytes + 1)
-        if len(content) != size_bytes + 1:
-            raise self._unreadable(object_id)
-        return content[:-1]
+        with suppress(OSError):
+            batch.stdin.write(f"{object_id}\n".encode())
+            batch.stdin.flush()
+            answer = batch.stdout.readline().split()
+            if len(answer) == 2:  # "<id> missing"
+                raise self._unreadable(object_id)
+            size_bytes = int(answer[2]) if answer else 0
+            content = batch.stdout.read(size_bytes + 1)
+            if len(content) == size_bytes + 1:
+                return content[:-1]
+        _end(batch)
+        self._batch = None
+        return None
 
     def _spawn(self, *arguments: str) -> Popen[bytes]:
         return spawn(
