@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.host import process
@@ -54,10 +55,9 @@ def find(host: str) -> Login | None:
         return None
     own = name_of(host)
     for name in (own,) if own == _DOCKER_HUB else (own, f"https://{own}"):
-        entry = document.get("auths", {}).get(name) or {}
-        if found := _from_entry(entry):
+        if found := _from_entry(_table(document, "auths", name)):
             return found
-        helper = document.get("credHelpers", {}).get(name) or document.get("credsStore")
+        helper = _table(document, "credHelpers").get(name) or _table(document).get("credsStore")
         if helper and (found := _from_helper(helper, name)):
             return found
     return None
@@ -87,6 +87,13 @@ def exchange(login: Login, asked: Mapping[str, str], scope: str) -> dict[str, st
     }
 
 
+def _table(value: object, *names: str) -> dict[str, Any]:
+    """What stands there, where it is a table: people write this file by hand, too."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
 def _from_entry(entry: dict[str, str]) -> Login | None:
     username, password = entry.get("username", ""), entry.get("password", "")
     if entry.get("auth"):
@@ -104,6 +111,6 @@ def _from_helper(helper: str, name: str) -> Login | None:
         said = process.run([f"docker-credential-{helper}", "get"], input_text=name, check=False, timeout_s=20)
         login = json.loads(said.stdout)
         username, secret = str(login["Username"]), str(login["Secret"])
-    except (HarnessError, ValueError, KeyError):
+    except (HarnessError, ValueError, KeyError, TypeError):
         return None
     return Login("", "", secret) if username == _TOKEN_USER else Login(username, secret)

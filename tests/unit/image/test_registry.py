@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.host import process
 from harness.host.docker import registry_login
 from harness.host.docker.registry_login import Login
 from harness.image.registry.address import Registry
@@ -96,4 +97,16 @@ class TestLogins:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: str
     ) -> None:
         self.write(tmp_path, monkeypatch, auths={"r.example.com": {"auth": auth}})
+        assert registry_login.find("r.example.com") is None
+
+    @pytest.mark.parametrize("document", [None, [], {"auths": None}, {"auths": {"r.example.com": "x"}}])
+    @pytest.mark.parametrize("said", ["[]", "null", '{"Username": "me"}', "credentials not found"])
+    def test_a_document_of_another_form_is_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: object, said: str
+    ) -> None:
+        if isinstance(document, dict):
+            document = {**document, "credHelpers": None, "credsStore": "own"}
+        (tmp_path / "config.json").write_text(json.dumps(document))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        monkeypatch.setattr(process, "run", lambda *_, **__: process.Completed((), 0, said, ""))
         assert registry_login.find("r.example.com") is None
