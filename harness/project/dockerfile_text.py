@@ -16,9 +16,9 @@ def instructions(text: str) -> Iterator[tuple[int, str, str]]:
             parts.append(line.rstrip()[:-1])
             continue
         whole = " ".join([*parts, line]).strip()
-        word, _, rest = whole.partition(" ")
+        word, *rest = whole.split(None, 1) or [""]
         if word:
-            yield started, word.upper(), rest.strip()
+            yield started, word.upper(), "".join(rest)
         started, parts = 0, []
 
 

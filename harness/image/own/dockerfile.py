@@ -151,12 +151,12 @@ def named_images(text: str, arguments: dict[str, str]) -> Iterator[str]:
             seen_from = True
             base, stage = base_and_stage(rest)
             image = _resolved(base, values)
-            if image not in stages:
+            if image.lower() not in stages:
                 yield image
-            stages.add(stage)
+            stages.add(stage.lower())
         elif word == "COPY" and (found := _COPY_FROM.match(rest)):
             image = _resolved(found["image"], values)
-            if image not in stages and not image.isdigit():
+            if image.lower() not in stages and not image.isdigit():
                 yield image
 
 

@@ -26,6 +26,7 @@ LOG = Path("log")
         ("ARG TAG\nFROM apache/airflow:${TAG:-3.3}", ["apache/airflow:3.3"]),
         ("ARG V='1'\nFROM \\\n  a:$V\nARG V=2\nFROM a:$V AS x", ["a:1", "a:1"]),
         ("FROM scratch", []),
+        ("FROM\ta:1  AS  Build\nFROM b:1\nCOPY --from=build /x /x\nFROM\tBUILD", ["a:1", "b:1"]),
     ],
 )
 def test_the_images_that_it_stands_on(text: str, images: list[str]) -> None:
