@@ -219,7 +219,9 @@ class Repository:
                 CauseCode.REF_NOT_FOUND,
                 f"`{first}` and `{second}` have no common commit"
                 + (" in this shallow clone" if shallow else ""),
-                hint=self.git.deepened() if shallow else f"git log --oneline --graph {first} {second}",
+                hint=self.git.deepened()
+                if shallow
+                else f"git log --oneline --graph {shlex.quote(first)} {shlex.quote(second)}",
             )
         return completed.stdout.decode().strip()
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[3] / "harness"
 # A program that takes paths or addresses, and its words so far, at the end of a text.
 _COMMAND = re.compile(
     r"(?:^|[;&|`(] ?|: |then )"
-    r"(?:(?:cat|cd|df|du|less|ls|openssl|python|rm|tail)|git (?:-C|add|clone|config|fetch|ls-remote|rm|submodule))"
+    r"(?:(?:cat|cd|df|du|less|ls|openssl|python|rm|tail)|git (?:-C|add|clone|config|fetch|log|ls-remote|rm|submodule))"
     r" [^;&|`,\n]*$"
 )
 # Paths of our own that have nothing to be quoted, and what was put together from quoted parts.
