@@ -95,6 +95,11 @@ def parse(text: str, *, origin: str) -> AirflowSettings:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise _invalid(origin, f"{where}: {first['msg']}") from None
+    except (ValueError, RecursionError, TypeError, AttributeError, OverflowError):  # of yaml, for 2026-02-30
+        problem = (
+            "it is no valid YAML: what looks like a date or a number, and is none, has to stand in quotes"
+        )
+        raise _invalid(origin, problem) from None
     airflow = file.airflow or _Airflow()
     environment: dict[str, str] = {}
     for name, value in (*_connections(airflow, origin), *_variables(airflow, origin)):
@@ -119,7 +124,7 @@ def _connections(airflow: _Airflow, origin: str) -> Iterator[tuple[str, str]]:
             "schema": each.conn_schema,
             "login": each.conn_login,
             "password": each.conn_password,
-            "port": int(port) if (port := each.conn_port or "").isdigit() else None,
+            "port": int(port) if (port := each.conn_port or "").isdecimal() else None,
             "extra": json.dumps(extra) if isinstance(extra, dict) else extra,
         }
         yield name, json.dumps({key: value for key, value in fields.items() if value not in (None, "", "{}")})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.airflow.values.official import IMAGE, NODES, TEMPLATED
-from harness.airflow.values.work import Work
+from harness.airflow.values.work import Work, document
 
 _NODES = ("nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "schedulerName", "priorityClassName",
           "runtimeClassName", "hostAliases", "nodeName", "priority")  # fmt: skip
@@ -15,17 +15,15 @@ _OF_HARNESS = "the template of harness says it"
 
 def taken_apart(work: Work, key: str, text: object) -> bool:
     """Take over what a template of task pods adds to harness's; all else is told."""
-    import yaml
-
     try:
-        pod = yaml.safe_load(str(text))
-    except yaml.YAMLError:
+        pod = document(str(text))
+    except ValueError:
         pod = None
     if not isinstance(pod, Mapping) or not isinstance(pod.get("spec"), Mapping):
         return work.refuse(key, TEMPLATED if "{{" in str(text) else "it is no template of a pod")
-    about = pod.get("metadata") or {}
+    about = _table(work, f"{key}.metadata", pod.get("metadata"))
     for kind in ("annotations", "labels"):
-        for name, value in (about.get(kind) or {}).items():
+        for name, value in _table(work, f"{key}.metadata.{kind}", about.get(kind)).items():
             work.metadata(f"{key}.metadata.{kind}.{name}", kind, str(name), value)
     spec: Mapping[str, Any] = pod["spec"]
     if "volumes" in spec:
@@ -63,3 +61,9 @@ def _base(work: Work, key: str, container: Mapping[str, Any]) -> None:
                     work.resource("worker", (str(kind), str(quantity)), amount)
         else:
             work.refuse(each, _OF_HARNESS)
+
+
+def _table(work: Work, key: str, value: object) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        work.refuse(key, "it is no table")
+    return value if isinstance(value, Mapping) else {}

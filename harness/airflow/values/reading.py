@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.airflow.values.official import SET_BY_HARNESS, TEMPLATED, UNKNOWN, Way, rule_of
 from harness.airflow.values.pod_template import taken_apart
-from harness.airflow.values.work import Work
+from harness.airflow.values.work import Work, document
 from harness.errors import CauseCode, HarnessError
 
 LARGEST_BYTES = 1 << 20
@@ -87,23 +88,21 @@ def read(text: str, *, file: str, facts: Facts) -> Values:
 
 
 def _parsed(text: str, file: str) -> Mapping[str, Any]:
-    import yaml
-
     problem = f"it has more than {LARGEST_BYTES >> 20} MiB" if len(text.encode()) > LARGEST_BYTES else ""
     data = None
     try:
-        data = None if problem else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
+        data = None if problem else document(text)
+    except ValueError as error:
+        problem = " ".join(str(error).split()) or "it is no YAML"
     if data is not None and not isinstance(data, dict):
         problem = "at its top is no table of values"
     if problem:
         raise HarnessError(
             CauseCode.CONFIG_INVALID,
             f"[airflow] values: {file} can't be read: {problem}",
-            hint=f"helm template airflow apache-airflow/airflow --values {file}",
+            hint=f"helm template airflow apache-airflow/airflow --values {shlex.quote(file)}",
         )
-    return data or {}
+    return data if isinstance(data, dict) else {}
 
 
 def _leaves(

@@ -16,6 +16,16 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RELEASE = re.compile(r"\{\{-?\s*\.Release\.Name\s*-?\}\}")
 
 
+def document(text: str) -> object:
+    """What a YAML document holds. Raises ValueError for what is none, also where the library fails by another error."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
 class Work:
     """What was taken over so far. Its methods answer whether the key counts, and tell what of it does not."""
 
@@ -87,14 +97,12 @@ class Work:
 
     def config_map(self, key: str, name: str, given: object) -> bool:
         """A ConfigMap with its data, which the official chart takes as text."""
-        import yaml
-
         plain = _plain(name)
         data = given.get("data") if isinstance(given, Mapping) else None
         if isinstance(data, str):
             try:
-                data = yaml.safe_load(_plain(data))
-            except yaml.YAMLError:
+                data = document(_plain(data))
+            except ValueError:
                 return self.refuse(key, TEMPLATED if "{{" in _plain(data) else "its data is no YAML")
         if not isinstance(data, Mapping) or not _NAME.fullmatch(plain):
             return self.refuse(
@@ -169,12 +177,10 @@ class Work:
 
     def listed(self, key: str, given: object) -> list[Mapping[str, Any]] | None:
         """A list of tables, which may be given as text with YAML in it."""
-        import yaml
-
         if isinstance(given, str):
             try:
-                given = yaml.safe_load(_plain(given))
-            except yaml.YAMLError:
+                given = document(_plain(given))
+            except ValueError:
                 self.refuse(key, TEMPLATED if "{{" in _plain(given) else "it is no YAML")
                 return None
         if not isinstance(given, list) or not all(isinstance(each, Mapping) for each in given):

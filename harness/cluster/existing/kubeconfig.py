@@ -156,7 +156,7 @@ def _loaded(path: Path) -> _Entry:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         document = None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, TypeError, AttributeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise HarnessError(
             CauseCode.USAGE,

@@ -231,11 +231,24 @@ def test_templates_of_helm_are_told() -> None:
     assert len(by_reason(found.refused)) == 1
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-02-30", "metadata: x\nspec: x", "metadata: {labels: [a]}\nspec: {containers: 1}"]
+)
+def test_a_template_of_another_form_is_told(text: str) -> None:
+    assert of(yaml.safe_dump({"podTemplate": text, "volumes": text})).refused
+
+
+@pytest.mark.parametrize("about", ["x", "{labels: [a]}", "{annotations: 2}"])
+def test_a_templates_labels_of_another_form_are_told(about: str) -> None:
+    found = of(yaml.safe_dump({"podTemplate": f"metadata: {about}\nspec: {{}}"}))
+    assert [reason for _, reason in found.refused] == ["it is no table"]
+
+
 def test_a_slip_of_the_pen_is_told() -> None:
     assert told(of("ingres: {enabled: true}")) == {"ingres.enabled": UNKNOWN}
 
 
-@pytest.mark.parametrize("text", ["- a\n", "a: [", "x", "!!python/object:os.system {}"])
+@pytest.mark.parametrize("text", ["- a\n", "a: [", "x", "a: 2026-02-30", "!!python/object:os.system {}"])
 def test_what_is_no_values_file_is_refused(text: str) -> None:
     with pytest.raises(HarnessError) as caught:
         of(text)

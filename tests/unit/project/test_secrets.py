@@ -195,6 +195,8 @@ class TestAirflowSettings:
         ("text", "told"),
         [
             ("a: [", "it is no valid YAML"),
+            ("airflow: {variables: [{variable_name: a, variable_value: 2026-02-30}]}", "in quotes"),
+            ("a: " + "[" * 2000, "it is no valid YAML"),
             ("airflow: [1]", "airflow: "),
             ("airflow: {pools: [{pool_name: a, pool_slot: many}]}", "pool_slot"),
             ("airflow: {pools: [{pool_name: a}]}", "pool 'a' has no pool_slot"),
