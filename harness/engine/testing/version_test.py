@@ -24,7 +24,7 @@ from harness.engine.testing.deployment import Deployment, release_of
 from harness.engine.testing.ending import Ending, Successor, mark
 from harness.engine.testing.evidence import Evidence
 from harness.engine.testing.pairs.pairs import AtOnce, Wishes, one_at_a_time
-from harness.engine.testing.pairs.side_by_side import needs_runs, tell_kept
+from harness.engine.testing.pairs.side_by_side import needs_runs, tell_kept, undisturbed
 from harness.engine.testing.plan import Plan, Request
 from harness.engine.testing.runs import Runs
 from harness.engine.version import image_result
@@ -251,8 +251,8 @@ class VersionTest:
         noise.keep_quietly(self.running.server, self._samples)
 
     def keep_measured(self) -> None:
-        """Keep what was measured so far, for a comparison that is ended before its end."""
-        measured.keep(self.running.server, dict(self._made))
+        """Keep what was measured so far, for a comparison that is ended before its end; no runs that collided."""
+        measured.keep(self.running.server, undisturbed(self._made, self.wishes))
 
     def _check_isolation(self, planting: Future[Canaries], runs: Sequence[TestResult]) -> None:
         """The version's receipt; when it failed, that is the version's cause."""

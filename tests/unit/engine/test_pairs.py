@@ -6,7 +6,7 @@ import pytest
 
 from harness.engine.admission.processors import AtWork
 from harness.engine.testing.pairs.pairs import WAIT, NoLongerNeededError, Pairs, Side, Wishes, side_by_side
-from harness.engine.testing.pairs.side_by_side import needs_runs, tell_kept
+from harness.engine.testing.pairs.side_by_side import needs_runs, tell_kept, undisturbed
 from harness.isolation.written import Writers
 from harness.progress import Silent
 from harness.project.configuration import Gate, MetricsSource, TestSettings
@@ -203,6 +203,7 @@ def test_runs_that_wrote_one_path_end_it() -> None:
     found.head.collide("both wrote it")
     assert (found.head.take(), found.base.take()) == (None, None)
     assert found.base.collision == "both wrote it"
+    assert undisturbed({"key": run(0.9)}, {"t": found.head}) == {}
 
 
 class TestWriters:

@@ -129,3 +129,9 @@ def tell_kept(wishes: Mapping[str, Wishes], wanted: Sequence[Wanted], kept: Mapp
             wishes[run.test].add(run.index, kept[run.key])
     for each in wishes.values():
         each.looked()
+
+
+def undisturbed(made: Mapping[str, TestResult], wishes: Mapping[str, Wishes]) -> dict[str, TestResult]:
+    """What was measured so far, without the tests whose runs got in each other's way."""
+    disturbed = {name for name, each in wishes.items() if each.collision}
+    return {key: run for key, run in dict(made).items() if run.name not in disturbed}
