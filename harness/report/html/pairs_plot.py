@@ -10,6 +10,7 @@ from harness.report.pairs import line
 _WIDTH, _HEIGHT = 560.0, 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 150.0, 12.0, 24.0
 _MOST_NUMBERS = 20
+_LINE = 13.0
 
 
 def pairs_plot(name: str, metric: MetricResult) -> Markup | None:
@@ -40,15 +41,16 @@ def pairs_plot(name: str, metric: MetricResult) -> Markup | None:
     if metric.interval is not None:
         height = max(2.0, y(low) - y(high))
         parts.append(element("rect", x=end - 10, y=y(high), width=8, height=height, class_="allowed"))
-    parts += [
-        _level(y(0.0), "0", "grid"),
-        element("text", "no change", x=end + 6, y=y(0.0) + 4, class_="tick"),
-    ]
+    levels = [(y(0.0), "0", "grid", "no change")]
     if worse is not None:
         label = "to be caught" if _asked(metric) else "what noise allows"
+        levels.append((y(worse), format.signed(worse), "bound", label))
+    texts = _apart([height for height, *_ in levels])
+    for (height, text, kind, label), at in zip(levels, texts, strict=True):
         parts += [
-            _level(y(worse), format.signed(worse), "bound"),
-            element("text", label, x=end + 6, y=y(worse) + 4, class_="tick"),
+            element("line", x1=_LEFT, x2=end, y1=height, y2=height, class_=kind),
+            element("text", text, x=4, y=at + 4, class_="tick"),
+            element("text", label, x=end + 6, y=at + 4, class_="tick"),
         ]
     stop = x(metric.pairs + 0.5)
     if metric.answer != "undecided":
@@ -77,10 +79,9 @@ def _asked(metric: MetricResult) -> bool:
     return min((*fixed, *shares), default=0.0) > 0.0
 
 
-def _level(height: float, text: str, kind: str) -> Markup:
-    return joined(
-        [
-            element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=height, y2=height, class_=kind),
-            element("text", text, x=4, y=height + 4, class_="tick"),
-        ]
-    )
+def _apart(heights: list[float]) -> list[float]:
+    """Where the texts of one or two levels stand, which are not written over each other."""
+    if len(heights) < 2 or abs(heights[1] - heights[0]) >= _LINE:
+        return heights
+    middle, half = sum(heights) / 2.0, _LINE / 2.0
+    return [middle - half, middle + half] if heights[1] >= heights[0] else [middle + half, middle - half]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+import pytest
+
 from harness.project.configuration import TestSettings
 from harness.report import format, pairs
 from harness.report.files import junit
@@ -90,3 +92,11 @@ def test_junit_has_the_sentence_of_each_gate_whatever_its_answer() -> None:
             Result.of((VersionResult(ref="topic", commit="0" * 40, role="head", tests=(test,)),))
         )
         assert f"\n{html.escape(test.metrics['accuracy'].message, quote=False)}</" in text
+
+
+def test_texts_of_a_small_tolerance_are_not_written_over_each_other() -> None:
+    text = rendered(0.5, 0.7, 0.9)
+    heights = [
+        float(re.search(rf'y="([0-9.]+)"[^>]*>{told}<', text)[1]) for told in ("no change", "to be caught")
+    ]
+    assert heights[1] - heights[0] == pytest.approx(13.0)
