@@ -19,7 +19,8 @@ from harness.init.reading.dags import Dag, DagFile, read_dags
 from harness.init.reading.given import given
 from harness.init.reading.image.image_files import team_image
 from harness.init.reading.image.production import production, values_file
-from harness.init.reading.image.team_image import ROOT, TeamImage
+from harness.init.reading.image.team_image import ROOT, Said, TeamImage
+from harness.init.reading.programs.named_folders import named_folders
 from harness.init.reading.purposes import (
     best_metrics,
     logged_to_mlflow,
@@ -66,8 +67,9 @@ def propose(files: RepositoryFiles, within: str = "") -> Proposal:
 def _of_files(files: RepositoryFiles, within: str) -> Proposal:
     FILE_TEXT.set(files.found)
     ROUTINES.set([MOST_ROUTINES])
-    known, broken = modules(files)
     image = team_image(files)
+    named = named_folders(files, image)
+    known, broken = modules(files)
     folders = dags_folders(known, image, within)
     if not folders:
         raise _no_dags(broken)
@@ -80,7 +82,7 @@ def _of_files(files: RepositoryFiles, within: str) -> Proposal:
             hint=f"move them to a folder such as `dags`; {' and '.join(RESERVED)} are a version's own",
         )
     near = [folder for folder in folders if below(folder, within) is not None] or folders
-    proposals = (_of_folder(files, known, broken, folder, folders) for folder in near[:MOST_FOLDERS])
+    proposals = (_of_folder(files, known, broken, folder, folders, named) for folder in near[:MOST_FOLDERS])
     first = next(proposals)
     return first if first.can_run else next((each for each in proposals if each.can_run), first)
 
@@ -91,9 +93,11 @@ def _of_folder(
     broken: list[Place],
     dags_folder: str,
     folders: Sequence[str],
+    named: Mapping[str, Said],
 ) -> Proposal:
     """What would be written for the DAGs of one folder, of those that hold some."""
     image = team_image(files, near=dags_folder)
+    image.environment = {**named, **image.environment}
     layout = read_layout(files, known, image, dags_folder, partial(runs_of_tasks, known))
     known = {**known, **layout.used}
     gives = given(files, layout.places.home)
@@ -132,7 +136,7 @@ def _of_folder(
         *other_folders(folders, layout),
         *packages.findings,
         *python_findings,
-        *decided(table, tests, pools),
+        *decided(table, tests, pools, named),
         *production(files, image, values),
         *yours(read, tests, broken, layout),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.init.findings import Finding, ImageTable, ProposedTest, listed
 from harness.init.layout import Layout
 from harness.init.places import below
 from harness.init.reading.asks import Ask
-from harness.init.reading.image.team_image import TeamImage
+from harness.init.reading.image.team_image import Said, TeamImage
 from harness.init.reading.purposes import LOWER_IS_BETTER
 from harness.init.reading.repository_files import Place
 from harness.init.runnable import ReadDag
@@ -49,8 +49,10 @@ def other_folders(folders: Sequence[str], layout: Layout) -> Iterator[Finding]:
             yield Finding("found", "more DAGs", text, folder or ".")
 
 
-def decided(table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[str]) -> Iterator[Finding]:
-    """What of the configuration follows from that."""
+def decided(
+    table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[str], folders: Mapping[str, Said]
+) -> Iterator[Finding]:
+    """What of the configuration follows from that; `folders` are those that variables must stand for."""
     yield Finding("decided", "code", listed(table.code, 8))
     if table.python_path:
         yield Finding("decided", "import path", listed(table.python_path))
@@ -62,6 +64,10 @@ def decided(table: ImageTable, tests: Sequence[ProposedTest], pools: Sequence[st
         yield Finding("decided", "folder /tmp", "one for all tasks of a run: they hand files through it")
     if table.links:
         yield Finding("decided", "links", listed(f"{name} -> {table.links[name]}" for name in table.links))
+    for name, each in folders.items():
+        if name in table.env:
+            text = f"{name} is {each.value}, as the code finds its files below that"
+            yield Finding("decided", "variable", text, str(each.place))
     for test in tests:
         if test.runs_with:
             text = f"runs with test {test.runs_with}: it follows what that produces"

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.init.reading.syntax.begun import Begun, path_begun, text_begun
 from harness.init.reading.syntax.known_functions import (
+    FOLDERS,
     MOST_ITEMS,
     UNKNOWN,
     called,
@@ -151,8 +152,8 @@ def _operation(node: ast.BinOp, names: Names, depth: int) -> Any:  # noqa: ANN40
 
 def _subscript(node: ast.Subscript, names: Names, depth: int) -> Any:  # noqa: ANN401
     owner, key = value_of(node.value, names, depth), value_of(node.slice, names, depth)
-    if key == "AIRFLOW_HOME" and dotted(node.value) in {"os.environ", "environ"}:
-        return AIRFLOW_ROOT
+    if isinstance(key, str) and dotted(node.value) in {"os.environ", "environ"}:
+        return AIRFLOW_ROOT if key == "AIRFLOW_HOME" else FOLDERS.get().get(key, UNKNOWN)
     return UNKNOWN if UNKNOWN in (owner, key) else owner[key]
 
 
@@ -181,11 +182,8 @@ def _choice(node: ast.BoolOp, names: Names, depth: int) -> Any:  # noqa: ANN401
 def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
     arguments = [value_of(argument, names, depth) for argument in node.args]
     name = dotted(node.func)
-    if name in _ENVIRONMENT and arguments and arguments[0] == "AIRFLOW_HOME":
-        return AIRFLOW_ROOT
     if name in _ENVIRONMENT:
-        given = next((each.value for each in node.keywords if each.arg in {"default", "default_var"}), None)
-        return value_of(given, names, depth) if given else (*arguments, UNKNOWN, UNKNOWN)[1]
+        return _from_environment(node, name, arguments, names, depth)
     if isinstance(node.func, ast.Attribute) and not is_known(name):
         owner = value_of(node.func.value, names, depth)
         if owner is not UNKNOWN and not isinstance(owner, Members):
@@ -197,6 +195,18 @@ def _call(node: ast.Call, names: Names, depth: int) -> Any:  # noqa: ANN401
         named = {each.arg: value_of(each.value, names, depth) for each in node.keywords if each.arg}
         return (maker.called if isinstance(maker, Members) else maker.run)(arguments, named)
     return called(name, arguments)
+
+
+def _from_environment(node: ast.Call, name: str, arguments: list[Any], names: Names, depth: int) -> Any:  # noqa: ANN401
+    """What a variable has: the folder that it stands for, where it has no default, else that."""
+    asked = next(iter(arguments), None)
+    given = next((each.value for each in node.keywords if each.arg in {"default", "default_var"}), None)
+    if asked == "AIRFLOW_HOME":
+        return AIRFLOW_ROOT
+    if given is not None or len(arguments) > 1:
+        return value_of(given, names, depth) if given else arguments[1]
+    variable = f"AIRFLOW_VAR_{asked}".upper() if name == "Variable.get" else str(asked)
+    return FOLDERS.get().get(variable, UNKNOWN)
 
 
 def _method(

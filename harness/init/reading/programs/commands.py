@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.init.reading.constants import Names, dotted, method_of, text_of, value_of
 from harness.init.reading.source import Module, loaded
+from harness.init.reading.syntax.known_functions import FOLDERS
 from harness.project.places import AIRFLOW_ROOT
 
 MOST_COMMAND = 5_000
@@ -16,10 +17,13 @@ _PYTHON = r"[\"']?(?:[\w.$/{}-]*/)?(?:python(?:3(?:\.\d+)?)?|bash|sh)[\"']?\s+"
 _BEGINS = r"(?:^|[\s;&|(])"
 _PROGRAM = re.compile(
     _BEGINS + _PYTHON + r"(?:(?!-m)-\w+\s+)*(?:-m\s+(?P<module>[A-Za-z_][\w.]*)"
-    r"|[\"']?(?P<path>[\w./-]+\.(?:py|sh))\b)|" + _BEGINS + r"(?P<direct>/[\w./-]+\.sh)\b"
+    r"|[\"']?(?P<path>[\w./():-]+\.(?:py|sh))\b)|" + _BEGINS + r"(?P<direct>/[\w./-]+\.sh)\b"
 )
 _GOES = re.compile(_BEGINS + r"cd\s+[\"']?(?P<path>/[\w./-]+)")
 _LOOKS = re.compile(_BEGINS + r"(?:export\s+)?PYTHONPATH=[\"']?(?P<paths>[\w./:-]+)")
+_SETS = re.compile(_BEGINS + r"(?:export\s+)?(?P<name>[A-Za-z_]\w*)=[\"']?(?P<folder>/[\w./():-]+)")
+_TEMPLATE = re.compile(r"\{\{\s*var\.value\.(?P<name>\w+)\s*\}\}")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _HOME = re.compile(r"\$(?:AIRFLOW_HOME\b|\{AIRFLOW_HOME(?::?-[^}]*)?\})")
 
 
@@ -72,9 +76,20 @@ def loads_of(code: ast.AST, module: Module) -> Iterator[Run]:
             yield Run(module=name)
 
 
+def _expanded(text: str) -> str:
+    """A command with the folders in place of the variables that stand for them, also of those that it sets itself."""
+    command = _HOME.sub(AIRFLOW_ROOT, text)
+    if "$" not in command and "var.value" not in command:
+        return command
+    folders = dict(FOLDERS.get())
+    command = _TEMPLATE.sub(lambda each: folders.get(f"AIRFLOW_VAR_{each['name'].upper()}", each[0]), command)
+    folders |= {each["name"]: each["folder"] for each in _SETS.finditer(command)}
+    return _VARIABLE.sub(lambda each: folders.get(each[1] or each[2], each[0]), command)
+
+
 def runs_in(text: str) -> Iterator[Run]:
     """The programs that a command runs, each with where the shell has gone to by then."""
-    command = _HOME.sub(AIRFLOW_ROOT, text)
+    command = _expanded(text)
     if found := list(_PROGRAM.finditer(command)):
         goes = _GOES.search(command[: found[0].start()])
         for each in found:

@@ -34,6 +34,8 @@ _LOADERS = ("json.load", "json.loads", "yaml.full_load", "yaml.load", "yaml.safe
 _SAME = frozenset({"os.path.abspath", "os.path.realpath", "os.fspath", "os.path.normpath"})
 # What a file of the repository has, by its path as code has it: set while a repository is read.
 FILE_TEXT: ContextVar[Callable[[str], str | None]] = ContextVar("FILE_TEXT", default=lambda _: None)
+# The folders that variables stand for, by their names in the environment: set before code is read.
+FOLDERS: ContextVar[Mapping[str, str]] = ContextVar("FOLDERS", default={})  # noqa: B039  never changed in place
 
 
 @dataclass(frozen=True)
