@@ -12,7 +12,7 @@ from harness.airflow.autopsy.missing_files import (
     missing_program,
     what_helps,
 )
-from harness.airflow.autopsy.missing_modules import missing_module
+from harness.airflow.autopsy.missing_modules import changed_package, missing_module
 from harness.airflow.autopsy.missing_settings import missing_conf, missing_setting
 from harness.airflow.autopsy.pod_trouble import MEMORY_HINT, SHARED_MEMORY_HINT
 from harness.airflow.logs.task_log import Raised
@@ -211,7 +211,12 @@ def hint_for(raised: Raised, code: CodeFiles) -> str:
         return hint
     if told := _told_by_airflow(raised):
         return told
-    return hint_by_words(raised.message) or _BY_KIND.get(raised.kind, "")
+    innermost = raised.frames[-1].file if raised.frames else ""
+    return (
+        hint_by_words(raised.message)
+        or _BY_KIND.get(raised.kind, "")
+        or changed_package(raised.message, innermost, code)
+    )
 
 
 def hint_by_words(text: str) -> str:

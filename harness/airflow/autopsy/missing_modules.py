@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from packaging.utils import canonicalize_name
 
 from harness.hints import toml_text
 from harness.project.places import CodeFiles
@@ -48,6 +51,14 @@ _GONE = {  # arguments and names of Airflow 2, and what to do about each
 _NAMED = re.compile(
     r"unexpected keyword argument '(\w+)'|\*\*kwargs: \{'(\w+)'|cannot import name '(\w+)' from 'airflow"
 )
+LOCK = "harness.lock"
+_BREAK_WITH_MAJORS = {"keras", "mlflow", "numpy", "pandas", "polars", "pydantic", "sqlalchemy"}
+_COMPILED = (".pyx", ".pxi")
+_CHANGED = re.compile(  # how packages say that something is gone, and Python of names that are
+    r"is no longer supported|(?:was|has been) removed in|module '(?P<module>\w+)(?:\.\w+)*' has no attribute"
+    r"|cannot import name '\w+' from '(?P<cannot>\w+)(?:\.\w+)*' \(.*(?:site|dist)-packages"
+    r"|(?P<frame>'(?:DataFrame|Series)' object has no attribute '(?:append|iteritems|ix|mad)')"
+)
 _PROVIDERS = ["airflow", "providers"]
 _PROVIDER_FAMILIES = {"apache", "atlassian", "cncf", "common", "dbt", "microsoft"}  # each of several packages
 _DAG_FILE = "unusual_prefix_"  # what Airflow calls a DAG file's own module
@@ -78,6 +89,35 @@ def gone_in_airflow_3(message: str) -> str:
     found = _NAMED.search(message)
     name = next(filter(None, found.groups()), "") if found else ""
     return f"Airflow 3 no longer has {name}: {_GONE[name]}" if name in _GONE else ""
+
+
+def changed_package(message: str, innermost: str, code: CodeFiles) -> str:
+    """What helps where a package no longer has what code of an older time asks of it; empty for other messages.
+
+    `innermost` is the file that raised it. The version is that of the repository's lock.
+    """
+    found = _CHANGED.search(message)
+    if found is None:
+        return ""
+    parts = PurePosixPath(innermost).parts
+    at = next((parts.index(each) + 1 for each in ("site-packages", "dist-packages") if each in parts), 0)
+    inside = innermost.removeprefix(f"{code.root}/").split("/")[0] if innermost.endswith(_COMPILED) else ""
+    module = found["module"] or found["cannot"] or (at and parts[at]) or inside
+    if found["frame"] and not module:
+        module = "pandas"
+    name = canonicalize_name(_PACKAGES.get(module or "", module or ""))
+    locked = re.search(
+        rf"^{re.escape(name)}==(?P<version>(?P<major>\d+)(?P<minor>\.\d+)?\S*)",
+        code.read(LOCK) or "",
+        re.MULTILINE,
+    )
+    if not name or locked is None:
+        return ""
+    bound = f"{name}<{locked['major']}{'' if name in _BREAK_WITH_MAJORS else locked['minor'] or ''}"
+    return (
+        f"{LOCK} has {name} {locked['version']}, which may be newer than that code: change the code, or bound it by "
+        f"`{bound}` in {REQUIREMENTS}"
+    )
 
 
 def own_module(message: str, code: CodeFiles) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.airflow.autopsy.missing_modules import gone_in_airflow_3, missing_module
+from harness.airflow.autopsy.missing_modules import changed_package, gone_in_airflow_3, missing_module
+from harness.project.places import CodeFiles
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,43 @@ def test_what_takes_the_place_of_airflow_2s_names(message: str, words: str) -> N
 )
 def test_what_takes_the_place_of_airflow_2s_modules(name: str, words: str) -> None:
     assert words in missing_module(f"ModuleNotFoundError: No module named 'airflow.{name}'")
+
+
+SITE = "/usr/local/lib/python3.11/dist-packages"
+
+
+@pytest.mark.parametrize(
+    ("message", "innermost", "bound"),
+    [
+        (
+            "'M' is no longer supported for offsets. Please use 'ME'",
+            "/opt/airflow/pandas/_libs/tslibs/offsets.pyx",
+            "pandas<3",
+        ),
+        ("`np.float_` was removed in the NumPy 2.0 release.", f"{SITE}/numpy/__init__.py", "numpy<2"),
+        ("module 'numpy' has no attribute 'float'", f"{SITE}/numpy/__init__.py", "numpy<2"),
+        ("'DataFrame' object has no attribute 'append'", "/opt/airflow/dags/churn.py", "pandas<3"),
+        (
+            f"cannot import name 'plot_roc' from 'sklearn.metrics' ({SITE}/sklearn/metrics/__init__.py)",
+            "x.py",
+            "scikit-learn<1.9",
+        ),
+    ],
+)
+def test_what_a_newer_package_lacks_is_told_with_its_bound(message: str, innermost: str, bound: str) -> None:
+    lock = "numpy==2.4.0 \\\n    --hash=sha256:0\npandas==3.0.1 \\\nscikit-learn==1.9.0 \\\n"
+    code = CodeFiles(read={"harness.lock": lock}.get)
+    assert f"bound it by `{bound}` in the file" in changed_package(message, innermost, code)
+
+
+@pytest.mark.parametrize(
+    ("message", "innermost", "lock"),
+    [
+        ("'NoneType' object has no attribute 'append'", f"{SITE}/pandas/x.py", "pandas==3.0.1 \\\n"),
+        ("module 'churn' has no attribute 'train'", "/opt/airflow/dags/churn.py", "pandas==3.0.1 \\\n"),
+        ("module 'numpy' has no attribute 'float'", f"{SITE}/numpy/__init__.py", None),
+        ("the model is not good enough", f"{SITE}/pandas/x.py", "pandas==3.0.1 \\\n"),
+    ],
+)
+def test_others_are_not(message: str, innermost: str, lock: str | None) -> None:
+    assert changed_package(message, innermost, CodeFiles(read=lambda _: lock)) == ""
