@@ -63,6 +63,10 @@ def test_others_are_not(body: str) -> None:
     assert links("", body) == {}
 
 
+def test_a_folder_of_an_image_is_one_too() -> None:
+    assert links("", "open('/usr/src/app/data/raw/rows.csv')") == {"/usr/src/app": "."}
+
+
 def test_what_it_leads_to_is_read_on() -> None:
     """The programs there, what they ask for and write, and what they read that nobody has."""
     program = (

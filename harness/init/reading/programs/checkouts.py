@@ -13,7 +13,10 @@ from harness.init.reading.programs.path_edits import path_edits
 from harness.init.reading.repository_files import RepositoryFiles
 from harness.init.reading.source import Module
 
-_SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var")  # noqa: S108
+_SYSTEM = (
+    *("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/var"),  # noqa: S108
+    *("/usr/bin", "/usr/include", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share"),
+)
 
 
 def checkouts(
