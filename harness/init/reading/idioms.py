@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.init.reading.constants import dotted
+from harness.init.reading.constants import dotted, value_of
 from harness.init.reading.dags import is_dag
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Imported, Module, imports
@@ -59,7 +59,11 @@ GONE_SINCE = {
     "airflow.timetables.datasets": (2, "airflow.timetables.assets"),
     "airflow.utils.dag_parsing_context": (2, "airflow.sdk.get_parsing_context"),
 }
+_PYTHONS_OWN = ("datetime", "relativedelta", "timedelta", "timezone")
+_OF_DATES = ("date_range", "infer_time_unit", "parse_execution_date", "round_time", "scale_time_units")
 GONE_NAMES = {
+    **{f"airflow.utils.dates.{name}": "Python's own module of dates" for name in _PYTHONS_OWN},
+    **{f"airflow.utils.dates.{name}": "pendulum" for name in _OF_DATES},
     "airflow.decorators.DAG": "airflow.sdk.DAG",
     "airflow.operators.BashOperator": "airflow.providers.standard.operators.bash",
     "airflow.operators.PythonOperator": "airflow.providers.standard.operators.python",
@@ -67,6 +71,7 @@ GONE_NAMES = {
     "airflow.providers.snowflake.operators.snowflake.SnowflakeOperator": _SQL,
     "airflow.utils.db.create_session": "what airflow.sdk has: tasks reach no database of Airflow's",
     "airflow.models.SubDagOperator": "airflow.sdk.TaskGroup",
+    "airflow.models.operator.Operator": "airflow.sdk.BaseOperator",
     "airflow.utils.dates.days_ago": "a fixed start_date",
     "airflow.utils.decorators.apply_defaults": "nothing: it does so by itself",
     "airflow.utils.helpers.chain": "airflow.sdk.chain",
@@ -123,6 +128,7 @@ def idioms(module: Module, minor: int = NEWEST_MINOR) -> list[Idiom]:
     """What a module uses that Airflow 3.`minor` has not, in order of its lines, once per line and thing."""
     found = [
         *_imports(module, minor),
+        *_attributes(module),
         *_arguments(module),
         *_context(module),
         *_templates(module),
@@ -142,6 +148,22 @@ def _imports(module: Module, minor: int) -> Iterator[Idiom]:
         gone = None if found.guarded else _gone(found, minor)
         if gone:
             yield Idiom(Place(module.path, found.line), *gone)
+
+
+def _attributes(module: Module) -> Iterator[Idiom]:
+    """`airflow.utils.dates.days_ago(1)`, of a module that is there without the name."""
+    modules = {
+        each.alias: f"{each.module}.{each.name}" if each.name else each.alias for each in imports(module)
+    }
+    modules |= {
+        each.alias: each.module for each in imports(module) if not each.name and each.alias != each.module
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and (written := dotted(node)):
+            first, _, rest = written.partition(".")
+            whole = f"{modules.get(first, first)}.{rest}"
+            if whole in GONE_NAMES:
+                yield Idiom(module.place(node), whole, GONE_NAMES[whole])
 
 
 def minor_of(version: str) -> int:
@@ -184,9 +206,10 @@ def _arguments(module: Module) -> Iterator[Idiom]:
             continue
         for call in calls:
             for given in call.keywords:
-                if given.arg in gone:
+                unpacked = value_of(given.value, module.constants) if given.arg is None else {given.arg: None}
+                for name in gone.keys() & (unpacked if isinstance(unpacked, dict) else {}):
                     place = Place(module.path, given.value.lineno)
-                    yield Idiom(place, f"argument {given.arg} of {kind}", gone[given.arg])
+                    yield Idiom(place, f"argument {name} of {kind}", gone[name])
 
 
 def _context(module: Module) -> Iterator[Idiom]:

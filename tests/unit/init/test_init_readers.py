@@ -200,7 +200,12 @@ class TestIdioms:
             ("from airflow.operators.dummy import DummyOperator", "airflow.operators.dummy"),
             ("import airflow.contrib.hooks", "airflow.contrib"),
             ("from airflow.utils.dates import days_ago", "airflow.utils.dates.days_ago"),
+            ("import airflow\nairflow.utils.dates.days_ago(1)", "airflow.utils.dates.days_ago"),
+            ("import airflow.utils.dates as d\nd.days_ago(1)", "airflow.utils.dates.days_ago"),
+            ("from airflow.utils import dates\ndates.days_ago(1)", "airflow.utils.dates.days_ago"),
+            ("from airflow.utils.dates import timedelta", "airflow.utils.dates.timedelta"),
             ('DAG("a", schedule_interval=None)', "argument schedule_interval of DAG"),
+            ('ARGS = {"schedule_interval": None}\nDAG("a", **ARGS)', "argument schedule_interval of DAG"),
             ("@dag(concurrency=2)\ndef a(): ...", "argument concurrency of DAG"),
             (
                 'PythonOperator(task_id="t", provide_context=True)',
@@ -228,6 +233,10 @@ class TestIdioms:
             'row["execution_date"]',
             "@task\ndef t(execution_date=None): ...",
             "from airflow.sdk import dag",
+            "from airflow.utils.dates import cron_presets",
+            "import dates\ndates.days_ago(1)",
+            'ARGS = {"schedule": None}\nDAG("a", **ARGS)',
+            'DAG("a", **unknown())',
         ],
     )
     def test_what_airflow_3_takes_is_none(self, source):
