@@ -75,6 +75,13 @@ TASKS = (
         slow=True,
     ),
     Broken(
+        "ends_without_a_word",
+        one("ends_without_a_word", "import os\nos._exit(0)"),
+        "task_failed",
+        ("task work", "exit code 0 and told Airflow nothing"),
+        slow=True,
+    ),
+    Broken(
         "aborts",
         one("aborts", "import os\nprint('into native code')\nos.abort()"),
         "task_failed",

@@ -71,6 +71,14 @@ PARSING = (
     ),
     Broken("not_there", "", "dag_not_found", ("'nowhere_to_be_found'",), dag="nowhere_to_be_found"),
     Broken(
+        "left_out",
+        one("left_out", "return 1"),
+        "dag_not_found",
+        ("dags/left_out.py:", "dags/.airflowignore leaves it out"),
+        hint="edit dags/.airflowignore",
+        beside=(("dags/.airflowignore", "left_out.py\n"),),
+    ),
+    Broken(
         "misspelt",
         one("well_spelt_dag", "return 1"),
         "dag_not_found",
