@@ -7,10 +7,14 @@ from harness.report.model import MetricResult, TestResult
 
 
 def noise(test: TestResult) -> tuple[str, ...]:
-    """What the runs tell of the changes against the base, a line for each gate that compares; nothing without base."""
+    """What the runs tell of the changes against the base, a line for each gate that compares; without base how many.
+
+    A base that was measured before may be the mean of more runs than its pairs with head are.
+    """
     compared = {name: metric for name, metric in test.metrics.items() if metric.base is not None}
     if not compared:
-        return test.notes
+        count = len(test.repetitions) if test.metrics else 0
+        return (f"means of {count} runs", *test.notes) if count > 1 else test.notes
     answered = [metric for metric in compared.values() if metric.answer is not None]
     if not test.repetitions and not answered:
         several = "" if test.notes else "; a seed in the test's conf makes it several"

@@ -100,3 +100,17 @@ def test_texts_of_a_small_tolerance_are_not_written_over_each_other() -> None:
         float(re.search(rf'y="([0-9.]+)"[^>]*>{told}<', text)[1]) for told in ("no change", "to be caught")
     ]
     assert heights[1] - heights[0] == pytest.approx(13.0)
+
+
+def test_a_base_says_of_how_many_runs_its_numbers_are_means() -> None:
+    several = comparison.judged(
+        SETTINGS,
+        [
+            TestResult(
+                name="t", dag_id="d", verdict="passed", metrics={"accuracy": MetricResult(value=value)}
+            )
+            for value in BASE
+        ],
+    )
+    assert pairs.noise(several) == ("means of 3 runs",)
+    assert pairs.noise(several.model_copy(update={"repetitions": ()})) == ()
