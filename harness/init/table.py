@@ -9,6 +9,7 @@ from harness.init.layout import Layout
 from harness.init.places import below
 from harness.init.reading.asks import Ask
 from harness.init.reading.image.team_image import Said, TeamImage
+from harness.init.reading.packages.imported import package_of
 from harness.init.reading.purposes import LOWER_IS_BETTER
 from harness.init.reading.repository_files import Place
 from harness.init.runnable import ReadDag
@@ -137,6 +138,12 @@ def yours(
             )
     needed = {each.module.path for each in read} | layout.imported()
     for edit in layout.edits:
-        if edit.folder is None and edit.place.path in needed:
+        if edit.folder is None and edit.place.path in needed and _lacks(edit.place.path, layout):
             text = f"{edit.written} is no folder of the repository: what is imported from it will be missing"
             yield Finding("yours", "import path", text, str(edit.place))
+
+
+def _lacks(path: str, layout: Layout) -> bool:
+    """Whether a module imports what neither the repository has, as far as it is known, nor a well-known package."""
+    foreign = (found for found, importer in layout.foreign if importer == path and not found.guarded)
+    return any(name and not sure for name, sure in map(package_of, foreign))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from harness.init.reading.constants import REPOSITORY, Members, Names, dotted, method_of, text_of, value_of
 from harness.init.reading.programs.calls import passed
 from harness.init.reading.programs.classes import NOTHING, Whole, bound, objects
-from harness.init.reading.programs.commands import command_of
+from harness.init.reading.programs.commands import MOST_COMMAND, command_of, goes_to
 from harness.init.reading.repository_files import Place
 from harness.init.reading.source import Function, Module, bind, called, keyword
 from harness.init.reading.syntax.begun import Begun
@@ -116,6 +116,8 @@ def mentioned(module: Module) -> Iterator[tuple[str, Place]]:
             text = node.value
         elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):
             text = text_of(node, module.constants)
+        if text and len(text) <= MOST_COMMAND:
+            yield from ((folder, module.place(node)) for folder in goes_to(text))
         if (
             text
             and len(text) < 300

@@ -114,3 +114,37 @@ def test_a_dag_at_the_root_is_beside_the_folder_that_airflow_reads() -> None:
 def test_a_task_makes_no_other_files_than_it_names(body: str, told: bool) -> None:
     found = reasons(proposal({"dags/churn.py": DAG.format(head="", body=body)}))
     assert bool(found) is told
+
+
+DBT = {"dbt/dbt_project.yml": "name: shop\n"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "link"),
+    [
+        ("/usr/app", {"/usr/app": "dbt"}),
+        ("/opt/airflow/dbt", {}),
+        ("/home/me/shop/dbt/models", {"/home/me/shop": "."}),
+    ],
+)
+def test_a_folder_that_a_command_goes_to_is_in_the_image(folder: str, link: dict[str, str]) -> None:
+    compose = "services: {a: {image: 'apache/airflow:3.1.3', volumes: ['./dbt:/usr/app']}}"
+    head = f"BashOperator(task_id='run', bash_command='cd {folder} && dbt run')"
+    files = {
+        **DBT,
+        "dbt/models/a.sql": "",
+        "docker-compose.yml": compose,
+        "dags/churn.py": DAG.format(head=head, body="..."),
+    }
+    image = configured(proposal(files)).image
+    assert (image.code, image.links) == (("dags", "dbt"), link)
+
+
+@pytest.mark.parametrize(("module", "told"), [("common.steps", 0), ("elsewhere", 1), ("pandas", 0)])
+def test_a_folder_on_the_import_path_is_missed_where_a_module_is(module: str, told: int) -> None:
+    head = f"sys.path.append('../')\nfrom {module} import x"
+    files = {"dags/common/steps.py": "x = 1\n", "dags/churn.py": DAG.format(head=head, body="...")}
+    findings = [
+        each for each in proposal(files).findings if each.kind == "yours" and each.about == "import path"
+    ]
+    assert len(findings) == told

@@ -87,6 +87,12 @@ def _expanded(text: str) -> str:
     return _VARIABLE.sub(lambda each: folders.get(each[1] or each[2], each[0]), command)
 
 
+def goes_to(text: str) -> Iterator[str]:
+    """The folders that a command goes to, such as that of a dbt project."""
+    if "cd " in text:
+        yield from (each["path"] for each in _GOES.finditer(_expanded(text)))
+
+
 def runs_in(text: str) -> Iterator[Run]:
     """The programs that a command runs, each with where the shell has gone to by then."""
     command = _expanded(text)
