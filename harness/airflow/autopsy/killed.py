@@ -15,8 +15,14 @@ from harness.cluster.kind.kernel_log import OomKill
 from harness.errors import CauseCode, HarnessError
 
 POOL_HINT = "see why that process ended: for such a one multiprocessing waits for ever, where concurrent.futures raises"
+SPAWN_HINT = (
+    "a process that multiprocessing spawns imports Airflow anew, which no task may: take "
+    "multiprocessing.get_context('fork'), or joblib"
+)
 LAST_LINES_HINT = "harness logs: its last lines tell what it was doing"
-_BY_SIGNAL = {
+_BY_WORDS = {  # in what is told of a process that died
+    "SpawnPoolWorker": SPAWN_HINT,
+    "SpawnProcess": SPAWN_HINT,
     "SIGBUS": SHARED_MEMORY_HINT,
     "SIGILL": "a compiled package uses instructions that this machine's processor lacks: take its build for older ones",
 }
@@ -63,7 +69,7 @@ def killed(
     return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} {how} by {name}" + (", not for its memory" if how == "was killed" else ""),
-        hint=_BY_SIGNAL.get(name, LAST_LINES_HINT),
+        hint=_BY_WORDS.get(name, LAST_LINES_HINT),
         evidence=evidence,
     )
 
@@ -137,7 +143,7 @@ def child_died(
     return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} failed because a process that it had started died: {ended} ({raised[0].kind})",
-        hint=next((hint for name, hint in _BY_SIGNAL.items() if name in ended), LAST_LINES_HINT),
+        hint=_hint(ended, LAST_LINES_HINT),
         evidence=evidence,
     )
 
@@ -152,9 +158,13 @@ def hung_after_death(
     return HarnessError(
         CauseCode.TASK_FAILED,
         f"task {task.label} lost a process that it had started, {ended}, and seems to wait for it since then: {until}",
-        hint=POOL_HINT,
+        hint=_hint(ended, POOL_HINT),
         evidence=evidence,
     )
+
+
+def _hint(ended: str, otherwise: str) -> str:
+    return next((hint for word, hint in _BY_WORDS.items() if word in ended), otherwise)
 
 
 def _ended_children(records: Sequence[LogRecord]) -> str:

@@ -104,6 +104,12 @@ def test_which_of_the_tasks_own_processes_died(kind: str, value: str, words: str
     assert "memory" not in cause.hint
 
 
+def test_processes_that_are_spawned_cannot_import_airflow_in_a_task() -> None:
+    crashed = {"event": "harness: process SpawnPoolWorker-2 ended with exit code 1", "level": "error"}
+    cause = cause_of(log=log(crashed, raised(error("AirflowTaskTimeout", "Timeout, PID: 7", BOOM))))
+    assert "get_context('fork')" in cause.hint
+
+
 @pytest.mark.parametrize(
     ("ended", "message", "hint"),
     [
