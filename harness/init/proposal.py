@@ -44,7 +44,7 @@ from harness.init.runnable import (
     settings_of,
     tracked,
 )
-from harness.init.table import decided, found, other_folders, yours
+from harness.init.table import decided, found, other_folders, shared_memory, yours
 from harness.init.uses import Circumstances, metrics_file, uses_of, widest
 from harness.init.written import POOLS, pools_text
 from harness.project.configuration import TestSettings
@@ -139,6 +139,7 @@ def _of_folder(
         *decided(table, tests, pools, named),
         *production(files, image, values),
         *yours(read, tests, broken, layout),
+        *shared_memory(image),
     )
     return Proposal(
         table,

@@ -92,6 +92,18 @@ def _metrics(test: ProposedTest) -> str:
     return f", metrics from {source}" + (f": {listed(test.metrics)}" if test.metrics else "")
 
 
+def shared_memory(image: TeamImage) -> Iterator[Finding]:
+    """That tasks have less of it than in the team's own containers."""
+    if said := image.shared_memory:
+        text = (
+            f"{said.value} in your container, 64 MiB in a pod: give /dev/shm of your chart's workers an emptyDir with "
+            "`medium: Memory`"
+        )
+        yield Finding(
+            "yours", "shared memory", text, str(said.place), add='[airflow]\nvalues = "values.yaml"'
+        )
+
+
 def yours(
     read: Sequence[ReadDag], tests: Sequence[ProposedTest], broken: Sequence[Place], layout: Layout
 ) -> Iterator[Finding]:

@@ -49,6 +49,18 @@ def test_compose_files_have_many_names(name: str) -> None:
     assert configured(proposal({name: compose, **asking("pass")})).image.airflow == "3.1.5"
 
 
+@pytest.mark.parametrize(
+    ("size", "told"), [("shm_size: 1gb", "1gb"), ("shm_size: 536870912", "536870912"), ("", "")]
+)
+def test_larger_shared_memory_of_the_teams_own_container_is_told(size: str, told: str) -> None:
+    compose = (
+        f"services:\n  redis:\n    shm_size: 9gb\n  airflow:\n    image: apache/airflow:3.1.5\n    {size}\n"
+    )
+    found = proposal({"compose.yml": compose, **asking("pass")})
+    lines = [(each.text, each.place) for each in found.findings if each.about == "shared memory"]
+    assert [(text.split()[0], place) for text, place in lines] == ([(told, "compose.yml:6")] if told else [])
+
+
 class TestVariablesThatAComposeFileTakesFromFiles:
     FILES: ClassVar = {
         ".env": "TAG=3.1.5\nexport MODEL_NAME='churn'  # ours\nAPI_KEY=abc\nDAGS=./flows\n",

@@ -144,6 +144,11 @@ def _service(
             ]
         elif value:
             image.environment.setdefault(name, Said(substituted(value, own), place))
+    size = table.get("shm_size")
+    if isinstance(size, str | int):
+        said_so = f"shm_size: {size}"
+        place = _line(path, lines, said_so if said_so in "\n".join(lines) else "shm_size")
+        image.shared_memory = image.shared_memory or Said(str(size), place)
     volumes = table.get("volumes")
     for volume in volumes if isinstance(volumes, list) else ():
         _volume(volume, posixpath.dirname(path), image, places)

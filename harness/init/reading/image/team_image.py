@@ -37,7 +37,7 @@ class TeamImage:
     `services` are those that compose files start beside Airflow, such as a database, and `environments` folders of
     virtual environments besides Airflow's own: no version has them. `indexes` are those that packages come from besides
     the usual one, `projects` folders of the repository that pip
-    installs.
+    installs. `shared_memory` is how large /dev/shm of Airflow's own container is.
     """
 
     airflow: list[Said] = field(default_factory=list)
@@ -51,6 +51,7 @@ class TeamImage:
     services: dict[str, Place] = field(default_factory=dict)
     environments: list[Said] = field(default_factory=list)
     projects: list[str] = field(default_factory=list)
+    shared_memory: Said | None = None
     astro: Place | None = None
 
     @property
