@@ -77,7 +77,10 @@ def test_requirements_become_the_same_lock_again(
     assert lock(repository, monkeypatch, "--json") == 0
     assert json.loads(capfd.readouterr().out)["changed"] is False
     (repository / "harness.lock").unlink()
+    (repository / "harness.lock").symlink_to("kept.lock")
     assert lock(repository, monkeypatch) == 0
+    assert (repository / "harness.lock").is_symlink()
+    assert (repository / "kept.lock").read_bytes() == made
     assert (repository / "harness.lock").read_bytes() == made
 
     write(repository, {"bounds.txt": "pandas<2.2\n"})

@@ -120,9 +120,10 @@ def ensure(
 def _made(inputs: Inputs, there: Mapping[str, str], path: Path, progress: Progress) -> Made:
     with progress.step(f"lock of {inputs.source}") as step:
         made = make(inputs, asked=datetime.now(UTC), there=there, on_line=step.update)
-        partial = path.with_name(f".{path.name}.partial")
+        place = path.resolve()  # of a link, what it leads to
+        partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
         partial.write_bytes(made.content)
-        partial.replace(path)
+        partial.replace(place)
         step.done(f"{made.count} packages, {made.chosen}")
     for note in made.notes:
         progress.note(note)
