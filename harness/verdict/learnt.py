@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -12,6 +13,7 @@ from harness.verdict.sensitivity import smallest_caught
 from harness.verdict.sequential import MISFIT, SAME, ZONE, Spread, mean
 
 SHOWN_PAIRS = (3, 5, 10)
+_DIVERGED = 1000.0  # times as wide as the middle one of three groups or more: that is a run that went wrong
 _BY_CHANCE = 0.01  # how often a comparison's pairs are so much narrower than all others' that it is left out
 
 
@@ -86,9 +88,9 @@ def noise(samples: Iterable[Sample]) -> dict[str, Noise]:
                     pairs.setdefault(name, []).append([after - before for after, before in values])
     found = {}
     for name, groups in runs.items():
-        rounding = SAME * max(abs(value) for group in groups for value in group)
-        run_sd, count = _pooled(groups, rounding)
-        pair_sd, paired = _pooled(_of_one_kind(pairs.get(name, ())), rounding)
+        rounding = SAME * median(abs(value) for group in groups for value in group)
+        run_sd, count = _pooled(_without_diverged(groups, rounding), rounding)
+        pair_sd, paired = _pooled(_of_one_kind(_without_diverged(pairs.get(name, ()), rounding)), rounding)
         found[name] = Noise(run_sd, count, pair_sd, paired)
     return found
 
@@ -106,6 +108,15 @@ def rounded_up(value: float, digits: int = 2) -> float:
 
 def _common(runs: Sequence[Mapping[str, float]]) -> list[str]:
     return [name for name in runs[0] if all(name in run for run in runs)] if runs else []
+
+
+def _without_diverged(groups: Iterable[Sequence[float]], rounding: float) -> list[Sequence[float]]:
+    """Without those in which a run diverged: its loss of a million says nothing of what the seeds do."""
+    found = list(groups)
+    spreads = [sd for sd, _ in (_pooled([group], rounding) for group in found) if sd is not None]
+    if len(spreads) < 3 or not (middle := median(spreads)):
+        return found
+    return [group for group in found if (_pooled([group])[0] or 0.0) <= _DIVERGED * middle]
 
 
 def _of_one_kind(groups: Iterable[Sequence[float]]) -> list[Sequence[float]]:

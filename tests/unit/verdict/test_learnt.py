@@ -90,6 +90,24 @@ def test_comparisons_that_are_narrower_by_chance_count() -> None:
     assert found.pairs >= 0.95 * 50 * (1 + 2 + 4 + 8)
 
 
+def test_a_run_that_diverged_tells_nothing_of_the_noise() -> None:
+    usual = [sample([0.0, 0.1, 0.2], [0.1, 0.0, 0.25]), sample([0.1, 0.0, 0.3], [0.0, 0.2, 0.1])]
+    diverged = sample([0.1, 1e9, 0.2], [0.2, 0.1, 0.0])
+    found = noise([*usual, sample([0.2, 0.0, 0.1], [0.0, 0.1, 0.3]), diverged])["m"]
+    assert found.pair_sd is not None
+    assert found.pair_sd < 1.0
+    assert found.run_sd is not None
+    assert found.run_sd < 1.0
+    assert found.proposed is not None
+    assert found.proposed < 1.0
+
+
+def test_two_comparisons_do_not_tell_which_of_them_went_wrong() -> None:
+    found = noise([sample([0.0, 0.1], [0.1, 0.0]), sample([0.0, 1e9], [0.1, 0.2])])["m"]
+    assert found.pair_sd is not None
+    assert found.pair_sd > 1e6
+
+
 def test_runs_alone_are_taken_as_independent() -> None:
     draw = random.Random(1)
     known = spreads([sample([draw.gauss(0, 1) for _ in range(200)])])["m"]
