@@ -113,10 +113,11 @@ def _common(runs: Sequence[Mapping[str, float]]) -> list[str]:
 def _without_diverged(groups: Iterable[Sequence[float]], rounding: float) -> list[Sequence[float]]:
     """Without those in which a run diverged: its loss of a million says nothing of what the seeds do."""
     found = list(groups)
-    spreads = [sd for sd, _ in (_pooled([group], rounding) for group in found) if sd is not None]
-    if len(spreads) < 3 or not (middle := median(spreads)):
+    spreads = [_pooled([group], rounding)[0] for group in found]
+    known = [sd for sd in spreads if sd is not None]
+    if len(known) < 3 or not (middle := median(known)):
         return found
-    return [group for group in found if (_pooled([group])[0] or 0.0) <= _DIVERGED * middle]
+    return [group for group, sd in zip(found, spreads, strict=True) if (sd or 0.0) <= _DIVERGED * middle]
 
 
 def _of_one_kind(groups: Iterable[Sequence[float]]) -> list[Sequence[float]]:

@@ -96,7 +96,7 @@ _BY_MESSAGE = (
         OLDER_HINT.format("numpy<2"),
     ),
     (
-        re.compile("removed from scikit-learn|cannot import name '[^']+' from 'sklearn"),
+        re.compile("removed from scikit-learn"),
         OLDER_HINT.format("scikit-learn<1.2"),
     ),
     (

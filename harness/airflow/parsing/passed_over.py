@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from harness.airflow.parsing.dag_ids import definitions
@@ -19,32 +19,33 @@ def passed_over(dag_id: str, code: CodeFiles, folder: str) -> HarnessError | Non
 
     `folder` is the DAGs folder in the repository. None where no file defines it.
     """
-    found = next(_defining(dag_id, code), None) or next(_never_read(dag_id, code, folder), None)
+    sources = {
+        path: code.read(path) or "" for path in sorted(code.paths()) if PurePosixPath(path).suffix == ".py"
+    }
+    found = next(_defining(dag_id, sources), None) or next(_never_read(dag_id, sources, code, folder), None)
     if found is None:
         return None
-    path, line, source = found
-    why, hint = _reason(path, source, code, folder)
+    path, line = found
+    why, hint = _reason(path, sources[path], code, folder)
     what = f"{path}:{line} defines it" if line else f"{path} names it"
     return HarnessError(CauseCode.DAG_NOT_FOUND, f"there is no DAG {dag_id!r}: {what}, {why}", hint=hint)
 
 
-def _defining(dag_id: str, code: CodeFiles) -> Iterator[tuple[str, int, str]]:
-    for path in sorted(code.paths()):
-        if PurePosixPath(path).suffix != ".py":
-            continue
-        source = code.read(path) or ""
+def _defining(dag_id: str, sources: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    for path, source in sources.items():
         if dag_id in source or PurePosixPath(path).stem == dag_id:
-            yield from ((path, line, source) for found, line in definitions(source) if found == dag_id)
+            yield from ((path, line) for found, line in definitions(source) if found == dag_id)
 
 
-def _never_read(dag_id: str, code: CodeFiles, folder: str) -> Iterator[tuple[str, int, str]]:
+def _never_read(
+    dag_id: str, sources: Mapping[str, str], code: CodeFiles, folder: str
+) -> Iterator[tuple[str, int]]:
     """Files that may define it, by an own name for a DAG say, and that Airflow certainly does not read."""
-    for path in sorted(code.paths()):
-        place = PurePosixPath(path)
-        if place.suffix == ".py" and place.is_relative_to(folder) and code.in_image(path):
-            source = code.read(path) or ""
-            if _WORD not in source.lower() and re.search(rf"""(['"]){re.escape(dag_id)}\1""", source):
-                yield path, 0, source
+    quoted = re.compile(rf"""(['"]){re.escape(dag_id)}\1""")
+    for path, source in sources.items():
+        is_there = PurePosixPath(path).is_relative_to(folder) and code.in_image(path)
+        if is_there and _WORD not in source.lower() and quoted.search(source):
+            yield path, 0
 
 
 def _reason(path: str, source: str, code: CodeFiles, folder: str) -> tuple[str, str]:
